@@ -1,0 +1,65 @@
+# Every target installs what it needs into .venv; PYTHON chooses the interpreter that makes it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format bench docs serve-docs browser clean
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "SpikeFormer needs Python 3.11 to 3.13; choose one with: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Stamps remember what is installed, so that a second call starts at once.
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	@touch $@
+
+setup: $(VENV)/.dev  ## Make .venv with everything for development
+
+demo: $(VENV)/.core  ## Train a spiking vision transformer on digits and write its report
+	$(BIN)/python train.py
+
+test: $(VENV)/.dev browser  ## Run the test suite
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev  ## Run the tests that need no training and no processes
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/.dev  ## Check style, types and the layers of the package
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.docs  ## Build the documentation into site/, failing on any warning
+	$(BIN)/mkdocs build --strict
+
+serve-docs: $(VENV)/.docs  ## Show the documentation while you write it
+	$(BIN)/mkdocs serve
+
+# The report's tests open it in a browser; without one, and without the right to install one,
+# they are skipped and say so.
+browser:
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null \
+		|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -qq && apt-get install -y -qq chromium chromium-driver >/dev/null; } \
+		|| echo "no Chromium: tests of the report in a browser will be skipped"
+
+clean:  ## Remove the environment and everything built; runs in outputs/ stay
+	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,13 @@
+"""Configuration: public dataclasses, the schemas of `conf/`, and the one `instantiate`."""
+
+from spikeformer.config._instantiate import TRUSTED_PACKAGES, check_targets, instantiate
+from spikeformer.config.public import ConcurrencyConfig, FusionConfig, SpikingConfig
+
+__all__ = [
+    "TRUSTED_PACKAGES",
+    "ConcurrencyConfig",
+    "FusionConfig",
+    "SpikingConfig",
+    "check_targets",
+    "instantiate",
+]

@@ -1,0 +1,147 @@
+"""Schemas of what a network is made of: neuron, encoding, attention, model, task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from spikeformer.config.schema._register import schema
+
+
+@schema("neuron", "lif")
+@dataclass
+class LifConfig:
+    """`spikeformer.neurons.LifNeuron`."""
+
+    _target_: str = "spikeformer.neurons.LifNeuron"
+    _partial_: bool = True
+    threshold: float = 1.0
+    tau_mem: float = 20.0
+    reset: str = "subtract"
+    surrogate_type: str = "fast_sigmoid"
+    surrogate_slope: float | None = None
+    detach_reset: bool = False
+    check_finite: bool = False
+    backend: str = "auto"
+
+
+@schema("neuron", "plif")
+@dataclass
+class ParametricLifConfig(LifConfig):
+    """`spikeformer.neurons.ParametricLifNeuron`."""
+
+    _target_: str = "spikeformer.neurons.ParametricLifNeuron"
+
+
+@schema("neuron", "adlif")
+@dataclass
+class AdLifConfig(LifConfig):
+    """`spikeformer.neurons.AdLifNeuron`."""
+
+    _target_: str = "spikeformer.neurons.AdLifNeuron"
+    tau_adp: float = 200.0
+    beta: float = 0.1
+
+
+@schema("neuron", "ilif")
+@dataclass
+class IntegerLifConfig:
+    """`spikeformer.neurons.IntegerLifNeuron`."""
+
+    _target_: str = "spikeformer.neurons.IntegerLifNeuron"
+    _partial_: bool = True
+    threshold: float = 1.0
+    tau_mem: float = 20.0
+    max_spikes: int = 4
+    check_finite: bool = False
+
+
+@schema("encoding", "coding")
+@dataclass
+class CodingConfig:
+    """`DirectCoding`, `RateCoding` and `LatencyCoding` of `spikeformer.encoding`."""
+
+    _target_: str = MISSING
+    timesteps: int = MISSING
+    clamp: bool = False
+
+
+@schema("encoding", "poisson")
+@dataclass
+class PoissonConfig(CodingConfig):
+    """`spikeformer.encoding.PoissonCoding`."""
+
+    max_rate: float = 100.0
+    seed: int | None = None
+
+
+@schema("encoding", "delta")
+@dataclass
+class DeltaConfig(CodingConfig):
+    """`spikeformer.encoding.DeltaCoding`."""
+
+    threshold: float = 0.1
+
+
+@schema("attention", "attention")
+@dataclass
+class AttentionConfig:
+    """`spikeformer.models.SpikingAttention`, made for each block by the model."""
+
+    _target_: str = "spikeformer.models.SpikingAttention"
+    _partial_: bool = True
+    mechanism: Any = MISSING
+    dropout: float = 0.1
+    sparsity_target: float = 0.1
+
+
+@dataclass
+class BackboneConfig:
+    """What `SpikingViT` and `SpikingTransformer` share."""
+
+    _target_: str = MISSING
+    d_model: int = MISSING
+    nhead: int = MISSING
+    num_layers: int = MISSING
+    timesteps: int = MISSING
+    threshold: float = MISSING
+    mlp_ratio: float = 4.0
+    dropout: float = 0.0
+    residual: str = "membrane"
+    norm: str = "batch"
+    neuron: Any = MISSING
+    attention: Any = MISSING
+
+
+@schema("model", "spiking_vit")
+@dataclass
+class SpikingViTConfig(BackboneConfig):
+    """`spikeformer.models.SpikingViT`."""
+
+    _target_: str = "spikeformer.models.SpikingViT"
+    in_channels: int = MISSING
+    image_size: Any = MISSING
+    stem_strides: list[int] = field(default_factory=lambda: [1, 2, 2])
+    encoding: Any = MISSING
+
+
+@schema("model", "spiking_transformer")
+@dataclass
+class SpikingTransformerConfig(BackboneConfig):
+    """`spikeformer.models.SpikingTransformer`."""
+
+    _target_: str = "spikeformer.models.SpikingTransformer"
+    vocab_size: int = MISSING
+    max_length: int = 512
+    causal: bool = False
+
+
+@schema("task", "task")
+@dataclass
+class TaskConfig:
+    """A head for the network and the LightningModule that trains it."""
+
+    head: dict[str, Any] = MISSING
+    module: dict[str, Any] = MISSING

@@ -1,0 +1,103 @@
+"""Schemas of the `data` group: one dataclass per data module, mirroring its constructor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from spikeformer.config.schema._register import schema
+
+
+@dataclass
+class DataConfig:
+    """`spikeformer.data.SpikingDataModule`: what all data modules share."""
+
+    _target_: str = "???"
+    batch_size: int = 64
+    num_workers: int = 0
+    seed: int = 0
+
+
+@schema("data", "digits")
+@dataclass
+class DigitsConfig(DataConfig):
+    """`spikeformer.data.DigitsDataModule`."""
+
+    _target_: str = "spikeformer.data.DigitsDataModule"
+    split_seed: int = 0
+    test_fraction: float = 0.2
+    val_fraction: float = 0.1
+    max_shift: int = 0
+    in_channels: int = 1
+    image_size: list[int] = field(default_factory=lambda: [8, 8])
+    num_classes: int = 10
+
+
+@dataclass
+class TableConfig(DataConfig):
+    """`spikeformer.data.TableDataModule`: what the modules that read tables share."""
+
+    source: str | None = None
+    path: str | None = None
+    subset: str | None = None
+    format: str = "auto"
+    label_key: str | None = None
+    num_classes: int | None = None
+    train_split: str = "train"
+    val_split: str | None = None
+    test_split: str | None = None
+    val_fraction: float = 0.1
+    test_fraction: float = 0.2
+    split_seed: int = 0
+    limit_train: int | None = None
+    limit_test: int | None = None
+    cache_dir: str | None = None
+
+
+@schema("data", "image")
+@dataclass
+class ImageConfig(TableConfig):
+    """`spikeformer.data.ImageDataModule`."""
+
+    _target_: str = "spikeformer.data.ImageDataModule"
+    image_key: str | None = None
+    image_size: list[int] = field(default_factory=lambda: [32, 32])
+    in_channels: int = 3
+    crop_padding: int = 0
+    horizontal_flip: bool = False
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    memory_limit_gib: float = 4.0
+
+
+@schema("data", "text")
+@dataclass
+class TextConfig(TableConfig):
+    """`spikeformer.data.TextDataModule`."""
+
+    _target_: str = "spikeformer.data.TextDataModule"
+    text_key: str | None = None
+    task: str = "classification"
+    max_length: int = 64
+    vocab_size: int = 8000
+    tokenizer: str | None = None
+    tokenizer_kind: str = "bpe"
+
+
+@schema("data", "audio")
+@dataclass
+class AudioConfig(TableConfig):
+    """`spikeformer.data.AudioDataModule`."""
+
+    _target_: str = "spikeformer.data.AudioDataModule"
+    audio_key: str | None = None
+    sample_rate: int = 8000
+    n_fft: int = 256
+    hop_length: int = 100
+    num_mels: int = 32
+    num_frames: int = 64
+    dynamic_range_db: float = 80.0
+    max_shift: int = 0
+    time_mask: int = 0
+    frequency_mask: int = 0
+    in_channels: int = 1
+    image_size: list[int] | None = None

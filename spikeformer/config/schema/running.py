@@ -1,0 +1,60 @@
+"""Schemas of a run: the root of the configuration, its pipeline and its paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from spikeformer.config.schema._register import schema
+
+
+@schema("pipeline", "pipeline")
+@dataclass
+class PipelineConfig:
+    """Which stages run, in which order."""
+
+    stages: list[Any] = MISSING
+    resume: str | None = None
+
+
+@schema("paths", "paths")
+@dataclass
+class PathsConfig:
+    """Where things lie."""
+
+    output_dir: str = "outputs"
+    run_dir: str = MISSING
+    cache_dir: str = MISSING
+
+
+@schema("root", "train")
+@dataclass
+class TrainConfig:
+    """The root of the configuration."""
+
+    name: str = MISSING
+    seed: int = 0
+    timesteps: int = 4
+    ops: str = "auto"
+    sparsity_weight: float = 0.0
+    compile: bool = False
+    checkpoint: str | None = None
+    trusted_packages: list[str] = field(default_factory=list)
+    data: Any = MISSING
+    encoding: Any = MISSING
+    neuron: Any = MISSING
+    attention: Any = MISSING
+    model: Any = MISSING
+    task: Any = MISSING
+    loss: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = None
+    trainer: Any = MISSING
+    callbacks: Any = None
+    logger: Any = None
+    hardware: Any = None
+    profiler: Any = None
+    pipeline: Any = MISSING
+    paths: Any = MISSING
