@@ -1,0 +1,6 @@
+"""Leaky integrate-and-fire over time."""
+
+from spikeformer.ops.lif.op import lif
+from spikeformer.ops.lif.reference import LifState
+
+__all__ = ["LifState", "lif"]
