@@ -1,0 +1,19 @@
+"""Spiking neurons: currents in, spikes of the same shape out."""
+
+from spikeformer.neurons.adlif import AdLifNeuron
+from spikeformer.neurons.base import NeuronFactory, SpikingNeuron
+from spikeformer.neurons.integer_lif import IntegerLifNeuron, unit_spikes
+from spikeformer.neurons.lif import LifNeuron
+from spikeformer.neurons.plif import ParametricLifNeuron
+from spikeformer.ops import LifState
+
+__all__ = [
+    "AdLifNeuron",
+    "IntegerLifNeuron",
+    "LifNeuron",
+    "LifState",
+    "NeuronFactory",
+    "ParametricLifNeuron",
+    "SpikingNeuron",
+    "unit_spikes",
+]
