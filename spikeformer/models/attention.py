@@ -1,0 +1,131 @@
+"""Event-driven attention over spike tokens."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from spikeformer.error_handling import (
+    SpikingDynamicsError,
+    check_divisible,
+    check_interval,
+    check_positive_int,
+)
+from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
+from spikeformer.models.norm import token_norm
+from spikeformer.neurons import LifNeuron, NeuronFactory
+
+
+class SpikingAttention(nn.Module):
+    r"""Multi-head attention whose queries, keys and values are spikes.
+
+    `x -> LIF(norm(W_qkv x)) -> mechanism -> norm(W_o .)`: spikes in, currents out, ready to be
+    added to a residual stream.
+
+    While training, `sparsity_loss` holds `(mean firing rate of Q, K, V - sparsity_target)^2` of
+    the last forward pass; add it to the loss to pull firing towards the target
+    (`SpikingModule` does so with its `sparsity_weight`).
+
+    Args:
+        embed_dim: Channels of a token; divisible by `num_heads`.
+        num_heads: Number of attention heads.
+        timesteps: Number of timesteps the input has.
+        dropout: Probability of dropping an output current while training.
+        sparsity_target: Firing rate towards which Q, K and V are pulled, in [0, 1].
+        mechanism: Factory of the mechanism: `QKTokenAttention`, `SpikeDrivenAttention` or
+            `SpikingSelfAttention`.
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+        norm: "batch" or "layer".
+        causal: Let a token see only itself and those before it.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        timesteps: int = 32,
+        dropout: float = 0.1,
+        sparsity_target: float = 0.1,
+        *,
+        mechanism: MechanismFactory = SpikingSelfAttention,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+        norm: str = "batch",
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.embed_dim = check_divisible("embed_dim", embed_dim, "num_heads", num_heads)
+        self.num_heads = num_heads
+        self.timesteps = check_positive_int("timesteps", timesteps)
+        self.sparsity_target = check_interval("sparsity_target", sparsity_target, 0.0, 1.0)
+        self.mechanism = mechanism(neuron, threshold, causal=causal)
+        projected = self.mechanism.num_projections * embed_dim
+        # One matrix for Q, K (and V): the same result as three, in one product and one scan.
+        self.qkv = nn.Linear(embed_dim, projected, bias=norm != "batch")
+        self.qkv_norm = token_norm(norm, projected)
+        self.qkv_neuron = neuron(threshold=threshold)
+        self.out = nn.Linear(embed_dim, embed_dim, bias=norm != "batch")
+        self.out_norm = token_norm(norm, embed_dim)
+        self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
+        self._sparsity_loss: Tensor | None = None
+
+    @property
+    def sparsity_loss(self) -> Tensor:
+        """Squared distance of the last training pass's firing rate from the target, a scalar."""
+        if self._sparsity_loss is None:
+            raise SpikingDynamicsError(
+                "sparsity_loss is known after a forward pass in training mode; there was none."
+            )
+        return self._sparsity_loss
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Args:
+            x: Spikes, shape (batch, timesteps, tokens, embed_dim).
+            mask: True at real tokens, False at padding, shape (batch, tokens); None if all are.
+
+        Returns:
+            Currents of the shape of `x`.
+
+        Raises:
+            SpikingDynamicsError: `x` has another shape.
+        """
+        if x.ndim != 4 or x.shape[1] != self.timesteps or x.shape[3] != self.embed_dim:
+            raise SpikingDynamicsError(
+                f"Expected spikes of shape (batch, timesteps={self.timesteps}, tokens, "
+                f"embed_dim={self.embed_dim}), but got {tuple(x.shape)}."
+            )
+        spikes = zero_padding(self.qkv_neuron(self.qkv_norm(self.qkv(x), mask)), mask)
+        if self.training:
+            self._sparsity_loss = (spikes.float().mean() - self.sparsity_target).square()
+        heads = spikes.view(*x.shape[:3], self.mechanism.num_projections, self.num_heads, -1)
+        attended = self.mechanism(heads.unbind(dim=3))
+        current: Tensor = self.out_norm(self.out(attended.flatten(-2)), mask)
+        return self.dropout(current)
+
+
+class AttentionFactory(Protocol):
+    """Anything that makes an attention layer: `SpikingAttention`, or a partial of it."""
+
+    def __call__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        timesteps: int,
+        *,
+        neuron: NeuronFactory,
+        threshold: float,
+        norm: str,
+        causal: bool,
+    ) -> SpikingAttention:
+        """Return a new attention layer."""
+
+
+def sparsity_loss(model: nn.Module) -> Tensor | None:
+    """Return the mean `sparsity_loss` of all attention layers, or None where there is none."""
+    losses = [m.sparsity_loss for m in model.modules() if isinstance(m, SpikingAttention)]
+    return torch.stack(losses).mean() if losses else None

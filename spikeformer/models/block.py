@@ -1,0 +1,142 @@
+"""The transformer block and its two kinds of residual connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from spikeformer.error_handling import check_choice, check_interval, check_positive
+from spikeformer.models.attention import AttentionFactory, SpikingAttention
+from spikeformer.models.norm import token_norm
+from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
+
+RESIDUALS = ("membrane", "sew")
+
+
+class SpikingMLP(nn.Module):
+    """Two dense layers with a spiking neuron between: spikes in, currents out.
+
+    Args:
+        dim: Channels of a token.
+        hidden_dim: Channels between the two layers.
+        dropout: Probability of dropping an output current while training.
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+        norm: "batch" or "layer".
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        hidden_dim: int,
+        dropout: float = 0.0,
+        *,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, hidden_dim, bias=norm != "batch")
+        self.expand_norm = token_norm(norm, hidden_dim)
+        self.neuron = neuron(threshold=threshold)
+        self.contract = nn.Linear(hidden_dim, dim, bias=norm != "batch")
+        self.contract_norm = token_norm(norm, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map spikes (batch, timesteps, tokens, dim) to currents of the same shape."""
+        hidden = self.neuron(self.expand_norm(self.expand(x), mask))
+        current: Tensor = self.contract_norm(self.contract(hidden), mask)
+        return self.dropout(current)
+
+
+class SpikingBlock(nn.Module):
+    r"""Attention and MLP, each with a residual connection.
+
+    - `residual="membrane"` (membrane shortcut): currents add before the neuron,
+      `x = x + f(LIF(x))`. Everything between layers is binary.
+    - `residual="sew"` (spike-element-wise): spikes add after the neuron, `s = s + LIF(f(s))`.
+      Messages are small whole numbers.
+
+    Args:
+        dim: Channels of a token.
+        num_heads: Number of attention heads.
+        timesteps: Number of timesteps.
+        mlp_ratio: Width of the MLP's hidden layer over `dim`.
+        dropout: Probability of dropping an output current of the MLP while training.
+        attention: Factory of the attention layer.
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+        residual: "membrane" or "sew".
+        norm: "batch" or "layer".
+        causal: Let a token see only itself and those before it.
+
+    Source: membrane shortcut, Hu et al., 2021, arXiv:2112.08954; SEW, Fang et al., NeurIPS 2021,
+    arXiv:2102.04159.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        timesteps: int,
+        *,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        attention: AttentionFactory = SpikingAttention,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+        residual: str = "membrane",
+        norm: str = "batch",
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        self.residual = check_choice("residual", residual, RESIDUALS)
+        check_positive("mlp_ratio", mlp_ratio)
+        check_interval("dropout", dropout, 0.0, 1.0)
+        self.attention_neuron = neuron(threshold=threshold)
+        self.attention = attention(
+            dim,
+            num_heads,
+            timesteps,
+            neuron=neuron,
+            threshold=threshold,
+            norm=norm,
+            causal=causal,
+        )
+        self.mlp_neuron = neuron(threshold=threshold)
+        self.mlp = SpikingMLP(
+            dim, round(dim * mlp_ratio), dropout, neuron=neuron, threshold=threshold, norm=norm
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map (batch, timesteps, tokens, dim) to the same shape: currents, or spikes for "sew"."""
+        if self.residual == "membrane":
+            x = x + self.attention(self.attention_neuron(x), mask)
+            return x + self.mlp(self.mlp_neuron(x), mask)
+        x = x + self.attention_neuron(self.attention(x, mask))
+        return x + self.mlp_neuron(self.mlp(x, mask))
+
+
+class BlockStack(nn.Module):
+    """Blocks between an embedding that gives currents and a head that takes spikes.
+
+    Args:
+        blocks: The blocks in order, all with the same `residual`; may be empty.
+        neuron: Turns currents to spikes: after the blocks for "membrane", before them for "sew".
+    """
+
+    def __init__(self, blocks: Iterable[SpikingBlock], neuron: SpikingNeuron) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.neuron = neuron
+        self.fires_first = any(block.residual == "sew" for block in self.blocks)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Map currents (batch, timesteps, tokens, dim) to spikes of the same shape."""
+        if self.fires_first:
+            x = self.neuron(x)
+        for block in self.blocks:
+            x = block(x, mask)
+        return x if self.fires_first else self.neuron(x)

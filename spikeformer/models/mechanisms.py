@@ -1,0 +1,130 @@
+"""How spike queries, keys and values meet: the inside of `SpikingAttention`.
+
+Every mechanism takes spikes of shape (batch, timesteps, tokens, heads, channels of a head) and
+returns the same shape. `b t n h d` below stand for those axes. None of them has a softmax: spikes
+are non-negative already.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+from torch import Tensor, nn
+
+from spikeformer.neurons import LifNeuron, NeuronFactory
+
+
+class AttentionMechanism(nn.Module, ABC):
+    """The part of attention that joins tokens.
+
+    Args:
+        neuron: Factory of the spiking neurons inside.
+        threshold: Their threshold.
+        causal: Let a token see only itself and those before it.
+    """
+
+    num_projections: ClassVar[int] = 3
+    """How many of query, key and value the mechanism reads."""
+
+    def __init__(
+        self, neuron: NeuronFactory = LifNeuron, threshold: float = 1.0, *, causal: bool = False
+    ) -> None:
+        super().__init__()
+        self.causal = causal
+        self.neuron = neuron(threshold=threshold)
+
+    @abstractmethod
+    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+        """Return spikes (b, t, n, h, d) from the projections, each (b, t, n, h, d)."""
+
+
+class MechanismFactory(Protocol):
+    """Anything that makes a mechanism: its class, or a `functools.partial` of it."""
+
+    def __call__(
+        self, neuron: NeuronFactory, threshold: float, *, causal: bool
+    ) -> AttentionMechanism:
+        """Return a new mechanism."""
+
+
+class QKTokenAttention(AttentionMechanism):
+    r"""Query-key token attention: `LIF(sum_d q)` switches whole tokens of K on or off.
+
+    One gate per head and token, linear in tokens and channels; no value projection. Tokens do not
+    see each other here: the convolutions around it do the mixing. On a chip the gate is a LIF
+    neuron fed by ones, and the product a coincidence.
+
+    Source: Zhou et al., *QKFormer*, NeurIPS 2024, arXiv:2403.16552.
+    """
+
+    num_projections: ClassVar[int] = 2
+
+    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+        """Return K where the token's gate is open, zero elsewhere."""
+        query, key = projections
+        gate = self.neuron(query.sum(dim=-1))
+        return gate.unsqueeze(-1) * key
+
+
+class SpikeDrivenAttention(AttentionMechanism):
+    r"""Spike-driven self-attention (SDSA): `q * LIF(sum_n k * v)`.
+
+    One gate per head and channel, from a count over tokens; linear in tokens, no products but
+    coincidences of spikes. With `causal`, the count runs over the tokens so far.
+
+    Source: Yao et al., *Spike-driven Transformer*, NeurIPS 2023, arXiv:2307.01694.
+    """
+
+    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+        """Return Q where the channel's gate is open, zero elsewhere."""
+        query, key, value = projections
+        match = key * value
+        count = match.cumsum(dim=2) if self.causal else match.sum(dim=2, keepdim=True)
+        return query * self.neuron(count)
+
+
+class SpikingSelfAttention(AttentionMechanism):
+    r"""Spiking self-attention (SSA): `LIF(q k^T v * scale)` without softmax.
+
+    The cheaper order is taken, `(q k^T) v` or `q (k^T v)`; with `causal` it is always the first.
+    It multiplies two tensors that both change at run time, which no neuromorphic chip does.
+
+    Args:
+        neuron: Factory of the spiking neurons inside.
+        threshold: Their threshold.
+        causal: Let a token see only itself and those before it.
+        scale: Factor on the attended values.
+
+    Source: Zhou et al., *Spikformer*, ICLR 2023, arXiv:2209.15425.
+    """
+
+    def __init__(
+        self,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+        *,
+        causal: bool = False,
+        scale: float = 0.125,
+    ) -> None:
+        super().__init__(neuron, threshold, causal=causal)
+        self.scale = scale
+
+    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+        """Return the spikes fired by attended values."""
+        query, key, value = (x.transpose(2, 3) for x in projections)
+        tokens, channels = query.shape[-2:]
+        if self.causal:
+            attended = (query @ key.mT).tril() @ value
+        elif tokens > channels:
+            attended = query @ (key.mT @ value)
+        else:
+            attended = (query @ key.mT) @ value
+        return self.neuron((attended * self.scale).transpose(2, 3))
+
+
+def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Silence padding tokens; `x` is (b, t, n, ...), `mask` (b, n) is True at real tokens."""
+    if mask is None:
+        return x
+    return x * mask.to(x.dtype).view(mask.shape[0], 1, mask.shape[1], *[1] * (x.ndim - 3))

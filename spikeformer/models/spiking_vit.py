@@ -1,0 +1,129 @@
+"""The spiking vision transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from spikeformer.encoding import DirectCoding, SpikeEncoder
+from spikeformer.error_handling import (
+    ArgumentError,
+    SpikingDynamicsError,
+    check_divisible,
+    check_positive,
+    check_positive_int,
+)
+from spikeformer.models.attention import AttentionFactory, SpikingAttention
+from spikeformer.models.block import BlockStack, SpikingBlock
+from spikeformer.models.mechanisms import QKTokenAttention
+from spikeformer.models.stem import ConvStem
+from spikeformer.neurons import LifNeuron, NeuronFactory
+
+
+class SpikingViT(nn.Module):
+    """Vision transformer that computes with spikes: convolutional stem, blocks, spikes out.
+
+    Args:
+        in_channels: Channels of the image.
+        image_size: Height and width of the image in pixels; one number for both.
+        d_model: Channels of a token.
+        nhead: Number of attention heads; divides `d_model`.
+        num_layers: Number of blocks.
+        timesteps: Number of simulation timesteps.
+        threshold: Spiking threshold of every neuron.
+        mlp_ratio: Width of the MLP's hidden layer over `d_model`.
+        dropout: Probability of dropping an output current of the MLP while training.
+        stem_strides: Stride of each convolution of the stem.
+        encoding: Spike encoder of the image; None is direct coding.
+        neuron: Factory of the spiking neurons: a class or a `functools.partial` of one.
+        attention: Factory of the attention layers.
+        residual: "membrane" or "sew".
+        norm: Normalisation in the blocks: "batch" or "layer".
+
+    Example:
+        >>> import torch
+        >>> model = SpikingViT(in_channels=3, image_size=32, d_model=64, nhead=4, timesteps=4)
+        >>> model(torch.rand(2, 3, 32, 32)).shape
+        torch.Size([2, 4, 64, 64])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        image_size: int | Sequence[int] = 32,
+        d_model: int = 256,
+        nhead: int = 8,
+        num_layers: int = 4,
+        timesteps: int = 4,
+        threshold: float = 1.0,
+        *,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        stem_strides: Sequence[int] = (1, 2, 2),
+        encoding: SpikeEncoder | None = None,
+        neuron: NeuronFactory = LifNeuron,
+        attention: AttentionFactory = partial(SpikingAttention, mechanism=QKTokenAttention),  # noqa: B008
+        residual: str = "membrane",
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        self.image_shape = (
+            check_positive_int("in_channels", in_channels),
+            *(check_positive_int("image_size", side) for side in size),
+        )
+        self.d_model = check_divisible("d_model", d_model, "nhead", nhead)
+        self.timesteps = check_positive_int("timesteps", timesteps)
+        check_positive("threshold", threshold)
+        self.encoding = encoding or DirectCoding(timesteps)
+        if self.encoding.timesteps != timesteps:
+            raise ArgumentError(
+                "encoding",
+                self.encoding,
+                f"an encoder with the model's timesteps={timesteps}",
+            )
+        self.stem = ConvStem(
+            in_channels, d_model, timesteps, stem_strides, neuron=neuron, threshold=threshold
+        )
+        self.grid_size = self.stem.output_size(*self.image_shape[1:])
+        block = partial(
+            SpikingBlock,
+            d_model,
+            nhead,
+            timesteps,
+            mlp_ratio=mlp_ratio,
+            dropout=dropout,
+            attention=attention,
+            neuron=neuron,
+            threshold=threshold,
+            residual=residual,
+            norm=norm,
+        )
+        self.blocks = BlockStack([block() for _ in range(num_layers)], neuron(threshold=threshold))
+        # Channels-last convolutions hand their output to the token layers without a copy.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Compute the features of a batch of images.
+
+        Args:
+            images: Shape (batch, in_channels, height, width), in the range of the encoder.
+
+        Returns:
+            Spikes of shape (batch, timesteps, tokens, d_model); for `residual="sew"` small whole
+            numbers.
+
+        Raises:
+            SpikingDynamicsError: `images` has another shape.
+        """
+        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
+            raise SpikingDynamicsError(
+                "Expected images of shape (batch, channels, height, width) = "
+                f"(batch, {', '.join(map(str, self.image_shape))}), but got {tuple(images.shape)}."
+            )
+        frames = images.unsqueeze(1) if self.encoding.constant else self.encoding(images)
+        features: Tensor = self.blocks(self.stem(frames))
+        return features
