@@ -1,0 +1,18 @@
+"""Lightning callbacks that watch and shape spiking."""
+
+from spikeformer.callbacks.firing import FiringRateMonitor
+from spikeformer.callbacks.probe import ActivityProbe, LayerActivity
+from spikeformer.callbacks.progress import SpikingProgressBar
+from spikeformer.callbacks.regularization import SpikeRegularization
+from spikeformer.callbacks.seed import EpochSeed
+from spikeformer.callbacks.spike_monitor import SpikeMonitor
+
+__all__ = [
+    "ActivityProbe",
+    "EpochSeed",
+    "FiringRateMonitor",
+    "LayerActivity",
+    "SpikeMonitor",
+    "SpikeRegularization",
+    "SpikingProgressBar",
+]

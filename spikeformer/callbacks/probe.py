@@ -1,0 +1,102 @@
+"""Measures the activity of every spiking layer of a model while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from spikeformer.metrics import FiringRate, SaturatedNeurons, SilentNeurons
+from spikeformer.neurons import SpikingNeuron
+
+
+@dataclass
+class LayerActivity:
+    """The running metrics of one spiking layer."""
+
+    firing_rate: FiringRate = field(default_factory=FiringRate)
+    silent: SilentNeurons = field(default_factory=SilentNeurons)
+    saturated: SaturatedNeurons = field(default_factory=SaturatedNeurons)
+
+    def update(self, spikes: Tensor) -> None:
+        """Add spikes of shape (batch, timesteps, *features)."""
+        for metric in (self.firing_rate, self.silent, self.saturated):
+            metric.to(spikes.device).update(spikes)
+
+
+def watch_spikes(model: nn.Module, observe: Callable[[str, Tensor], None]) -> list[RemovableHandle]:
+    """Call `observe(name, spikes)` whenever a spiking layer of `model` fires.
+
+    Returns:
+        Handles; call `remove()` on each to stop watching.
+    """
+
+    def hook_for(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            observe(name, output[0] if isinstance(output, tuple) else output)
+
+        return hook
+
+    return [
+        module.register_forward_hook(hook_for(name))
+        for name, module in model.named_modules()
+        if isinstance(module, SpikingNeuron)
+    ]
+
+
+class ActivityProbe:
+    """Context manager that collects `LayerActivity` by layer name; leaves no hooks behind.
+
+    Args:
+        model: The model to watch.
+
+    Example:
+        >>> import torch
+        >>> from spikeformer.neurons import LifNeuron
+        >>> model = nn.Sequential(LifNeuron())
+        >>> with ActivityProbe(model) as probe:
+        ...     spikes = model(torch.full((1, 4, 2), 5.0))
+        >>> probe.layers["0"].firing_rate.compute().item()
+        1.0
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.layers: dict[str, LayerActivity] = {}
+        self._handles: list[RemovableHandle] = []
+
+    def _observe(self, name: str, spikes: Tensor) -> None:
+        self.layers.setdefault(name, LayerActivity()).update(spikes)
+
+    def __enter__(self) -> ActivityProbe:
+        self._handles = watch_spikes(self.model, self._observe)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    @property
+    def firing_rate(self) -> float:
+        """Firing rate over all neurons of all layers."""
+        rates = [layer.firing_rate for layer in self.layers.values()]
+        total = sum(float(rate.total) for rate in rates)
+        return sum(float(rate.spikes) for rate in rates) / total if total else 0.0
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return `{"firing_rates" | "silent" | "saturated": {layer: value}}` as plain numbers."""
+        layers = self.layers.items()
+        return {
+            "firing_rates": {name: float(a.firing_rate.compute()) for name, a in layers},
+            "silent": {name: float(a.silent.compute()) for name, a in layers},
+            "saturated": {name: float(a.saturated.compute()) for name, a in layers},
+        }

@@ -1,0 +1,58 @@
+"""The progress bar: what a person watches while a network trains."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any, cast
+
+import lightning as L
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+_SHOWN = {
+    "train/loss_step": "loss",
+    "train/accuracy": "accuracy",
+    "train/firing_rate": "firing_rate",
+    "val/accuracy": "val_accuracy",
+    "val/loss": "val_loss",
+}
+
+
+class SpikingProgressBar(TQDMProgressBar):
+    """Shows loss, accuracy and firing rate while training, and validation after each epoch.
+
+    Args:
+        refresh_rate: Batches between two updates. Where the output is no terminal, one line an
+            epoch is printed instead of a bar.
+    """
+
+    def __init__(self, refresh_rate: int = 10) -> None:
+        super().__init__(refresh_rate=refresh_rate if sys.stderr.isatty() else 0)
+        self.interactive = sys.stderr.isatty()
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """Return what the bar shows, by short name."""
+        known: dict[str, Any] = dict(trainer.callback_metrics)
+        running = _running_accuracy(pl_module)
+        if trainer.training and running is not None:
+            known["train/accuracy"] = running
+        return {
+            short: f"{float(known[name]):.3f}"
+            for name, short in _SHOWN.items()
+            if name in known and math.isfinite(float(known[name]))
+        }
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Update the bar, or print the epoch's line where there is no bar."""
+        super().on_train_epoch_end(trainer, pl_module)
+        if not self.interactive and trainer.is_global_zero:
+            numbers = "  ".join(f"{k} {v}" for k, v in self.get_metrics(trainer, pl_module).items())
+            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {numbers}", flush=True)
+
+
+def _running_accuracy(module: L.LightningModule) -> float | None:
+    try:
+        metric = cast(Any, module).metrics["train_metrics"]["accuracy"]
+    except (AttributeError, KeyError):
+        return None
+    return float(metric.compute()) if metric.update_called else None

@@ -1,0 +1,6 @@
+"""What spikes do: firing rates, silent and saturated neurons, synaptic operations."""
+
+from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons
+from spikeformer.metrics.synops import SynapticOperations, fan_out
+
+__all__ = ["FiringRate", "SaturatedNeurons", "SilentNeurons", "SynapticOperations", "fan_out"]

@@ -1,0 +1,28 @@
+"""Training: LightningModules, losses, schedules, and the `SpikingTrainer` facade."""
+
+from spikeformer.training.history import HistoryRecorder, TrainingHistory
+from spikeformer.training.losses import LOSSES, get_loss
+from spikeformer.training.module import SpikingModule
+from spikeformer.training.schedules import cosine_with_warmup
+from spikeformer.training.tasks import (
+    ClassificationModule,
+    LanguageModule,
+    MultiLabelModule,
+    RegressionModule,
+)
+from spikeformer.training.trainer import CALLBACKS, SpikingTrainer
+
+__all__ = [
+    "CALLBACKS",
+    "LOSSES",
+    "ClassificationModule",
+    "HistoryRecorder",
+    "LanguageModule",
+    "MultiLabelModule",
+    "RegressionModule",
+    "SpikingModule",
+    "SpikingTrainer",
+    "TrainingHistory",
+    "cosine_with_warmup",
+    "get_loss",
+]

@@ -1,0 +1,157 @@
+"""The LightningModule that trains a spiking network, and what all tasks share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.models import sparsity_loss
+from spikeformer.training.losses import Loss
+
+OptimizerFactory = Callable[..., torch.optim.Optimizer]
+SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
+Batch = tuple[Tensor | Mapping[str, Tensor], Tensor]
+
+
+class SpikingModule(L.LightningModule):
+    """Trains a network whose outputs have a time axis; subclasses add a task's metrics.
+
+    A batch is `(inputs, target)`; inputs are a tensor or a dict of the network's keyword
+    arguments. Logged are `{train,val,test}/loss` and the subclass's metrics.
+
+    Args:
+        net: Maps inputs to outputs of shape (batch, timesteps, ...).
+        loss: `loss(outputs, target)`, one scalar.
+        optimizer: Makes an optimizer from parameter groups.
+        scheduler: Makes a scheduler from an optimizer, stepped every batch; gets `total_steps`
+            if it has such an argument. None keeps the learning rate.
+        sparsity_weight: Factor on the attention layers' mean `sparsity_loss`; 0 leaves it out.
+        compile: Compile the network with `net.compile()`.
+    """
+
+    monitor: str = "val/loss"
+    """The metric that tells how good a network is."""
+    monitor_mode: str = "min"
+    """Whether that metric should be small ("min") or large ("max")."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: Loss,
+        optimizer: OptimizerFactory = torch.optim.AdamW,
+        scheduler: SchedulerFactory | None = None,
+        *,
+        sparsity_weight: float = 0.0,
+        compile: bool = False,  # noqa: A002 - the name users know from torch
+    ) -> None:
+        super().__init__()
+        if sparsity_weight < 0:
+            raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
+        self.net = net
+        self.loss = loss
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.sparsity_weight = sparsity_weight
+        self.penalties: dict[str, Callable[[], Tensor | None]] = {}
+        """Named terms that callbacks add to the training loss."""
+        self.metrics = nn.ModuleDict(
+            {f"{stage}_metrics": nn.ModuleDict(self.make_metrics()) for stage in STAGES}
+        )
+        if compile:
+            # In place, so that parameters keep their names in checkpoints.
+            self.net.compile()
+
+    def make_metrics(self) -> dict[str, Metric]:
+        """Return fresh metrics of one stage by name; `loss` is always among them."""
+        return {"loss": MeanMetric()}
+
+    def update_metrics(
+        self, metrics: Mapping[str, Metric], outputs: Tensor, target: Tensor
+    ) -> None:
+        """Add one batch to the metrics that `make_metrics` returned, save for the loss."""
+
+    def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
+        """Return the network's outputs, shape (batch, timesteps, ...)."""
+        outputs: Tensor = self.net(**inputs) if isinstance(inputs, Mapping) else self.net(inputs)
+        return outputs
+
+    def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
+        """Return outputs averaged over time."""
+        inputs = batch[0] if isinstance(batch, tuple | list) else batch
+        return self(inputs).mean(dim=1)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss of a batch with all penalties."""
+        loss, _ = self._step(batch, "train")
+        self.log("train/loss_step", loss, on_epoch=False)
+        if not torch.isfinite(loss):
+            raise SpikingDynamicsError(
+                f"The training loss became {loss.item()} at step {self.global_step}. Lower "
+                "optimizer.lr, set trainer.gradient_clip_val, or use neuron.check_finite=true to "
+                "find the layer. Checkpoints of earlier epochs are intact."
+            )
+        if self.sparsity_weight and (sparsity := sparsity_loss(self.net)) is not None:
+            self.log("train/sparsity_loss", sparsity, on_step=False, on_epoch=True)
+            loss = loss + self.sparsity_weight * sparsity
+        for name, penalty in self.penalties.items():
+            if (term := penalty()) is not None:
+                self.log(f"train/{name}", term, on_step=False, on_epoch=True)
+                loss = loss + term
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation metrics."""
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Add a batch to the test metrics; return the outputs averaged over time."""
+        _, outputs = self._step(batch, "test")
+        return outputs.mean(dim=1)
+
+    def _step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
+        inputs, target = batch
+        outputs = self(inputs)
+        loss = self.loss(outputs, target)
+        metrics = cast(Mapping[str, Metric], self.metrics[f"{stage}_metrics"])
+        with torch.no_grad():
+            metrics["loss"].update(loss.detach(), weight=target.shape[0])
+            self.update_metrics(metrics, outputs.detach().float(), target)
+        for name, metric in metrics.items():
+            self.log(f"{stage}/{name}", metric, on_step=False, on_epoch=True)
+        return loss, outputs
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer, without weight decay on biases, norms and neurons' parameters."""
+        params = [p for p in self.net.parameters() if p.requires_grad]
+        if not params:
+            raise ArgumentError(
+                "net", type(self.net).__name__, "a network with parameters to train"
+            )
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in params if p.ndim >= 2]},
+            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = self.optimizer([group for group in groups if group["params"]])
+        if self.scheduler is None:
+            return optimizer
+        scheduler = self.scheduler(optimizer, **self._total_steps())
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _total_steps(self) -> dict[str, int]:
+        assert self.scheduler is not None
+        if "total_steps" not in inspect.signature(self.scheduler).parameters:
+            return {}
+        return {"total_steps": max(1, int(self.trainer.estimated_stepping_batches))}
+
+
+STAGES = ("train", "val", "test")

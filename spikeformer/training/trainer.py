@@ -1,0 +1,135 @@
+"""`SpikingTrainer`: training in one call, for people who bring their own loop of experiments."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from torch import nn
+from torch.utils.data import DataLoader
+
+from spikeformer.callbacks import FiringRateMonitor, SpikeRegularization
+from spikeformer.error_handling import ArgumentError, check_choice, check_positive
+from spikeformer.training.history import HistoryRecorder, TrainingHistory
+from spikeformer.training.losses import Loss, get_loss
+from spikeformer.training.module import SpikingModule
+from spikeformer.training.tasks import ClassificationModule, MultiLabelModule, RegressionModule
+
+CALLBACKS: dict[str, Any] = {
+    "early_stopping": partial(EarlyStopping, patience=10),
+    "checkpoint": partial(ModelCheckpoint, save_last=True),
+    "spike_regularization": SpikeRegularization,
+    "firing_rate": FiringRateMonitor,
+    "lr_monitor": LearningRateMonitor,
+}
+"""Callbacks by the names that `SpikingTrainer.fit` accepts."""
+
+_TASKS: dict[str, type[SpikingModule]] = {
+    "binary_cross_entropy": MultiLabelModule,
+    "mse": RegressionModule,
+}
+
+
+class SpikingTrainer:
+    """Trains a spiking network: a few lines over `SpikingModule` and `lightning.Trainer`.
+
+    Args:
+        model: Maps inputs to outputs of shape (batch, timesteps, ...).
+        optimizer: Name of an optimizer in `torch.optim`.
+        loss_fn: A key of `spikeformer.training.LOSSES`, or any `loss(outputs, target)`.
+        learning_rate: Learning rate; above 0.
+        **trainer_kwargs: Further arguments of `lightning.Trainer`, as `accelerator="gpu"`,
+            `precision="bf16-mixed"` or `logger=...`.
+
+    Example:
+        >>> trainer = SpikingTrainer(model, learning_rate=1e-3)              # doctest: +SKIP
+        >>> history = trainer.fit(train_loader, val_loader, epochs=10)       # doctest: +SKIP
+        >>> history.to_pandas()["val/accuracy"].max()                        # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: str = "AdamW",
+        loss_fn: str | Loss = "spike_count_loss",
+        learning_rate: float = 1e-4,
+        **trainer_kwargs: Any,
+    ) -> None:
+        check_positive("learning_rate", learning_rate)
+        optimizers = [
+            name
+            for name, value in vars(torch.optim).items()
+            if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
+        ]
+        check_choice("optimizer", optimizer, sorted(set(optimizers) - {"Optimizer"}))
+        if isinstance(loss_fn, str):
+            loss, task = get_loss(loss_fn), _TASKS.get(loss_fn, ClassificationModule)
+        else:
+            loss, task = loss_fn, SpikingModule
+        self.model = model
+        self.module = task(model, loss, partial(getattr(torch.optim, optimizer), lr=learning_rate))
+        self.trainer_kwargs = {"logger": False, "enable_model_summary": False, **trainer_kwargs}
+
+    def fit(
+        self,
+        train_loader: DataLoader[Any],
+        val_loader: DataLoader[Any] | None = None,
+        epochs: int = 100,
+        callbacks: list[str] | None = None,
+        *,
+        ckpt_path: str | None = None,
+    ) -> TrainingHistory:
+        """Train the model in place.
+
+        Args:
+            train_loader: Yields `(inputs, target)`.
+            val_loader: Likewise, for validation after every epoch; None for none.
+            epochs: Number of epochs in all; at least 1.
+            callbacks: Names of callbacks, keys of `spikeformer.training.CALLBACKS`, or
+                Lightning callbacks of your own.
+            ckpt_path: Checkpoint from which to resume.
+
+        Returns:
+            The numbers of every epoch.
+
+        Raises:
+            ArgumentError: A callback's name is unknown, or a loader is empty.
+        """
+        if epochs < 1:
+            raise ArgumentError("epochs", epochs, "an integer of at least 1")
+        for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
+            if loader is not None and len(loader) == 0:
+                raise ArgumentError(name, loader, "a loader with at least one batch")
+        recorder = HistoryRecorder()
+        chosen = [self._callback(item, val_loader) for item in callbacks or []]
+        checkpointing = any(isinstance(item, ModelCheckpoint) for item in chosen)
+        trainer = L.Trainer(
+            max_epochs=epochs,
+            callbacks=[*chosen, recorder],
+            enable_checkpointing=checkpointing,
+            num_sanity_val_steps=0,
+            log_every_n_steps=1,
+            **self.trainer_kwargs,
+        )
+        trainer.fit(self.module, train_loader, val_loader, ckpt_path=ckpt_path)
+        return recorder.history
+
+    def _callback(self, item: str | L.Callback, val_loader: DataLoader[Any] | None) -> L.Callback:
+        if isinstance(item, L.Callback):
+            return item
+        factory = CALLBACKS[check_choice("callbacks", item, CALLBACKS)]
+        if item in ("early_stopping", "checkpoint"):
+            if val_loader is None:
+                monitor, mode = "train/loss", "min"
+            else:
+                monitor, mode = self.module.monitor, self.module.monitor_mode
+            factory = partial(factory, monitor=monitor, mode=mode)
+        if item == "lr_monitor" and self.trainer_kwargs["logger"] is False:
+            raise ArgumentError(
+                "callbacks", item, "used with a logger", "Pass logger=True or a Lightning logger."
+            )
+        callback: L.Callback = factory()
+        return callback
