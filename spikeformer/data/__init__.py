@@ -1,0 +1,32 @@
+"""Data modules: samples in, `(inputs, target)` batches out."""
+
+from __future__ import annotations
+
+from spikeformer.data.audio import AudioDataModule
+from spikeformer.data.augmentation import random_mask, random_shift
+from spikeformer.data.datamodule import SpikingDataModule, Splits
+from spikeformer.data.datasets import TensorBatches, TokenBatches
+from spikeformer.data.digits import DigitsDataModule
+from spikeformer.data.image import ImageDataModule
+from spikeformer.data.sampling import EpochSampler
+from spikeformer.data.spectrogram import log_mel, mel_filters
+from spikeformer.data.tables import Part, TableDataModule
+from spikeformer.data.text import TextDataModule
+
+__all__ = [
+    "AudioDataModule",
+    "DigitsDataModule",
+    "EpochSampler",
+    "ImageDataModule",
+    "Part",
+    "SpikingDataModule",
+    "Splits",
+    "TableDataModule",
+    "TensorBatches",
+    "TextDataModule",
+    "TokenBatches",
+    "log_mel",
+    "mel_filters",
+    "random_mask",
+    "random_shift",
+]

@@ -1,0 +1,196 @@
+"""Tables of samples from the hub, from parquet, CSV or JSON files, or from a folder of images."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from spikeformer.data._optional import optional_import
+from spikeformer.error_handling import ArgumentError, DataError, check_choice
+
+# In the order of preference: parquet may come with JSON notes, images with a CSV of metadata.
+SUFFIXES = {
+    "parquet": (".parquet",),
+    "image_folder": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    "csv": (".csv", ".tsv"),
+    "json": (".json", ".jsonl"),
+}
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+PROBE_SECONDS = 10.0
+
+# split name -> datasets.Dataset, which has no types to offer
+Tables = dict[str, Any]
+
+
+def load_tables(
+    source: str | None,
+    path: str | None,
+    *,
+    subset: str | None = None,
+    format: str = "auto",  # noqa: A002, the key's name in the configuration
+    cache_dir: str | None = None,
+) -> Tables:
+    """Return the splits found at `path`, or of the hub set `source` if `path` is None.
+
+    Raises:
+        ArgumentError: Neither `source` nor `path` is given, or `format` is unknown.
+        DataError: The path is absent, empty or unreadable; the hub set cannot be reached or read.
+        MissingDependencyError: The package `datasets` is not installed.
+    """
+    check_choice("format", format, ("auto", *SUFFIXES))
+    if path is not None:
+        return _from_path(Path(path).expanduser(), format, cache_dir)
+    if source is None:
+        raise ArgumentError("source", source, "the name of a hub set, unless data.path is given")
+    return _from_hub(source, subset, cache_dir)
+
+
+def _from_path(path: Path, format: str, cache_dir: str | None) -> Tables:  # noqa: A002
+    if not path.exists():
+        raise DataError(
+            f"data.path={str(path)!r} does not exist (looked in {Path.cwd()}); "
+            "set data.path to a folder with parquet files, or leave it null to use the hub"
+        )
+    files = sorted(f for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
+    for kind in SUFFIXES if format == "auto" else (format,):
+        found = [file for file in files if file.suffix.lower() in SUFFIXES[kind]]
+        if found:
+            return _read(kind, path, found, cache_dir)
+    wanted = "readable data" if format == "auto" else f"{format} files"
+    suffixes = [s for kind, some in SUFFIXES.items() if format in ("auto", kind) for s in some]
+    raise DataError(
+        f"data.path={str(path)!r} holds no {wanted} (expected files ending in "
+        f"{', '.join(suffixes)}); set data.path to a folder that does"
+    )
+
+
+def _read(kind: str, path: Path, files: list[Path], cache_dir: str | None) -> Tables:
+    datasets = optional_import("datasets", "reading data sets")
+    if kind == "parquet":
+        _check_parquet(files)
+    options: dict[str, Any] = {"data_files": _by_split(path, files)}
+    if kind == "image_folder":
+        options = {"data_dir": str(path)}
+    elif files[0].suffix.lower() == ".tsv":
+        options["sep"] = "\t"
+    try:
+        builder = kind.replace("_", "")
+        return dict(datasets.load_dataset(builder, cache_dir=cache_dir, **options))
+    except (datasets.exceptions.DatasetsError, OSError, ValueError, TypeError) as error:
+        raise DataError(
+            f"data.path={str(path)!r} cannot be read as {kind}: {_reason(error)}; "
+            "replace the damaged file, or check data.format"
+        ) from error
+
+
+def _check_parquet(files: list[Path]) -> None:
+    parquet = optional_import("pyarrow.parquet", "reading parquet files")
+    arrow = optional_import("pyarrow", "reading parquet files")
+    for file in files:
+        try:
+            parquet.ParquetFile(file).close()
+        except (arrow.ArrowException, OSError) as error:
+            raise DataError(
+                f"{str(file)!r} is not a complete parquet file: {_reason(error)}; "
+                "copy or download it again"
+            ) from error
+
+
+def _by_split(path: Path, files: list[Path]) -> dict[str, list[str]]:
+    """Group files by the split their name or folder tells; all are training data if none tells."""
+    groups: dict[str, list[str]] = {}
+    for file in files:
+        inside = file.relative_to(path) if path.is_dir() else Path(file.name)
+        words = re.split(r"[^a-z]+", inside.as_posix().lower())
+        told = [SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS]
+        groups.setdefault(told[-1] if told else "", []).append(str(file))
+    unnamed = groups.pop("", [])
+    return groups if "train" in groups else {"train": unnamed, **groups} if unnamed else groups
+
+
+def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:
+    hub = optional_import("huggingface_hub", "loading data sets from the hub")
+    datasets = optional_import("datasets", "loading data sets from the hub")
+    try:
+        # One short question first: without a network, `load_dataset` itself retries for long.
+        hub.HfApi().dataset_info(source, timeout=PROBE_SECONDS)
+    except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
+        raise DataError(
+            f"data.source={source!r} does not exist on the Hugging Face hub (or is private); "
+            "check its name, or set data.path=/folder/with/parquet"
+        ) from error
+    except network_errors() as error:
+        return _from_cache(source, subset, cache_dir, error)
+    try:
+        return dict(datasets.load_dataset(source, subset, cache_dir=cache_dir))
+    except (
+        datasets.exceptions.DatasetsError,
+        ValueError,
+        RuntimeError,
+        *network_errors(),
+    ) as error:
+        raise DataError(
+            f"data.source={source!r} cannot be loaded from the Hugging Face hub: {_reason(error)}; "
+            "check data.source and data.subset, or set data.path=/folder/with/parquet"
+        ) from error
+
+
+def _from_cache(
+    source: str, subset: str | None, cache_dir: str | None, cause: BaseException
+) -> Tables:
+    """The copy that an earlier run with a network left in the cache of `datasets`."""
+    cached = optional_import("datasets.packaged_modules.cache.cache", "reading cached data sets")
+    try:
+        builder = cached.Cache(
+            cache_dir=cache_dir,
+            dataset_name=source.split("/")[-1],
+            repo_id=source,
+            config_name=subset,
+            version="auto",
+            hash="auto",
+        )
+        builder.download_and_prepare()
+        return dict(builder.as_dataset())
+    except (ValueError, OSError):
+        raise unreachable("data.source", source, cause) from cause
+
+
+def unreachable(
+    key: str, name: str, cause: BaseException, remedy: str = "data.path=/folder/with/parquet"
+) -> DataError:
+    """The error for something on the hub that no network leads to."""
+    return DataError(
+        f"{key}={name!r} could not be reached on the Hugging Face hub and no copy of it is cached "
+        f"here ({_reason(cause)}). Connect to the network once, or use a local copy: set {remedy}"
+    )
+
+
+def network_errors() -> tuple[type[BaseException], ...]:
+    """The exceptions that a missing or failing network shows itself in.
+
+    The hub's client has moved from requests (whose errors are OSErrors) to httpx and on to httpx2;
+    whichever it uses is imported by the time this is asked.
+    """
+    clients = [sys.modules[name] for name in ("httpx", "httpx2") if name in sys.modules]
+    return (OSError, *(client.HTTPError for client in clients))
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in one line: the outer ones only say that something failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

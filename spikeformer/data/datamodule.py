@@ -1,0 +1,170 @@
+"""The base of every data module: loaders, seeds and augmentation in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from spikeformer.data.sampling import EpochSampler, derive_seed
+from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+
+
+@dataclass
+class Splits:
+    """What `SpikingDataModule.load` returns.
+
+    Attributes:
+        train: Training samples.
+        val: Validation samples, or None to validate on nothing.
+        test: Test samples.
+        class_names: Names of the classes in the order of their numbers; empty if there are none.
+    """
+
+    train: Dataset[Any]
+    val: Dataset[Any] | None
+    test: Dataset[Any]
+    class_names: list[str] = field(default_factory=list)
+
+
+class SpikingDataModule(L.LightningDataModule):
+    """Loaders over three splits; subclasses say how to `load` and, if they wish, `augment`.
+
+    A batch is `(inputs, target)`. The order of epoch e depends on `(seed, e)` and the augmentation
+    of batch b on `(seed, e, b, rank)`, never on what this process did before, so that a resumed
+    run sees what the uninterrupted run saw.
+
+    Args:
+        batch_size: Samples per batch and process.
+        num_workers: Loader processes; 0 loads in the main process, the fastest for data in memory.
+        seed: Seed of the shuffling and the augmentation, at least 0.
+
+    Raises:
+        ArgumentError: A value is outside its range.
+
+    Example:
+        >>> from spikeformer.data import DigitsDataModule
+        >>> data = DigitsDataModule(batch_size=32)
+        >>> data.setup()
+        >>> images, labels = next(iter(data.train_dataloader()))
+        >>> images.shape, labels.shape
+        (torch.Size([32, 1, 8, 8]), torch.Size([32]))
+    """
+
+    task = "classification"
+
+    def __init__(self, *, batch_size: int = 64, num_workers: int = 0, seed: int = 0) -> None:
+        super().__init__()
+        self.batch_size = check_positive_int("batch_size", batch_size)
+        if num_workers < 0:
+            raise ArgumentError("num_workers", num_workers, "an integer of at least 0")
+        if seed < 0:
+            raise ArgumentError("seed", seed, "an integer of at least 0")
+        self.num_workers = num_workers
+        self.seed = seed
+        self._splits: Splits | None = None
+
+    def load(self) -> Splits:
+        """Read everything and return the three splits; called once per process, by `setup`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement load()")
+
+    def augment(self, batch: Any, generator: torch.Generator) -> Any:
+        """Return a randomly changed training batch; by default the batch itself.
+
+        Lightning training only: it runs after the transfer to the device, so loops over
+        `train_dataloader()` alone see the samples as they are.
+
+        Args:
+            batch: `(inputs, target)` on the training device.
+            generator: CPU generator, freshly seeded for this batch; the only randomness to use.
+        """
+        return batch
+
+    @property
+    def splits(self) -> Splits:
+        """The splits, after `setup`."""
+        if self._splits is None:
+            raise DataError(
+                f"Expected {type(self).__name__}.setup() to have run, but nothing is loaded yet. "
+                "Call setup() first; a Lightning Trainer does so by itself."
+            )
+        return self._splits
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes in the order of their numbers; empty if there are none."""
+        return self.splits.class_names
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes (of the vocabulary, for language modelling)."""
+        return len(self.class_names)
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Text of each token id, for people to read; the number itself where there is no text."""
+        return [str(token) for token in ids]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the splits, once; every process of a distributed run does this for itself."""
+        if self._splits is None:
+            self._splits = self.load()
+        if self._splits.val is None and self.trainer is not None:
+            # Otherwise Lightning warns, at each fit, that the list of validation loaders is empty.
+            self.trainer.limit_val_batches = 0
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Training batches in the shuffled order of the epoch."""
+        dataset: Any = self.splits.train
+        shares = (self.trainer and self.trainer.distributed_sampler_kwargs) or {}
+        sampler = EpochSampler(len(dataset), self.seed, **shares)
+        if self.trainer is not None:
+            # A resumed run's workers fetch before Lightning tells the sampler its epoch.
+            sampler.set_epoch(self.trainer.current_epoch)
+        # Batch norm cannot take a last batch of one sample.
+        single = len(sampler) > 1 and len(sampler) % self.batch_size == 1
+        return self._loader(dataset, sampler=sampler, drop_last=single)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        """Validation batches in order; an empty list if there is no validation split."""
+        return [] if self.splits.val is None else self._loader(self.splits.val)
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """Test batches in order."""
+        return self._loader(self.splits.test)
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """The test batches again."""
+        return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Augment the batch if it is one of a training epoch (called by Lightning)."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training:
+            return batch
+        # Lightning counts the batch after this hook, so the index read here is the previous one's.
+        batch_index = trainer.fit_loop.batch_idx + 1
+        seed = derive_seed(self.seed, trainer.current_epoch, batch_index, trainer.global_rank)
+        return self.augment(batch, torch.Generator().manual_seed(seed))
+
+    def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=self.num_workers,
+            collate_fn=as_is if hasattr(dataset, "__getitems__") else default_collate,
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=self.num_workers > 0,
+            # Its own generator: without one the loader draws from the global stream at each
+            # epoch, and dropout after a resume would differ.
+            generator=torch.Generator().manual_seed(self.seed),
+            **options,
+        )
+
+
+def as_is(batch: Any) -> Any:
+    """Collate nothing: the dataset's `__getitems__` has made the batch already."""
+    return batch

@@ -1,0 +1,116 @@
+"""Images from the hub, from parquet or from a folder with one folder per class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Unpack
+
+import torch
+from torch.utils.data import Dataset
+
+from spikeformer.data._columns import input_column
+from spikeformer.data._decode import MODES, DecodedBatches, ImageDecoder
+from spikeformer.data._image_augmentation import ImageAugmentation
+from spikeformer.data.datasets import TensorBatches
+from spikeformer.data.tables import Part, TableDataModule, TableOptions
+from spikeformer.error_handling import ArgumentError, check_interval, check_positive
+
+
+class ImageDataModule(TableDataModule):
+    """Images, (batch, in_channels, height, width) in [0, 1].
+
+    Images of another size are scaled to cover `image_size` and cropped about their centre. They
+    are decoded once, into memory, as long as they fit in `memory_limit_gib`.
+
+    Args:
+        image_key: Column of the images; None finds it by its type.
+        image_size: (height, width) in pixels.
+        in_channels: 3 for colour, 1 for grey (colour images become grey).
+        crop_padding: Training images are padded by this many pixels and cropped back at random.
+        horizontal_flip: Flip half of the training images left to right.
+        mixup: Probability that a training batch is mixed by mixup (Zhang et al. 2018, weights
+            uniform in 0 to 1).
+        cutmix: Probability that it is mixed by cutmix instead (Yun et al. 2019); with `mixup` at
+            most 1. If either is above 0, training targets are class weights, float
+            (batch, num_classes) with rows that sum to one.
+        memory_limit_gib: Decoded images of a split above this many GiB stay encoded and are
+            decoded by the loaders; use `num_workers` then.
+        **table: The arguments of `TableDataModule`.
+
+    Raises:
+        ArgumentError: A value is outside its range.
+        DataError: In `setup`, if the data is absent, unreadable or not what the keys say.
+        MissingDependencyError: `datasets`, `pillow` or (for augmentation) `kornia` is missing.
+
+    Example:
+        >>> data = ImageDataModule(source="uoft-cs/cifar10", num_classes=10, crop_padding=4)
+        >>> data.num_classes
+        10
+    """
+
+    def __init__(
+        self,
+        *,
+        image_key: str | None = None,
+        image_size: Sequence[int] = (32, 32),
+        in_channels: int = 3,
+        crop_padding: int = 0,
+        horizontal_flip: bool = False,
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        memory_limit_gib: float = 4.0,
+        **table: Unpack[TableOptions],
+    ) -> None:
+        super().__init__(**table)
+        size = tuple(image_size)
+        if len(size) != 2 or min(size) < 1:
+            raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
+        if in_channels not in MODES:
+            raise ArgumentError("in_channels", in_channels, "1 (grey) or 3 (colour)")
+        if crop_padding < 0:
+            raise ArgumentError("crop_padding", crop_padding, "an integer of at least 0")
+        check_interval("mixup", mixup, 0, 1)
+        check_interval("cutmix", cutmix, 0, 1)
+        if mixup + cutmix > 1:
+            raise ArgumentError("cutmix", cutmix, f"at most 1 - mixup = {1 - mixup:g}")
+        self.image_key, self.image_size, self.in_channels = image_key, size, in_channels
+        self.crop_padding, self.horizontal_flip = crop_padding, horizontal_flip
+        self.mixup, self.cutmix = mixup, cutmix
+        self.memory_limit_gib = check_positive("memory_limit_gib", memory_limit_gib)
+
+    def build(self, parts: dict[str, Part]) -> dict[str, Dataset[Any]]:
+        """Decode the images of each part."""
+        if self._augments:
+            _ = self._augmentation  # a missing package shows before minutes of decoding
+        column = input_column(parts["train"].table, "image", self.image_key)
+        return {name: self._build(part, column) for name, part in parts.items()}
+
+    def augment(self, batch: Any, generator: torch.Generator) -> Any:
+        """Crop, flip and mix the batch; mixing turns its targets into class weights."""
+        if not self._augments:
+            return batch
+        images, labels = batch
+        return self._augmentation(images, labels, self.num_classes, generator)
+
+    def _build(self, part: Part, column: str) -> Dataset[Any]:
+        height, width = self.image_size
+        decoder = ImageDecoder(part.table, column, self.in_channels, (height, width), part.name)
+        targets = torch.from_numpy(part.labels)
+        if len(decoder) * self.in_channels * height * width > self.memory_limit_gib * 2**30:
+            return DecodedBatches(decoder, targets)
+        return TensorBatches(decoder.all(), targets)
+
+    @property
+    def _augments(self) -> bool:
+        return bool(self.crop_padding or self.horizontal_flip or self.mixup or self.cutmix)
+
+    @cached_property
+    def _augmentation(self) -> ImageAugmentation:
+        return ImageAugmentation(
+            (self.image_size[0], self.image_size[1]),
+            crop_padding=self.crop_padding,
+            horizontal_flip=self.horizontal_flip,
+            mixup=self.mixup,
+            cutmix=self.cutmix,
+        )

@@ -1,0 +1,144 @@
+"""Sentences from the hub or from parquet, CSV or JSON files, as padded token ids."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+import torch
+from torch.utils.data import Dataset
+
+from spikeformer.data._columns import input_column
+from spikeformer.data._tokenizer import Encoder, pretrained_encoder, trained_encoder
+from spikeformer.data.datasets import TokenBatches
+from spikeformer.data.tables import Part, TableDataModule, TableOptions
+from spikeformer.error_handling import ArgumentError, DataError, check_choice, check_positive_int
+
+
+class TextDataModule(TableDataModule):
+    """Sentences, `{"input_ids": (batch, seq_len), "mask": (batch, seq_len)}`.
+
+    A batch is padded to its longest sentence; the mask is True at real tokens, of which every
+    sample has at least one. With `task="causal_lm"` the target is (batch, seq_len) int64, the
+    next token of each position and -100 at padding, and the labels of the data are not read.
+
+    Args:
+        text_key: Column of the sentences; None finds it by its type.
+        task: "classification" or "causal_lm".
+        max_length: Most tokens of a sample; longer ones lose their end.
+        vocab_size: Size of the embedding table. A tokenizer trained here gets at most this many
+            tokens; a pretrained one must not have more.
+        tokenizer: None trains a tokenizer on the training split; else a local folder, or a name
+            on the hub, for `transformers.AutoTokenizer`.
+        tokenizer_kind: What to train: "bpe" (byte-level, every text has an encoding) or
+            "word" (the most frequent words in lower case; all others become one token).
+        **table: The arguments of `TableDataModule`; `cache_dir` also keeps trained tokenizers.
+
+    Raises:
+        ArgumentError: A value is outside its range.
+        DataError: In `setup`, if the data is absent, unreadable or not what the keys say.
+        MissingDependencyError: `datasets`, `tokenizers` or `transformers` is missing.
+
+    Example:
+        >>> data = TextDataModule(source="stanfordnlp/sst2", num_classes=2, vocab_size=8000)
+        >>> data.num_classes
+        2
+    """
+
+    def __init__(
+        self,
+        *,
+        text_key: str | None = None,
+        task: str = "classification",
+        max_length: int = 64,
+        vocab_size: int = 8000,
+        tokenizer: str | None = None,
+        tokenizer_kind: str = "bpe",
+        **table: Unpack[TableOptions],
+    ) -> None:
+        super().__init__(**table)
+        self.text_key = text_key
+        self.task = check_choice("task", task, ("classification", "causal_lm"))
+        self.max_length = check_positive_int("max_length", max_length)
+        self.vocab_size = check_positive_int("vocab_size", vocab_size)
+        self.tokenizer = tokenizer
+        self.tokenizer_kind = check_choice("tokenizer_kind", tokenizer_kind, ("bpe", "word"))
+        # 256 bytes and the special tokens are there before anything is learnt.
+        if tokenizer is None and tokenizer_kind == "bpe" and vocab_size < 260:
+            raise ArgumentError("vocab_size", vocab_size, "at least 260 for a byte-level tokenizer")
+        self._encoder: Encoder | None = None
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether the task has classes; language modelling has none."""
+        return self.task == "classification"
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes; `vocab_size` in language modelling."""
+        return super().num_classes if self.needs_labels else self.vocab_size
+
+    @property
+    def encoder(self) -> Encoder:
+        """The tokenizer and its special ids, after `setup`."""
+        _ = self.splits
+        assert self._encoder is not None
+        return self._encoder
+
+    def build(self, parts: dict[str, Part]) -> dict[str, Dataset[Any]]:
+        """Load or train the tokenizer and encode the sentences of each part."""
+        column = input_column(parts["train"].table, "text", self.text_key)
+        texts = {name: _sentences(part, column) for name, part in parts.items()}
+        if self.tokenizer is not None:
+            encoder = pretrained_encoder(self.tokenizer)
+        else:
+            encoder = trained_encoder(
+                texts["train"], self.tokenizer_kind, self.vocab_size, self._cache_folder()
+            )
+        if encoder.size > self.vocab_size:
+            raise DataError(
+                f"data.vocab_size={self.vocab_size} but the tokenizer {self.tokenizer!r} has "
+                f"{encoder.size} tokens; set data.vocab_size={encoder.size}"
+            )
+        self._encoder = encoder
+        return {name: self._build(part, texts[name], encoder) for name, part in parts.items()}
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """Text of each token id."""
+        return [str(self.encoder.tokenizer.decode([token])) for token in ids]
+
+    def _build(self, part: Part, texts: list[str], encoder: Encoder) -> TokenBatches:
+        encoded = encoder.encode(texts)
+        if self.needs_labels:
+            rows = [ids[: self.max_length] or [encoder.empty_id] for ids in encoded]
+            return TokenBatches(rows, torch.from_numpy(part.labels), pad_id=encoder.pad_id)
+        start = [encoder.bos_id] if encoder.bos_id is not None else []
+        end = [encoder.eos_id] if encoder.eos_id is not None else []
+        rows = []
+        for ids in encoded:
+            # A pretrained tokenizer may have added its special tokens already.
+            inner = ids if encoder.trained or ids[:1] != start else ids[1:]
+            row = [*start, *inner, *(end if inner[-1:] != end else [])]
+            # n inputs need n + 1 tokens, and at least one input.
+            row = row[: self.max_length + 1]
+            rows.append(row if len(row) > 1 else [*(row or [encoder.empty_id]), encoder.empty_id])
+        return TokenBatches(rows, None, pad_id=encoder.pad_id)
+
+    def _cache_folder(self) -> Path:
+        if self.cache_dir is not None:
+            return Path(self.cache_dir).expanduser()
+        root = os.environ.get("XDG_CACHE_HOME")
+        return (Path(root) if root else Path.home() / ".cache") / "spikeformer"
+
+
+def _sentences(part: Part, column: str) -> list[str]:
+    values = part.table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
+    strange = next((i for i, value in enumerate(values) if not isinstance(value, str)), None)
+    if strange is not None:
+        raise DataError(
+            f"data.text_key={column!r} holds {values[strange]!r} in row {strange} of the "
+            f"{part.name} split, not text; choose a column of strings or fill the empty cells"
+        )
+    return values

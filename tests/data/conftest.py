@@ -1,0 +1,112 @@
+"""Real sets kept beside the repository, and small made-up ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests must pass, and fail, the same with and without a network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture
+def shared_set() -> Callable[[str], str]:
+    """Path of a real set, or a skipped test where it is not there."""
+
+    def find(name: str) -> str:
+        folder = Path(os.environ.get("SPIKEFORMER_DATA", SHARED)) / name
+        if not folder.is_dir():
+            pytest.skip(f"the data set {name!r} is not at {folder}; SPIKEFORMER_DATA can say where")
+        return str(folder)
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One cache for all tests, so that nothing is left in the home folder."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def image_parquet(tmp_path: Path) -> Callable[..., Path]:
+    """Write a parquet folder of small images, `per_class` of each class and split."""
+
+    def write(classes: int = 3, per_class: int = 10, size: int = 8, channels: int = 3) -> Path:
+        import datasets
+
+        folder = tmp_path / "images"
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        features = datasets.Features(
+            {
+                "img": datasets.Image(),
+                "label": datasets.ClassLabel(names=[f"class {i}" for i in range(classes)]),
+            }
+        )
+        for split in ("train", "test"):
+            labels = np.repeat(np.arange(classes), per_class)
+            shape = (len(labels), size, size, *([3] if channels == 3 else []))
+            pixels = random.integers(0, 256, shape, np.uint8)
+            rows = {"img": list(pixels), "label": labels.tolist()}
+            table = datasets.Dataset.from_dict(rows, features=features)
+            table.to_parquet(str(folder / f"{split}.parquet"))
+        return folder
+
+    return write
+
+
+class Recorder(L.LightningModule):
+    """A linear model that keeps every training batch it sees."""
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(features, classes)
+        self.seen: dict[int, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self.validated: list[torch.Tensor] = []
+
+    def training_step(self, batch, _):
+        inputs, target = batch
+        self.seen.setdefault(self.current_epoch, []).append((inputs.clone(), target.clone()))
+        return torch.nn.functional.cross_entropy(self.layer(inputs.flatten(1)), target)
+
+    def validation_step(self, batch, _):
+        self.validated.append(batch[0].clone())
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.01)
+
+
+@pytest.fixture
+def recorder() -> type[Recorder]:
+    return Recorder
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
+    def make(**options) -> L.Trainer:
+        defaults = {
+            "accelerator": "cpu",
+            "devices": 1,
+            "max_epochs": 2,
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "default_root_dir": tmp_path,
+        }
+        return L.Trainer(**{**defaults, **options})
+
+    return make

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from spikeformer.data import DigitsDataModule, SpikingDataModule, Splits, TensorBatches
+from spikeformer.error_handling import ArgumentError, DataError
+
+
+class Numbers(SpikingDataModule):
+    """Sample i is the number i."""
+
+    def __init__(self, count=10, dataset=TensorBatches, **options):
+        super().__init__(**options)
+        self.count, self.dataset = count, dataset
+
+    def load(self):
+        values = torch.arange(self.count)
+        data = self.dataset(values[:, None].float(), values)
+        return Splits(data, None, data, [str(i) for i in range(self.count)])
+
+
+def flat(lists):
+    return [item for items in lists for item in items]
+
+
+def epochs(model):
+    return {e: [x.flatten().tolist() for x, _ in batches] for e, batches in model.seen.items()}
+
+
+def test_lightning_tells_the_sampler_its_epoch(recorder, trainer):
+    model = recorder(1, 10)
+    trainer(max_epochs=3).fit(model, datamodule=Numbers(batch_size=4))
+    orders = [flat(batches) for batches in epochs(model).values()]
+    assert [sorted(order) for order in orders] == [list(range(10))] * 3
+    assert len({tuple(order) for order in orders}) == 3
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_resumed_run_sees_the_same_augmented_batches(recorder, trainer, tmp_path, num_workers):
+    def run(model, checkpoint=None, **options):
+        torch.manual_seed(torch.seed() % 1000)  # the global stream must not matter
+        data = DigitsDataModule(batch_size=300, max_shift=2, num_workers=num_workers)
+        made = trainer(**options)
+        made.fit(model, datamodule=data, ckpt_path=checkpoint)
+        return made
+
+    whole, first, second = (recorder(64, 10) for _ in range(3))
+    run(whole, max_epochs=3)
+    run(first, max_epochs=2).save_checkpoint(tmp_path / "last.ckpt")
+    run(second, checkpoint=tmp_path / "last.ckpt", max_epochs=3)
+    assert list(second.seen) == [2]
+    for (a, target_a), (b, target_b) in zip(whole.seen[2], second.seen[2], strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(target_a, target_b)
+    assert not torch.equal(whole.seen[1][0][0], whole.seen[2][0][0])
+
+
+def test_workers_do_not_change_what_is_seen(recorder, trainer):
+    seen = []
+    for num_workers in (0, 2):
+        model = recorder(64, 10)
+        data = DigitsDataModule(batch_size=400, max_shift=1, num_workers=num_workers)
+        trainer(max_epochs=2).fit(model, datamodule=data)
+        seen.append(torch.cat([x for batches in model.seen.values() for x, _ in batches]))
+    assert torch.equal(*seen)
+
+
+def test_loaders_leave_the_global_stream_alone():
+    data = Numbers()
+    data.setup()
+    before = torch.get_rng_state()
+    list(data.train_dataloader())
+    list(data.test_dataloader())
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "sizes"),
+    [(9, 4, [4, 4]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (1, 4, [1]), (3, 1, [1, 1, 1])],
+)
+def test_a_last_batch_of_one_is_dropped_in_training_only(count, batch_size, sizes):
+    data = Numbers(count, batch_size=batch_size)
+    data.setup()
+    assert [len(y) for _, y in data.train_dataloader()] == sizes
+    assert sum(len(y) for _, y in data.test_dataloader()) == count
+
+
+def test_an_ordinary_dataset_is_collated():
+    data = Numbers(6, dataset=TensorDataset, batch_size=3)
+    data.setup()
+    assert [x.shape for x, _ in data.train_dataloader()] == [(3, 1), (3, 1)]
+
+
+def test_setup_loads_once():
+    data = Numbers()
+    data.setup("fit")
+    splits = data.splits
+    data.setup("test")
+    assert data.splits is splits
+    assert data.num_classes == 10
+    assert data.task == "classification"
+
+
+def test_no_validation_split_is_no_validation(recorder, trainer):
+    model = recorder(1, 10)
+    trainer(max_epochs=1).fit(model, datamodule=Numbers())
+    assert model.validated == []
+
+
+def test_validation_and_test_batches_are_not_augmented(recorder, trainer):
+    model = recorder(64, 10)
+    data = DigitsDataModule(max_shift=3, batch_size=2000)
+    trainer(max_epochs=1).fit(model, datamodule=data)
+    assert torch.equal(model.validated[-1], data.splits.val.inputs)
+
+
+def test_before_setup_the_error_says_so():
+    with pytest.raises(DataError, match="setup"):
+        _ = DigitsDataModule().class_names
+
+
+@pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"num_workers": -1}, {"seed": -1}])
+def test_values_outside_their_range(wrong):
+    with pytest.raises(ArgumentError, match=next(iter(wrong))):
+        Numbers(**wrong)
+
+
+@pytest.mark.slow
+def test_two_processes_share_each_epoch_and_prepare_at_once(tmp_path):
+    """In a process of its own: it starts another, and must not inherit this one's state."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    rows = [f"one of {i} sentences,{i % 2}" for i in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]))
+    script = Path(__file__).with_name("_two_processes.py")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", str(script), str(tmp_path)], check=True, timeout=120
+    )
+    shares = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
+    assert sorted(shares[0]["validated"] + shares[1]["validated"]) == list(range(10))
+    orders = []
+    for epoch in range(2):
+        a, b = (flat(share["seen"][epoch]) for share in shares)
+        assert sorted(a + b) == list(range(10))
+        orders.append(a)
+    assert orders[0] != orders[1]
+    assert torch.equal(shares[0]["tokens"], shares[1]["tokens"])
+    assert not list((tmp_path / "cache").rglob("*.tmp"))
+    # Nine samples a process at eight a batch would leave one: 18 samples, last batch dropped.
+    assert all(share["odd_sizes"] == [8] for share in shares)

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from spikeformer.data import TableDataModule, TensorBatches
+from spikeformer.error_handling import ArgumentError, DataError
+
+
+class Rows(TableDataModule):
+    """Inputs are the number of each row."""
+
+    def build(self, parts):
+        return {
+            name: TensorBatches(
+                torch.tensor(part.table["number"][:]), torch.from_numpy(part.labels)
+            )
+            for name, part in parts.items()
+        }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(**splits):
+        for split, labels in splits.items():
+            lines = [f"{i},{label}" for i, label in enumerate(labels)]
+            (tmp_path / f"{split}.csv").write_text("\n".join(["number,label", *lines]))
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.fixture
+def load(folder, cache):
+    def run(splits, **options):
+        data = Rows(path=folder(**splits), cache_dir=cache, **options)
+        data.setup()
+        return data
+
+    return run
+
+
+def numbers(part):
+    return part.inputs.tolist()
+
+
+AB = ["a", "b"] * 50
+
+
+def test_validation_and_test_come_from_training_where_the_source_has_none(load):
+    data = load({"rows": AB})
+    splits = data.splits
+    everything = numbers(splits.train) + numbers(splits.val) + numbers(splits.test)
+    assert sorted(everything) == list(range(100))
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [72, 8, 20]
+    for part in (splits.train, splits.val, splits.test):
+        assert len(set(Counter(part.targets.tolist()).values())) == 1
+    assert data.class_names == ["a", "b"]
+    assert data.num_classes == 2
+
+
+def test_the_sources_own_splits_are_used(load):
+    splits = load({"train": AB, "dev": ["a", "b"], "test": ["b", "a", "a"]}).splits
+    assert [len(part) for part in (splits.train, splits.val, splits.test)] == [100, 2, 3]
+    assert splits.test.targets.tolist() == [1, 0, 0]
+
+
+def test_an_unlabelled_test_split_gives_way_to_validation(load):
+    splits = load({"train": [0, 1] * 20, "validation": [1, 0, 1], "test": [-1] * 5}).splits
+    assert splits.test.targets.tolist() == [1, 0, 1]
+    assert len(splits.val) == 4
+    assert len(splits.train) == 36
+
+
+def test_splits_can_be_named(load):
+    data = load(
+        {"train": AB, "dev": ["a"] * 2, "test": ["b"] * 3}, test_split="validation", val_fraction=0
+    )
+    assert len(data.splits.test) == 2
+    assert data.splits.val is None
+
+
+def test_limits_are_stratified_and_repeat(load, folder):
+    splits = {"train": AB, "test": AB}
+    data = load(splits, limit_train=40, limit_test=10)
+    assert [len(p) for p in (data.splits.train, data.splits.val, data.splits.test)] == [36, 4, 10]
+    assert Counter(data.splits.test.targets.tolist()) == {0: 5, 1: 5}
+    again = load(splits, limit_train=40, limit_test=10, seed=9)
+    other = load(splits, limit_train=40, limit_test=10, split_seed=9)
+    assert numbers(data.splits.train) == numbers(again.splits.train)
+    assert numbers(data.splits.train) != numbers(other.splits.train)
+    assert len(load(splits, limit_train=1000).splits.train) == 90
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"), [([3, 1, 7, 1], ["1", "3", "7"]), (["x", "b", "x", "b"], ["b", "x"])]
+)
+def test_classes_are_the_sorted_values(load, labels, names):
+    data = load({"train": labels * 5, "test": labels})
+    assert data.class_names == names
+    expected = [names.index(str(label)) for label in labels]
+    assert data.splits.test.targets.tolist() == expected
+
+
+def test_boolean_labels(load):
+    assert load({"train": ["true", "false"] * 9, "test": ["true"]}).num_classes == 2
+
+
+@pytest.mark.parametrize(
+    ("splits", "options", "message"),
+    [
+        ({"train": AB}, {"num_classes": 3}, r"data\.num_classes=3 but .* set data\.num_classes=2"),
+        ({"train": AB}, {"label_key": "mood"}, r"'mood' is not a column.*'number', 'label'"),
+        ({"train": AB}, {"label_key": None, "train_split": "learn"}, r"data\.train_split='learn'"),
+        ({"train": AB}, {"test_split": "exam"}, r"data\.test_split='exam' is not a split"),
+        ({"train": ["a", ""] * 9}, {}, "empty cells"),
+        ({"train": [0.5, 1.5] * 9}, {}, "not classes"),
+        ({"train": [-1] * 9, "test": [0, 1]}, {}, "no labels"),
+        ({"train": AB, "test": ["a", "c"]}, {}, r"labels that the training split lacks: \['c'\]"),
+        ({"train": ["a"], "test": ["a"]}, {}, "train split .* is empty"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_remedy(load, splits, options, message):
+    with pytest.raises(DataError, match=message):
+        load(splits, **options)
+
+
+def test_labels_that_cannot_be_found(tmp_path, cache):
+    (tmp_path / "rows.csv").write_text("number,mood\n1,2\n")
+    data = Rows(path=str(tmp_path), cache_dir=cache)
+    with pytest.raises(DataError, match=r"data\.label_key is not set and no column fits.*'mood'"):
+        data.setup()
+
+
+def test_declared_class_names_and_labels_outside_them(tmp_path, cache):
+    import datasets
+
+    names = ["no", "yes"]
+    for split, labels in {"train": [0, 1] * 10, "test": [1, 0]}.items():
+        rows = {"number": list(range(len(labels))), "verdict": labels}
+        table = datasets.Dataset.from_dict(rows)
+        table = table.cast_column("verdict", datasets.ClassLabel(names=names))
+        table.to_parquet(str(tmp_path / f"{split}.parquet"))
+    data = Rows(path=str(tmp_path), cache_dir=cache)
+    data.setup()
+    assert data.class_names == names
+    rows = {"number": [0, 1, 2], "verdict": [0, -1, 1]}
+    features = datasets.Features(
+        {"number": datasets.Value("int64"), "verdict": datasets.ClassLabel(names=names)}
+    )
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(str(tmp_path / "test.parquet"))
+    again = Rows(path=str(tmp_path), cache_dir=cache)
+    with pytest.raises(DataError, match="1 samples whose label is outside 0 to 1"):
+        again.setup()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit_train": 0},
+        {"limit_test": -1},
+        {"num_classes": 0},
+        {"split_seed": -1},
+        {"val_fraction": 1.0},
+        {"test_fraction": -0.5},
+    ],
+)
+def test_values_outside_their_range(wrong):
+    with pytest.raises(ArgumentError, match=next(iter(wrong))):
+        Rows(path="x", **wrong)
+
+
+def test_source_or_path_is_needed():
+    with pytest.raises(ArgumentError, match="source"):
+        Rows()

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from spikeformer.data import TextDataModule
+from spikeformer.data._tokenizer import trained_encoder
+from spikeformer.error_handling import ArgumentError, DataError
+
+WORDS = ("a film of great beauty and little sense told with warmth by people who know how").split()  # noqa: SIM905
+
+
+def sentences(count, offset=0):
+    return [
+        " ".join(WORDS[(i + k) % len(WORDS)] for k in range(3 + i % 5))
+        for i in range(offset, offset + count)
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def write(extra=()):
+        import pandas as pd
+
+        train = [*sentences(60), *extra]
+        pd.DataFrame({"text": train, "label": [i % 2 for i in range(len(train))]}).to_csv(
+            tmp_path / "train.csv", index=False
+        )
+        pd.DataFrame({"text": sentences(20, 100), "label": [0, 1] * 10}).to_csv(
+            tmp_path / "test.csv", index=False
+        )
+        return str(tmp_path)
+
+    return write
+
+
+def loaded(**options):
+    data = TextDataModule(**options)
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize("kind", ["bpe", "word"])
+def test_batches(folder, cache, kind):
+    data = loaded(
+        path=folder(), vocab_size=400, num_classes=2, tokenizer_kind=kind, cache_dir=cache
+    )
+    inputs, labels = next(iter(data.train_dataloader()))
+    ids, mask = inputs["input_ids"], inputs["mask"]
+    assert ids.shape == mask.shape
+    assert ids.dtype == labels.dtype == torch.int64
+    assert mask.dtype == torch.bool
+    assert mask.any(1).all()
+    assert mask.any(0).all()  # no wider than the longest sentence
+    assert (ids[~mask] == data.encoder.pad_id).all()
+    assert 0 <= ids.min() <= ids.max() < data.encoder.size <= 400
+    assert data.task == "classification"
+
+
+@pytest.mark.parametrize("kind", ["bpe", "word"])
+def test_decoding_gives_the_sentence_back(folder, cache, kind):
+    data = loaded(path=folder(), vocab_size=400, tokenizer_kind=kind, cache_dir=cache)
+    for sentence in sentences(5):
+        (ids,) = data.encoder.encode([sentence])
+        assert data.encoder.tokenizer.decode(ids).strip() == sentence
+
+
+def test_unknown_characters_have_an_encoding(folder, cache):
+    for kind in ("bpe", "word"):
+        data = loaded(path=folder(), vocab_size=400, tokenizer_kind=kind, cache_dir=cache)
+        assert all(len(ids) > 0 for ids in data.encoder.encode(["\N{SNOWMAN} ж"]))
+
+
+def test_long_sentences_are_cut_and_blank_ones_get_one_token(folder, cache):
+    data = loaded(
+        path=folder(extra=["   ", "word " * 50]),
+        max_length=6,
+        val_fraction=0,
+        tokenizer_kind="word",
+        cache_dir=cache,
+    )
+    inputs, _ = data.splits.train.__getitems__([60, 61])
+    assert inputs["mask"].sum(1).tolist() == [1, 6]
+    assert inputs["input_ids"][0, 0] == data.encoder.empty_id
+
+
+def test_language_modelling(folder, cache):
+    data = loaded(path=folder(), task="causal_lm", vocab_size=400, max_length=8, cache_dir=cache)
+    inputs, targets = data.splits.train.__getitems__([0, 7])
+    ids, mask = inputs["input_ids"], inputs["mask"]
+    assert ids.shape == targets.shape
+    assert (ids[:, 0] == data.encoder.bos_id).all()
+    assert (targets[~mask] == -100).all()
+    assert (targets[mask] >= 0).all()
+    for row in range(2):
+        length = int(mask[row].sum())
+        assert torch.equal(ids[row, 1:length], targets[row, : length - 1])
+    assert targets[0][mask[0]][-1] == data.encoder.eos_id
+    assert data.class_names == []
+    assert data.num_classes == 400
+    assert data.task == "causal_lm"
+
+
+def test_a_trained_tokenizer_is_kept_and_used_again(folder, tmp_path, monkeypatch):
+    path = folder()
+    loaded(path=path, vocab_size=400, cache_dir=str(tmp_path / "cache"))
+    (kept,) = (tmp_path / "cache" / "tokenizers").iterdir()
+    before = kept.read_bytes()
+    monkeypatch.setattr("spikeformer.data._tokenizer._train", None)
+    again = loaded(path=path, vocab_size=400, cache_dir=str(tmp_path / "cache"))
+    assert again.encoder.size <= 400
+    assert kept.read_bytes() == before
+
+
+def test_a_damaged_kept_tokenizer_is_trained_again(tmp_path):
+    first = trained_encoder(sentences(50), "bpe", 300, tmp_path)
+    (kept,) = (tmp_path / "tokenizers").iterdir()
+    whole = kept.read_text()
+    kept.write_text(whole[:100])
+    second = trained_encoder(sentences(50), "bpe", 300, tmp_path)
+    assert first.encode(sentences(5)) == second.encode(sentences(5))
+    assert kept.read_text() == whole
+    assert len(list((tmp_path / "tokenizers").iterdir())) == 1
+
+
+def test_training_is_the_same_in_another_process(tmp_path):
+    """The hash tables of another process have another order; processes must still agree."""
+    kinds = ("bpe", "word")
+    for kind in kinds:
+        trained_encoder(sentences(200), kind, 350, tmp_path / "here")
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
+        "from test_text import sentences; from spikeformer.data._tokenizer import trained_encoder;"
+        "[trained_encoder(sentences(200), kind, 350, Path(sys.argv[2])) for kind in sys.argv[3:]]"
+    )
+    here, there = str(Path(__file__).parent), str(tmp_path / "there")
+    subprocess.run([sys.executable, "-c", script, here, there, *kinds], check=True)
+    kept = [
+        {file.name: file.read_bytes() for file in (tmp_path / place / "tokenizers").iterdir()}
+        for place in ("here", "there")
+    ]
+    assert len(kept[0]) == 2
+    assert kept[0] == kept[1]
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, **{word: i + 2 for i, word in enumerate(WORDS)}}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]")
+    fast.save_pretrained(tmp_path / "tokenizer")
+    return str(tmp_path / "tokenizer"), vocabulary
+
+
+def test_pretrained_tokenizer_from_a_folder(folder, pretrained, cache):
+    name, vocabulary = pretrained
+    options = {"path": folder(), "tokenizer": name, "vocab_size": 100, "val_fraction": 0}
+    data = loaded(**options, cache_dir=cache)
+    inputs, _ = data.splits.train.__getitems__([0])
+    expected = [vocabulary[word] for word in sentences(1)[0].split()]
+    assert inputs["input_ids"][0].tolist() == expected
+    lm = loaded(**options, task="causal_lm", cache_dir=cache)
+    inputs, targets = lm.splits.train.__getitems__([0])
+    assert inputs["input_ids"][0].tolist() == expected[:-1]
+    assert targets[0].tolist() == expected[1:]
+
+
+def test_pretrained_tokenizer_larger_than_the_vocabulary(folder, pretrained, cache):
+    name, vocabulary = pretrained
+    data = TextDataModule(path=folder(), tokenizer=name, vocab_size=5, cache_dir=cache)
+    with pytest.raises(DataError, match=f"set data.vocab_size={len(vocabulary)}"):
+        data.setup()
+
+
+def test_tokenizer_of_the_hub_without_a_network(folder, cache):
+    data = TextDataModule(path=folder(), tokenizer="someone/words", cache_dir=cache)
+    with pytest.raises(DataError, match=r"data\.tokenizer='someone/words' could not be reached"):
+        data.setup()
+
+
+def test_a_folder_that_holds_no_tokenizer(folder, tmp_path, cache):
+    (tmp_path / "nothing").mkdir()
+    data = TextDataModule(path=folder(), tokenizer=str(tmp_path / "nothing"), cache_dir=cache)
+    with pytest.raises(DataError, match="cannot be read as a tokenizer"):
+        data.setup()
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [("body", r"data\.text_key='body' is not a column"), ("label", "not text")],
+)
+def test_wrong_text_column(folder, cache, key, message):
+    data = TextDataModule(path=folder(), text_key=key, cache_dir=cache)
+    with pytest.raises(DataError, match=message):
+        data.setup()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"task": "translation"}, "task"),
+        ({"max_length": 0}, "max_length"),
+        ({"vocab_size": 100}, "vocab_size"),
+        ({"tokenizer_kind": "unigram"}, "tokenizer_kind"),
+    ],
+)
+def test_values_outside_their_range(wrong, named):
+    with pytest.raises(ArgumentError, match=named):
+        TextDataModule(path="x", **wrong)
+
+
+def test_sst2(shared_set, cache):
+    data = loaded(path=shared_set("sst2"), num_classes=2, cache_dir=cache)
+    assert [len(p) for p in (data.splits.train, data.splits.val, data.splits.test)] == [
+        6920,
+        872,
+        1821,
+    ]
+    assert data.class_names == ["negative", "positive"]
+    inputs, labels = next(iter(data.train_dataloader()))
+    assert inputs["input_ids"].shape[0] == 64
+    assert inputs["input_ids"].shape[1] <= 64
+    assert set(labels.tolist()) == {0, 1}
+    assert data.encoder.size == 8000
