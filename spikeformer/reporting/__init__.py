@@ -1,0 +1,41 @@
+"""Turn a run folder into figures and one self-contained page that a person opens.
+
+`build_report` does the whole job; `load_results` reads the files for a notebook; the functions in
+`spikeformer.reporting.figures` draw one figure each from plain data and may be used anywhere.
+"""
+
+from __future__ import annotations
+
+from spikeformer.reporting import figures
+from spikeformer.reporting.report import build_report
+from spikeformer.reporting.results import (
+    ResultsError,
+    RunResults,
+    SampleResults,
+    StageStatus,
+    TestResults,
+    load_results,
+)
+from spikeformer.reporting.sections import (
+    SECTIONS,
+    Content,
+    ReportFigure,
+    Section,
+    register_section,
+)
+
+__all__ = [
+    "SECTIONS",
+    "Content",
+    "ReportFigure",
+    "ResultsError",
+    "RunResults",
+    "SampleResults",
+    "Section",
+    "StageStatus",
+    "TestResults",
+    "build_report",
+    "figures",
+    "load_results",
+    "register_section",
+]

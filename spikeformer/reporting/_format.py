@@ -1,0 +1,119 @@
+"""Numbers and names as a reader wants to meet them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+_NBSP = "\u00a0"
+_ACRONYMS = {"mse", "mae", "rmse", "r2", "f1", "auc", "auroc", "ece", "map", "lr"}
+_FRACTIONS = ("accuracy", "precision", "recall", "f1", "firing_rate", "sparsity", "specificity")
+
+
+def is_fraction(metric: str) -> bool:
+    """Tell whether a metric of this name is a fraction to be shown in percent."""
+    return metric.endswith(_FRACTIONS)
+
+
+def percent(fraction: float) -> str:
+    """Format a fraction: one decimal, but never rounded up to a perfect score.
+
+    Example:
+        >>> [percent(x).replace(chr(160), " ") for x in (0.12345, 1.0, 0.99972, 0.0)]
+        ['12.3 %', '100 %', '99.97 %', '0 %']
+    """
+    if not math.isfinite(fraction):
+        return "n/a"
+    if fraction in (0.0, 1.0):
+        return f"{fraction * 100:.0f}{_NBSP}%"
+    if 0.0 < fraction < 0.0005:
+        return f"< 0.1{_NBSP}%"
+    if 0.9995 <= fraction < 1.0:
+        return f"{math.floor(fraction * 1e4) / 1e2:.2f}{_NBSP}%"
+    return f"{fraction * 100:.1f}{_NBSP}%"
+
+
+def metric_value(name: str, value: float) -> str:
+    """Format a metric's value by what its name says it is."""
+    if not math.isfinite(value):
+        return str(value)
+    if is_fraction(name) and 0.0 <= value <= 1.0:
+        return percent(value)
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def metric_name(name: str) -> str:
+    """Turn `val/firing_rate` into "Firing rate" and `mse` into "MSE"."""
+    words = name.rsplit("/", 1)[-1].replace("-", " ").replace("_", " ").split()
+    words = [word.upper() if word.lower() in _ACRONYMS else word for word in words]
+    shown = " ".join(words)
+    return shown[:1].upper() + shown[1:]
+
+
+def duration(seconds: float) -> str:
+    """Format a time span with its two largest units.
+
+    Example:
+        >>> [duration(x).replace(chr(160), " ") for x in (0.84, 12.3, 83, 7500)]
+        ['0.8 s', '12 s', '1 min 23 s', '2 h 5 min']
+    """
+    if seconds < 9.95:
+        return f"{seconds:.1f}{_NBSP}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{_NBSP}s"
+    if whole < 3600:
+        return f"{whole // 60}{_NBSP}min {whole % 60}{_NBSP}s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,}{_NBSP}h {minutes % 60}{_NBSP}min"
+
+
+def count(value: float) -> str:
+    """Format a count with three significant digits and k, M or G.
+
+    Example:
+        >>> [count(x).replace(chr(160), " ") for x in (812, 412_345, 1_234_567)]
+        ['812', '412 k', '1.23 M']
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * size:  # 999,999 is 1.00 M
+            scaled = value / size
+            digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
+            return f"{scaled:.{digits}f}{_NBSP}{unit}"
+    return f"{value:.0f}"
+
+
+def tail(name: str, length: int) -> str:
+    """Cut the front off a long dotted name, whose end says most."""
+    name = " ".join(name.split())
+    return name if len(name) <= length else f"…{name[len(name) - length + 1 :]}"
+
+
+def common_prefix(names: Sequence[str]) -> str:
+    """Return the dotted prefix that all names share, such as `backbone.`.
+
+    Example:
+        >>> common_prefix(["net.stem.neuron", "net.head.neuron"])
+        'net.'
+    """
+    if len(names) < 2:
+        return ""
+    first, last = min(names), max(names)  # whatever these two share, all between them share
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return first[: first.rfind(".", 0, len(list(same))) + 1]
+
+
+def without_common_prefix(names: Sequence[str]) -> list[str]:
+    """Return the names without the dotted prefix that all of them share."""
+    prefix = common_prefix(names)
+    return [name.removeprefix(prefix) for name in names]
+
+
+def shorten(name: str, length: int) -> str:
+    """Cut the middle out of a long name, on one line."""
+    name = " ".join(name.split())
+    if len(name) <= length:
+        return name
+    head = (length - 1) // 2
+    return f"{name[:head]}…{name[len(name) - (length - 1 - head) :]}"

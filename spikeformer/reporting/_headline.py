@@ -1,0 +1,113 @@
+"""The top of the page: what was run, how well it did, what each stage came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from spikeformer.reporting import _format
+from spikeformer.reporting.results import RunResults
+
+# A smaller error is no accuracy; among metrics without one, the first of these leads.
+_LEADING = ("accuracy", "f1", "perplexity", "r2", "mae", "rmse", "mse")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A labelled value."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as the page shows it; `state` chooses sign and colour."""
+
+    name: str
+    status: str
+    state: str
+    seconds: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the page's header shows."""
+
+    name: str
+    created: str | None
+    created_iso: str | None
+    score: Fact | None
+    facts: list[Fact]
+    stages: list[Stage]
+
+
+def headline(results: RunResults) -> Headline:
+    """Choose the facts that matter first."""
+    shown, iso = _date(results.created)
+    return Headline(results.name, shown, iso, _score(results), _facts(results), _stages(results))
+
+
+def _date(created: str | None) -> tuple[str | None, str | None]:
+    try:
+        moment = datetime.fromisoformat(created or "")
+    except ValueError:
+        return created, None
+    return f"{moment.day} {moment:%B %Y, %H:%M}", moment.isoformat()
+
+
+def _score(results: RunResults) -> Fact | None:
+    metrics = results.test.metrics if results.test is not None else {}
+    ranked = [name for name in _LEADING if name in metrics]
+    ranked += [name for name in metrics if name not in ("loss", "firing_rate", *_LEADING)]
+    ranked += [name for name in ("loss",) if name in metrics]
+    if ranked:
+        name = ranked[0]
+        label = f"test {_format.metric_name(name).lower() if name.islower() else name}"
+        if name in ("f1", "r2", "mae", "rmse", "mse"):
+            label = f"test {name.upper()}"
+        return Fact(label, _format.metric_value(name, metrics[name]))
+    history = results.history
+    if history is not None and "val/accuracy" in history and history["val/accuracy"].notna().any():
+        best = float(history["val/accuracy"].max())
+        return Fact("best validation accuracy", _format.percent(best))
+    return None
+
+
+def _facts(results: RunResults) -> list[Fact]:
+    facts = []
+    fit = results.stages.get("fit")
+    if fit is not None and fit.seconds is not None:
+        facts.append(Fact("training time", _format.duration(fit.seconds)))
+    parameters = fit.result.get("num_parameters") if fit is not None else None
+    if isinstance(parameters, int | float):
+        facts.append(Fact("parameters", _format.count(parameters)))
+    rate = _firing_rate(results)
+    if rate is not None:
+        facts.append(Fact("firing rate", _format.percent(rate)))
+    if results.history is not None:
+        facts.append(
+            Fact("epoch" if len(results.history) == 1 else "epochs", f"{len(results.history):,}")
+        )
+    return facts
+
+
+def _firing_rate(results: RunResults) -> float | None:
+    if results.test is None:
+        return None
+    if "firing_rate" in results.test.metrics:
+        return results.test.metrics["firing_rate"]
+    rates = results.test.firing_rates.values()
+    return sum(rates) / len(rates) if rates else None
+
+
+def _stages(results: RunResults) -> list[Stage]:
+    stages = []
+    for name, stage in results.stages.items():
+        if name == "report" and stage.status == "running":
+            continue  # it is writing this very page
+        seconds = None if stage.seconds is None else _format.duration(stage.seconds)
+        state = stage.status if stage.status in ("done", "failed") else "open"
+        stages.append(Stage(name, stage.status, state, seconds, stage.error))
+    return stages

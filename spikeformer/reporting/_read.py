@@ -1,0 +1,148 @@
+"""Read one file of a run folder: None if it is absent, `ResultsError` if it is broken."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from spikeformer.error_handling import SpikeformerError
+
+
+class ResultsError(SpikeformerError):
+    """A run folder is absent or one of its files cannot be read; the message names it."""
+
+
+def _broken(path: Path, expected: str, detail: object) -> ResultsError:
+    return ResultsError(
+        f"Expected {path} to hold {expected}, but it cannot be read: {detail}. "
+        "Repeat the stage that wrote it, or delete the file to leave it out."
+    )
+
+
+def text(path: Path) -> str | None:
+    """Return the file's UTF-8 text."""
+    if not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _broken(path, "UTF-8 text", error) from error
+
+
+def json_object(path: Path) -> dict[str, Any] | None:
+    """Return the JSON object in the file."""
+    content = text(path)
+    if content is None:
+        return None
+    try:
+        value = json.loads(content)
+    except json.JSONDecodeError as error:
+        raise _broken(path, "JSON", error) from error
+    if not isinstance(value, dict):
+        raise _broken(path, "a JSON object", f"got a {type(value).__name__}")
+    return value
+
+
+def _yaml(path: Path, content: str) -> Any:
+    try:
+        return yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise _broken(path, "YAML", error) from error
+
+
+def yaml_mapping(path: Path) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the YAML mapping in the file, and the text itself."""
+    content = text(path)
+    if content is None:
+        return None, None
+    value = _yaml(path, content)
+    if value is not None and not isinstance(value, dict):
+        raise _broken(path, "a YAML mapping", f"got a {type(value).__name__}")
+    return value or {}, content
+
+
+def yaml_list(path: Path) -> list[str]:
+    """Return the YAML list in the file as strings, empty if there is none."""
+    content = text(path)
+    value = None if content is None else _yaml(path, content)
+    if value is not None and not isinstance(value, list):
+        raise _broken(path, "a YAML list", f"got a {type(value).__name__}")
+    return [str(item) for item in value or []]
+
+
+def history(path: Path) -> pd.DataFrame | None:
+    """Return the training history with one row per epoch; None also when it has no rows."""
+    if not path.is_file():
+        return None
+    try:
+        frame = pd.read_csv(path)
+    except pd.errors.EmptyDataError:
+        return None
+    except (OSError, ValueError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
+        raise _broken(path, "comma-separated values", error) from error
+    textual = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+    textual = [name for name in textual if frame[name].notna().any()]
+    if textual:
+        raise _broken(path, "numbers", f"column {textual[0]!r} holds text")
+    if "epoch" in frame:
+        # A logger may write one row per split; the last value of each column counts.
+        frame = frame.groupby("epoch", as_index=False).last()
+    return frame if len(frame) else None
+
+
+def arrays(path: Path) -> dict[str, np.ndarray] | None:
+    """Return the arrays of an npz file, never unpickling anything."""
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise _broken(path, "NumPy arrays", error) from error
+
+
+def mapping(data: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
+    """Return the object under `key`, empty if it is absent."""
+    value = data.get(key) or {}
+    if not isinstance(value, dict):
+        raise ResultsError(f"Expected `{key}` in {path} to be an object, but got {value!r}.")
+    return value
+
+
+def number(value: object, key: str, path: Path) -> float:
+    """Return `value` as a float if it is a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ResultsError(f"Expected `{key}` in {path} to be a number, but got {value!r}.")
+    return float(value)
+
+
+def numbers(data: dict[str, Any], key: str, path: Path) -> dict[str, float]:
+    """Return the numbers under `key` by name; null entries are left out."""
+    entries = mapping(data, key, path)
+    return {
+        name: number(value, f"{key}.{name}", path)
+        for name, value in entries.items()
+        if value is not None
+    }
+
+
+def confusion_matrix(rows: object, path: Path) -> np.ndarray | None:
+    """Return the counts as a square integer array."""
+    if rows is None:
+        return None
+    try:
+        matrix = np.asarray(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        matrix = np.empty(0)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
+        raise ResultsError(
+            f"Expected `confusion_matrix` in {path} to be a square table of counts, "
+            f"but got {str(rows)[:80]}."
+        )
+    return matrix.astype(np.int64)

@@ -1,0 +1,91 @@
+"""Put a figure into the page as SVG that follows the page's theme and fonts."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import IO, Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.figure import Figure
+
+from spikeformer.files import replacing
+from spikeformer.reporting.figures import _style
+
+_THEME = {
+    _style.INK: "var(--ink)",
+    _style.MUTED: "var(--muted)",
+    _style.LINE: "var(--line)",
+    _style.TRACK: "var(--track)",
+    _style.PANEL: "var(--raised)",
+    _style.OTHER: "var(--other)",
+    _style.BLUE: "var(--blue)",
+    _style.ORANGE: "var(--orange)",
+}
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+
+
+def inline(figure: Figure, name: str, alt: str) -> Markup:
+    """Return the figure as an `<svg>` element.
+
+    Args:
+        figure: What `spikeformer.reporting.figures` drew.
+        name: Unique within the page; it keeps the ids of two figures apart.
+        alt: What a reader who cannot see the figure should know.
+    """
+    buffer = io.StringIO()
+    _save(figure, buffer, "svg", fonttype="none", salt=name, background="none")
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)
+    # Only tags are rewritten: what stands between them is text of the figure.
+    text = re.sub(r"<[^>]+>", lambda tag: _adapt(tag.group(), name), text)
+    view_box = re.search(r'viewBox="[^"]*"', text)
+    assert view_box is not None  # matplotlib always writes one
+    body = text[text.index(">") + 1 :]
+    return Markup(
+        f'<svg class="figure" {view_box.group()} xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'role="img" aria-label="{escape(alt)}">{body.strip()}'
+    )
+
+
+def _adapt(tag: str, name: str) -> str:
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = re.sub(r'href="#', f'href="#{name}-', tag)
+    tag = re.sub(r"url\(#", f"url(#{name}-", tag)
+    # The page chooses the font, and draws the text smaller where it has room for a large figure.
+    # Matplotlib writes one shorthand or two properties, depending on its version.
+    tag = re.sub(r"\bfont: ([\d.]+px) [^;\"]*", r"font-size: \1", tag)
+    tag = re.sub(r"\bfont-family: [^;\"]*;?", "", tag)
+    tag = re.sub(r"\bfont-size: ([\d.]+px)", r"font-size: calc(\1 * var(--text))", tag)
+    # A hundredth of a point is enough for a path, and makes a page of half the size.
+    tag = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path.group()), tag)
+    for colour, variable in _THEME.items():
+        tag = tag.replace(colour, variable)
+    return tag
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Write `<name>.png` and `<name>.svg` on white, with the text of the SVG as outlines."""
+    for kind in ("png", "svg"):
+        with replacing(folder / f"{name}.{kind}") as path, path.open("wb") as file:
+            _save(figure, file, kind, fonttype="path", salt=name)
+
+
+def _save(
+    figure: Figure, file: IO[Any], kind: str, *, fonttype: str, salt: str, background: str = "white"
+) -> None:
+    settings = {"svg.fonttype": fonttype, "svg.hashsalt": salt}
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A class name may use a script that matplotlib's font lacks; the browser has it.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(
+            file,
+            format=kind,
+            dpi=200,
+            facecolor=background,
+            metadata=_NO_METADATA if kind == "svg" else None,
+        )

@@ -1,0 +1,27 @@
+"""Figures of a run, each a pure function from data to a matplotlib `Figure`.
+
+They touch no global state of matplotlib, so they work in a notebook, in a logger and in a thread::
+
+    figure = plot_history(history.to_pandas())
+    figure.savefig("history.png", dpi=200)
+"""
+
+from __future__ import annotations
+
+from spikeformer.reporting.figures.confusion import plot_confusion_matrix
+from spikeformer.reporting.figures.history import history_panels, plot_history
+from spikeformer.reporting.figures.input import is_drawable, plot_input
+from spikeformer.reporting.figures.output import plot_output
+from spikeformer.reporting.figures.raster import plot_raster
+from spikeformer.reporting.figures.rates import plot_firing_rates
+
+__all__ = [
+    "history_panels",
+    "is_drawable",
+    "plot_confusion_matrix",
+    "plot_firing_rates",
+    "plot_history",
+    "plot_input",
+    "plot_output",
+    "plot_raster",
+]

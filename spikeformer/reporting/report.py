@@ -1,0 +1,95 @@
+"""Build the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from spikeformer.files import replacing
+from spikeformer.reporting import _format, _svg
+from spikeformer.reporting._headline import headline
+from spikeformer.reporting.results import load_results
+from spikeformer.reporting.sections import SECTIONS, Content, Section
+
+
+def build_report(folder: Path | str) -> Path:
+    """Write a run's figures and `report.html`, one page without outside resources.
+
+    Sections whose input is absent are left out, and the page says so. The page is written to a
+    temporary name and renamed, so an earlier report survives a failure.
+
+    Args:
+        folder: A run folder.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ResultsError: If the folder does not exist or one of its files cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> build_report(tempfile.mkdtemp()).name
+        'report.html'
+    """
+    folder = Path(folder)
+    results = load_results(folder)
+    environment = _environment()
+    rendered, missing, has_figures = [], [], False
+    for section in sorted(SECTIONS.values(), key=lambda section: section.order):
+        content = section.build(results)
+        if content is None:
+            missing.append(section)
+            continue
+        rendered.append((section, _render(environment, section, content)))
+        saved = {name: each.figure for name, each in content.figures.items() if each.save}
+        for name, figure in saved.items():
+            _svg.save(figure, folder / "figures", name)
+        has_figures = has_figures or bool(saved)
+    page = environment.get_template("report.html.j2").render(
+        headline=headline(results), sections=rendered, missing=missing, has_figures=has_figures
+    )
+    path = folder / "report.html"
+    with replacing(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return path
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("spikeformer.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = _format.percent
+    environment.filters["small_unit"] = _small_unit
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _render(environment: Environment, section: Section, content: Content) -> Markup:
+    if content.html is not None:
+        return content.html
+    figures = {
+        name: _svg.inline(figure.figure, name, figure.alt)
+        for name, figure in content.figures.items()
+        if figure.inline
+    }
+    template = environment.get_template(f"sections/{section.name}.html.j2")
+    return Markup(template.render(**content.values, figures=figures))
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long dotted name break after its dots and underscores."""
+    escaped = str(Markup.escape(name))
+    return Markup(escaped.replace(".", ".<wbr>").replace("_", "_<wbr>"))
+
+
+def _small_unit(value: str) -> Markup:
+    """Set the unit of a value apart, for styling."""
+    number, space, unit = value.partition("\N{NO-BREAK SPACE}")
+    return Markup('{}<span class="unit">{}</span>').format(number, space + unit)

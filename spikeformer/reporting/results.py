@@ -1,0 +1,227 @@
+"""What a run left in its folder, as typed Python objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from spikeformer.reporting import _read
+from spikeformer.reporting._read import ResultsError
+
+__all__ = [
+    "ResultsError",
+    "RunResults",
+    "SampleResults",
+    "StageStatus",
+    "TestResults",
+    "load_results",
+]
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """One stage of the pipeline as `manifest.json` records it.
+
+    Attributes:
+        status: "done", "failed", "running", or what else the pipeline wrote.
+        seconds: Wall-clock time of the stage in s, if it is known.
+        result: The small facts the stage returned, such as `num_parameters`.
+        error: Why it failed, if it did.
+    """
+
+    status: str
+    seconds: float | None = None
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class TestResults:
+    """The test stage's measurements over the whole test split.
+
+    Attributes:
+        metrics: Scalar metrics by name; fractions lie in [0, 1].
+        class_names: Names in the order of the class indices; None without classes.
+        confusion_matrix: Counts, shape (classes, classes), rows are the true classes; or None.
+        firing_rates: Mean spikes per neuron and timestep, by layer name in network order.
+        silent: Fraction of a layer's neurons that never fired, by layer name.
+        saturated: Fraction of a layer's neurons that fired at every timestep, by layer name.
+        num_samples: Size of the test split, if it is known.
+    """
+
+    __test__ = False  # pytest must not collect it by its name
+
+    metrics: dict[str, float] = field(default_factory=dict)
+    class_names: list[str] | None = None
+    confusion_matrix: np.ndarray | None = None
+    firing_rates: dict[str, float] = field(default_factory=dict)
+    silent: dict[str, float] = field(default_factory=dict)
+    saturated: dict[str, float] = field(default_factory=dict)
+    num_samples: int | None = None
+
+
+@dataclass(frozen=True)
+class SampleResults:
+    """What happened inside the network for one test sample.
+
+    Attributes:
+        inputs: Input arrays by name; a network with a single input has the name "input".
+        target: The true class index, value or label vector, if it is known.
+        prediction: What the network answered, in the form of `target`.
+        output: Network output, shape (timesteps, classes).
+        spikes: 0/1 arrays of shape (timesteps, neurons) by layer name, in network order.
+    """
+
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)
+    target: np.ndarray | None = None
+    prediction: np.ndarray | None = None
+    output: np.ndarray | None = None
+    spikes: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """Everything a run folder tells; what it does not hold is None or empty.
+
+    Attributes:
+        folder: The run folder.
+        name: The run's name, from the manifest or else from the folder.
+        created: When the run started, as the manifest writes it.
+        stages: The pipeline's stages in their order.
+        history: One row per epoch, columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`.
+        test: Measurements over the test split.
+        sample: One test sample traced through the network.
+        config: The composed configuration.
+        config_text: The same as the YAML text that was saved.
+        overrides: What the user changed on the command line.
+        environment: Machine, package versions, git state, seed and command.
+    """
+
+    folder: Path
+    name: str
+    created: str | None = None
+    stages: dict[str, StageStatus] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
+    test: TestResults | None = None
+    sample: SampleResults | None = None
+    config: dict[str, Any] | None = None
+    config_text: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    environment: dict[str, Any] | None = None
+
+
+def load_results(folder: Path | str) -> RunResults:
+    r"""Read the files of a run folder, whichever of them exist.
+
+    Args:
+        folder: A run folder; the files it may hold are described in the documentation of runs.
+
+    Returns:
+        The results, with None or an empty container for every file that is absent.
+
+    Raises:
+        ResultsError: If the folder does not exist, or a file in it cannot be read; the message
+            names the file.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "metrics.csv").write_text("epoch,train/loss\n0,2.3\n1,1.7\n")
+        >>> results = load_results(folder)
+        >>> results.history["train/loss"].tolist(), results.test is None
+        ([2.3, 1.7], True)
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ResultsError(
+            f"Expected a run folder at {folder}, but there is none. "
+            "Pass the folder that the run printed, such as outputs/<date>/<time>-<name>."
+        )
+    manifest = _read.json_object(folder / "manifest.json") or {}
+    config, config_text = _read.yaml_mapping(folder / "config.yaml")
+    return RunResults(
+        folder=folder,
+        name=str(manifest.get("name") or folder.resolve().name),
+        created=str(manifest["created"]) if manifest.get("created") else None,
+        stages=_stages(manifest, folder / "manifest.json"),
+        history=_read.history(folder / "metrics.csv"),
+        test=_test(folder / "results" / "test.json"),
+        sample=_sample(folder / "results" / "sample.npz"),
+        config=config,
+        config_text=config_text,
+        overrides=_read.yaml_list(folder / "overrides.yaml"),
+        environment=_read.json_object(folder / "environment.json"),
+    )
+
+
+def _stages(manifest: dict[str, Any], path: Path) -> dict[str, StageStatus]:
+    stages = {}
+    for name, entry in _read.mapping(manifest, "stages", path).items():
+        if not isinstance(entry, dict):
+            raise ResultsError(f"Expected stage {name!r} in {path} to be an object, got {entry!r}.")
+        seconds = entry.get("seconds")
+        result, error = entry.get("result"), entry.get("error")
+        stages[name] = StageStatus(
+            status=str(entry.get("status", "unknown")),
+            seconds=None if seconds is None else _read.number(seconds, f"stages.{name}", path),
+            result=result if isinstance(result, dict) else {},
+            error=None if error is None else str(error),
+        )
+    return stages
+
+
+def _test(path: Path) -> TestResults | None:
+    data = _read.json_object(path)
+    if data is None:
+        return None
+    names, samples = data.get("class_names"), data.get("num_samples")
+    if names is not None and not isinstance(names, list):
+        raise ResultsError(f"Expected `class_names` in {path} to be a list, but got {names!r}.")
+    matrix = _read.confusion_matrix(data.get("confusion_matrix"), path)
+    if names and matrix is not None and len(names) != len(matrix):
+        raise ResultsError(
+            f"Expected as many `class_names` as rows of `confusion_matrix` in {path}, "
+            f"but got {len(names)} names and {len(matrix)} rows."
+        )
+    return TestResults(
+        metrics=_read.numbers(data, "metrics", path),
+        class_names=[str(name) for name in names] if names else None,
+        confusion_matrix=matrix,
+        firing_rates=_read.numbers(data, "firing_rates", path),
+        silent=_read.numbers(data, "silent", path),
+        saturated=_read.numbers(data, "saturated", path),
+        num_samples=None if samples is None else int(_read.number(samples, "num_samples", path)),
+    )
+
+
+def _sample(path: Path) -> SampleResults | None:
+    arrays = _read.arrays(path)
+    if arrays is None:
+        return None
+    inputs = {
+        name.removeprefix("input/"): array
+        for name, array in arrays.items()
+        if name == "input" or name.startswith("input/")
+    }
+    spikes = {
+        name.removeprefix("spikes/"): array
+        for name, array in arrays.items()
+        if name.startswith("spikes/")
+    }
+    for name, array in spikes.items():
+        if array.ndim != 2:
+            raise ResultsError(
+                f"Expected `spikes/{name}` in {path} to have the axes (timesteps, neurons), "
+                f"but got shape {array.shape}."
+            )
+    return SampleResults(
+        inputs=inputs,
+        target=arrays.get("target"),
+        prediction=arrays.get("prediction"),
+        output=arrays.get("output"),
+        spikes=spikes,
+    )

@@ -1,0 +1,38 @@
+"""The page's sections, in a registry that other parts extend.
+
+To add one, write a function from `RunResults` to `Content | None`, decorate it with
+`register_section`, and put the fragment `templates/sections/<name>.html.j2` next to the others (or
+return finished `html`). None means that the run has nothing to show there.
+"""
+
+from __future__ import annotations
+
+from spikeformer.reporting.sections import (
+    configuration,
+    environment,
+    layers,
+    sample,
+    test,
+    training,
+)
+from spikeformer.reporting.sections._section import (
+    SECTIONS,
+    Content,
+    ReportFigure,
+    Section,
+    register_section,
+)
+
+__all__ = [
+    "SECTIONS",
+    "Content",
+    "ReportFigure",
+    "Section",
+    "configuration",
+    "environment",
+    "layers",
+    "register_section",
+    "sample",
+    "test",
+    "training",
+]

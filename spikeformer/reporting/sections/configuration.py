@@ -1,0 +1,14 @@
+"""The configuration."""
+
+from __future__ import annotations
+
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, register_section
+
+
+@register_section("configuration", title="Configuration", order=50, source="config.yaml")
+def configuration(results: RunResults) -> Content | None:
+    """Show the overrides, and the whole configuration folded away."""
+    if results.config_text is None and not results.overrides:
+        return None
+    return Content({"overrides": results.overrides, "text": (results.config_text or "").strip()})

@@ -1,0 +1,31 @@
+"""Firing rate per layer."""
+
+from __future__ import annotations
+
+from spikeformer.reporting import _format
+from spikeformer.reporting.figures import plot_firing_rates
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+
+
+@register_section("layers", title="Layers", order=40, source="firing_rates in results/test.json")
+def layers(results: RunResults) -> Content | None:
+    """Show how much every layer fires and which neurons never or always do."""
+    found = results.test
+    if found is None or not found.firing_rates:
+        return None
+    prefix = _format.common_prefix(list(found.firing_rates))
+    rows = [
+        {
+            "name": name.removeprefix(prefix),
+            "rate": rate,
+            "silent": found.silent.get(name),
+            "saturated": found.saturated.get(name),
+        }
+        for name, rate in found.firing_rates.items()
+    ]
+    lowest = min(found.firing_rates, key=found.firing_rates.__getitem__)
+    highest = max(found.firing_rates, key=found.firing_rates.__getitem__)
+    figure = plot_firing_rates(found.firing_rates, found.silent, found.saturated)
+    alt = f"Firing rate of {len(rows)} layers, lowest in {lowest}, highest in {highest}."
+    return Content({"rows": rows, "prefix": prefix}, {"firing_rates": ReportFigure(figure, alt)})

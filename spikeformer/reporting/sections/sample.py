@@ -1,0 +1,125 @@
+"""One test sample on its way through the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from spikeformer.reporting import _format
+from spikeformer.reporting.figures import is_drawable, plot_input, plot_output, plot_raster
+from spikeformer.reporting.results import RunResults, SampleResults
+from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+
+_MAX_TOKENS = 256
+# A page of a few hundred kilobytes, however long and deep the network is.
+_MAX_LAYERS, _MAX_NEURONS, _MAX_CELLS = 64, 64, 100_000
+
+
+@register_section("sample", title="One sample", order=30, source="results/sample.npz")
+def sample(results: RunResults) -> Content | None:
+    """Show the input, the output over time and the spikes of every layer."""
+    found = results.sample
+    if found is None:
+        return None
+    names = results.test.class_names if results.test is not None else None
+    inputs = _inputs(found)
+    outputs = _outputs(found, names)
+    spikes = {layer: train for layer, train in found.spikes.items() if train.size}
+    spikes = dict(list(spikes.items())[:_MAX_LAYERS])
+    timesteps = max((len(train) for train in spikes.values()), default=1)
+    neurons = min(max(_MAX_CELLS // (timesteps * max(len(spikes), 1)), 8), _MAX_NEURONS)
+    prefix = _format.common_prefix(list(spikes))
+    rasters, layers = {}, []
+    for index, (layer, train) in enumerate(spikes.items()):
+        rate = _format.percent(float((train > 0).mean()))
+        alt = f"Spikes of {train.shape[1]} neurons of {layer} over {len(train)} timesteps."
+        figure = plot_raster({layer: train}, max_neurons=neurons, titles=False)
+        rasters[f"raster-{index}"] = ReportFigure(figure, alt, save=False)
+        layers.append(
+            {"figure": f"raster-{index}", "name": layer.removeprefix(prefix), "rate": rate}
+        )
+    figures = {**inputs, **outputs, **rasters}
+    if spikes:
+        figures["raster"] = ReportFigure(
+            plot_raster(spikes, max_neurons=neurons), "Spike raster.", inline=False
+        )
+    values = {
+        "inputs": list(inputs),
+        "outputs": list(outputs),
+        "tokens": _tokens(found),
+        "layers": layers,
+        "prefix": prefix,
+        "left_out": len(found.spikes) - len(spikes),
+        "target": _name(found.target, names),
+        "prediction": _name(found.prediction, names),
+        "timesteps": timesteps,
+        "correct": _same(found.target, found.prediction),
+    }
+    return Content(values, figures)
+
+
+def _tokens(found: SampleResults) -> list[str]:
+    """Tokens as text where the run saved it, else as ids; padding is left out."""
+    rows = [array for array in found.inputs.values() if array.ndim == 1]
+    textual = [array for array in rows if array.dtype.kind == "U"]
+    ids = [array for array in rows if array.dtype.kind in "iu"]
+    mask = found.inputs.get("mask")
+    for array in textual + ids:
+        if mask is not None and mask.shape == array.shape:
+            array = array[mask.astype(bool)]
+        return [str(token) for token in array[:_MAX_TOKENS]]
+    return []
+
+
+def _inputs(found: SampleResults) -> dict[str, ReportFigure]:
+    figures = {}
+    for name, array in found.inputs.items():
+        if is_drawable(array) and not (array.ndim == 1 and array.dtype.kind in "iu"):
+            shape = " by ".join(map(str, array.shape))
+            key = "input" if name == "input" else f"input-{name}"
+            alt = f"The sample's {name}, {shape} values."
+            figures[key] = ReportFigure(plot_input(array), alt)
+    return figures
+
+
+def _outputs(found: SampleResults, names: list[str] | None) -> dict[str, ReportFigure]:
+    output = found.output
+    if output is None or output.ndim != 2 or not output.size:
+        return {}
+    if names is not None and len(names) != output.shape[1]:
+        names = None
+    target = found.target
+    is_class = target is not None and target.ndim == 0 and target.dtype.kind in "iu"
+    index = int(target) if is_class and target is not None else None
+    if index is not None and not 0 <= index < output.shape[1]:
+        index = None
+    # A real-valued target belongs to a regression or to several labels: no class wins.
+    look: dict[str, Any] = {"target": index, "winner": target is None or target.dtype.kind != "f"}
+    each = plot_output(output, names, **look)
+    mean = plot_output(output, names, **look, running_mean=True)
+    return {
+        "output": ReportFigure(each, f"Evidence per class at each of {len(output)} timesteps."),
+        "output_mean": ReportFigure(mean, "Evidence per class, averaged over the time so far."),
+    }
+
+
+def _name(value: np.ndarray | None, names: list[str] | None) -> str | None:
+    if value is None:
+        return None
+    if value.ndim == 0 and value.dtype.kind in "iu":
+        index = int(value)
+        return names[index] if names is not None and 0 <= index < len(names) else str(index)
+    if value.ndim == 0:
+        return f"{float(value):.4g}" if value.dtype.kind == "f" else str(value)
+    if value.ndim == 1 and names is not None and len(names) == len(value):
+        return ", ".join(names[index] for index in np.flatnonzero(value > 0.5)) or "none"
+    if value.ndim == 1 and len(value) <= 8:
+        return ", ".join(f"{number:.4g}" for number in value.tolist())
+    return None
+
+
+def _same(target: np.ndarray | None, prediction: np.ndarray | None) -> bool | None:
+    if target is None or prediction is None or target.dtype.kind == "f":
+        return None
+    return bool(np.array_equal(target, prediction))

@@ -1,0 +1,49 @@
+"""Test metrics and the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from spikeformer.reporting import _format
+from spikeformer.reporting.figures import plot_confusion_matrix
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+
+
+@register_section("test", title="Test", order=20, source="results/test.json")
+def test(results: RunResults) -> Content | None:
+    """Show the test metrics and, for classifiers, what was taken for what."""
+    found = results.test
+    if found is None:
+        return None
+    metrics = [
+        (_format.metric_name(name), _format.metric_value(name, value))
+        for name, value in found.metrics.items()
+    ]
+    values: dict[str, object] = {
+        "metrics": metrics,
+        "num_samples": found.num_samples,
+        "classes": [],
+    }
+    matrix = found.confusion_matrix
+    if matrix is None or not len(matrix):
+        return Content(values)
+    names = found.class_names or [str(index) for index in range(len(matrix))]
+    total, right = int(matrix.sum()), int(matrix.trace())
+    errors = f"{total - right:,} of {total:,} samples were taken for another class."
+    values |= {"classes": _per_class(matrix, names), "errors": errors}
+    figure = ReportFigure(plot_confusion_matrix(matrix, names), f"Confusion matrix. {errors}")
+    return Content(values, {"confusion_matrix": figure})
+
+
+def _per_class(matrix: np.ndarray, names: list[str]) -> list[dict[str, object]]:
+    rows = []
+    for index, name in enumerate(names):
+        hits, true = int(matrix[index, index]), int(matrix[index].sum())
+        predicted = int(matrix[:, index].sum())
+        recall = hits / true if true else math.nan
+        precision = hits / predicted if predicted else math.nan
+        rows.append({"name": name, "true": true, "recall": recall, "precision": precision})
+    return rows

@@ -1,0 +1,132 @@
+"""A run folder with the files that a real run leaves, from a seeded generator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
+LAYERS = [
+    "backbone.stem.0.neuron",
+    "backbone.stem.1.neuron",
+    *(
+        f"backbone.blocks.{block}.{part}"
+        for block in (0, 1)
+        for part in (
+            "attention.query_neuron",
+            "attention.key_neuron",
+            "attention.output_neuron",
+            "mlp.hidden_neuron",
+            "mlp.output_neuron",
+        )
+    ),
+]
+CONFIG = """\
+data:
+  _target_: spikeformer.data.DigitsDataModule
+  batch_size: 64
+model:
+  _target_: spikeformer.models.SpikingViT
+  d_model: 96
+  num_blocks: 2
+neuron:
+  _target_: spikeformer.neurons.LifNeuron
+  tau_mem: 2.0
+  threshold: 1.0
+seed: 1
+"""
+
+
+def write_run(folder: Path, seed: int = 0) -> Path:
+    """Write a finished digits run: 40 epochs, 10 classes, 12 layers, 4 timesteps."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results").mkdir(exist_ok=True)
+    write_history(folder, rng)
+    write_test(folder, rng)
+    write_sample(folder, rng)
+    stages = {
+        "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
+        "test": {"status": "done", "seconds": 0.84},
+        "report": {"status": "running"},
+    }
+    manifest = {"name": "spiking_vit-digits", "created": "2025-03-04T10:20:30", "stages": stages}
+    write_json(folder / "manifest.json", manifest)
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "overrides.yaml").write_text("- model=spiking_vit\n- neuron.tau_mem=2.0\n- seed=1\n")
+    environment = {
+        "python": "3.11.9",
+        "platform": "Linux-6.1.0-x86_64-with-glibc2.36",
+        "cpu": "AMD EPYC 7B13",
+        "cores": 2,
+        "memory_gib": 7.76,
+        "gpu": None,
+        "packages": {"torch": "2.11.0", "lightning": "2.6.1", "numpy": "2.3.1"},
+        "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": True},
+        "seed": 1,
+        "command": "python train.py model=spiking_vit neuron.tau_mem=2.0 seed=1",
+    }
+    write_json(folder / "environment.json", environment)
+    return folder
+
+
+def write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value))
+
+
+def write_history(folder: Path, rng: np.random.Generator) -> None:
+    epoch = np.arange(EPOCHS)
+    fall = np.exp(-epoch / 7)
+    noise = rng.normal(0, 0.012, (4, EPOCHS))
+    frame = {
+        "epoch": epoch,
+        "seconds": rng.normal(2.1, 0.05, EPOCHS),
+        "train/loss": 0.02 + 2.2 * fall + np.abs(noise[0]),
+        "train/accuracy": np.clip(1 - 0.85 * fall - 0.004 - np.abs(noise[1]) / 4, 0, 1),
+        "train/firing_rate": 0.11 + 0.08 * fall + noise[2] / 8,
+        "val/loss": 0.07 + 2.1 * fall + np.abs(noise[3]),
+        "val/accuracy": np.clip(0.988 - 0.8 * fall + noise[1] / 4, 0, 1),
+        "val/firing_rate": 0.112 + 0.078 * fall + noise[3] / 8,
+        "lr": 1e-3 * (1 + np.cos(np.pi * epoch / EPOCHS)) / 2,
+    }
+    pd.DataFrame(frame).to_csv(folder / "metrics.csv", index=False)
+
+
+def write_test(folder: Path, rng: np.random.Generator) -> None:
+    matrix = np.diag(np.full(CLASSES, 36))
+    for true, predicted in ((8, 1), (8, 3), (5, 9), (4, 7)):
+        matrix[true, true] -= 1
+        matrix[true, predicted] += 1
+    rates = dict(zip(LAYERS, rng.uniform(0.03, 0.28, len(LAYERS)).round(4).tolist(), strict=True))
+    results = {
+        "metrics": {"accuracy": 356 / 360, "loss": 0.0713, "firing_rate": 0.1127},
+        "class_names": [str(index) for index in range(CLASSES)],
+        "confusion_matrix": matrix.tolist(),
+        "firing_rates": rates,
+        "silent": {**dict.fromkeys(LAYERS, 0.0), LAYERS[4]: 0.0625, LAYERS[9]: 0.021},
+        "saturated": {**dict.fromkeys(LAYERS, 0.0), LAYERS[4]: 0.0104, LAYERS[1]: 0.0313},
+        "num_samples": 360,
+    }
+    write_json(folder / "results" / "test.json", results)
+
+
+def write_sample(folder: Path, rng: np.random.Generator) -> None:
+    y, x = np.mgrid[0:8, 0:8]
+    ring = np.exp(-((np.hypot(x - 3.5, (y - 3.5) * 0.8) - 2.2) ** 2))
+    output = rng.normal(0, 0.4, (TIMESTEPS, CLASSES))
+    output[:, 0] += np.array([0.6, 1.9, 2.6, 3.1])
+    spikes = {}
+    for layer, rate in zip(LAYERS, rng.uniform(0.03, 0.28, len(LAYERS)), strict=True):
+        each = rng.beta(0.6, 0.6 / rate, 256)
+        spikes[f"spikes/{layer}"] = (rng.random((TIMESTEPS, 256)) < each).astype(np.uint8)
+    np.savez_compressed(
+        folder / "results" / "sample.npz",
+        input=ring[None].astype(np.float32),
+        target=np.int64(0),
+        prediction=np.int64(0),
+        output=output.astype(np.float32),
+        **spikes,
+    )

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from markupsafe import Markup
+
+from spikeformer.error_handling import ArgumentError, SpikeformerError
+from spikeformer.reporting import SECTIONS, Content, build_report, register_section
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections import sample
+from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
+
+FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster"}
+FIGURES |= {"output", "output_mean"}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a finished run; tests only read it."""
+    return build_report(write_run(tmp_path_factory.mktemp("finished") / "run"))
+
+
+@pytest.fixture
+def bare_folder(tmp_path: Path) -> Path:
+    """A run folder without any file."""
+    (tmp_path / "results").mkdir()
+    return tmp_path
+
+
+def report(folder: Path) -> str:
+    return build_report(folder).read_text(encoding="utf-8")
+
+
+def words(page: str) -> str:
+    """The text a reader sees."""
+    page = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
+    text = Markup(re.sub(r"<[^>]*>", "", page)).unescape()
+    return " ".join(text.split())
+
+
+def test_a_finished_run(finished: Path) -> None:
+    page = finished.read_text(encoding="utf-8")
+    text = words(page)
+    assert "spiking_vit-digits" in text
+    assert "4 March 2025, 10:20" in text
+    for fact in ("98.9 %", "1 min 23 s", "412 k", "11.3 %", "test accuracy"):
+        assert fact in text
+    for section in SECTIONS.values():
+        assert f'<section id="{section.name}"' in page
+    assert "4 of 360 samples were taken for another class." in text
+    assert "Predicted 0, which is right." in text
+    assert "neuron.tau_mem=2.0" in text
+    assert "0123456789ab, with uncommitted changes" in text
+    assert "Not in this report" not in text
+    assert {path.stem for path in (finished.parent / "figures").iterdir()} == FIGURES
+    assert {path.suffix for path in (finished.parent / "figures").iterdir()} == {".png", ".svg"}
+
+
+def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
+    page = finished.read_text(encoding="utf-8")
+    assert len(page) < 3_000_000
+    sources = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert all(source.startswith(("#", "data:")) for source in sources)
+    assert "url(http" not in page
+    assert "@import" not in page
+
+
+def test_the_page_is_accessible(finished: Path) -> None:
+    page = finished.read_text(encoding="utf-8")
+    assert '<html lang="en">' in page
+    figures = re.findall(r"<svg[^>]*>", page)
+    # Four curves, the matrix, input and two outputs, a raster per layer, the rates.
+    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1
+    assert all('role="img"' in figure for figure in figures)
+    assert all(re.search(r'aria-label="[^"]{10,}"', figure) for figure in figures)
+    ids = re.findall(r'\bid="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in re.findall(r'href="(#[^"]*)"', page)} <= set(ids)
+
+
+def test_figures_follow_the_theme(finished: Path) -> None:
+    page = finished.read_text(encoding="utf-8")
+    body = page[page.index("<body>") :]
+    assert "var(--blue)" in body
+    assert not re.findall(r"(?:fill|stroke): #(?!ffffff)[0-9a-f]{6}", body)
+
+
+def test_names_are_escaped(run_folder: Path) -> None:
+    path = run_folder / "results" / "test.json"
+    evil = "<script>alert(1)</script>"
+    names = [evil, '"><img src=x onerror=alert(1)>', "a & b", "日本語", "$x$", *"56789"]
+    matrix = np.full((CLASSES, CLASSES), 3).tolist()
+    rates = {evil: 0.1, "b": 0.2}
+    results = {"metrics": {evil: 1.0}, "class_names": names, "confusion_matrix": matrix}
+    write_json(path, {**results, "firing_rates": rates})
+    write_json(run_folder / "manifest.json", {"name": evil, "created": evil})
+    (run_folder / "overrides.yaml").write_text(f"- '{evil}'\n")
+    page = report(run_folder)
+    assert page.count("<script>") == 1
+    assert "<img" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "日本語" in page
+    assert evil in words(page)
+
+
+def test_an_empty_run_says_what_it_lacks(tmp_path: Path) -> None:
+    text = words(report(tmp_path))
+    assert tmp_path.name in text
+    for name in ("metrics.csv", "results/test.json", "results/sample.npz", "environment.json"):
+        assert f"the run has no {name}" in text
+    assert not (tmp_path / "figures").exists()
+
+
+def test_a_run_that_failed_after_fit(run_folder: Path) -> None:
+    shutil.rmtree(run_folder / "results")
+    stages = {
+        "fit": {"status": "done", "seconds": 7500},
+        "test": {"status": "failed", "seconds": 3, "error": "DataError: no file at <here>"},
+        "report": {"status": "running"},
+    }
+    write_json(run_folder / "manifest.json", {"name": "run", "stages": stages})
+    text = words(report(run_folder))
+    assert "best validation accuracy" in text
+    assert "fit done 2 h 5 min" in text
+    assert "test failed. DataError: no file at <here>" in text
+    assert "report running" not in text
+    assert "the run has no results/test.json" in text
+
+
+def test_regression_has_no_confusion_matrix(bare_folder: Path) -> None:
+    write_json(bare_folder / "results" / "test.json", {"metrics": {"loss": 0.5, "mse": 0.25}})
+    np.savez(
+        bare_folder / "results" / "sample.npz",
+        input=np.arange(5.0),
+        target=np.float32(1.5),
+        prediction=np.float32(1.25),
+        output=np.ones((4, 1)),
+    )
+    page = report(bare_folder)
+    text = words(page)
+    assert "test MSE0.25" in text
+    assert "Predicted 1.25; the target is 1.5." in text
+    assert 'aria-label="Confusion' not in page
+    assert "Spikes</h3>" not in page
+
+
+def test_tokens_are_listed_without_padding(bare_folder: Path) -> None:
+    arrays = {
+        "input/input_ids": np.array([101, 2307, 102, 0]),
+        "input/mask": np.array([True, True, True, False]),
+    }
+    np.savez(bare_folder / "results" / "sample.npz", **arrays)
+    page = report(bare_folder)
+    assert re.findall(r"<li>(\d+)</li>", page) == ["101", "2307", "102"]
+
+
+def test_text_tokens_win_over_ids(bare_folder: Path) -> None:
+    arrays = {"input": np.array([5, 6]), "input/tokens": np.array(["a", "<b>"])}
+    np.savez(bare_folder / "results" / "sample.npz", **arrays)
+    page = report(bare_folder)
+    assert "<li>a</li>" in page
+    assert "<li>&lt;b&gt;</li>" in page
+    assert "<li>5</li>" not in page
+
+
+def test_a_deep_network_makes_a_light_page(
+    bare_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "_MAX_LAYERS", 15)
+    rng = np.random.default_rng(0)
+    spikes = {f"spikes/l{i}": (rng.random((512, 256)) < 0.5).astype(np.uint8) for i in range(17)}
+    np.savez(bare_folder / "results" / "sample.npz", **spikes)
+    page = report(bare_folder)
+    assert len(page) < 3_000_000
+    assert "3 more layers" in words(page)
+    assert "2 more layers are in results/sample.npz" in words(page)
+
+
+def test_a_failure_keeps_the_earlier_report(run_folder: Path) -> None:
+    path = run_folder / "report.html"
+    path.write_text("an earlier report")
+    (run_folder / "results" / "test.json").write_text("{")
+    with pytest.raises(SpikeformerError):
+        build_report(run_folder)
+    assert path.read_text() == "an earlier report"
+    assert not list(run_folder.rglob("*.tmp"))
+
+
+def test_a_rebuild_writes_the_same_bytes(finished: Path) -> None:
+    def files() -> dict[str, bytes]:
+        paths = [finished, *(finished.parent / "figures").iterdir()]
+        return {path.name: path.read_bytes() for path in paths}
+
+    before, settings = files(), dict(mpl.rcParams)
+    build_report(finished.parent)
+    assert files() == before
+    assert dict(mpl.rcParams) == settings
+
+
+def test_a_section_of_another_part(bare_folder: Path) -> None:
+    @register_section("energy", title="Energy", order=55, source="results/energy.json")
+    def energy(results: RunResults) -> Content:
+        return Content(html=Markup("<p>{} uses 12 mJ</p>").format(results.name))
+
+    (bare_folder / "overrides.yaml").write_text("[seed=1]")
+    write_json(bare_folder / "environment.json", {"python": "3.11"})
+    try:
+        page = report(bare_folder)
+        with pytest.raises(ArgumentError, match="not taken"):
+            register_section("energy", title="Again", order=1, source="x")
+    finally:
+        SECTIONS.pop("energy")
+    assert f"{bare_folder.name} uses 12 mJ" in page
+    places = [page.index(f'<section id="{name}"') for name in ("configuration", "energy")]
+    assert places == sorted(places)
+    assert page.index('<section id="environment"') > places[-1]

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeformer.error_handling import SpikeformerError
+from spikeformer.reporting import load_results
+from tests.reporting.synthetic import CONFIG, EPOCHS, LAYERS, write_json
+
+
+def test_everything_is_read(run_folder: Path) -> None:
+    results = load_results(run_folder)
+    assert results.name == "spiking_vit-digits"
+    assert results.stages["fit"].seconds == 83.4
+    assert results.stages["fit"].result == {"num_parameters": 412_345}
+    assert results.history is not None
+    assert len(results.history) == EPOCHS
+    assert results.test is not None
+    assert results.test.confusion_matrix is not None
+    assert results.test.confusion_matrix.trace() == 356
+    assert list(results.test.firing_rates) == LAYERS
+    assert results.sample is not None
+    assert list(results.sample.spikes) == LAYERS
+    assert results.sample.inputs["input"].shape == (1, 8, 8)
+    assert results.sample.target == 0
+    assert results.config_text == CONFIG
+    assert results.config is not None
+    assert results.config["data"]["batch_size"] == 64
+    assert results.overrides == ["model=spiking_vit", "neuron.tau_mem=2.0", "seed=1"]
+    assert results.environment is not None
+    assert results.environment["cores"] == 2
+
+
+def test_an_empty_folder_holds_nothing(tmp_path: Path) -> None:
+    results = load_results(tmp_path)
+    assert results.name == tmp_path.name
+    assert (results.history, results.test, results.sample, results.config) == (None,) * 4
+    assert (results.stages, results.overrides) == ({}, [])
+
+
+@pytest.mark.parametrize("content", ["", "epoch,train/loss\n"])
+def test_a_history_without_rows_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "metrics.csv").write_text(content)
+    assert load_results(tmp_path).history is None
+
+
+def test_rows_of_one_epoch_are_joined(tmp_path: Path) -> None:
+    text = "epoch,train/loss,val/loss\n0,,2.0\n0,1.5,\n1,,1.0\n1,0.5,\n"
+    (tmp_path / "metrics.csv").write_text(text)
+    history = load_results(tmp_path).history
+    assert history is not None
+    assert history["train/loss"].tolist() == [1.5, 0.5]
+    assert history["val/loss"].tolist() == [2.0, 1.0]
+
+
+def test_a_missing_folder_says_what_to_pass(tmp_path: Path) -> None:
+    with pytest.raises(SpikeformerError, match=r"Expected a run folder at .*absent"):
+        load_results(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("manifest.json", b"{"),
+        ("manifest.json", b"[1]"),
+        ("manifest.json", b'{"stages": ["fit"]}'),
+        ("manifest.json", b'{"stages": {"fit": "done"}}'),
+        ("manifest.json", b'{"stages": {"fit": {"seconds": "long"}}}'),
+        ("environment.json", b"\xff\xfe\x00"),
+        ("metrics.csv", b"epoch,train/loss\n0,low\n"),
+        ("metrics.csv", b"epoch,loss\n0,1,2\n0,1\n0,1,2,3,4\n"),
+        ("metrics.csv", b"\x80\x81\n\xff"),
+        ("config.yaml", b"a: [1"),
+        ("config.yaml", b"- a"),
+        ("overrides.yaml", b"a: 1"),
+        ("results/test.json", b""),
+        ("results/test.json", b'{"metrics": [1]}'),
+        ("results/test.json", b'{"metrics": {"accuracy": "good"}}'),
+        ("results/test.json", b'{"class_names": "abc"}'),
+        ("results/test.json", b'{"confusion_matrix": [[1, 2]]}'),
+        ("results/test.json", b'{"confusion_matrix": [[1, 2], [3]]}'),
+        ("results/test.json", b'{"confusion_matrix": [[1]], "class_names": ["a", "b"]}'),
+        ("results/test.json", b'{"num_samples": "many"}'),
+        ("results/sample.npz", b""),
+        ("results/sample.npz", b"not a zip file"),
+        ("results/sample.npz", b"PK\x03\x04 cut"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    with pytest.raises(SpikeformerError, match=re.escape(str(path))):
+        load_results(tmp_path)
+
+
+def test_a_truncated_archive_is_named(run_folder: Path) -> None:
+    path = run_folder / "results" / "sample.npz"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(SpikeformerError, match=re.escape(str(path))):
+        load_results(run_folder)
+
+
+def test_nothing_is_unpickled(run_folder: Path) -> None:
+    path = run_folder / "results" / "sample.npz"
+    np.savez(path, input=np.array([{}], dtype=object))
+    with pytest.raises(SpikeformerError, match=re.escape(str(path))):
+        load_results(run_folder)
+
+
+def test_spikes_must_have_two_axes(run_folder: Path) -> None:
+    np.savez(run_folder / "results" / "sample.npz", **{"spikes/a": np.zeros(3)})
+    with pytest.raises(SpikeformerError, match=r"spikes/a.*timesteps, neurons"):
+        load_results(run_folder)
+
+
+def test_null_metrics_are_left_out(run_folder: Path) -> None:
+    results = {"metrics": {"accuracy": 0.5, "auroc": None}, "confusion_matrix": None}
+    write_json(run_folder / "results" / "test.json", results)
+    test = load_results(run_folder).test
+    assert test is not None
+    assert test.metrics == {"accuracy": 0.5}
