@@ -1,0 +1,63 @@
+"""SpikeFormer: an experiment framework for spiking transformers.
+
+Public names are loaded when they are first used, so that `import spikeformer` stays fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "spikeformer.config": ("ConcurrencyConfig", "FusionConfig", "SpikingConfig"),
+    "spikeformer.data": ("SpikingDataModule",),
+    "spikeformer.encoding": (
+        "DeltaCoding",
+        "DirectCoding",
+        "LatencyCoding",
+        "PoissonCoding",
+        "RateCoding",
+        "SpikeEncoder",
+    ),
+    "spikeformer.error_handling": (
+        "ConversionError",
+        "HardwareCompatibilityError",
+        "NeuromorphicError",
+        "SpikeformerError",
+        "SpikingDynamicsError",
+        "error_context",
+    ),
+    "spikeformer.models": (
+        "ClassificationHead",
+        "SpikingAttention",
+        "SpikingNetwork",
+        "SpikingTransformer",
+        "SpikingViT",
+    ),
+    "spikeformer.neurons": (
+        "AdLifNeuron",
+        "IntegerLifNeuron",
+        "LifNeuron",
+        "ParametricLifNeuron",
+        "SpikingNeuron",
+    ),
+    "spikeformer.pipeline": ("load_run",),
+    "spikeformer.training": ("SpikingModule", "SpikingTrainer", "TrainingHistory"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

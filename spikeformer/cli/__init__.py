@@ -1,0 +1,5 @@
+"""The command line: `python train.py`, or `spikeformer` where the package is installed."""
+
+from spikeformer.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,109 @@
+"""The entry point: compose, run, and speak plainly when something is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+import spikeformer
+import spikeformer.config.schema
+from spikeformer.cli.messages import explain
+from spikeformer.cli.resolvers import register_resolvers
+from spikeformer.cli.resume import with_resumed_overrides
+from spikeformer.error_handling import SpikeformerError
+
+MISTAKES = (
+    SpikeformerError,
+    HydraException,
+    OmegaConfBaseException,
+    OSError,
+    KeyboardInterrupt,
+)
+"""What a user can mend: shown as a message, without a traceback."""
+
+
+def config_folder() -> str:
+    """Return the folder of config groups: inside an installed package, or beside a checkout's."""
+    package = Path(spikeformer.__file__).parent
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent / "conf")
+
+
+def main() -> None:
+    """Run the pipeline that the command line describes."""
+    # Hydra then raises its errors instead of printing a traceback and exiting.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    register_resolvers()
+    try:
+        sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
+        hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
+    except MISTAKES as error:
+        _leave(error)
+
+
+def _job(config: DictConfig) -> dict[str, Any] | None:
+    # Torch and Lightning are heavy; help and misspelt keys need not wait for them.
+    from spikeformer.pipeline import run_pipeline
+
+    _quieten_libraries()
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
+    try:
+        return run_pipeline(config, folder, list(hydra_config.overrides.task))
+    except MISTAKES as error:
+        begun = (folder / "manifest.json").exists()
+        if begun:
+            print(
+                f"Finished stages are kept; go on with: python train.py pipeline.resume={folder}",
+                file=sys.stderr,
+            )
+        else:
+            _remove(folder)
+        if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":
+            # Leave here, before Hydra announces the error in its own words.
+            _leave(error)
+        raise
+
+
+def _leave(error: BaseException) -> NoReturn:
+    if isinstance(error, KeyboardInterrupt):
+        _exit("interrupted", 130)
+    if isinstance(error, OSError):
+        _exit(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
+    _exit(explain(error, sys.argv[1:], config_folder()), 2)
+
+
+def _quieten_libraries() -> None:
+    """Leave the terminal to the progress bar and the stages' lines; `run.log` keeps warnings."""
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        logger.handlers.clear()
+    # One process that decodes once into memory needs no loader workers; the rest is third
+    # parties' housekeeping that a user can do nothing about.
+    for message in ("does not have many workers", "LeafSpec", "exists and is not empty"):
+        warnings.filterwarnings("ignore", f".*{message}.*")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a run folder in which nothing was done, and the day's folder if it is empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
+
+
+def _exit(message: str, status: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)

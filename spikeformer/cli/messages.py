@@ -1,0 +1,106 @@
+"""Turns errors of Hydra, OmegaConf and SpikeFormer into what a user needs to read."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
+
+
+def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
+    """Return what was wrong, where, and what to do, in as few lines as it takes.
+
+    Args:
+        error: What was raised.
+        arguments: The command line's arguments.
+        config_folder: The folder of config groups.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    # Hydra's own errors may be OSErrors too: a missing config file is one.
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+    if isinstance(error, InterpolationKeyError):
+        return _explain_interpolation(error)
+    text = _tidy(str(error))
+    if error.__cause__ is not None and isinstance(error, HydraException):
+        text += f": {_tidy(str(error.__cause__))}"
+    suggestion = _suggest(text, arguments, config_folder)
+    notes = getattr(error, "__notes__", [])
+    return "\n".join([text, *suggestion, *notes])
+
+
+def _explain_interpolation(error: OmegaConfBaseException) -> str:
+    missing = re.search(r"'([\w.]+)' not found", str(error))
+    wanted = missing[1] if missing else str(error).splitlines()[0]
+    where = f"{error.full_key} " if error.full_key else ""
+    group = wanted.partition(".")[0]
+    return (
+        f"{where}needs {wanted}, which the chosen {group} does not have: "
+        f"these choices do not go together. Choose another {group}, or another "
+        f"{str(error.full_key or 'model').partition('.')[0]}."
+    )
+
+
+def _tidy(text: str) -> str:
+    """Drop what only Hydra's developers need, and say the rest on few lines."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith(("Config search path", "\tprovider=", "Set the environment variable")):
+            break
+        if line.strip() and not line.strip().startswith("reference_type="):
+            lines.append(line.strip())
+    merged = "\n".join(lines)
+    return re.sub(r"\nfull_key: (\S+)", r" [key \1]", merged).replace("\nobject_type=", " in ")
+
+
+def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[str]:
+    """Return "Did you mean ...?" for keys and options that nearly exist."""
+    suggestions = []
+    for argument in arguments:
+        key, equals, value = argument.lstrip("+~").partition("=")
+        if not equals or (key not in text and value not in text):
+            continue
+        options = _options(config_folder, key)
+        if options and value not in options:
+            suggestions += difflib.get_close_matches(value, options, n=1)
+        elif not options and key not in (known := _known_keys(config_folder, arguments)):
+            suggestions += difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    return [f"Did you mean {name}?" for name in dict.fromkeys(suggestions)]
+
+
+def _options(config_folder: str, group: str) -> list[str]:
+    folder = Path(config_folder) / group
+    return sorted(path.stem for path in folder.glob("*.yaml")) if folder.is_dir() else []
+
+
+def _known_keys(config_folder: str, arguments: Sequence[str]) -> list[str]:
+    """Return all keys of the configuration with the groups that the arguments choose."""
+    groups = [
+        argument
+        for argument in arguments
+        if (parts := argument.partition("="))[2] in _options(config_folder, parts[0])
+    ]
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(config_folder, version_base="1.3"):
+        config = compose("train", overrides=groups)
+    top = [path.name for path in Path(config_folder).iterdir() if path.is_dir()]
+    return [*top, *_keys(config)]
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    items: Iterable[Any] = node.keys() if isinstance(node, DictConfig) else ()
+    for key in items:
+        path = f"{prefix}{key}"
+        yield path
+        # Interpolated nodes are the same keys under another name; skip what is not there yet.
+        if not OmegaConf.is_missing(node, key) and not OmegaConf.is_interpolation(node, key):
+            yield from _keys(node[key], f"{path}.")

@@ -1,0 +1,29 @@
+"""From a configuration to a run folder: stages, manifest, resume."""
+
+from spikeformer.pipeline.build import Components, build, build_network
+from spikeformer.pipeline.execute import run_pipeline
+from spikeformer.pipeline.fit import Fit
+from spikeformer.pipeline.loading import LoadedRun, load_run
+from spikeformer.pipeline.loggers import wandb_logger
+from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.report import Report
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.test import Test
+
+__all__ = [
+    "Components",
+    "Fit",
+    "LoadedRun",
+    "Manifest",
+    "Report",
+    "Run",
+    "Stage",
+    "StageRecord",
+    "Test",
+    "build",
+    "build_network",
+    "load_run",
+    "run_pipeline",
+    "wandb_logger",
+]

@@ -1,0 +1,178 @@
+"""From a configuration to the objects that a run needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+from torch import nn
+
+from spikeformer.callbacks import EpochSeed
+from spikeformer.config import check_targets, instantiate
+from spikeformer.data import SpikingDataModule
+from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
+from spikeformer.models import SpikingNetwork
+from spikeformer.ops import resolve_backend
+from spikeformer.training import HistoryRecorder, SpikingModule
+
+
+@dataclass
+class Components:
+    """Everything that a run's stages work with."""
+
+    data: SpikingDataModule
+    module: SpikingModule
+    trainer: L.Trainer
+    loggers: list[Logger]
+    history: HistoryRecorder
+
+
+def build(config: DictConfig, folder: Path) -> Components:
+    """Create data, network, module, callbacks, loggers and trainer.
+
+    The data is loaded too, so that whatever is wrong with a configuration shows before anything
+    is trained or written.
+
+    Args:
+        config: The composed configuration, as `conf/train.yaml` lays it out.
+        folder: The run folder.
+
+    Raises:
+        ConfigurationError: A part cannot be made; the message names the key.
+        DataError: The data is absent, unreadable or not what the configuration says.
+    """
+    trusted = config.trusted_packages
+    check_targets(config, trusted)
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    module = build_module(config)
+    data: SpikingDataModule = instantiate(config.data, trusted=trusted)
+    data.prepare_data()
+    data.setup("fit")
+    history = HistoryRecorder(folder / "metrics.csv")
+    loggers = build_many(config.logger, trusted)
+    callbacks = build_many(config.callbacks, trusted)
+    if not loggers:  # Lightning refuses to monitor what nobody records.
+        callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
+    for callback in callbacks:
+        if isinstance(callback, ModelCheckpoint):
+            keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
+    trainer: L.Trainer = instantiate(
+        config.trainer,
+        trusted=trusted,
+        logger=loggers or False,
+        callbacks=[EpochSeed(config.seed), history, *callbacks],
+        default_root_dir=str(folder),
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
+    )
+    resolve_backend(config.ops, trainer.strategy.root_device, op="lif")
+    if config.checkpoint:
+        load_weights(module, Path(config.checkpoint))
+    rehearse(module, data)
+    return Components(data, module, trainer, loggers, history)
+
+
+def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
+    """Send two samples through network, loss and optimizer, and change nothing by it.
+
+    Raises:
+        ConfigurationError: Data, model, task, loss or optimizer do not go together.
+    """
+    inputs, target = next(iter(data.train_dataloader()))
+    few = {k: x[:2] for k, x in inputs.items()} if isinstance(inputs, dict) else inputs[:2]
+    training = module.training
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            outputs = module.eval()(few)
+            loss = module.loss(outputs, target[:2])
+            module.update_metrics(module.make_metrics(), outputs, target[:2])
+            module.optimizer([nn.Parameter(torch.zeros(1))])
+    except (ValueError, TypeError, RuntimeError, IndexError, SpikingDynamicsError) as error:
+        raise ConfigurationError(
+            f"data, model, task, loss and optimizer do not go together: {error}"
+        ) from error
+    finally:
+        module.train(training)
+    if loss.ndim:
+        raise ConfigurationError(f"loss: expected one number, but got shape {tuple(loss.shape)}.")
+
+
+def build_network(config: DictConfig) -> nn.Module:
+    """Create the network alone: backbone and head, with random weights."""
+    trusted = config.trusted_packages
+    _check_encoding(config)
+    backbone = instantiate(config.model, trusted=trusted)
+    return SpikingNetwork(backbone, instantiate(config.task.head, trusted=trusted))
+
+
+def build_module(config: DictConfig) -> SpikingModule:
+    """Create the LightningModule with its network, loss, optimizer and scheduler."""
+    trusted = config.trusted_packages
+    module: SpikingModule = instantiate(
+        config.task.module,
+        trusted=trusted,
+        net=build_network(config),
+        loss=instantiate(config.loss, trusted=trusted),
+        optimizer=instantiate(config.optimizer, trusted=trusted),
+        scheduler=instantiate(config.scheduler or None, trusted=trusted),
+        sparsity_weight=config.sparsity_weight,
+        compile=config.compile,
+    )
+    return module
+
+
+def build_many(group: DictConfig | None, trusted: Any) -> list[Any]:
+    """Create every member of a group whose members are named, as callbacks and loggers are."""
+    members = (group or {}).values()
+    return [instantiate(member, trusted=trusted) for member in members if member is not None]
+
+
+def keep_checkpoints(
+    callback: ModelCheckpoint, module: SpikingModule, folder: Path, *, validates: bool
+) -> None:
+    """Point a checkpoint callback to the run folder and, by default, to the task's own metric."""
+    if callback.dirpath is None:
+        callback.dirpath = str((folder / "checkpoints").absolute())
+    if callback.monitor is None and validates:
+        callback.monitor, callback.mode = module.monitor, module.monitor_mode
+        callback.kth_value = torch.tensor(torch.inf if callback.mode == "min" else -torch.inf)
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load the weights of a run's checkpoint into a LightningModule or a bare network.
+
+    Raises:
+        ConfigurationError: There is no such file, it is no checkpoint, or it belongs to a
+            network of another shape.
+    """
+    if not path.is_file():
+        raise ConfigurationError(f"checkpoint={path}: there is no such file.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:
+        raise ConfigurationError(f"checkpoint={path} is no readable checkpoint: {error}") from error
+    net = {
+        key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")
+    }
+    target = module.net if isinstance(module, SpikingModule) else module
+    try:
+        target.load_state_dict(net)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"checkpoint={path} belongs to another network: {str(error).splitlines()[1].strip()} "
+            "Use the configuration it was trained with."
+        ) from error
+
+
+def _check_encoding(config: DictConfig) -> None:
+    direct = "spikeformer.encoding.DirectCoding"
+    if "encoding" not in config.model and config.encoding._target_ != direct:
+        raise ConfigurationError(
+            f"encoding={config.encoding._target_}: {config.model._target_} embeds tokens as direct "
+            "currents and takes no spike encoder. Leave encoding=direct."
+        )

@@ -1,0 +1,88 @@
+"""Runs the stages of a pipeline in order, skipping what is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from spikeformer.config import instantiate
+from spikeformer.files import file_hash, value_hash
+from spikeformer.pipeline.build import build
+from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage, stage_inputs
+
+
+def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Run the stages that `config.pipeline` names.
+
+    Args:
+        config: The composed configuration.
+        folder: The run folder; a manifest in it means that the run is resumed.
+        overrides: What the user changed, for the record.
+
+    Returns:
+        The numbers of every stage, by stage name.
+
+    Raises:
+        SpikeformerError: The configuration or the data is not usable, or a stage failed. What
+            earlier stages wrote stays.
+    """
+    manifest = Manifest.open(folder, config.name)
+    stages: list[Stage] = [
+        instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
+    ]
+    run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
+    run.write_description(list(overrides))
+    upstream = ""
+    for stage in stages:
+        upstream = execute(stage, run, upstream)
+    return {name: record.result for name, record in manifest.stages.items()}
+
+
+def execute(stage: Stage, run: Run, upstream: str) -> str:
+    """Run one stage unless it is done already; return its fingerprint."""
+    inputs = stage_inputs(stage, run.config, upstream)
+    fingerprint = value_hash(inputs)
+    if not (stage.every_rank or run.parts.trainer.is_global_zero):
+        return fingerprint
+    manifest = run.manifest
+    if manifest.is_current(stage.name, fingerprint):
+        announce(stage.name, f"unchanged: {stage.summary(manifest.stages[stage.name].result)}")
+        return fingerprint
+    record = StageRecord("running", fingerprint, inputs=inputs)
+    keep(run, stage.name, record)
+    start = time.perf_counter()
+    try:
+        result = stage.run(run)
+    except BaseException as error:
+        record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+        record.seconds = time.perf_counter() - start
+        keep(run, stage.name, record)
+        raise
+    record.status, record.result = "done", result
+    record.seconds = time.perf_counter() - start
+    record.outputs = {
+        str(path.relative_to(run.folder)): file_hash(path) for path in stage.outputs(run)
+    }
+    keep(run, stage.name, record)
+    announce(stage.name, stage.summary(result))
+    return fingerprint
+
+
+@rank_zero_only
+def keep(run: Run, name: str, record: StageRecord) -> None:
+    """Save a stage's record."""
+    run.manifest.stages[name] = record
+    run.manifest.save()
+
+
+@rank_zero_only
+def announce(name: str, text: str) -> None:
+    """Print a stage's line."""
+    print(f"{name:<8}{text}", flush=True)

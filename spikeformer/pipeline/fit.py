@@ -1,0 +1,86 @@
+"""The stage that trains."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch.distributed
+
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage, stage_inputs
+
+
+class Fit(Stage):
+    """Trains the network; goes on from `checkpoints/last.ckpt` where a run was cut short.
+
+    A resumed run continues when nothing but the length of training or the machine has changed;
+    else it starts anew.
+    """
+
+    name = "fit"
+    every_rank = True
+    config_keys = (
+        "data",
+        "model",
+        "task",
+        "loss",
+        "optimizer",
+        "scheduler",
+        "trainer",
+        "callbacks",
+        "seed",
+        "sparsity_weight",
+        "checkpoint",
+    )
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Train, and return what the last epoch reached."""
+        module, trainer = run.parts.module, run.parts.trainer
+        trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        if torch.distributed.is_initialized():
+            # What follows runs in one process; a living group would make metrics wait for others.
+            trainer.strategy.barrier()
+            torch.distributed.destroy_process_group()
+        history = run.parts.history.history
+        last = history[-1] if len(history) else {}
+        return {
+            "epochs": trainer.current_epoch,
+            "steps": trainer.global_step,
+            "seconds": sum(epoch["seconds"] for epoch in history),
+            "num_parameters": sum(p.numel() for p in module.net.parameters()),
+            **{key: value for key, value in last.items() if "/" in key},
+        }
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the checkpoint and the table of epochs, as far as they were asked for."""
+        return [
+            path for path in (run.last_checkpoint, run.folder / "metrics.csv") if path.is_file()
+        ]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return epochs, time, size and how good the last epoch was."""
+        parts = [
+            f"{result['epochs']} epochs in {result['seconds']:.1f} s",
+            f"{result['num_parameters']:,} parameters",
+        ]
+        names = {"val/accuracy": "validation accuracy", "train/firing_rate": "firing rate"}
+        parts += [f"{label} {result[key]:.1%}" for key, label in names.items() if key in result]
+        return ", ".join(parts)
+
+    def _checkpoint_to_resume(self, run: Run) -> Path | None:
+        """Return the checkpoint of an earlier attempt with the same recipe, or clear it away."""
+        before = run.previous.get(self.name)
+        if before is None or not run.last_checkpoint.is_file():
+            return None
+        now = stage_inputs(self, run.config, upstream="")
+        recipe = [key for key in self.config_keys if key not in ("trainer", "callbacks")]
+        if all(before.inputs.get(key) == now[key] for key in recipe):
+            return run.last_checkpoint
+        if run.parts.trainer.is_global_zero:
+            shutil.rmtree(run.last_checkpoint.parent)
+        return None

@@ -1,0 +1,92 @@
+"""What a run has done so far: `manifest.json`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.files import file_hash, write_json
+
+Status = Literal["running", "done", "failed"]
+
+
+@dataclass
+class StageRecord:
+    """What one stage did.
+
+    Attributes:
+        status: "running", "done" or "failed".
+        fingerprint: Hash of everything the stage's result depends on.
+        seconds: Time it took.
+        result: Its numbers.
+        inputs: What it depends on, by hash.
+        outputs: Files it wrote, relative to the run folder, with their SHA-256.
+        error: Why it failed.
+    """
+
+    status: Status
+    fingerprint: str
+    seconds: float = 0.0
+    result: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass
+class Manifest:
+    """The stages of a run, saved after every change.
+
+    Attributes:
+        folder: The run folder.
+        name: Name of the run.
+        created: When it was first started, ISO 8601 in UTC.
+        stages: Records by stage name, in the order in which they first ran.
+    """
+
+    folder: Path
+    name: str
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    stages: dict[str, StageRecord] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path, name: str) -> Manifest:
+        """Read a run folder's manifest, or begin a new one.
+
+        Raises:
+            ConfigurationError: The file is not a manifest.
+        """
+        path = folder / "manifest.json"
+        if not path.exists():
+            return cls(folder, name)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            stages = {key: StageRecord(**value) for key, value in content["stages"].items()}
+            return cls(folder, content["name"], content["created"], stages)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{path} is no manifest of a run ({error}). Start a new run instead."
+            ) from error
+
+    def save(self) -> None:
+        """Write the manifest in one step."""
+        stages = {key: asdict(record) for key, record in self.stages.items()}
+        content = {"name": self.name, "created": self.created, "stages": stages}
+        write_json(self.folder / "manifest.json", content)
+
+    def is_current(self, stage: str, fingerprint: str) -> bool:
+        """Tell whether a stage is done, from the same inputs, with its files untouched."""
+        record = self.stages.get(stage)
+        return (
+            record is not None
+            and record.status == "done"
+            and record.fingerprint == fingerprint
+            and all(
+                (self.folder / name).is_file() and file_hash(self.folder / name) == digest
+                for name, digest in record.outputs.items()
+            )
+        )

@@ -1,0 +1,39 @@
+"""The stage that writes the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+from spikeformer.reporting import build_report
+
+
+class Report(Stage):
+    """Writes `report.html` and `figures/`, and sends the figures to W&B."""
+
+    name = "report"
+    config_keys = ("name",)
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Write the page; return where it is."""
+        page = build_report(run.folder)
+        for logger in run.parts.loggers:
+            if isinstance(logger, WandbLogger):
+                pictures = sorted((run.folder / "figures").glob("*.png"))
+                for picture in pictures:
+                    logger.log_image(f"figures/{picture.stem}", [str(picture)])
+                logger.experiment.finish()
+        return {"path": page.name, "folder": str(run.folder)}
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the page."""
+        return [run.folder / "report.html"]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return the path of the page."""
+        return str(Path(result["folder"]) / result["path"])

@@ -1,0 +1,74 @@
+"""One test sample, recorded spike by spike, for people to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spikeformer.callbacks.probe import watch_spikes
+from spikeformer.data import SpikingDataModule
+from spikeformer.training import SpikingModule
+
+MAX_NEURONS = 256
+"""Neurons recorded of each layer, evenly spread over it."""
+
+
+def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
+    """Run the first test sample through the network.
+
+    Returns:
+        `input`, `target`, `prediction`, `output` (timesteps, classes), and `spikes/<layer>`
+        (timesteps, neurons) for every spiking layer.
+    """
+    inputs, target = next(iter(data.test_dataloader()))
+    one = _first(inputs)
+    spikes: dict[str, Tensor] = {}
+    handles = watch_spikes(module.net, lambda name, x: spikes.__setitem__(name, x[0]))
+    module.eval()
+    try:
+        with torch.no_grad():
+            output = module(_to_device(one, module.device))[0].float().cpu()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {
+        **_shown(one, data),
+        "target": target[0].numpy(),
+        "prediction": output.mean(dim=0).argmax(dim=-1).numpy(),
+        "output": output.numpy(),
+        **{f"spikes/{name}": _thin(x) for name, x in spikes.items()},
+    }
+
+
+def _shown(inputs: Any, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
+    """Return what a person wants to see of an input: the image, or the words."""
+    if not isinstance(inputs, Mapping):
+        return {"input": inputs[0].numpy()}
+    ids = inputs["input_ids"][0][inputs["mask"][0]]
+    return {"input/tokens": np.array(data.tokens(ids.tolist()), dtype=np.str_)}
+
+
+def _first(inputs: Tensor | Mapping[str, Tensor]) -> Any:
+    if isinstance(inputs, Mapping):
+        return {key: value[:1] for key, value in inputs.items()}
+    return inputs[:1]
+
+
+def _to_device(inputs: Any, device: torch.device) -> Any:
+    if isinstance(inputs, Mapping):
+        return {key: value.to(device) for key, value in inputs.items()}
+    return inputs.to(device)
+
+
+def _thin(spikes: Tensor) -> npt.NDArray[np.uint8]:
+    """Return at most `MAX_NEURONS` neurons of (timesteps, *features)."""
+    flat = spikes.flatten(1)
+    if flat.shape[1] > MAX_NEURONS:
+        flat = flat[:, torch.linspace(0, flat.shape[1] - 1, MAX_NEURONS).long()]
+    fired: npt.NDArray[np.uint8] = (flat != 0).to(torch.uint8).cpu().numpy()
+    return fired

@@ -1,0 +1,58 @@
+"""What a pipeline is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omegaconf import DictConfig, OmegaConf
+
+from spikeformer.files import value_hash
+
+if TYPE_CHECKING:
+    from spikeformer.pipeline.run import Run
+
+
+class Stage(ABC):
+    """One step of a pipeline: reads the run, writes files, returns numbers.
+
+    A stage is skipped on resume when its configuration and the stages before it are unchanged.
+    """
+
+    name: ClassVar[str]
+    """Its name in the manifest."""
+
+    config_keys: ClassVar[tuple[str, ...]] = ()
+    """Parts of the configuration on which its result depends."""
+
+    every_rank: ClassVar[bool] = False
+    """Whether every process of a distributed run takes part, or the first one alone."""
+
+    @abstractmethod
+    def run(self, run: Run) -> dict[str, Any]:
+        """Do the work and return its numbers, plain values that JSON holds."""
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the files that make this stage's result."""
+        return []
+
+    def settings(self) -> dict[str, Any]:
+        """Return the stage's own arguments, on which its result depends too."""
+        return dict(vars(self))
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return one line that tells a person what came out."""
+        return ", ".join(f"{key} {value}" for key, value in result.items())
+
+
+def stage_inputs(stage: Stage, config: DictConfig, upstream: str) -> dict[str, str]:
+    """Return the hashes of what a stage's result depends on."""
+    inputs = {
+        key: value_hash(OmegaConf.to_container(node, resolve=True))
+        if OmegaConf.is_config(node := config[key])
+        else value_hash(node)
+        for key in stage.config_keys
+    }
+    return {**inputs, "settings": value_hash(stage.settings()), "upstream": upstream}

@@ -1,0 +1,141 @@
+"""The stage that measures a trained network on data it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+from spikeformer.callbacks import ActivityProbe
+from spikeformer.error_handling import ConfigurationError, check_choice
+from spikeformer.files import replacing, write_json
+from spikeformer.pipeline.build import load_weights
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.sample import record_sample
+from spikeformer.pipeline.stage import Stage
+
+
+class Test(Stage):
+    """Tests the network, with the activity of every layer and one recorded sample.
+
+    Args:
+        weights: "last" (after the last epoch) or "best" (by validation).
+    """
+
+    __test__ = False  # not a test case, whatever its name says to pytest
+    name = "test"
+    config_keys = ("data", "model", "task", "checkpoint", "seed")
+
+    def __init__(self, weights: str = "last") -> None:
+        self.weights = check_choice("weights", weights, ("last", "best"))
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Test on one device, and write `results/test.json` and `results/sample.npz`."""
+        module, data = run.parts.module, run.parts.data
+        load_weights(module, self._weights_file(run))
+        outputs = _OutputCollector()
+        trainer = _single_device_trainer(run, outputs)
+        with ActivityProbe(module.net) as probe:
+            trainer.test(module, data, verbose=False)
+        metrics = {
+            name.removeprefix("test/"): float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("test/")
+        }
+        results = {
+            "metrics": metrics,
+            "num_samples": outputs.num_samples,
+            "class_names": data.class_names,
+            **probe.summary(),
+        }
+        if data.class_names and outputs.are_classes:
+            results["confusion_matrix"] = outputs.confusion_matrix()
+        write_json(run.folder / "results" / "test.json", results)
+        arrays: dict[str, Any] = record_sample(module, data)
+        with replacing(run.folder / "results" / "sample.npz") as path, path.open("wb") as stream:
+            np.savez_compressed(stream, **arrays)
+        return {
+            **metrics,
+            "firing_rate": probe.firing_rate,
+            "num_samples": outputs.num_samples,
+        }
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the two result files."""
+        return [run.folder / "results" / name for name in ("test.json", "sample.npz")]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return the metrics and the firing rate."""
+        shares = ("accuracy", "exact_match", "firing_rate")
+        numbers = [
+            f"{key.replace('_', ' ')} {value:.2%}" if key in shares else f"{key} {value:.4g}"
+            for key, value in result.items()
+            if key != "num_samples"
+        ]
+        return ", ".join(sorted(numbers)) + f" on {result['num_samples']:,} samples"
+
+    def _weights_file(self, run: Run) -> Path:
+        file = run.last_checkpoint.with_name(f"{self.weights}.ckpt")
+        if file.is_file():
+            return file
+        if run.config.checkpoint:
+            return Path(run.config.checkpoint)
+        raise ConfigurationError(
+            f"The test stage found no {file.name}: train with a checkpoint callback "
+            "(callbacks=default), or name a checkpoint with checkpoint=PATH."
+        )
+
+
+class _OutputCollector(L.Callback):
+    """Keeps the network's outputs, averaged over time, and their targets."""
+
+    def __init__(self) -> None:
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def on_test_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        """Keep one batch's outputs on the CPU."""
+        self.num_samples += batch[1].shape[0]
+        if outputs.ndim == 2:
+            self._outputs.append(outputs.float().cpu())
+            self._targets.append(batch[1].cpu())
+
+    num_samples = 0
+
+    @property
+    def are_classes(self) -> bool:
+        """Whether there is one class per sample."""
+        return bool(self._targets) and self._targets[0].ndim == 1
+
+    def confusion_matrix(self) -> list[list[int]]:
+        """Return counts, rows true classes, columns predicted ones."""
+        outputs, targets = torch.cat(self._outputs), torch.cat(self._targets)
+        matrix: list[list[int]] = multiclass_confusion_matrix(
+            outputs, targets, num_classes=outputs.shape[1]
+        ).tolist()
+        return matrix
+
+
+def _single_device_trainer(run: Run, collector: L.Callback) -> L.Trainer:
+    """Return a trainer on the run's kind of device; several would count padded samples twice."""
+    settings = run.config.trainer
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=1,
+        precision=settings.precision,
+        limit_test_batches=settings.limit_test_batches,
+        logger=run.parts.loggers,
+        callbacks=[collector],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        default_root_dir=str(run.folder),
+    )
