@@ -17,10 +17,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import spikeformer
-import spikeformer.config.schema
+import spikeformer.config.schema  # noqa: F401 - registers the schemas
 from spikeformer.cli.messages import explain
-from spikeformer.cli.resolvers import register_resolvers
+from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.error_handling import SpikeformerError
 
@@ -32,13 +31,6 @@ MISTAKES = (
     KeyboardInterrupt,
 )
 """What a user can mend: shown as a message, without a traceback."""
-
-
-def config_folder() -> str:
-    """Return the folder of config groups: inside an installed package, or beside a checkout's."""
-    package = Path(spikeformer.__file__).parent
-    inside = package / "conf"
-    return str(inside if inside.is_dir() else package.parent / "conf")
 
 
 def main() -> None:
@@ -78,11 +70,8 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _leave(error: BaseException) -> NoReturn:
-    if isinstance(error, KeyboardInterrupt):
-        _exit("interrupted", 130)
-    if isinstance(error, OSError):
-        _exit(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
-    _exit(explain(error, sys.argv[1:], config_folder()), 2)
+    print(f"error: {explain(error, sys.argv[1:], config_folder())}", file=sys.stderr)
+    sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
 
 
 def _quieten_libraries() -> None:
@@ -102,8 +91,3 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.parent.is_dir() and not any(folder.parent.iterdir()):
         folder.parent.rmdir()
-
-
-def _exit(message: str, status: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)

@@ -7,10 +7,20 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+import spikeformer
+
+
+def config_folder() -> str:
+    """Return the folder of config groups: inside an installed package, or beside a checkout's."""
+    package = Path(spikeformer.__file__).parent
+    inside = package / "conf"
+    return str(inside if inside.is_dir() else package.parent / "conf")
+
 
 def register_resolvers() -> None:
-    """Register `choice`, `run_dir` and `new_folder` with OmegaConf."""
+    """Register `choice`, `options`, `run_dir` and `new_folder` with OmegaConf."""
     OmegaConf.register_new_resolver("choice", choice, replace=True)
+    OmegaConf.register_new_resolver("options", options, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
 
@@ -22,9 +32,18 @@ def choice(group: str) -> str:
     return str(HydraConfig.get().runtime.choices.get(group, group))
 
 
+def options(group: str) -> str:
+    """Return the options of a config group, for the help text."""
+    files = (Path(config_folder()) / group).glob("*.yaml")
+    return ", ".join(sorted(file.stem for file in files))
+
+
 def run_dir() -> str:
     """Return the run folder; outside of a run the working directory."""
-    return str(HydraConfig.get().runtime.output_dir) if HydraConfig.initialized() else "."
+    if not HydraConfig.initialized():
+        return "."
+    runtime = HydraConfig.get().runtime
+    return "." if OmegaConf.is_missing(runtime, "output_dir") else str(runtime.output_dir)
 
 
 def new_folder(path: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import instantiate
 from spikeformer.files import file_hash, value_hash
@@ -39,6 +39,8 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
     ]
     run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
     run.write_description(list(overrides))
+    for logger in run.parts.loggers:
+        logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
     upstream = ""
     for stage in stages:
         upstream = execute(stage, run, upstream)

@@ -1,0 +1,141 @@
+"""A user's mistake gives one clear message, a non-zero status, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import pytest
+
+from spikeformer.cli import main
+from tests.runs import SHARED, train
+
+MISTAKES = {
+    # misspelt names
+    "modle=spiking_vit": ["modle", "Did you mean model?"],
+    "model=spiking_vitt": ["model/spiking_vitt", "Did you mean spiking_vit?"],
+    "data.batchsize=3": ["data.batchsize", "Did you mean data.batch_size?"],
+    "neuron.tau=3": ["neuron.tau", "Did you mean neuron.tau_mem?"],
+    # wrong types
+    "data.batch_size=abc": ["data.batch_size=abc", "Integer"],
+    "optimizer.lr=fast": ["optimizer.lr=fast", "Float"],
+    "seed=none": ["seed=none", "Integer"],
+    # out of range
+    "timesteps=0": ["timesteps=0", "at least 1"],
+    "neuron.tau_mem=-1": ["neuron.tau_mem=-1.0", "above 0"],
+    "neuron.threshold=0": ["threshold=0", "above 0"],
+    "neuron.reset=soft": ["neuron.reset=soft", "'subtract', 'zero'"],
+    "neuron.surrogate_type=tanh": ["neuron.surrogate_type=tanh", "'fast_sigmoid'"],
+    "model.d_model=97": ["model.d_model=97", "divisible by nhead=8"],
+    "model.nhead=0": ["model.nhead=0", "at least 1"],
+    "model.residual=plus": ["model.residual=plus", "'membrane', 'sew'"],
+    "model.stem_strides=[3]": ["model.stem_strides=[3]", "1s and 2s"],
+    "data.batch_size=0": ["data.batch_size=0", "at least 1"],
+    "data.val_fraction=2": ["data.val_fraction=2.0"],
+    "optimizer.lr=-1": ["Invalid learning rate: -1.0"],
+    "trainer.max_epochs=-5": ["max_epochs", "-5"],
+    "trainer.precision=99": ["trainer", "Precision 99 is invalid"],
+    "sparsity_weight=-1": ["sparsity_weight=-1.0", "at least 0"],
+    # things that are not there
+    "checkpoint=/nowhere.ckpt": ["checkpoint=/nowhere.ckpt", "no such file"],
+    "ops=triton": ["'triton'", "auto"],
+    "pipeline.resume=/nowhere": ["pipeline.resume=/nowhere", "no run folder"],
+    "pipeline=evaluate": ["checkpoint=PATH"],
+    # things that do not go together
+    "task=causal_lm": ["data.vocab_size", "do not go together"],
+    "loss=mse": ["do not go together"],
+    "neuron._target_=os.system": ["neuron._target_=os.system", "not trusted"],
+}
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Run the command line in this process; return its status, errors and what it left."""
+    # Hydra configures logging for a process of its own.
+    handlers, level = logging.root.handlers[:], logging.root.level
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def run(*arguments):
+        outputs = tmp_path / "outputs"
+        where = [f"paths.output_dir={outputs}", "logger=none", "trainer.accelerator=cpu"]
+        monkeypatch.setattr(sys, "argv", ["train.py", *where, *arguments])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        left = [path for path in outputs.rglob("*")] if outputs.exists() else []
+        return stop.value.code, capsys.readouterr().err, left
+
+    yield run
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.mark.parametrize("argument", MISTAKES)
+def test_message_names_key_value_and_remedy(command, argument):
+    status, errors, left = command(argument)
+    assert status == 2
+    assert "Traceback" not in errors
+    message = errors[errors.index("error:") :]
+    for part in MISTAKES[argument]:
+        assert part in message, message
+    if argument != "pipeline=evaluate":  # its one stage has begun when it finds no weights
+        assert left == []
+
+
+def test_choices_that_do_not_go_together(command):
+    status, errors, left = command("data=sst2", "model=spiking_vit")
+    assert status == 2
+    assert "model.in_channels needs data.in_channels" in errors
+    status, errors, _ = command("data=sst2", "encoding=rate")
+    assert status == 2
+    assert "Leave encoding=direct" in errors
+
+
+def test_absent_and_unreadable_data(command, tmp_path):
+    status, errors, left = command("data=cifar10", f"data.path={tmp_path}/nowhere")
+    assert (status, left) == (2, [])
+    assert "data.path" in errors
+    assert "nowhere" in errors
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for split in ("train", "test"):
+        (broken / f"{split}.parquet").write_bytes(b"PAR1 this is no parquet file PAR1")
+    status, errors, left = command("data=cifar10", f"data.path={broken}")
+    assert (status, left) == (2, [])
+    assert "train.parquet" in errors or str(broken) in errors
+
+
+def test_a_set_that_is_not_what_the_configuration_says(command):
+    if not (SHARED / "cifar10").is_dir():
+        pytest.skip(f"no data sets at {SHARED}; SPIKEFORMER_DATA can say where they are")
+    folder = f"data.path={SHARED / 'cifar10'}"
+    status, errors, left = command("data=cifar10", folder, "data.num_classes=7")
+    assert (status, left) == (2, [])
+    assert "data.num_classes=7" in errors
+    assert "data.num_classes=10" in errors
+
+
+def test_resume_of_a_sweep_is_refused(command):
+    status, errors, _ = command("--multirun", "pipeline.resume=x", "seed=1,2")
+    assert status == 2
+    assert "one by one" in errors
+
+
+@pytest.mark.slow
+def test_in_a_process_of_its_own(tmp_path):
+    process = train("timesteps=0", f"paths.output_dir={tmp_path}/outputs", check=False)
+    assert process.returncode == 2
+    assert "Traceback" not in process.stdout + process.stderr
+    assert "timesteps=0" in process.stderr
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_help_explains_every_group(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert not stop.value.code
+    text = capsys.readouterr().out
+    for group in ("data", "neuron", "encoding", "attention", "model", "trainer", "pipeline"):
+        assert f"\n  {group} " in text
+    assert "qk_token, sdsa, ssa" in text
+    assert "schema/" not in text

@@ -1,0 +1,104 @@
+"""Every file of every config group composes and makes what it promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from spikeformer.config import instantiate
+from spikeformer.data import SpikingDataModule
+from spikeformer.pipeline import Stage, build_network
+from spikeformer.pipeline.build import build_many, build_module
+from tests.runs import CONF, composed, options
+
+# What an option needs beside itself.
+NEEDS = {
+    "data=image_folder": ["data.path=x", "data.num_classes=3"],
+    "data=csv_text": ["data.path=x", "data.num_classes=3"],
+    "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
+    "logger=many": [],
+}
+BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
+NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
+
+
+def overrides_for(choice: str) -> list[str]:
+    if choice.startswith("model=spiking_transformer"):
+        return ["data=sst2", choice, *NEEDS.get(choice, [])]
+    return [*NEEDS.get(choice, []), choice]
+
+
+@pytest.mark.parametrize("choice", NETWORKS)
+def test_every_option_builds_a_network(choice):
+    config = composed(*overrides_for(choice), "model.num_layers=1", "timesteps=2")
+    module = build_module(config)
+    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    if module.scheduler is not None:
+        module.scheduler(optimizer, total_steps=10)
+    assert sum(p.numel() for p in module.net.parameters()) > 0
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_every_data_set_composes_with_a_network_that_reads_it(name):
+    config = composed(*overrides_for(f"data={name}"), "model.num_layers=1")
+    assert isinstance(instantiate(config.data), SpikingDataModule)
+    network = build_network(config).eval()
+    if "vocab_size" in config.data:
+        outputs = network(torch.randint(config.data.vocab_size, (2, 5)))
+    else:
+        size = OmegaConf.to_container(config.data.image_size, resolve=True)
+        outputs = network(torch.rand(2, config.data.in_channels, *size))
+    assert outputs.shape == (2, config.timesteps, config.data.num_classes)
+
+
+@pytest.mark.parametrize("name", options("trainer"))
+def test_every_trainer_is_lightnings(name):
+    config = composed(f"trainer={name}")
+    if name in ("cpu", "auto"):
+        assert type(instantiate(config.trainer, logger=False)).__name__ == "Trainer"
+    assert config.trainer._target_ == "lightning.Trainer"
+
+
+@pytest.mark.parametrize("name", options("callbacks"))
+def test_every_callback_is_made(name):
+    made = build_many(composed(f"callbacks={name}").callbacks, ())
+    assert len(made) == {"default": 5, "none": 0}.get(name, 1)
+
+
+@pytest.mark.parametrize("name", options("logger"))
+def test_every_logger_is_made(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    made = build_many(composed(f"logger={name}", f"paths.run_dir={tmp_path}").logger, ())
+    assert len(made) == {"many": 3, "none": 0}.get(name, 1)
+
+
+@pytest.mark.parametrize("name", options("pipeline"))
+def test_every_pipeline_is_made_of_stages(name):
+    stages = [instantiate(node) for node in composed(f"pipeline={name}").pipeline.stages]
+    assert stages
+    assert all(isinstance(stage, Stage) for stage in stages)
+
+
+@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "profiler", "paths", "hydra"])
+def test_the_remaining_groups_compose(group):
+    for name in options(group):
+        composed(f"+{group}={name}" if group == "local" else f"{group}={name}")
+
+
+def test_no_group_is_forgotten():
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
+    tried = {*BUILT, "data", "trainer", "callbacks", "logger", "pipeline"}
+    assert groups == tried | {"experiment", "debug", "hardware", "profiler", "paths", "hydra"}
+
+
+def test_all_keys_of_the_default_have_values():
+    config = composed()
+    assert OmegaConf.missing_keys(config) == set()
+    OmegaConf.to_container(config, resolve=True)
+
+
+def test_a_task_brings_its_loss():
+    assert composed("task=regression").loss._target_.endswith(".mse")
+    assert composed("task=regression", "loss=mse_rate").loss._target_.endswith(".mse_rate")

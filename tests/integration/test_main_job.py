@@ -1,0 +1,196 @@
+"""The main job as a stranger runs it: one command, real images, a report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import spikeformer
+from spikeformer.data import DigitsDataModule
+from tests.runs import REPOSITORY, SMALL, only_run, train
+from tests.wandb_records import read_offline_run
+
+pytestmark = pytest.mark.slow
+SHORT = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, str]:
+    """Train the default network for a few epochs; return its folder and what it printed."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    process = train(
+        f"paths.output_dir={outputs}", "trainer.max_epochs=6", "trainer.accelerator=cpu", "seed=7"
+    )
+    return only_run(outputs), process.stdout
+
+
+def test_it_learns(finished):
+    folder, _ = finished
+    metrics = json.loads((folder / "results" / "test.json").read_text())["metrics"]
+    assert metrics["accuracy"] > 0.9
+
+
+def test_it_prints_a_line_for_each_stage(finished):
+    folder, printed = finished
+    last = printed.strip().splitlines()[-3:]
+    assert [line.split()[0] for line in last] == ["fit", "test", "report"]
+    assert "accuracy" in last[1]
+    assert last[2].split()[1] == str(folder / "report.html")
+    assert printed.count("epoch ") == 6
+    assert "firing_rate" in printed
+
+
+def test_the_run_folder_is_complete(finished):
+    folder, _ = finished
+    for name in (
+        "config.yaml",
+        "overrides.yaml",
+        "environment.json",
+        "manifest.json",
+        "metrics.csv",
+        "report.html",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "figures/raster.png",
+        "figures/confusion_matrix.svg",
+        "results/test.json",
+    ):
+        assert (folder / name).is_file(), name
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert config["seed"] == 7
+    assert config["neuron"]["backend"] == "auto"  # interpolations are resolved
+    stages = json.loads((folder / "manifest.json").read_text())["stages"]
+    assert [record["status"] for record in stages.values()] == ["done"] * 3
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__
+    with (folder / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["epoch"]) for row in rows] == list(range(6))
+    assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"])
+
+
+def test_a_notebook_gets_the_same_network_back(finished):
+    folder, _ = finished
+    run = spikeformer.load_run(folder)
+    data = DigitsDataModule()
+    data.setup()
+    right = total = 0
+    with torch.no_grad():
+        for images, labels in data.test_dataloader():
+            right += int((run.model(images).mean(dim=1).argmax(dim=1) == labels).sum())
+            total += len(labels)
+    stored = json.loads((folder / "results" / "test.json").read_text())
+    assert total == stored["num_samples"]
+    assert right / total == pytest.approx(stored["metrics"]["accuracy"])
+    matrix = torch.tensor(stored["confusion_matrix"])
+    assert int(matrix.sum()) == total
+    assert int(matrix.diagonal().sum()) == right
+    assert len(run.history) == 6
+
+
+def test_weights_and_biases_got_curves_configuration_and_figures(finished):
+    folder, _ = finished
+    run = read_offline_run(folder / "wandb")
+    logged = {key for row in run["history"] for key in row}
+    assert {"train/loss", "val/accuracy", "train/firing_rate", "test/accuracy"} <= logged
+    assert {"figures/raster", "figures/confusion_matrix", "figures/firing_rates"} <= logged
+    assert run["config"]["seed"] == 7
+
+
+def test_resuming_a_finished_run_does_nothing_again(finished):
+    folder, _ = finished
+    before = (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    printed = train(f"pipeline.resume={folder}").stdout
+    assert printed.count("unchanged") == 2
+    assert (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+
+
+def curves(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+def test_a_killed_run_resumes_on_the_same_curve(tmp_path):
+    common = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=12", "logger=none")
+    train(f"paths.output_dir={tmp_path}/whole", *common)
+    outputs = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "train.py", f"paths.output_dir={outputs}", *common],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 200
+        while not any(outputs.glob("**/checkpoints/last.ckpt")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    folder = only_run(outputs)
+    status = json.loads((folder / "manifest.json").read_text())["stages"]["fit"]["status"]
+    assert status == "running"
+    assert len(curves(folder)) < 12
+    train(f"pipeline.resume={folder}")
+    assert curves(folder) == curves(only_run(tmp_path / "whole"))
+
+
+def test_a_sweep_gives_every_child_its_own_folder(tmp_path):
+    train(
+        "--multirun",
+        "neuron=lif,adlif,plif",
+        "seed=1,2",
+        "debug=fast",
+        f"paths.output_dir={tmp_path}",
+        *SHORT,
+    )
+    folders = [path.parent for path in tmp_path.glob("**/report.html")]
+    assert len(folders) == 6
+    choices = set()
+    for folder in folders:
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        choices.add((config["neuron"]["_target_"], config["seed"]))
+        assert (folder / "manifest.json").is_file()
+        assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
+    assert len(choices) == 6
+
+
+def test_two_processes_share_one_folder(tmp_path):
+    process = train(
+        "trainer=ddp", "trainer.devices=2", f"paths.output_dir={tmp_path}", "logger=none", *SHORT
+    )
+    folder = only_run(tmp_path)
+    results = json.loads((folder / "results" / "test.json").read_text())
+    assert results["num_samples"] == 359
+    assert len(curves(folder)) == 2
+    assert process.stdout.count("report  ") == 1
+
+
+def test_evaluating_a_checkpoint(finished, tmp_path):
+    folder, _ = finished
+    train(
+        "pipeline=evaluate",
+        f"checkpoint={folder}/checkpoints/last.ckpt",
+        f"paths.output_dir={tmp_path}",
+        "logger=none",
+        "trainer.accelerator=cpu",
+    )
+    stored, again = (
+        json.loads((path / "results" / "test.json").read_text())["metrics"]
+        for path in (folder, only_run(tmp_path))
+    )
+    assert again["accuracy"] == stored["accuracy"]

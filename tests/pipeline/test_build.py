@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.pipeline import build, build_network
+from spikeformer.pipeline.build import load_weights, rehearse
+from tests.runs import SMALL, composed
+
+QUIET = ("logger=none", "trainer.accelerator=cpu", *SMALL)
+
+
+def test_the_rehearsal_changes_nothing(tmp_path):
+    parts = build(composed(*QUIET), tmp_path)
+    before = {key: value.clone() for key, value in parts.module.state_dict().items()}
+    random = torch.random.get_rng_state()
+    rehearse(parts.module, parts.data)
+    assert torch.equal(torch.random.get_rng_state(), random)
+    assert parts.module.training
+    for key, value in parts.module.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_seed_makes_the_same_network(tmp_path):
+    first, second, other = (
+        build(composed(*QUIET, f"seed={seed}"), tmp_path).module.net.state_dict()
+        for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_checkpoints_go_to_the_run_folder_and_follow_the_task(tmp_path):
+    trainer = build(composed(*QUIET), tmp_path).trainer
+    callback = trainer.checkpoint_callback
+    assert callback.dirpath == str(tmp_path / "checkpoints")
+    assert (callback.monitor, callback.mode) == ("val/accuracy", "max")
+    trainer = build(composed(*QUIET, "data.val_fraction=0"), tmp_path).trainer
+    assert trainer.checkpoint_callback.monitor is None
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    file = tmp_path / "last.ckpt"
+    network = build_network(composed(*QUIET))
+    state = {f"net.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, file)
+    load_weights(network, file)
+    with pytest.raises(ConfigurationError, match="another network"):
+        load_weights(build_network(composed(*QUIET, "model.d_model=32")), file)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_file_that_is_no_checkpoint(tmp_path, content):
+    file = tmp_path / "last.ckpt"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="no readable checkpoint"):
+        load_weights(build_network(composed(*QUIET)), file)
+    with pytest.raises(ConfigurationError, match="no such file"):
+        load_weights(build_network(composed(*QUIET)), tmp_path / "absent.ckpt")

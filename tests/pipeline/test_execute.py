@@ -1,0 +1,106 @@
+"""Stages run in order, are skipped when nothing changed, and fail without loss."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from spikeformer.pipeline import Manifest, Run, Stage
+from spikeformer.pipeline.execute import execute
+
+
+@dataclass
+class Note(Stage):
+    """Writes a file and counts how often it did so."""
+
+    text: str
+    name: str
+    config_keys: tuple[str, ...] = ("data",)
+    fails: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def run(self, run):
+        self.calls.append(self.text)
+        if self.fails:
+            raise ValueError("no luck")
+        (run.folder / self.name).write_text(self.text)
+        return {"length": len(self.text)}
+
+    def outputs(self, run):
+        return [run.folder / self.name]
+
+    def settings(self):
+        return {"text": self.text}
+
+
+@pytest.fixture
+def run_stages(tmp_path):
+    def go(*stages, **config):
+        config = OmegaConf.create({"data": {"batch_size": 1}, "other": 1, **config})
+        manifest = Manifest.open(tmp_path, "run")
+        parts = SimpleNamespace(trainer=SimpleNamespace(is_global_zero=True))
+        run = Run(tmp_path, config, parts, manifest, dict(manifest.stages))
+        upstream = ""
+        for stage in stages:
+            upstream = execute(stage, run, upstream)
+        return manifest
+
+    return go
+
+
+def test_second_time_nothing_runs(run_stages, capsys):
+    run_stages(Note("one", "a"), Note("two", "b"))
+    capsys.readouterr()
+    first, second = Note("one", "a"), Note("two", "b")
+    run_stages(first, second)
+    assert first.calls == second.calls == []
+    assert capsys.readouterr().out.count("unchanged") == 2
+
+
+def test_what_a_stage_does_not_read_does_not_matter(run_stages):
+    run_stages(Note("one", "a"))
+    again = Note("one", "a")
+    run_stages(again, other=2)
+    assert again.calls == []
+
+
+@pytest.mark.parametrize("change", [{"data": {"batch_size": 2}}, {}])
+def test_a_change_runs_the_stage_and_all_after_it(run_stages, change):
+    run_stages(Note("one", "a"), Note("two", "b"))
+    first, second = Note("one" if change else "other text", "a"), Note("two", "b")
+    run_stages(first, second, **change)
+    assert len(first.calls) == len(second.calls) == 1
+
+
+def test_a_failure_keeps_what_came_before(run_stages, tmp_path):
+    with pytest.raises(ValueError, match="no luck"):
+        run_stages(Note("one", "a"), Note("two", "b", fails=True), Note("three", "c"))
+    stages = json.loads((tmp_path / "manifest.json").read_text())["stages"]
+    assert stages["a"]["status"] == "done"
+    assert stages["b"]["status"] == "failed"
+    assert stages["b"]["error"] == "ValueError: no luck"
+    assert "c" not in stages
+    first, second, third = Note("one", "a"), Note("two", "b"), Note("three", "c")
+    run_stages(first, second, third)
+    assert first.calls == []
+    assert second.calls == ["two"]
+    assert third.calls == ["three"]
+
+
+def test_a_killed_stage_is_marked_as_running(run_stages, tmp_path):
+    seen = []
+
+    class Look(Note):
+        def run(self, run):
+            seen.append(json.loads((tmp_path / "manifest.json").read_text())["stages"])
+            return {}
+
+        def outputs(self, run):
+            return []
+
+    run_stages(Look("x", "look"))
+    assert seen[0]["look"]["status"] == "running"
