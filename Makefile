@@ -32,7 +32,7 @@ demo: $(VENV)/.core  ## Train a spiking vision transformer on digits and write i
 	$(BIN)/python train.py
 
 test: $(VENV)/.dev browser  ## Run the test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-fast: $(VENV)/.dev  ## Run the tests that need no training and no processes
 	$(BIN)/python -m pytest -m "not slow"
@@ -47,10 +47,16 @@ format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: $(VENV)/.core  ## Train the demo with three seeds and write docs/benchmarks
+	$(BIN)/python scripts/bench/digits.py
+
 docs: $(VENV)/.docs  ## Build the documentation into site/, failing on any warning
 	$(BIN)/mkdocs build --strict
 
-serve-docs: $(VENV)/.docs  ## Show the documentation while you write it
+serve-bench: $(VENV)/.core  ## Train the demo with three seeds and write docs/benchmarks
+	$(BIN)/python scripts/bench/digits.py
+
+docs: $(VENV)/.docs  ## Show the documentation while you write it
 	$(BIN)/mkdocs serve
 
 # The report's tests open it in a browser; without one, and without the right to install one,

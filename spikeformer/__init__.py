@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "spikeformer.cli": ("compose",),
     "spikeformer.config": ("ConcurrencyConfig", "FusionConfig", "SpikingConfig"),
     "spikeformer.data": ("SpikingDataModule",),
     "spikeformer.encoding": (
@@ -43,7 +44,7 @@ _HOMES = {
         "ParametricLifNeuron",
         "SpikingNeuron",
     ),
-    "spikeformer.pipeline": ("load_run",),
+    "spikeformer.pipeline": ("load_run", "run_pipeline"),
     "spikeformer.training": ("SpikingModule", "SpikingTrainer", "TrainingHistory"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

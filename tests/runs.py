@@ -7,12 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
-
-import spikeformer.config.schema  # noqa: F401 - registers the schemas
-from spikeformer.cli.resolvers import config_folder, register_resolvers
-
 REPOSITORY = Path(__file__).parents[1]
 CONF = REPOSITORY / "conf"
 SHARED = Path(os.environ.get("SPIKEFORMER_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -25,13 +19,6 @@ SMALL = (
     "timesteps=2",
     "data.batch_size=128",
 )
-
-
-def composed(*overrides: str) -> DictConfig:
-    """Compose `conf/train.yaml` with overrides."""
-    register_resolvers()
-    with initialize_config_dir(config_folder(), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
 
 
 def options(group: str) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
@@ -18,13 +20,21 @@ from spikeformer.neurons import SpikingNeuron
 class LayerActivity:
     """The running metrics of one spiking layer."""
 
-    firing_rate: FiringRate = field(default_factory=FiringRate)
-    silent: SilentNeurons = field(default_factory=SilentNeurons)
-    saturated: SaturatedNeurons = field(default_factory=SaturatedNeurons)
+    # Each process looks at its own spikes: waiting for the others would need all of them to ask.
+    firing_rate: FiringRate = field(default_factory=partial(FiringRate, sync_on_compute=False))
+    silent: SilentNeurons = field(default_factory=partial(SilentNeurons, sync_on_compute=False))
+    saturated: SaturatedNeurons = field(
+        default_factory=partial(SaturatedNeurons, sync_on_compute=False)
+    )
 
     def update(self, spikes: Tensor) -> None:
         """Add spikes of shape (batch, timesteps, *features)."""
-        for metric in (self.firing_rate, self.silent, self.saturated):
+        self.firing_rate.to(spikes.device).update(spikes)
+        if spikes.ndim == 4:
+            # (batch, timesteps, tokens, channels): tokens share their neurons' weights, and texts
+            # differ in length, so a neuron is a channel and every token one more sample.
+            spikes = spikes.transpose(1, 2).flatten(0, 1)
+        for metric in (self.silent, self.saturated):
             metric.to(spikes.device).update(spikes)
 
 
@@ -51,6 +61,8 @@ def watch_spikes(model: nn.Module, observe: Callable[[str, Tensor], None]) -> li
 class ActivityProbe:
     """Context manager that collects `LayerActivity` by layer name; leaves no hooks behind.
 
+    A compiled model runs uncompiled inside, since a compiled graph does not call new hooks.
+
     Args:
         model: The model to watch.
 
@@ -74,6 +86,7 @@ class ActivityProbe:
 
     def __enter__(self) -> ActivityProbe:
         self._handles = watch_spikes(self.model, self._observe)
+        torch.compiler.set_stance("force_eager")
         return self
 
     def __exit__(
@@ -82,6 +95,7 @@ class ActivityProbe:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        torch.compiler.set_stance("default")
         while self._handles:
             self._handles.pop().remove()
 

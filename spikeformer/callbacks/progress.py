@@ -55,4 +55,5 @@ def _running_accuracy(module: L.LightningModule) -> float | None:
         metric = cast(Any, module).metrics["train_metrics"]["accuracy"]
     except (AttributeError, KeyError):
         return None
-    return float(metric.compute()) if metric.update_called else None
+    # Not `compute()`: it waits for all processes, and only the first one has a progress bar.
+    return float(metric.mean_value / metric.weight) if metric.update_called else None

@@ -61,6 +61,16 @@ class SpikeRegularization(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Leave no hooks behind."""
+        self._stop(pl_module)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave no hooks behind here either: Lightning calls no `teardown` after an error."""
+        self._stop(pl_module)
+
+    def _stop(self, pl_module: L.LightningModule) -> None:
         while self._handles:
             self._handles.pop().remove()
+        self._rates.clear()
         cast(_HasPenalties, pl_module).penalties.pop("spike_regularization", None)

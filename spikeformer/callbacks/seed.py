@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
@@ -29,3 +31,17 @@ class EpochSeed(L.Callback):
         torch.manual_seed(torch_seed)
         np.random.seed(numpy_seed)  # noqa: NPY002 - libraries draw from the legacy stream
         random.seed(python_seed)
+        _restart_shuffling(trainer)
+
+
+def _restart_shuffling(trainer: L.Trainer) -> None:
+    """Let the first epoch of a fit shuffle from its own stream, as all later ones do.
+
+    Lightning makes that epoch's iterator before `on_train_epoch_start`, so it would draw from what
+    came before. Loaders with a generator of their own are none of our business.
+    """
+    loop = trainer.fit_loop
+    first = trainer.current_epoch == 0 or loop.is_resuming or loop.epoch_loop.restarting
+    loaders = loop._combined_loader.flattened if loop._combined_loader is not None else []
+    if first and any(getattr(loader, "generator", 0) is None for loader in loaders):
+        iter(cast(Iterable[Any], loop._data_fetcher))

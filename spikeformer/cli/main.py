@@ -82,7 +82,12 @@ def _quieten_libraries() -> None:
         logger.handlers.clear()
     # One process that decodes once into memory needs no loader workers; the rest is third
     # parties' housekeeping that a user can do nothing about.
-    for message in ("does not have many workers", "LeafSpec", "exists and is not empty"):
+    for message in (
+        "does not have many workers",
+        "LeafSpec",
+        "exists and is not empty",
+        "number of training batches",
+    ):
         warnings.filterwarnings("ignore", f".*{message}.*")
 
 

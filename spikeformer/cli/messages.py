@@ -25,6 +25,8 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
     """
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, BrokenPipeError):
+        return "nobody reads the output any more"
     # Hydra's own errors may be OSErrors too: a missing config file is one.
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
@@ -56,7 +58,7 @@ def _tidy(text: str) -> str:
     for line in text.splitlines():
         if line.startswith(("Config search path", "\tprovider=", "Set the environment variable")):
             break
-        if line.strip() and not line.strip().startswith("reference_type="):
+        if line.strip() and not line.strip().startswith(("reference_type=", "To append to")):
             lines.append(line.strip())
     merged = "\n".join(lines)
     return re.sub(r"\nfull_key: (\S+)", r" [key \1]", merged).replace("\nobject_type=", " in ")

@@ -8,6 +8,7 @@ from typing import Any
 import hydra.utils
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikeformerError
 
@@ -33,9 +34,15 @@ def instantiate(config: Any, *, trusted: Collection[str] = (), **kwargs: Any) ->
     """
     if config is None:
         return None
+    if isinstance(config, dict | list):
+        config = OmegaConf.create(config, flags={"allow_objects": True})
     check_targets(config, trusted)
+    _check_origins(config, {*TRUSTED_PACKAGES, *trusted})
     try:
         return hydra.utils.instantiate(config, **kwargs)
+    except MissingMandatoryValue as error:
+        key = _full_key(config, error.full_key)
+        raise ConfigurationError(f"{key} has no value yet: set {key}=...") from error
     except InstantiationException as error:
         raise _explain(error, config) from error
 
@@ -52,12 +59,26 @@ def check_targets(config: Any, trusted: Collection[str] = ()) -> None:
             )
 
 
+def _check_origins(config: Any, allowed: Collection[str]) -> None:
+    """Refuse what a trusted package has merely imported, as in `torch.os.system`."""
+    for key, target in _targets(config):
+        try:
+            found = hydra.utils.get_object(str(target))
+        except Exception:
+            continue
+        module = getattr(getattr(found, "func", found), "__module__", None)
+        if module is not None and module.partition(".")[0] not in allowed:
+            raise ConfigurationError(
+                f"{key}={target}: it belongs to package `{module.partition('.')[0]}`, which is not "
+                f"trusted. Trusted are {', '.join(sorted(allowed))}."
+            )
+
+
 def _targets(node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, DictConfig | ListConfig):
-        prefix = node._get_full_key(None)
         for key, value in _items(node):
             if key == "_target_":
-                yield f"{prefix}._target_" if prefix else "_target_", value
+                yield _full_key(node, key), value
             else:
                 yield from _targets(value)
 
@@ -77,8 +98,19 @@ def _explain(error: InstantiationException, config: Any) -> SpikeformerError:
         return ConfigurationError(f"{key}={cause.value}: {cause}")
     if isinstance(cause, SpikeformerError):
         return cause
-    key = config._get_full_key(None) if isinstance(config, DictConfig) else ""
+    key = _full_key(config, None) or str(OmegaConf.select(config, "_target_", default="config"))
     return ConfigurationError(f"{key}: {_first_line(cause or error)}")
+
+
+def _full_key(node: DictConfig | ListConfig, key: Any) -> str:
+    return str(node._get_full_key(key) or "")
+
+
+def _origin(node: DictConfig | ListConfig, key: Any) -> str:
+    """Return the full key of a value, or of the one that an interpolation takes it from."""
+    child: Any = node._get_node(key)
+    source = child._dereference_node() if child._is_interpolation() else child
+    return str(source._get_full_key(None))
 
 
 def _key_of(node: Any, argument: str, value: Any) -> str | None:
@@ -91,7 +123,7 @@ def _key_of(node: Any, argument: str, value: Any) -> str | None:
         return None
     for key, child in _items(node):
         if key == argument and child == value:
-            return str(node._get_full_key(key))
+            return _origin(node, key)
     for _, child in _items(node):
         if (found := _key_of(child, argument, value)) is not None:
             return found

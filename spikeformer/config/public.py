@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from spikeformer.error_handling import (
@@ -49,6 +50,7 @@ class SpikingConfig:
         check_positive("threshold", self.threshold)
         check_positive("tau_mem", self.tau_mem)
         check_positive("tau_adp", self.tau_adp)
+        check_interval("beta", self.beta, 0.0, math.inf)
         check_interval("dropout", self.dropout, 0.0, 1.0)
 
 

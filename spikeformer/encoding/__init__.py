@@ -6,7 +6,17 @@ from spikeformer.encoding.direct import DirectCoding
 from spikeformer.encoding.latency import LatencyCoding
 from spikeformer.encoding.rate import PoissonCoding, RateCoding
 
+ENCODERS: dict[str, type[SpikeEncoder]] = {
+    "direct": DirectCoding,
+    "rate": RateCoding,
+    "poisson": PoissonCoding,
+    "latency": LatencyCoding,
+    "delta": DeltaCoding,
+}
+"""Encoders by the names that `SpikingConfig.spike_encoding` accepts."""
+
 __all__ = [
+    "ENCODERS",
     "DeltaCoding",
     "DirectCoding",
     "LatencyCoding",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -42,7 +43,11 @@ class FiringRate(Metric):
 
 
 class _NeuronShare(Metric):
-    """Share of a layer's neurons whose own firing rate fulfils a condition."""
+    """Share of a layer's neurons whose own firing rate fulfils a condition.
+
+    Neurons are counted in rows: the first feature axis, which may be longer in one batch than in
+    another, as sentences are. A row that a batch does not have was not seen there.
+    """
 
     full_state_update = False
     higher_is_better = False
@@ -51,29 +56,36 @@ class _NeuronShare(Metric):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        # The size of the layer is known with the first spikes; until then one empty neuron.
-        self.add_state("counts", torch.zeros(0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("steps", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        # The size of the layer is known with the first spikes.
+        self.add_state("counts", torch.zeros(0, 0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("steps", torch.zeros(0, dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, spikes: Tensor) -> None:
-        """Add spikes of shape (batch, timesteps, *features), always with the same features."""
-        counts = spikes.detach().flatten(2).sum(dim=(0, 1), dtype=torch.float64)
+        """Add spikes of shape (batch, timesteps, *features).
+
+        Of several feature axes the first may change in length from call to call.
+        """
+        rows = spikes.detach().sum(dim=(0, 1), dtype=torch.float64)
+        rows = rows.unsqueeze(0) if rows.ndim < 2 else rows.flatten(1)
         if self.counts.numel() == 0:
-            self.counts = counts
-        elif self.counts.shape == counts.shape:
-            self.counts += counts
-        else:
+            self.counts = rows.new_zeros(0, rows.shape[1])
+            self.steps = rows.new_zeros(0)
+        elif rows.shape[1] != self.counts.shape[1]:
             raise ArgumentError(
                 "spikes",
                 tuple(spikes.shape),
-                f"a layer of {self.counts.numel()} neurons, as before",
+                f"a layer of {self.counts.shape[1]} neurons in each row, as before",
             )
-        self.steps += spikes.shape[0] * spikes.shape[1]
+        missing = max(0, rows.shape[0] - self.counts.shape[0])
+        self.counts = F.pad(self.counts, (0, 0, 0, missing))
+        self.steps = F.pad(self.steps, (0, missing))
+        self.counts[: rows.shape[0]] += rows
+        self.steps[: rows.shape[0]] += spikes.shape[0] * spikes.shape[1]
 
     @property
     def rates(self) -> Tensor:
-        """Firing rate of each neuron, shape (neurons,)."""
-        return self.counts / self.steps.clamp(min=1)
+        """Firing rate of each neuron, shape (rows, neurons in a row)."""
+        return self.counts / self.steps.clamp(min=1).unsqueeze(1)
 
     def _share(self, fulfilled: Tensor) -> Tensor:
         return fulfilled.float().mean() if fulfilled.numel() else fulfilled.new_zeros(()).float()

@@ -64,7 +64,8 @@ class SynapticOperations(Metric):
 
     def update(self, inputs: Tensor, layer: nn.Module, num_samples: int) -> None:
         """Add one call of `layer` on spikes `inputs` that belong to `num_samples` samples."""
-        spikes = inputs.detach().abs().ceil()
+        # In float32, since half precision cannot hold most fan-outs.
+        spikes = inputs.detach().abs().ceil().float()
         self.operations += (spikes * fan_out(layer, spikes)).sum(dtype=torch.float64)
         self.samples += num_samples
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -99,13 +99,30 @@ class SpikingAttention(nn.Module):
                 f"Expected spikes of shape (batch, timesteps={self.timesteps}, tokens, "
                 f"embed_dim={self.embed_dim}), but got {tuple(x.shape)}."
             )
+        if mask is not None:
+            if mask.shape != x.shape[::2]:
+                raise SpikingDynamicsError(
+                    f"Expected a mask of shape (batch, tokens) = {tuple(x.shape[::2])}, but got "
+                    f"{tuple(mask.shape)}."
+                )
+            mask = mask.bool()
         spikes = zero_padding(self.qkv_neuron(self.qkv_norm(self.qkv(x), mask)), mask)
         if self.training:
-            self._sparsity_loss = (spikes.float().mean() - self.sparsity_target).square()
+            self._sparsity_loss = (_rate(spikes, mask) - self.sparsity_target).square()
         heads = spikes.view(*x.shape[:3], self.mechanism.num_projections, self.num_heads, -1)
         attended = self.mechanism(heads.unbind(dim=3))
         current: Tensor = self.out_norm(self.out(attended.flatten(-2)), mask)
         return self.dropout(current)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the last loss: a tensor with a graph can be neither copied nor pickled."""
+        return {**self.__dict__, "_sparsity_loss": None}
+
+
+def _rate(spikes: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean firing rate of real tokens; padding is silent already."""
+    rate = spikes.float().mean()
+    return rate if mask is None else rate * (mask.numel() / mask.sum().clamp(min=1))
 
 
 class AttentionFactory(Protocol):

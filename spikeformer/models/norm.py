@@ -21,9 +21,29 @@ class TokenBatchNorm(nn.BatchNorm1d):
         """Normalise `x`; `mask` (batch, tokens) is True at real tokens, None if all are real."""
         if mask is None or not self.training:
             return super().forward(x.flatten(0, -2)).view(x.shape)
-        real = mask.unsqueeze(1).expand(x.shape[:-1])
-        # Padding is left as it is: nothing downstream reads it.
-        return torch.masked_scatter(x, real.unsqueeze(-1), super().forward(x[real]).to(x.dtype))
+        return self._normalize_real(x, mask)
+
+    def _normalize_real(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Normalise by the statistics of real tokens and keep the running ones up to date.
+
+        Weighted sums over all tokens: picking the real ones out and putting them back costs more.
+        """
+        real = mask.to(torch.float32)[:, None, :, None]
+        count = real.sum() * x.shape[1]
+        mean = (x * real).sum(dim=(0, 1, 2)) / count
+        centred = x - mean
+        variance = (centred.square() * real).sum(dim=(0, 1, 2)) / count
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        with torch.no_grad():
+            unbiased = variance * (count / (count - 1).clamp(min=1))
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(unbiased, self.momentum)
+            self.num_batches_tracked.add_(1)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale + self.bias).to(x.dtype)
 
 
 class TokenLayerNorm(nn.LayerNorm):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from spikeformer.config import SpikingConfig
 from spikeformer.error_handling import (
     SpikingDynamicsError,
     check_divisible,
@@ -14,8 +16,10 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
+from spikeformer.models._from_config import model_arguments
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock
+from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.models.norm import token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
@@ -93,7 +97,32 @@ class SpikingTransformer(nn.Module):
             norm=norm,
             causal=causal,
         )
-        self.blocks = BlockStack([block() for _ in range(num_layers)], neuron(threshold=threshold))
+        self.blocks = BlockStack(
+            [block() for _ in range(check_positive_int("num_layers", num_layers))],
+            neuron(threshold=threshold),
+        )
+
+    @classmethod
+    def from_config(cls, config: SpikingConfig, vocab_size: int, **kwargs: Any) -> Self:
+        """Build a model from a `SpikingConfig`.
+
+        `config.spike_encoding` has no effect here: token embeddings are no values in [0, 1] that
+        could be encoded, they always enter as constant currents.
+
+        Args:
+            config: Timesteps, neurons, dropout and norm.
+            vocab_size: Size of the vocabulary.
+            **kwargs: Further arguments of the constructor; they override the configuration's.
+
+        Raises:
+            ArgumentError: The configuration names an unknown neuron or surrogate.
+
+        Example:
+            >>> from spikeformer import SpikingConfig
+            >>> config = SpikingConfig(timesteps=4, neuron_model="PLIF")
+            >>> model = SpikingTransformer.from_config(config, 100, d_model=32, num_layers=2)
+        """
+        return cls(vocab_size, **{**model_arguments(config, SpikingSelfAttention), **kwargs})
 
     def forward(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Compute the features of a batch of token sequences.

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from spikeformer.encoding import DirectCoding, SpikeEncoder
+from spikeformer.config import SpikingConfig
+from spikeformer.encoding import ENCODERS, DirectCoding, SpikeEncoder
 from spikeformer.error_handling import (
     ArgumentError,
     SpikingDynamicsError,
+    check_choice,
     check_divisible,
     check_positive,
     check_positive_int,
 )
+from spikeformer.models._from_config import model_arguments
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock
 from spikeformer.models.mechanisms import QKTokenAttention
@@ -71,6 +75,8 @@ class SpikingViT(nn.Module):
     ) -> None:
         super().__init__()
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if len(size) != 2:
+            raise ArgumentError("image_size", size, "a height and a width")
         self.image_shape = (
             check_positive_int("in_channels", in_channels),
             *(check_positive_int("image_size", side) for side in size),
@@ -102,9 +108,33 @@ class SpikingViT(nn.Module):
             residual=residual,
             norm=norm,
         )
-        self.blocks = BlockStack([block() for _ in range(num_layers)], neuron(threshold=threshold))
+        self.blocks = BlockStack(
+            [block() for _ in range(check_positive_int("num_layers", num_layers))],
+            neuron(threshold=threshold),
+        )
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_config(cls, config: SpikingConfig, **kwargs: Any) -> Self:
+        """Build a model from a `SpikingConfig`.
+
+        Args:
+            config: Timesteps, neurons, spike encoding, dropout and norm.
+            **kwargs: Further arguments of the constructor; they override the configuration's.
+
+        Raises:
+            ArgumentError: The configuration names an unknown neuron, surrogate or encoding.
+
+        Example:
+            >>> from spikeformer import SpikingConfig
+            >>> config = SpikingConfig(timesteps=4, spike_encoding="direct")
+            >>> model = SpikingViT.from_config(config, image_size=32, d_model=64)
+        """
+        encoder = ENCODERS[check_choice("spike_encoding", config.spike_encoding, ENCODERS)]
+        arguments = model_arguments(config, QKTokenAttention)
+        arguments["encoding"] = encoder(config.timesteps)
+        return cls(**{**arguments, **kwargs})
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the features of a batch of images.

@@ -7,7 +7,16 @@ from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
 from spikeformer.ops import LifState
 
+NEURONS: dict[str, type[SpikingNeuron]] = {
+    "LIF": LifNeuron,
+    "AdLIF": AdLifNeuron,
+    "PLIF": ParametricLifNeuron,
+    "ILIF": IntegerLifNeuron,
+}
+"""Neurons by the names that `SpikingConfig.neuron_model` accepts."""
+
 __all__ = [
+    "NEURONS",
     "AdLifNeuron",
     "IntegerLifNeuron",
     "LifNeuron",

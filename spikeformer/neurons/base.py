@@ -69,13 +69,18 @@ class SpikingNeuron(nn.Module, ABC):
             Spikes of the shape of `current`; with a `state`, the pair `(spikes, new_state)`.
 
         Raises:
-            SpikingDynamicsError: `current` has no time axis, is no floating-point tensor, or
-                (with `check_finite`) holds NaN or Inf.
+            SpikingDynamicsError: `current` has no timesteps, is no floating-point tensor, or (with
+                `check_finite`) holds NaN or Inf; or `state` belongs to another shape.
         """
-        if current.ndim < 2 or not current.is_floating_point():
+        if current.ndim < 2 or current.shape[1] == 0 or not current.is_floating_point():
             raise SpikingDynamicsError(
-                "Expected a floating-point current of shape (batch, timesteps, *features), but got "
-                f"{current.dtype} of shape {tuple(current.shape)}."
+                "Expected a floating-point current of shape (batch, timesteps, *features) with at "
+                f"least one timestep, but got {current.dtype} of shape {tuple(current.shape)}."
+            )
+        if state is not None and state.membrane.shape != current[:, 0].shape:
+            raise SpikingDynamicsError(
+                f"Expected a state of shape {tuple(current[:, 0].shape)}, one membrane for each "
+                f"neuron, but got {tuple(state.membrane.shape)}. A state fits the batch it is from."
             )
         if self.check_finite and not torch.isfinite(current).all():
             bad = int((~torch.isfinite(current)).sum())

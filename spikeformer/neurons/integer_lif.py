@@ -57,8 +57,6 @@ class IntegerLifNeuron(SpikingNeuron):
             count = clipped + (clipped.round() - clipped).detach()
             membrane = membrane - self.threshold * count
             counts.append(count)
-        if not counts:
-            return torch.zeros_like(current), LifState(membrane)
         spikes = torch.stack(counts, dim=1) / self.max_spikes
         return spikes.to(current.dtype), LifState(membrane)
 

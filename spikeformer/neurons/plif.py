@@ -26,8 +26,10 @@ class ParametricLifNeuron(LifNeuron):
 
     def __init__(self, threshold: float = 1.0, tau_mem: float = 20.0, **kwargs: Any) -> None:
         super().__init__(threshold, tau_mem, **kwargs)
-        # logit(beta) = -log(1 / beta - 1), with expm1 to stay exact for long time constants.
-        self.decay_logit = nn.Parameter(torch.tensor(-math.log(math.expm1(DT_MS / tau_mem))))
+        # logit(beta) = -log(exp(x) - 1), in a form that neither overflows for short time constants
+        # nor loses digits for long ones.
+        x = DT_MS / tau_mem
+        self.decay_logit = nn.Parameter(torch.tensor(-x - math.log(-math.expm1(-x))))
 
     @property
     def decay(self) -> Tensor:

@@ -87,4 +87,4 @@ def keep(run: Run, name: str, record: StageRecord) -> None:
 @rank_zero_only
 def announce(name: str, text: str) -> None:
     """Print a stage's line."""
-    print(f"{name:<8}{text}", flush=True)
+    print(f"{name:<7} {text}", flush=True)

@@ -39,9 +39,12 @@ class Fit(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Train, and return what the last epoch reached."""
         module, trainer = run.parts.module, run.parts.trainer
-        trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        try:
+            trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
+        except SystemExit as stop:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from stop
+        if trainer.checkpoint_callback is None:
+            trainer.save_checkpoint(run.last_checkpoint)
         if torch.distributed.is_initialized():
             # What follows runs in one process; a living group would make metrics wait for others.
             trainer.strategy.barrier()

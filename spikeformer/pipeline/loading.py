@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -38,12 +39,16 @@ class LoadedRun:
     manifest: Manifest
 
 
-def load_run(path: str | Path, weights: str = "last") -> LoadedRun:
+def load_run(
+    path: str | Path, weights: str = "last", *, trusted: Collection[str] = ()
+) -> LoadedRun:
     """Load what `python train.py` left in a run folder.
 
     Args:
         path: The run folder.
         weights: "last" or "best".
+        trusted: Packages of your own that the run's configuration may name. What the folder itself
+            says of trust does not count: it may be a stranger's.
 
     Raises:
         ConfigurationError: The folder holds no run, or the run has no such checkpoint.
@@ -57,6 +62,7 @@ def load_run(path: str | Path, weights: str = "last") -> LoadedRun:
     if not (folder / "config.yaml").is_file():
         raise ConfigurationError(f"{folder} is no run folder: it holds no config.yaml.")
     config = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    config.trusted_packages = list(trusted)
     model = build_network(config)
     load_weights(model, folder / "checkpoints" / f"{weights}.ckpt")
     return LoadedRun(

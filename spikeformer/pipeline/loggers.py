@@ -71,7 +71,7 @@ def wandb_logger(
         name=name,
         save_dir=save_dir,
         project=project,
-        offline=chosen == "offline",
+        # Not `offline=True`: Lightning would set WANDB_MODE for the whole process.
         mode=chosen,
         settings=settings,
         tags=list(tags),

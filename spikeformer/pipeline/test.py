@@ -48,6 +48,7 @@ class Test(Stage):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("test/")
         }
+        metrics["firing_rate"] = probe.firing_rate
         results = {
             "metrics": metrics,
             "num_samples": outputs.num_samples,
@@ -60,11 +61,7 @@ class Test(Stage):
         arrays: dict[str, Any] = record_sample(module, data)
         with replacing(run.folder / "results" / "sample.npz") as path, path.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
-        return {
-            **metrics,
-            "firing_rate": probe.firing_rate,
-            "num_samples": outputs.num_samples,
-        }
+        return {**metrics, "num_samples": outputs.num_samples}
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the two result files."""

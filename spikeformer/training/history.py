@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import pandas as pd
+
+from spikeformer.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,9 +57,8 @@ class TrainingHistory:
 
     def save(self, path: Path) -> None:
         """Write the table as CSV, replacing the file in one step."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        self.to_pandas().to_csv(temporary, index=False)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            self.to_pandas().to_csv(temporary, index=False)
 
 
 class HistoryRecorder(L.Callback):
@@ -84,7 +84,7 @@ class HistoryRecorder(L.Callback):
             "seconds": time.perf_counter() - self._start,
         }
         for name, value in trainer.callback_metrics.items():
-            if name.startswith(("train/", "val/")):
+            if name.startswith(("train/", "val/")) and not name.endswith("_step"):
                 row[name] = float(value)
         if trainer.optimizers:
             row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]

@@ -91,12 +91,6 @@ class SpikingModule(L.LightningModule):
         """Return the loss of a batch with all penalties."""
         loss, _ = self._step(batch, "train")
         self.log("train/loss_step", loss, on_epoch=False)
-        if not torch.isfinite(loss):
-            raise SpikingDynamicsError(
-                f"The training loss became {loss.item()} at step {self.global_step}. Lower "
-                "optimizer.lr, set trainer.gradient_clip_val, or use neuron.check_finite=true to "
-                "find the layer. Checkpoints of earlier epochs are intact."
-            )
         if self.sparsity_weight and (sparsity := sparsity_loss(self.net)) is not None:
             self.log("train/sparsity_loss", sparsity, on_step=False, on_epoch=True)
             loss = loss + self.sparsity_weight * sparsity
@@ -119,6 +113,12 @@ class SpikingModule(L.LightningModule):
         inputs, target = batch
         outputs = self(inputs)
         loss = self.loss(outputs, target)
+        if stage == "train" and not torch.isfinite(loss):
+            raise SpikingDynamicsError(
+                f"The training loss became {loss.item()} at step {self.global_step}. Lower "
+                "optimizer.lr, set trainer.gradient_clip_val, or use neuron.check_finite=true to "
+                "find the layer. Checkpoints of earlier epochs are intact."
+            )
         metrics = cast(Mapping[str, Metric], self.metrics[f"{stage}_metrics"])
         with torch.no_grad():
             metrics["loss"].update(loss.detach(), weight=target.shape[0])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from spikeformer.error_handling import check_interval, check_positive_int
 
@@ -25,9 +27,12 @@ def cosine_with_warmup(
     check_interval("warmup", warmup, 0.0, 1.0)
     check_interval("final", final, 0.0, 1.0)
     rising = min(round(warmup * total_steps), total_steps - 1)
-    peak = max(group["lr"] for group in optimizer.param_groups)
-    falling = CosineAnnealingLR(optimizer, total_steps - rising, eta_min=final * peak)
-    if rising == 0:
-        return falling
-    start = LinearLR(optimizer, start_factor=1 / (rising + 1), total_iters=rising)
-    return SequentialLR(optimizer, [start, falling], milestones=[rising])
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        progress = min(1.0, (step - rising) / (total_steps - rising))
+        return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
+
+    # A function of the step alone: a run that is resumed with another length follows the new curve.
+    return LambdaLR(optimizer, factor)

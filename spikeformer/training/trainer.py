@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
@@ -16,7 +18,12 @@ from spikeformer.error_handling import ArgumentError, check_choice, check_positi
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.losses import Loss, get_loss
 from spikeformer.training.module import SpikingModule
-from spikeformer.training.tasks import ClassificationModule, MultiLabelModule, RegressionModule
+from spikeformer.training.tasks import (
+    ClassificationModule,
+    LanguageModule,
+    MultiLabelModule,
+    RegressionModule,
+)
 
 CALLBACKS: dict[str, Any] = {
     "early_stopping": partial(EarlyStopping, patience=10),
@@ -30,6 +37,7 @@ CALLBACKS: dict[str, Any] = {
 _TASKS: dict[str, type[SpikingModule]] = {
     "binary_cross_entropy": MultiLabelModule,
     "mse": RegressionModule,
+    "next_token": LanguageModule,
 }
 
 
@@ -78,7 +86,7 @@ class SpikingTrainer:
         train_loader: DataLoader[Any],
         val_loader: DataLoader[Any] | None = None,
         epochs: int = 100,
-        callbacks: list[str] | None = None,
+        callbacks: Sequence[str | L.Callback] | None = None,
         *,
         ckpt_path: str | None = None,
     ) -> TrainingHistory:
@@ -101,20 +109,23 @@ class SpikingTrainer:
         if epochs < 1:
             raise ArgumentError("epochs", epochs, "an integer of at least 1")
         for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
-            if loader is not None and len(loader) == 0:
+            if loader is not None and sized_len(loader) == 0:
                 raise ArgumentError(name, loader, "a loader with at least one batch")
         recorder = HistoryRecorder()
         chosen = [self._callback(item, val_loader) for item in callbacks or []]
         checkpointing = any(isinstance(item, ModelCheckpoint) for item in chosen)
+        options: dict[str, Any] = {"limit_val_batches": 0} if val_loader is None else {}
         trainer = L.Trainer(
             max_epochs=epochs,
             callbacks=[*chosen, recorder],
             enable_checkpointing=checkpointing,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
-            **self.trainer_kwargs,
+            **{**options, **self.trainer_kwargs},
         )
-        trainer.fit(self.module, train_loader, val_loader, ckpt_path=ckpt_path)
+        # An empty list says that there is no validation on purpose; None makes Lightning warn.
+        validation: Any = [] if val_loader is None else val_loader
+        trainer.fit(self.module, train_loader, validation, ckpt_path=ckpt_path)
         return recorder.history
 
     def _callback(self, item: str | L.Callback, val_loader: DataLoader[Any] | None) -> L.Callback:

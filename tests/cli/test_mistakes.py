@@ -61,7 +61,7 @@ def command(monkeypatch, tmp_path, capsys):
         monkeypatch.setattr(sys, "argv", ["train.py", *where, *arguments])
         with pytest.raises(SystemExit) as stop:
             main()
-        left = [path for path in outputs.rglob("*")] if outputs.exists() else []
+        left = list(outputs.rglob("*")) if outputs.exists() else []
         return stop.value.code, capsys.readouterr().err, left
 
     yield run
@@ -82,7 +82,7 @@ def test_message_names_key_value_and_remedy(command, argument):
 
 
 def test_choices_that_do_not_go_together(command):
-    status, errors, left = command("data=sst2", "model=spiking_vit")
+    status, errors, _ = command("data=sst2", "model=spiking_vit")
     assert status == 2
     assert "model.in_channels needs data.in_channels" in errors
     status, errors, _ = command("data=sst2", "encoding=rate")

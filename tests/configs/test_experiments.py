@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spikeformer.cli import compose as composed
 from spikeformer.pipeline import run_pipeline
-from tests.runs import SHARED, composed, options
+from tests.runs import SHARED, options
 
 
 @pytest.mark.slow

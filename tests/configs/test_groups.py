@@ -6,11 +6,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from spikeformer.cli import compose as composed
 from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network
 from spikeformer.pipeline.build import build_many, build_module
-from tests.runs import CONF, composed, options
+from tests.runs import CONF, options
 
 # What an option needs beside itself.
 NEEDS = {

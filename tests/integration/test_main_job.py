@@ -28,7 +28,7 @@ def finished(tmp_path_factory) -> tuple[Path, str]:
     """Train the default network for a few epochs; return its folder and what it printed."""
     outputs = tmp_path_factory.mktemp("outputs")
     process = train(
-        f"paths.output_dir={outputs}", "trainer.max_epochs=6", "trainer.accelerator=cpu", "seed=7"
+        f"paths.output_dir={outputs}", "trainer.max_epochs=8", "trainer.accelerator=cpu", "seed=7"
     )
     return only_run(outputs), process.stdout
 
@@ -45,7 +45,7 @@ def test_it_prints_a_line_for_each_stage(finished):
     assert [line.split()[0] for line in last] == ["fit", "test", "report"]
     assert "accuracy" in last[1]
     assert last[2].split()[1] == str(folder / "report.html")
-    assert printed.count("epoch ") == 6
+    assert sum(line.startswith("epoch ") for line in printed.splitlines()) == 8
     assert "firing_rate" in printed
 
 
@@ -74,7 +74,7 @@ def test_the_run_folder_is_complete(finished):
     assert environment["packages"]["torch"] == torch.__version__
     with (folder / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert [float(row["epoch"]) for row in rows] == list(range(6))
+    assert [float(row["epoch"]) for row in rows] == list(range(8))
     assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"])
 
 
@@ -94,7 +94,7 @@ def test_a_notebook_gets_the_same_network_back(finished):
     matrix = torch.tensor(stored["confusion_matrix"])
     assert int(matrix.sum()) == total
     assert int(matrix.diagonal().sum()) == right
-    assert len(run.history) == 6
+    assert len(run.history) == 8
 
 
 def test_weights_and_biases_got_curves_configuration_and_figures(finished):
@@ -102,7 +102,8 @@ def test_weights_and_biases_got_curves_configuration_and_figures(finished):
     run = read_offline_run(folder / "wandb")
     logged = {key for row in run["history"] for key in row}
     assert {"train/loss", "val/accuracy", "train/firing_rate", "test/accuracy"} <= logged
-    assert {"figures/raster", "figures/confusion_matrix", "figures/firing_rates"} <= logged
+    for figure in ("raster", "confusion_matrix", "firing_rates"):
+        assert any(key.startswith(f"figures/{figure}") for key in logged), figure
     assert run["config"]["seed"] == 7
 
 
@@ -110,7 +111,7 @@ def test_resuming_a_finished_run_does_nothing_again(finished):
     folder, _ = finished
     before = (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns
     printed = train(f"pipeline.resume={folder}").stdout
-    assert printed.count("unchanged") == 2
+    assert printed.count("unchanged") == 3
     assert (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from spikeformer.cli import compose as composed
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.pipeline import build, build_network
 from spikeformer.pipeline.build import load_weights, rehearse
-from tests.runs import SMALL, composed
+from tests.runs import SMALL
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", *SMALL)
 

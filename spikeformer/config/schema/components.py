@@ -135,6 +135,7 @@ class SpikingTransformerConfig(BackboneConfig):
     _target_: str = "spikeformer.models.SpikingTransformer"
     vocab_size: int = MISSING
     max_length: int = 512
+    dropout: float = 0.1
     causal: bool = False
 
 

@@ -26,7 +26,6 @@ class PathsConfig:
 
     output_dir: str = "outputs"
     run_dir: str = MISSING
-    cache_dir: str = MISSING
 
 
 @schema("root", "train")

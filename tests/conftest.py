@@ -1,0 +1,21 @@
+"""What every test shares."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+import torch
+
+# A first call may compile a kernel, so no example has a deadline; failures repeat on any machine.
+hypothesis.settings.register_profile("spikeformer", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("spikeformer")
+
+# The tests' tensors are small: a second thread gains nothing, and where processes share the cores
+# (`pytest -n`) threads that wait for each other make a test ten times slower.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def fixed_seed() -> None:
+    """Start every test from the same random stream."""
+    torch.manual_seed(0)

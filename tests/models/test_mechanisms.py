@@ -1,0 +1,134 @@
+"""Every mechanism against a loop over batch, heads, tokens and channels."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from functools import partial
+
+import pytest
+import torch
+
+from spikeformer.models import QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention
+from spikeformer.models.mechanisms import zero_padding
+from spikeformer.neurons import LifNeuron
+from tests.neurons import scalar
+
+MECHANISMS = [QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention]
+TAU, THRESHOLD = 2.0, 1.5
+neuron = partial(LifNeuron, tau_mem=TAU)
+fire = partial(scalar.lif, decay=math.exp(-1 / TAU), threshold=THRESHOLD)
+causal_or_not = pytest.mark.parametrize("causal", [False, True])
+
+
+def projections(n=5, d=3, count=3):
+    shape = (2, 4, n, 2, d)
+    return tuple((torch.rand(shape) < 0.5).double() for _ in range(count))
+
+
+def cells(x):
+    return itertools.product(range(x.shape[0]), range(x.shape[3]), range(x.shape[2]))
+
+
+@causal_or_not
+def test_qk_token(causal):
+    query, key = projections(count=2)
+    out = QKTokenAttention(neuron, THRESHOLD, causal=causal)((query, key))
+    expected = torch.zeros_like(query)
+    gates = []
+    for b, h, n in cells(query):
+        counts = [sum(channels) for channels in query[b, :, n, h].tolist()]
+        gate, *_ = fire(counts)
+        gates += gate
+        for t, is_open in enumerate(gate):
+            for d in range(query.shape[-1]):
+                expected[b, t, n, h, d] = is_open * key[b, t, n, h, d]
+    assert set(gates) == {0.0, 1.0}
+    assert torch.equal(out, expected)
+
+
+@causal_or_not
+def test_sdsa(causal):
+    query, key, value = projections()
+    out = SpikeDrivenAttention(neuron, THRESHOLD, causal=causal)((query, key, value))
+    expected = torch.zeros_like(query)
+    gates = []
+    steps, tokens, channels = query.shape[1], query.shape[2], query.shape[4]
+    for b, h, n in cells(query):
+        for d in range(channels):
+            last = n if causal else tokens - 1
+            counts = [
+                sum((key[b, t, m, h, d] * value[b, t, m, h, d]).item() for m in range(last + 1))
+                for t in range(steps)
+            ]
+            gate, *_ = fire(counts)
+            gates += gate
+            for t in range(steps):
+                expected[b, t, n, h, d] = query[b, t, n, h, d] * gate[t]
+    assert set(gates) == {0.0, 1.0}
+    assert torch.equal(out, expected)
+
+
+@causal_or_not
+@pytest.mark.parametrize(("tokens", "channels"), [(5, 3), (3, 5), (4, 4)])
+@pytest.mark.parametrize("scale", [0.125, 0.5])
+def test_ssa(causal, tokens, channels, scale):
+    query, key, value = projections(n=tokens, d=channels)
+    mechanism = SpikingSelfAttention(neuron, 0.75, causal=causal, scale=scale)
+    out = mechanism((query, key, value))
+    expected = torch.zeros_like(query)
+    for b, h, n in cells(query):
+        last = n if causal else tokens - 1
+        for d in range(channels):
+            currents = []
+            for t in range(query.shape[1]):
+                total = 0.0
+                for m in range(last + 1):
+                    match = sum(
+                        (query[b, t, n, h, c] * key[b, t, m, h, c]).item() for c in range(channels)
+                    )
+                    total += match * value[b, t, m, h, d].item()
+                currents.append(scale * total)
+            expected[b, :, n, h, d] = torch.tensor(
+                scalar.lif(currents, math.exp(-1 / TAU), 0.75)[0], dtype=torch.float64
+            )
+    assert 0 < expected.mean() < 1
+    assert torch.equal(out, expected)
+
+
+def test_both_orders_of_ssa_are_equal():
+    # 7 tokens of 3 channels take q (k^T v), 7 of 9 take (q k^T) v; on shared channels they agree.
+    narrow = projections(n=7, d=3)
+    empty = torch.zeros(2, 4, 7, 2, 6, dtype=torch.float64)
+    wide = tuple(torch.cat([x, empty], dim=-1) for x in narrow)
+    mechanism = SpikingSelfAttention(neuron, 0.75)
+    first, second = mechanism(narrow), mechanism(wide)
+    assert first.sum() > 0
+    assert torch.equal(first, second[..., :3])
+
+
+def test_ssa_scales_by_an_eighth():
+    ones = torch.ones(1, 1, 2, 1, 4)
+    # q k^T v = 4 * 2 = 8, and an eighth of it is exactly the threshold.
+    assert SpikingSelfAttention(LifNeuron, 1.0)((ones, ones, ones)).min() == 1.0
+    assert SpikingSelfAttention(LifNeuron, 1.01)((ones, ones, ones)).max() == 0.0
+
+
+@pytest.mark.parametrize("kind", MECHANISMS)
+@causal_or_not
+def test_silent_padding_has_no_effect(kind, causal):
+    parts = projections(count=kind.num_projections)
+    mechanism = kind(neuron, THRESHOLD, causal=causal)
+    expected = mechanism(parts)
+    longer = tuple(torch.cat([x, torch.zeros_like(x)], dim=2) for x in parts)
+    assert torch.equal(mechanism(longer)[:, :, :5], expected)
+
+
+def test_zero_padding():
+    x = torch.rand(2, 3, 4, 5) + 1
+    mask = torch.tensor([[True, True, False, False], [True] * 4])
+    y = zero_padding(x, mask)
+    assert torch.equal(y[0, :, :2], x[0, :, :2])
+    assert torch.equal(y[1], x[1])
+    assert y[0, :, 2:].abs().sum() == 0
+    assert zero_padding(x, None) is x

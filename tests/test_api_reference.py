@@ -1,0 +1,181 @@
+"""The public contract: names, order and defaults of arguments, as the API reference gives them."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import spikeformer
+from spikeformer.config import ConcurrencyConfig, FusionConfig, SpikingConfig
+from spikeformer.encoding import PoissonCoding, RateCoding, SpikeEncoder
+from spikeformer.error_handling import (
+    ConversionError,
+    HardwareCompatibilityError,
+    NeuromorphicError,
+    SpikingDynamicsError,
+    error_context,
+)
+from spikeformer.models import SpikingAttention, SpikingTransformer
+from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
+from spikeformer.training import SpikingTrainer, TrainingHistory
+
+REQUIRED = inspect.Parameter.empty
+
+SIGNATURES = {
+    SpikingTransformer: {
+        "vocab_size": REQUIRED,
+        "d_model": 512,
+        "nhead": 8,
+        "num_layers": 6,
+        "timesteps": 32,
+        "threshold": 1.0,
+    },
+    SpikingAttention: {
+        "embed_dim": REQUIRED,
+        "num_heads": REQUIRED,
+        "timesteps": 32,
+        "dropout": 0.1,
+        "sparsity_target": 0.1,
+    },
+    LifNeuron: {
+        "threshold": 1.0,
+        "tau_mem": 20.0,
+        "reset": "subtract",
+        "surrogate_type": "fast_sigmoid",
+    },
+    AdLifNeuron: {"threshold": 1.0, "tau_mem": 20.0, "tau_adp": 200.0, "beta": 0.1},
+    RateCoding: {"timesteps": 32},
+    RateCoding.encode: {"x": REQUIRED},
+    PoissonCoding: {"timesteps": 32, "max_rate": 100.0},
+    SpikingTrainer: {
+        "model": REQUIRED,
+        "optimizer": "AdamW",
+        "loss_fn": "spike_count_loss",
+        "learning_rate": 1e-4,
+    },
+    SpikingTrainer.fit: {
+        "train_loader": REQUIRED,
+        "val_loader": REQUIRED,
+        "epochs": 100,
+        "callbacks": None,
+    },
+    SpikingConfig: {
+        "timesteps": 32,
+        "threshold": 1.0,
+        "neuron_model": "LIF",
+        "spike_encoding": "rate",
+        "surrogate_gradient": "fast_sigmoid",
+        "tau_mem": 20.0,
+        "tau_adp": 200.0,
+        "beta": 0.1,
+        "dropout": 0.1,
+        "layer_norm": True,
+    },
+    FusionConfig: {
+        "fusion_type": "cross_attention",
+        "shared_dim": 512,
+        "num_heads": 8,
+        "dropout": 0.1,
+        "temperature": 1.0,
+        "timesteps": 32,
+    },
+    ConcurrencyConfig: {
+        "max_workers": 4,
+        "batch_size_per_worker": 32,
+        "enable_data_parallelism": True,
+        "enable_model_parallelism": False,
+        "async_data_loading": True,
+        "prefetch_factor": 2,
+    },
+    error_context: {"component": REQUIRED, "operation": REQUIRED},
+}
+
+# Arguments that the reference requires and that may be left out here.
+OPTIONAL_HERE = {("SpikingTrainer.fit", "val_loader")}
+
+
+@pytest.mark.parametrize("function", SIGNATURES, ids=lambda f: f.__qualname__)
+def test_signature(function):
+    expected = SIGNATURES[function]
+    found = dict(inspect.signature(function).parameters)
+    found.pop("self", None)
+    positional = {n: p for n, p in found.items() if p.kind is p.POSITIONAL_OR_KEYWORD}
+    assert list(positional) == list(expected)
+    for name, default in expected.items():
+        if (function.__qualname__, name) not in OPTIONAL_HERE:
+            assert positional[name].default == default, name
+            assert type(positional[name].default) is type(default), name
+    # Whatever is added can be left out.
+    for name, parameter in found.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            assert parameter.default is not REQUIRED, name
+
+
+def test_bases():
+    assert issubclass(SpikingTransformer, torch.nn.Module)
+    assert issubclass(SpikingAttention, torch.nn.Module)
+    assert issubclass(LifNeuron, SpikingNeuron)
+    assert issubclass(AdLifNeuron, LifNeuron)
+    assert issubclass(RateCoding, SpikeEncoder)
+    assert issubclass(PoissonCoding, SpikeEncoder)
+    assert all(map(dataclasses.is_dataclass, (SpikingConfig, FusionConfig, ConcurrencyConfig)))
+    for error in (HardwareCompatibilityError, ConversionError, SpikingDynamicsError):
+        assert issubclass(error, NeuromorphicError)
+
+
+def test_every_name_at_top_level_is_the_one_of_its_module():
+    namespace: dict[str, object] = {}
+    exec("from spikeformer import *", namespace)
+    for name in spikeformer.__all__:
+        assert namespace[name] is getattr(spikeformer, name)
+        assert name in dir(spikeformer)
+    for kind in (SpikingTransformer, RateCoding, PoissonCoding, LifNeuron, AdLifNeuron):
+        assert namespace[kind.__name__] is kind
+    with pytest.raises(AttributeError, match="no attribute 'SpikingTransfomer'"):
+        _ = spikeformer.SpikingTransfomer
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys, json\n{statement}\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    before, after = modules_after("pass"), modules_after("import spikeformer, importlib, typing")
+    added = after - before
+    assert "spikeformer" in added
+    assert not {"torch", "numpy", "hydra", "omegaconf", "lightning", "pandas", "wandb"} & added
+    assert len(added) < 100
+
+
+@pytest.mark.slow
+def test_neurons_do_not_import_what_they_do_not_need():
+    added = modules_after("from spikeformer.neurons import LifNeuron")
+    assert not {"lightning", "hydra", "wandb", "pandas", "matplotlib"} & added
+
+
+def test_the_examples_of_the_reference():
+    model = SpikingTransformer(vocab_size=100, d_model=48, nhead=12, num_layers=2, timesteps=32)
+    outputs = model(torch.randint(100, (2, 5)))
+    assert outputs.shape == (2, 32, 5, 48)
+    neuron = LifNeuron(threshold=1.0, tau_mem=20.0)
+    assert neuron(torch.rand(2, 32, 7)).shape == (2, 32, 7)
+    data = torch.rand(2, 3, 4)
+    assert RateCoding(timesteps=32).encode(data).shape == (2, 32, 3, 4)
+    assert PoissonCoding(timesteps=32, max_rate=50.0).encode(data).shape == (2, 32, 3, 4)
+    assert AdLifNeuron(1.0, 20.0, 200.0, 0.1, reset="zero").reset == "zero"
+
+
+def test_the_trainer_of_the_reference():
+    from tests.training.toys import QUIET, toy_loaders, toy_net
+
+    trainer = SpikingTrainer(toy_net(), "AdamW", "spike_count_loss", 1e-2, **QUIET)
+    history = trainer.fit(*toy_loaders(), 1, ["firing_rate"])
+    assert isinstance(history, TrainingHistory)

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, IterableDataset
+
+from spikeformer.callbacks import EpochSeed, FiringRateMonitor, SpikeRegularization
+from spikeformer.error_handling import ArgumentError
+from spikeformer.models import CausalLMHead, SpikingNetwork
+from spikeformer.training import (
+    CALLBACKS,
+    LanguageModule,
+    MultiLabelModule,
+    RegressionModule,
+    SpikingModule,
+    TrainingHistory,
+)
+from tests.models.test_spiking_transformer import ids, transformer
+from tests.training.toys import QUIET, loader, separable, spiking_trainer, toy_loaders, toy_net
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
+@pytest.mark.parametrize("loss_fn", ["spike_count_loss", "cross_entropy", "tet", "mse_rate"])
+def test_learns_to_tell_two_classes_apart(optimizer, loss_fn):
+    net = toy_net()
+    lr = 0.5 if optimizer == "SGD" else 0.05
+    trainer = spiking_trainer(net, optimizer=optimizer, loss_fn=loss_fn, learning_rate=lr)
+    train, val = toy_loaders(shuffle=True)
+    history = trainer.fit(train, val, epochs=15)
+    assert isinstance(history, TrainingHistory)
+    assert len(history) == 15
+    assert history[-1]["val/accuracy"] > 0.95
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+    x, y = separable(32, seed=1)
+    with torch.no_grad():  # the model itself was trained
+        right = (net(x).sum(1).argmax(1) == y).float().mean().item()
+    assert right == pytest.approx(history[-1]["val/accuracy"])
+
+
+def test_history_to_pandas_plot_and_save(tmp_path):
+    history = spiking_trainer().fit(*toy_loaders(), epochs=2)
+    assert {"epoch", "train/loss", "val/accuracy", "lr"} <= set(history.to_pandas().columns)
+    assert {axes.get_title() for axes in history.plot().axes} >= {"loss", "accuracy"}
+    history.save(tmp_path / "metrics.csv")
+    assert (tmp_path / "metrics.csv").is_file()
+
+
+def test_validation_is_optional():
+    history = spiking_trainer().fit(toy_loaders()[0], None, 1, ["early_stopping"])
+    assert not any(name.startswith("val/") for name in history[0])
+
+
+def test_callbacks_by_name(tmp_path):
+    assert set(CALLBACKS) == {
+        "early_stopping",
+        "checkpoint",
+        "spike_regularization",
+        "firing_rate",
+        "lr_monitor",
+    }
+    trainer = spiking_trainer(logger=CSVLogger(tmp_path))
+    chosen = []
+    trainer._callback, make = lambda *a: chosen.append(make(*a)) or chosen[-1], trainer._callback
+    history = trainer.fit(*toy_loaders(), 2, list(CALLBACKS))
+    assert [type(callback) for callback in chosen] == [
+        EarlyStopping,
+        ModelCheckpoint,
+        SpikeRegularization,
+        FiringRateMonitor,
+        LearningRateMonitor,
+    ]
+    for callback in chosen[:2]:
+        assert (callback.monitor, callback.mode) == ("val/accuracy", "max")
+    assert {"train/spike_regularization", "val/firing_rate"} <= set(history[-1])
+    assert list(tmp_path.rglob("last.ckpt"))
+
+
+def test_early_stopping_stops():
+    frozen = spiking_trainer(learning_rate=1e-12)
+    history = frozen.fit(*toy_loaders(), 50, ["early_stopping"])
+    assert len(history) == 11  # patience 10
+
+
+def test_callbacks_of_ones_own():
+    seen = []
+
+    class Mine(EpochSeed):
+        def on_train_epoch_start(self, *args):
+            seen.append(args)
+
+    spiking_trainer().fit(*toy_loaders(), 2, [Mine(0), "firing_rate"])
+    assert len(seen) == 2
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path):
+    def run(name, epochs, ckpt_path=None):
+        trainer = spiking_trainer(toy_net(dropout=0.3), default_root_dir=tmp_path / name)
+        train, val = toy_loaders(shuffle=True)
+        history = trainer.fit(train, val, epochs, ["checkpoint", EpochSeed(3)], ckpt_path=ckpt_path)
+        return [(row["train/loss"], row["val/loss"], row["val/accuracy"]) for row in history]
+
+    whole, half = run("whole", 4), run("half", 2)
+    resumed = run("half", 4, str(tmp_path / "half" / "checkpoints" / "last.ckpt"))
+    assert half == whole[:2]
+    assert resumed == whole
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"gradient_clip_val": 1.0}, {"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}],
+)
+def test_options_of_lightning_reach_its_trainer(options):
+    history = spiking_trainer(learning_rate=0.05, **options).fit(*toy_loaders(), 10)
+    assert history[-1]["val/accuracy"] > 0.9
+
+
+def test_a_loader_may_have_no_length():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(zip(*separable(32), strict=True))
+
+    history = spiking_trainer().fit(DataLoader(Stream(), 16), toy_loaders()[1], 2)
+    assert len(history) == 2
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "kind"),
+    [
+        ("binary_cross_entropy", MultiLabelModule),
+        ("mse", RegressionModule),
+        ("next_token", LanguageModule),
+        (lambda outputs, target: outputs.mean(), SpikingModule),
+    ],
+)
+def test_the_loss_chooses_the_metrics(loss_fn, kind):
+    assert type(spiking_trainer(loss_fn=loss_fn).module) is kind
+
+
+def test_trains_a_language_model():
+    net = SpikingNetwork(transformer(causal=True, norm="layer"), CausalLMHead(8, 11))
+    data = loader(ids(8, 6), ids(8, 6), 4)
+    history = spiking_trainer(net, loss_fn="next_token").fit(data, data, 1)
+    assert {"val/perplexity", "val/accuracy"} <= set(history[0])
+
+
+def test_a_loss_of_ones_own():
+    def loss(outputs, target):
+        return torch.nn.functional.multi_margin_loss(outputs.mean(1), target)
+
+    history = spiking_trainer(loss_fn=loss, learning_rate=0.05).fit(*toy_loaders(), 5)
+    assert history[-1]["val/loss"] < 0.5 * history[0]["train/loss"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learning_rate": 0.0}, r"`learning_rate`"),
+        ({"optimizer": "adamw"}, r"`optimizer`.*'AdamW'"),
+        ({"optimizer": "Optimizer"}, r"`optimizer`"),
+        ({"loss_fn": "hinge"}, r"`loss_fn`.*'spike_count_loss'"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        spiking_trainer(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"callbacks": ["earlystopping"]}, r"`callbacks`.*'early_stopping'.*'earlystopping'"),
+        ({"callbacks": ["lr_monitor"]}, r"`callbacks`.*logger"),
+        ({"epochs": 0}, r"`epochs`"),
+        ({"train_loader": []}, r"`train_loader`.*at least one batch"),
+        ({"val_loader": []}, r"`val_loader`.*at least one batch"),
+    ],
+)
+def test_bad_arguments_of_fit(arguments, message):
+    train, val = toy_loaders()
+    trainer = spiking_trainer()
+    with pytest.raises(ArgumentError, match=message):
+        trainer.fit(**{"train_loader": train, "val_loader": val, "epochs": 1, **arguments})
+    assert QUIET.items() <= trainer.trainer_kwargs.items()
