@@ -29,12 +29,7 @@ class LayerActivity:
 
     def update(self, spikes: Tensor) -> None:
         """Add spikes of shape (batch, timesteps, *features)."""
-        self.firing_rate.to(spikes.device).update(spikes)
-        if spikes.ndim == 4:
-            # (batch, timesteps, tokens, channels): tokens share their neurons' weights, and texts
-            # differ in length, so a neuron is a channel and every token one more sample.
-            spikes = spikes.transpose(1, 2).flatten(0, 1)
-        for metric in (self.silent, self.saturated):
+        for metric in (self.firing_rate, self.silent, self.saturated):
             metric.to(spikes.device).update(spikes)
 
 

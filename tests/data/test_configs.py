@@ -28,19 +28,20 @@ CASES = {
 
 
 # Text data choose the model that reads it; a group is chosen before the one that overrules it.
-ROOT = {"defaults": [{"model": "spiking_vit"}, {"data": "digits"}, "_self_"]}
+ROOT = {
+    "defaults": [
+        {"attention": "qk_token"},
+        {"model": "spiking_vit"},
+        {"data": "digits"},
+        "_self_",
+    ]
+}
 
 
 def composed(name, *overrides):
-    if name in ("sst2", "csv_text"):
-        if not (CONF / "model" / "spiking_transformer.yaml").exists():
-            pytest.skip("conf/model/spiking_transformer.yaml is not there")
-        ConfigStore.instance().store(name="data_test_root", node=ROOT)
-        root, chosen = "data_test_root", f"data={name}"
-    else:
-        root, chosen = None, f"+data={name}"
+    ConfigStore.instance().store(name="data_test_root", node=ROOT)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return compose(root, overrides=[chosen, *overrides])
+        return compose("data_test_root", overrides=[f"data={name}", *overrides])
 
 
 def test_every_file_is_tried():

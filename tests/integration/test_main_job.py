@@ -176,7 +176,7 @@ def test_two_processes_share_one_folder(tmp_path):
     )
     folder = only_run(tmp_path)
     results = json.loads((folder / "results" / "test.json").read_text())
-    assert results["num_samples"] == 359
+    assert results["num_samples"] == 360
     assert len(curves(folder)) == 2
     assert process.stdout.count("report  ") == 1
 
