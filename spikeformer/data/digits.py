@@ -114,7 +114,9 @@ class DigitsDataModule(SpikingDataModule):
                 everything, test_size=fraction, stratify=labels, random_state=self.split_seed
             )
         except ValueError as error:
-            raise DataError(f"A part of {fraction:g} of the digits is too small: {error}") from error
+            raise DataError(
+                f"A part of {fraction:g} of the digits is too small: {error}"
+            ) from error
         return part, rest
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
