@@ -74,8 +74,9 @@ def page(result: dict) -> str:
     return f"""# Digits
 
 The default run, `python train.py`: {runs[0]["num_parameters"]:,} parameters, T = 4, direct coding,
-QK-token attention, LIF neurons with hard reset, on the scikit-learn digits (80/20 split with equal class shares;
-{runs[0]["num_samples"]} test images; a twentieth of the training images is held out for validation).
+QK-token attention, LIF neurons with hard reset, on the scikit-learn digits (80/20 split with
+equal class shares; {runs[0]["num_samples"]} test images; a twentieth of the training images is
+held out for validation).
 The accuracy is that of the weights after the last epoch.
 
 | seed | test accuracy | training | epochs | firing rate |
