@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 
+from spikeformer.cli import compose as composed
 from spikeformer.pipeline import run_pipeline
 from spikeformer.reporting import SECTIONS
-from tests.runs import SMALL, composed
+from tests.runs import SMALL
 
 
 @pytest.fixture(scope="session")
