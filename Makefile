@@ -53,10 +53,7 @@ bench: $(VENV)/.core  ## Train the demo with three seeds and write docs/benchmar
 docs: $(VENV)/.docs  ## Build the documentation into site/, failing on any warning
 	$(BIN)/mkdocs build --strict
 
-serve-bench: $(VENV)/.core  ## Train the demo with three seeds and write docs/benchmarks
-	$(BIN)/python scripts/bench/digits.py
-
-docs: $(VENV)/.docs  ## Show the documentation while you write it
+serve-docs: $(VENV)/.docs  ## Show the documentation while you write it
 	$(BIN)/mkdocs serve
 
 # The report's tests open it in a browser; without one, and without the right to install one,
