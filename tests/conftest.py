@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import hypothesis
 import pytest
 import torch
+
+# Without a GPU, Triton's kernels run in its interpreter; it reads this when it is imported.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # A first call may compile a kernel, so no example has a deadline; failures repeat on any machine.
 hypothesis.settings.register_profile("spikeformer", deadline=None, derandomize=True)

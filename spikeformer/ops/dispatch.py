@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 
@@ -13,14 +16,12 @@ from spikeformer.error_handling import BackendUnavailableError, check_choice
 BACKENDS = ("auto", "reference", "cpu", "triton")
 """Accepted values of every op's `backend` argument and of the `ops` setting."""
 
-# The kernels each op has beside its reference.
-_KERNELS: dict[str, tuple[str, ...]] = {"lif": ("cpu",)}
-
 # Kernels keep membranes in float32; only the reference computes in float64.
 _KERNEL_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 _PACKAGES = {"cpu": "numba", "triton": "triton"}
 _DEVICES = {"cpu": "cpu", "triton": "cuda"}  # torch calls a ROCm device "cuda" too
+_TRITON_INTERPRETS = os.environ.get("TRITON_INTERPRET") == "1"
 
 _logger = logging.getLogger(__name__)
 _logged: set[tuple[str, str, str]] = set()
@@ -69,7 +70,8 @@ def _resolve(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
                 f"Backend {backend!r} of op {op!r} cannot run: {obstacle}"
             )
         return backend
-    obstacles = {kernel: _obstacle(kernel, device, op, dtype) for kernel in _PACKAGES}
+    kernels = [kernel for kernel, needed in _DEVICES.items() if needed == device]
+    obstacles = {kernel: _obstacle(kernel, device, op, dtype) for kernel in kernels}
     chosen = next((kernel for kernel, why in obstacles.items() if not why), "reference")
     if (op, device, chosen) not in _logged:
         _logged.add((op, device, chosen))
@@ -82,14 +84,26 @@ def _obstacle(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
     """Why a kernel cannot run, with the remedy; empty if it can."""
     otherwise = "or choose 'auto' or 'reference'."
     needed, package = _DEVICES[backend], _PACKAGES[backend]
-    if backend not in _KERNELS.get(op, ()):
-        return f"this op has no {backend} kernel yet. Choose 'auto' or 'reference'."
-    if device != needed:
+    if not _has_kernel(op, backend):
+        return f"this op has no {backend} kernel. Choose 'auto' or 'reference'."
+    interpreted = backend == "triton" and device == "cpu" and _TRITON_INTERPRETS
+    if device != needed and not interpreted:
         return f"its input lies on {device!r}, not {needed!r}. Move the input {otherwise}"
     if dtype not in _KERNEL_DTYPES:
         return f"it does not compute in {dtype}. Pass float32, bfloat16 or float16, {otherwise}"
     error = _import_error(package)
     return f"{package} does not import ({error}). Install it {otherwise}" if error else ""
+
+
+def load_kernels(op: str, backend: str) -> ModuleType:
+    """Import the module with an op's kernels: `ops/<op>/cpu.py` or `ops/<op>/triton.py`."""
+    return import_module(f"spikeformer.ops.{op}.{backend}")
+
+
+@cache
+def _has_kernel(op: str, backend: str) -> bool:
+    folder = f"spikeformer.ops.{op}"
+    return find_spec(folder) is not None and find_spec(f"{folder}.{backend}") is not None
 
 
 @cache

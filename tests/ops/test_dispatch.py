@@ -61,7 +61,8 @@ def test_explicit_cpu_refuses_float64():
         lif(torch.ones(1, 1, 1, dtype=torch.float64), decay=0.5, backend="cpu")
 
 
-def test_explicit_triton_on_a_cpu_is_refused():
+def test_explicit_triton_on_a_cpu_is_refused(monkeypatch):
+    monkeypatch.setattr(dispatch, "_TRITON_INTERPRETS", False)
     with pytest.raises(BackendUnavailableError, match=r"'triton'.*'lif'"):
         lif(torch.ones(1, 1, 1), decay=0.5, backend="triton")
 

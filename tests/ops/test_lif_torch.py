@@ -25,7 +25,7 @@ def operator_arguments(dtype, *, full):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_operators_pass_opcheck(dtype, full):
     arguments = operator_arguments(dtype, full=full)
-    options = ("subtract", False, "fast_sigmoid", 25.0)
+    options = ("subtract", False, "fast_sigmoid", 25.0, "cpu")
     torch.library.opcheck(lif_op, (*arguments, *options))
     constant = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments]
     grads = (constant[0], constant[1], constant[2])

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from spikeformer.ops._layout import empty_rows_like
+from spikeformer.ops.dispatch import load_kernels
 
 
-@torch.library.custom_op("spikeformer::lif", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("spikeformer::lif", mutates_args=())
 def lif_op(
     current: Tensor,
     membrane: Tensor | None,
@@ -27,11 +28,11 @@ def lif_op(
     detach_reset: bool,
     surrogate: str,
     slope: float,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes, final membrane and final adaptation, which is empty if there is none."""
-    from spikeformer.ops.lif import cpu
-
-    return cpu.forward(current, membrane, adaptation, _numbers(parameters, numbers), reset)
+    kernels = load_kernels("lif", backend)
+    return kernels.forward(current, membrane, adaptation, _scalars(parameters, numbers), reset)
 
 
 @lif_op.register_fake
@@ -46,7 +47,7 @@ def _(
     return empty_rows_like(current), state, absent if adaptation is None else state.clone()
 
 
-@torch.library.custom_op("spikeformer::lif_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("spikeformer::lif_backward", mutates_args=())
 def lif_backward_op(
     current: Tensor,
     membrane: Tensor | None,
@@ -57,18 +58,17 @@ def lif_backward_op(
     detach_reset: bool,
     surrogate: str,
     slope: float,
+    backend: str,
     grad_spikes: Tensor | None,
     grad_membrane: Tensor | None,
     grad_adaptation: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of current, membrane, adaptation and parameters; empty where those are None."""
-    from spikeformer.ops.lif import cpu
-
-    return cpu.backward(
+    return load_kernels("lif", backend).backward(
         current,
         membrane,
         adaptation,
-        _numbers(parameters, numbers),
+        _scalars(parameters, numbers),
         reset,
         detach_reset,
         surrogate,
@@ -95,8 +95,8 @@ def _(
     return empty_rows_like(current), like(membrane), like(adaptation), like(parameters)
 
 
-def _numbers(parameters: Tensor | None, numbers: Sequence[float]) -> Sequence[float]:
-    return numbers if parameters is None else parameters.tolist()
+def _scalars(parameters: Tensor | None, numbers: Sequence[float]) -> Tensor | Sequence[float]:
+    return numbers if parameters is None else parameters
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -233,7 +233,7 @@ def forward(
     current: Tensor,
     membrane: Tensor | None,
     adaptation: Tensor | None,
-    parameters: Sequence[float],
+    parameters: Tensor | Sequence[float],
     reset: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes, final membrane and final adaptation (empty if none) of a (b, t, f) current."""
@@ -245,7 +245,7 @@ def forward(
     kernel = _forward_kernel(current.dtype, reset, adaptation is not None)
     arguments = (
         (timesteps, features),
-        tuple(map(np.float32, parameters)),
+        _numbers(parameters),
         *_strided(current),
         _flat(membrane),
         _flat(adaptation),
@@ -265,7 +265,7 @@ def backward(
     current: Tensor,
     membrane: Tensor | None,
     adaptation: Tensor | None,
-    parameters: Sequence[float],
+    parameters: Tensor | Sequence[float],
     reset: str,
     detach_reset: bool,
     surrogate: str,
@@ -293,7 +293,7 @@ def backward(
     )
     arguments = (
         (timesteps, features),
-        (*map(np.float32, parameters), np.float32(slope)),
+        (*_numbers(parameters), np.float32(slope)),
         *_strided(current),
         _flat(membrane),
         _flat(adaptation),
@@ -314,6 +314,11 @@ def backward(
     # Summed per task, then over tasks in order: the result does not depend on the threads.
     grad_parameters = torch.from_numpy(partial_sums.sum(0) if with_parameters else np.empty(0))
     return grad_current, grad_initial_membrane, grad_initial_adaptation, grad_parameters.float()
+
+
+def _numbers(parameters: Tensor | Sequence[float]) -> tuple[np.float32, ...]:
+    numbers = parameters.tolist() if isinstance(parameters, Tensor) else parameters
+    return tuple(map(np.float32, numbers))
 
 
 def _flat(tensor: Tensor | None) -> Any:

@@ -86,7 +86,8 @@ def lif(
     for name, value in parameters.items():
         if isinstance(value, Tensor) and value.dim() > 0:
             raise ArgumentError(name, tuple(value.shape), "a number or a 0-dim tensor")
-    if resolve_backend(backend, current.device, op="lif", dtype=current.dtype) == "reference":
+    kernel = resolve_backend(backend, current.device, op="lif", dtype=current.dtype)
+    if kernel == "reference":
         return lif_reference(
             current,
             LifState(_zeros(current) if membrane is None else membrane, adaptation),
@@ -100,7 +101,7 @@ def lif(
         membrane,
         adaptation,
         list(parameters.values()),
-        (reset, detach_reset, surrogate, slope),
+        (reset, detach_reset, surrogate, slope, kernel),
     )
 
 
@@ -109,7 +110,7 @@ def _run_kernel(
     membrane: Tensor | None,
     adaptation: Tensor | None,
     parameters: list[Tensor | float],
-    options: tuple[str, bool, str, float],
+    options: tuple[str, bool, str, float, str],
 ) -> tuple[Tensor, LifState]:
     """Call the operator on features flattened in the order they have in memory."""
     axes = FeatureAxes.of(current)
