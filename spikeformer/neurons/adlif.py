@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.neurons.base import _rest, decay_of
+from spikeformer.neurons.base import LifDynamics, _rest, decay_of
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.ops import LifState
 
@@ -53,14 +53,12 @@ class AdLifNeuron(LifNeuron):
         """Return the resting state: no membrane potential, no adaptation."""
         return LifState(_rest(current), _rest(current))
 
-    def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
-        """Return spikes of `current`'s shape and the state after its last timestep."""
-        return self._run(
-            current,
-            state,
-            adaptation_decay=self.adaptation_decay,
-            adaptation_strength=self.beta,
-        )
+    def _lif_arguments(self) -> LifDynamics:
+        return {
+            **super()._lif_arguments(),
+            "adaptation_decay": self.adaptation_decay,
+            "adaptation_strength": self.beta,
+        }
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""

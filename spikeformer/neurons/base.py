@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Protocol, overload
+from typing import Protocol, TypedDict, overload
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,20 @@ DT_MS = 1.0
 def decay_of(argument: str, tau: float) -> float:
     """Return the factor `exp(-dt / tau)` by which a state shrinks in one timestep; tau in ms."""
     return math.exp(-DT_MS / check_positive(argument, tau))
+
+
+class LifDynamics(TypedDict):
+    """What makes one LIF-like neuron differ from another: the keyword arguments of `ops.lif`."""
+
+    decay: float | Tensor
+    threshold: float | Tensor
+    reset: str
+    detach_reset: bool
+    surrogate: str
+    slope: float | None
+    adaptation_decay: float | Tensor | None
+    adaptation_strength: float | Tensor
+    backend: str
 
 
 class SpikingNeuron(nn.Module, ABC):
@@ -41,6 +55,14 @@ class SpikingNeuron(nn.Module, ABC):
     @abstractmethod
     def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
         """Return spikes of `current`'s shape and the state after its last timestep."""
+
+    def dynamics(self) -> LifDynamics | None:
+        """Return the arguments with which `ops.lif`, or an op that has it inside, does the same.
+
+        None where only a call of this module will do: another equation, spikes other than 0 and 1,
+        or somebody who must see the current or the spikes (`check_finite`, a hook).
+        """
+        return None
 
     def initial_state(self, current: Tensor) -> LifState:
         """Return the resting state for a current of shape (batch, timesteps, *features)."""
@@ -104,3 +126,14 @@ def _rest(current: Tensor) -> Tensor:
         raise ArgumentError("current", tuple(current.shape), "of shape (batch, timesteps, ...)")
     dtype = torch.promote_types(current.dtype, torch.float32)
     return current.new_zeros((current.shape[0], *current.shape[2:]), dtype=dtype)
+
+
+def _is_plain_call(module: nn.Module) -> bool:
+    """Whether calling `module` runs its `forward` and nothing else: it has no hooks."""
+    hooks = (
+        module._forward_hooks,
+        module._forward_pre_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return not any(hooks)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from spikeformer.error_handling import check_choice
-from spikeformer.neurons.base import SpikingNeuron, decay_of
+from spikeformer.neurons.base import LifDynamics, SpikingNeuron, _is_plain_call, decay_of
 from spikeformer.ops import BACKENDS, SURROGATES, LifState, lif
-
-RESETS = ("subtract", "zero")
+from spikeformer.ops.lif import RESETS
 
 
 class LifNeuron(SpikingNeuron):
@@ -69,29 +68,30 @@ class LifNeuron(SpikingNeuron):
 
     def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
         """Return spikes of `current`'s shape and the membrane after its last timestep."""
-        return self._run(current, state)
+        return lif(current, state, **self._lif_arguments())
 
-    def _run(
-        self,
-        current: Tensor,
-        state: LifState | None,
-        *,
-        adaptation_decay: float | None = None,
-        adaptation_strength: float = 0.0,
-    ) -> tuple[Tensor, LifState]:
-        return lif(
-            current,
-            state,
-            decay=self.decay,
-            threshold=self.threshold,
-            reset=self.reset,
-            detach_reset=self.detach_reset,
-            surrogate=self.surrogate_type,
-            slope=self.surrogate_slope,
-            adaptation_decay=adaptation_decay,
-            adaptation_strength=adaptation_strength,
-            backend=self.backend,
+    def dynamics(self) -> LifDynamics | None:
+        """Return the arguments of `ops.lif` that do the same; None where only a call will do."""
+        # A subclass with equations of its own inherits this method, but is not described by it.
+        ours = (type(self).forward, type(self).integrate) == (
+            LifNeuron.forward,
+            LifNeuron.integrate,
         )
+        may_fuse = ours and not self.check_finite and _is_plain_call(self)
+        return self._lif_arguments() if may_fuse else None
+
+    def _lif_arguments(self) -> LifDynamics:
+        return {
+            "decay": self.decay,
+            "threshold": self.threshold,
+            "reset": self.reset,
+            "detach_reset": self.detach_reset,
+            "surrogate": self.surrogate_type,
+            "slope": self.surrogate_slope,
+            "adaptation_decay": None,
+            "adaptation_strength": 0.0,
+            "backend": self.backend,
+        }
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""

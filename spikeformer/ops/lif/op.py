@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-import torch
 from torch import Tensor
 
-from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.ops._layout import FeatureAxes
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.lif._custom_op import lif_op
+from spikeformer.ops.lif.dynamics import Dynamics, zero_state
 from spikeformer.ops.lif.reference import LifState, lif_reference
-from spikeformer.ops.surrogates import resolve_slope, spike
-
-RESETS = ("subtract", "zero")
 
 
 def lif(
@@ -74,104 +68,32 @@ def lif(
         >>> spikes.flatten().tolist()
         [0.0, 1.0, 0.0, 1.0]
     """
-    check_choice("reset", reset, RESETS)
-    slope = resolve_slope(surrogate, slope)
-    membrane, adaptation = _checked_state(current, state, adaptive=adaptation_decay is not None)
-    parameters = {
-        "decay": decay,
-        "threshold": threshold,
-        "adaptation_decay": 0.0 if adaptation_decay is None else adaptation_decay,
-        "adaptation_strength": adaptation_strength,
-    }
-    for name, value in parameters.items():
-        if isinstance(value, Tensor) and value.dim() > 0:
-            raise ArgumentError(name, tuple(value.shape), "a number or a 0-dim tensor")
+    dynamics = Dynamics.of(
+        decay=decay,
+        threshold=threshold,
+        reset=reset,
+        detach_reset=detach_reset,
+        surrogate=surrogate,
+        slope=slope,
+        adaptation_decay=adaptation_decay,
+        adaptation_strength=adaptation_strength,
+    )
+    membrane, adaptation = dynamics.checked_state(current, state)
     kernel = resolve_backend(backend, current.device, op="lif", dtype=current.dtype)
     if kernel == "reference":
-        return lif_reference(
-            current,
-            LifState(_zeros(current) if membrane is None else membrane, adaptation),
-            reset=reset,
-            detach_reset=detach_reset,
-            fire=partial(spike, surrogate=surrogate, slope=slope),
-            **parameters,
-        )
-    return _run_kernel(
-        current,
-        membrane,
-        adaptation,
-        list(parameters.values()),
-        (reset, detach_reset, surrogate, slope, kernel),
-    )
-
-
-def _run_kernel(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: list[Tensor | float],
-    options: tuple[str, bool, str, float, str],
-) -> tuple[Tensor, LifState]:
-    """Call the operator on features flattened in the order they have in memory."""
+        rest = zero_state(current) if membrane is None else membrane
+        return lif_reference(current, LifState(rest, adaptation), **dynamics.for_reference())
+    # Features flattened in the order they have in memory, so that this moves none.
     axes = FeatureAxes.of(current)
-    numbers = [value for value in parameters if not isinstance(value, Tensor)]
-    stacked = None
-    if len(numbers) < len(parameters):
-        stacked = torch.stack([_scalar(value, current) for value in parameters])
-        numbers = []
     spikes, final_membrane, final_adaptation = lif_op(
         axes.flatten(current, 2),
         None if membrane is None else axes.flatten(membrane, 1),
         None if adaptation is None else axes.flatten(adaptation, 1),
-        stacked,
-        numbers,
-        *options,
+        *dynamics.for_operator(current.device),
+        *dynamics.options,
+        kernel,
     )
     return axes.restore(spikes, 2), LifState(
         axes.restore(final_membrane, 1),
-        None if adaptation is None else axes.restore(final_adaptation, 1),
+        axes.restore(final_adaptation, 1) if dynamics.adaptive else None,
     )
-
-
-def _scalar(value: Tensor | float, current: Tensor) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.to(current.device, torch.float32)
-    return torch.full((), value, device=current.device)
-
-
-def _checked_state(
-    current: Tensor, state: LifState | None, *, adaptive: bool
-) -> tuple[Tensor | None, Tensor | None]:
-    """Membrane, None if it starts from zero, and adaptation, None if there is none."""
-    if current.dim() < 2 or current.shape[1] < 1 or not current.is_floating_point():
-        raise ArgumentError(
-            "current",
-            f"{tuple(current.shape)} {current.dtype}",
-            "a floating-point tensor (batch, timesteps, *features) with at least one timestep",
-        )
-    if state is None:
-        return None, _zeros(current) if adaptive else None
-    membrane, adaptation = state
-    if adaptation is not None and not adaptive:
-        raise ArgumentError(
-            "state", "one with an adaptation current", "without one", "Pass `adaptation_decay`."
-        )
-    if adaptation is None and adaptive:
-        adaptation = _zeros(current)
-    return (
-        _checked("state.membrane", membrane, current),
-        None if adaptation is None else _checked("state.adaptation", adaptation, current),
-    )
-
-
-def _checked(name: str, tensor: Tensor, current: Tensor) -> Tensor:
-    shape = current.shape[:1] + current.shape[2:]
-    if tensor.shape != shape:
-        raise ArgumentError(name, tuple(tensor.shape), f"of shape {tuple(shape)}")
-    return tensor.to(torch.promote_types(current.dtype, torch.float32))
-
-
-def _zeros(current: Tensor) -> Tensor:
-    """A state of zeros: without the time axis, in float32 or wider."""
-    dtype = torch.promote_types(current.dtype, torch.float32)
-    return current.new_zeros(current.shape[:1] + current.shape[2:], dtype=dtype)

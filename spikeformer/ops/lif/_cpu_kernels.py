@@ -1,0 +1,268 @@
+"""The Numba kernels of `cpu.py`.
+
+Kernels see memory as flat arrays with a batch and a time stride; features are contiguous. A task is
+one block of features of a group of samples. Arithmetic follows the reference operation by operation
+and without contraction, so float32 spikes are bit-equal to it.
+
+With `affine`, neurons integrate `(current - center) * scale + offset` with one number of each for
+every feature: batch norm on its way into the membrane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from numba import njit
+from numba.extending import register_jitable
+
+from spikeformer.ops._derivatives import DERIVATIVES, ONE, ZERO
+from spikeformer.ops._formats import FORMATS
+from spikeformer.ops.surrogates import SURROGATES
+
+Kernel = Callable[..., None]
+
+# Features per task: rows long enough to vectorise and prefetch, scratch small enough for L2.
+# A compile-time constant lets LLVM see that rows of the scratch buffer do not overlap.
+BLOCK = 1024
+
+# Rows of backward's scratch buffer, each BLOCK long: gradients of the state, per-lane sums of the
+# parameters' gradients and of the affine map's, then the state before every timestep.
+_GRAD_MEMBRANE, _GRAD_ADAPTATION = 0, BLOCK
+_SUM_DECAY = 2 * BLOCK
+_SUM_THRESHOLD, _SUM_ADAPTATION_DECAY, _SUM_STRENGTH = 3 * BLOCK, 4 * BLOCK, 5 * BLOCK
+_SUM_OFFSET, _SUM_SCALE = 6 * BLOCK, 7 * BLOCK
+HISTORY = 8 * BLOCK
+
+
+@register_jitable
+def _fill(row: Any, source: Any, offset: int) -> None:
+    """Start a row from `source` at `offset`, or from zero where there is no source."""
+    for j in range(row.size):
+        row[j] = source[offset + j] if source.size else ZERO
+
+
+@register_jitable
+def _total(row: Any) -> Any:
+    """Sum of a row of BLOCK, by halves: vectorises, and rounds less than one running sum."""
+    width = BLOCK // 2
+    while width > 0:
+        for j in range(width):
+            row[j] += row[width + j]
+        width //= 2
+    return row[0]
+
+
+@cache
+def forward_kernel(dtype: torch.dtype, reset: str, adaptive: bool, affine: bool) -> Kernel:
+    """Compile the walk through time that writes spikes and the final state."""
+    _, load, store = FORMATS[dtype]
+    to_zero = reset == "zero"
+
+    @njit(nogil=True, cache=True, error_model="numpy")
+    def kernel(
+        first: int,
+        last: int,
+        shape: tuple[int, int, int, int],
+        parameters: Any,
+        current: Any,
+        current_strides: tuple[int, int],
+        center: Any,
+        scale: Any,
+        offset: Any,
+        initial_membrane: Any,
+        initial_adaptation: Any,
+        spikes: Any,
+        spikes_strides: tuple[int, int],
+        membrane: Any,
+        adaptation: Any,
+    ) -> None:
+        batch, timesteps, features, group_size = shape
+        decay, threshold, adaptation_decay, strength = parameters
+        num_blocks = (features + BLOCK - 1) // BLOCK
+        for task in range(first, last):
+            group = task // num_blocks
+            begin = (task - group * num_blocks) * BLOCK
+            n = min(BLOCK, features - begin)
+            if affine:
+                c = center[begin : begin + n]
+                k = scale[begin : begin + n]
+                o = offset[begin : begin + n]
+            for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
+                row = sample * features + begin
+                v = membrane[row : row + n]
+                _fill(v, initial_membrane, row)
+                if adaptive:
+                    a = adaptation[row : row + n]
+                    _fill(a, initial_adaptation, row)
+                for t in range(timesteps):
+                    here = sample * current_strides[0] + t * current_strides[1] + begin
+                    x = current[here : here + n]
+                    here = sample * spikes_strides[0] + t * spikes_strides[1] + begin
+                    s = spikes[here : here + n]
+                    for j in range(n):
+                        i = load(x[j])
+                        if affine:
+                            i = (i - c[j]) * k[j] + o[j]
+                        pre = decay * v[j] + i
+                        if adaptive:
+                            pre = pre - a[j]
+                        fired = ONE if pre - threshold >= ZERO else ZERO
+                        s[j] = store(fired)
+                        v[j] = pre * (ONE - fired) if to_zero else pre - threshold * fired
+                        if adaptive:
+                            a[j] = adaptation_decay * a[j] + strength * fired
+
+    return kernel
+
+
+@cache
+def backward_kernel(
+    dtype: torch.dtype,
+    reset: str,
+    detach_reset: bool,
+    surrogate: str,
+    adaptive: bool,
+    with_parameters: bool,
+    affine: bool,
+) -> Kernel:
+    """Compile the walk through time and back that writes gradients.
+
+    With `affine`, `grad_current` is the gradient of what the neuron integrates, and `affine_sums`
+    takes its sum and its product with `current - center`, for every group and feature.
+    """
+    _, load, store = FORMATS[dtype]
+    to_zero = reset == "zero"
+    derivative = DERIVATIVES[SURROGATES[surrogate].code]
+    rows = 2 * BLOCK if adaptive else BLOCK
+
+    @njit(nogil=True, cache=True, error_model="numpy")
+    def kernel(
+        first: int,
+        last: int,
+        shape: tuple[int, int, int, int],
+        parameters: Any,
+        current: Any,
+        current_strides: tuple[int, int],
+        center: Any,
+        scale: Any,
+        offset: Any,
+        initial_membrane: Any,
+        initial_adaptation: Any,
+        grad_spikes: Any,
+        grad_spikes_strides: tuple[int, int],
+        grad_membrane: Any,
+        grad_adaptation: Any,
+        grad_current: Any,
+        grad_current_strides: tuple[int, int],
+        grad_initial_membrane: Any,
+        grad_initial_adaptation: Any,
+        grad_parameters: Any,
+        affine_sums: Any,
+        scratch: Any,
+    ) -> None:
+        batch, timesteps, features, group_size = shape
+        decay, threshold, adaptation_decay, strength, slope = parameters
+        num_blocks = (features + BLOCK - 1) // BLOCK
+        for task in range(first, last):
+            group = task // num_blocks
+            begin = (task - group * num_blocks) * BLOCK
+            n = min(BLOCK, features - begin)
+            if affine:
+                c = center[begin : begin + n]
+                k = scale[begin : begin + n]
+                o = offset[begin : begin + n]
+            scratch[_SUM_DECAY:HISTORY] = ZERO
+            for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
+                row = sample * features + begin
+
+                # Forward again, keeping the state before each timestep.
+                _fill(scratch[HISTORY : HISTORY + n], initial_membrane, row)
+                if adaptive:
+                    start = HISTORY + BLOCK
+                    _fill(scratch[start : start + n], initial_adaptation, row)
+                for t in range(timesteps - 1):
+                    here = sample * current_strides[0] + t * current_strides[1] + begin
+                    x = current[here : here + n]
+                    now = scratch[HISTORY + t * rows : HISTORY + (t + 2) * rows]
+                    for j in range(n):
+                        i = load(x[j])
+                        if affine:
+                            i = (i - c[j]) * k[j] + o[j]
+                        pre = decay * now[j] + i
+                        if adaptive:
+                            pre = pre - now[BLOCK + j]
+                        fired = ONE if pre - threshold >= ZERO else ZERO
+                        now[rows + j] = pre * (ONE - fired) if to_zero else pre - threshold * fired
+                        if adaptive:
+                            now[rows + BLOCK + j] = (
+                                adaptation_decay * now[BLOCK + j] + strength * fired
+                            )
+
+                # Back through time.
+                _fill(scratch[_GRAD_MEMBRANE : _GRAD_MEMBRANE + n], grad_membrane, row)
+                if adaptive:
+                    _fill(scratch[_GRAD_ADAPTATION : _GRAD_ADAPTATION + n], grad_adaptation, row)
+                for t in range(timesteps - 1, -1, -1):
+                    here = sample * current_strides[0] + t * current_strides[1] + begin
+                    x = current[here : here + n]
+                    here = sample * grad_spikes_strides[0] + t * grad_spikes_strides[1] + begin
+                    ds_out = grad_spikes[here : here + n]
+                    here = sample * grad_current_strides[0] + t * grad_current_strides[1] + begin
+                    dx = grad_current[here : here + n]
+                    now = scratch[HISTORY + t * rows : HISTORY + (t + 1) * rows]
+                    for j in range(n):
+                        v = now[j]
+                        i = load(x[j])
+                        if affine:
+                            centred = i - c[j]
+                            i = centred * k[j] + o[j]
+                        pre = decay * v + i
+                        if adaptive:
+                            a = now[BLOCK + j]
+                            pre = pre - a
+                        distance = pre - threshold
+                        fired = ONE if distance >= ZERO else ZERO
+                        dv = scratch[_GRAD_MEMBRANE + j]
+                        ds = load(ds_out[j])
+                        if adaptive:
+                            da = scratch[_GRAD_ADAPTATION + j]
+                            ds = ds + strength * da
+                        if not detach_reset:
+                            ds = ds - (pre if to_zero else threshold) * dv
+                        through_spike = ds * derivative(distance, slope)
+                        dpre = through_spike + (dv * (ONE - fired) if to_zero else dv)
+                        dx[j] = store(dpre)
+                        scratch[_GRAD_MEMBRANE + j] = decay * dpre
+                        if adaptive:
+                            scratch[_GRAD_ADAPTATION + j] = adaptation_decay * da - dpre
+                        if affine:
+                            scratch[_SUM_OFFSET + j] += dpre
+                            scratch[_SUM_SCALE + j] += dpre * centred
+                        if with_parameters:
+                            scratch[_SUM_DECAY + j] += dpre * v
+                            dthreshold = through_spike if to_zero else through_spike + fired * dv
+                            scratch[_SUM_THRESHOLD + j] -= dthreshold
+                            if adaptive:
+                                scratch[_SUM_ADAPTATION_DECAY + j] += da * a
+                                scratch[_SUM_STRENGTH + j] += da * fired
+
+                if grad_initial_membrane.size:
+                    for j in range(n):
+                        grad_initial_membrane[row + j] = scratch[_GRAD_MEMBRANE + j]
+                if adaptive:
+                    for j in range(n):
+                        grad_initial_adaptation[row + j] = scratch[_GRAD_ADAPTATION + j]
+
+            if affine:
+                for j in range(n):
+                    affine_sums[group, 0, begin + j] = scratch[_SUM_OFFSET + j]
+                    affine_sums[group, 1, begin + j] = scratch[_SUM_SCALE + j]
+            if with_parameters:
+                for p in range(4 if adaptive else 2):
+                    sums = _SUM_DECAY + p * BLOCK
+                    grad_parameters[task, p] = _total(scratch[sums : sums + BLOCK])
+
+    return kernel
