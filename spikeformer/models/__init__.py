@@ -17,9 +17,10 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
+from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
-from spikeformer.models.stem import ConvStem, SpikingConv
+from spikeformer.models.stem import ConvStem, SpikingConv, Stem, StemFactory
 
 __all__ = [
     "AttentionFactory",
@@ -33,6 +34,7 @@ __all__ = [
     "QKTokenAttention",
     "RegressionHead",
     "SpikeDrivenAttention",
+    "SpikformerStem",
     "SpikingAttention",
     "SpikingBlock",
     "SpikingConv",
@@ -41,6 +43,8 @@ __all__ = [
     "SpikingSelfAttention",
     "SpikingTransformer",
     "SpikingViT",
+    "Stem",
+    "StemFactory",
     "TokenBatchNorm",
     "TokenLayerNorm",
     "sparsity_loss",

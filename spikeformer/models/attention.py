@@ -14,8 +14,8 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
-from spikeformer.models.norm import token_norm
-from spikeformer.neurons import LifNeuron, NeuronFactory
+from spikeformer.models.norm import currents_or_spikes, masked, token_norm
+from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 
 class SpikingAttention(nn.Module):
@@ -81,15 +81,18 @@ class SpikingAttention(nn.Module):
             )
         return self._sparsity_loss
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, *, neuron: SpikingNeuron | None = None
+    ) -> Tensor:
         """Attend.
 
         Args:
             x: Spikes, shape (batch, timesteps, tokens, embed_dim).
             mask: True at real tokens, False at padding, shape (batch, tokens); None if all are.
+            neuron: Fires at the output's currents.
 
         Returns:
-            Currents of the shape of `x`.
+            Currents of the shape of `x`, or the spikes of `neuron`.
 
         Raises:
             SpikingDynamicsError: `x` has another shape.
@@ -106,13 +109,14 @@ class SpikingAttention(nn.Module):
                     f"{tuple(mask.shape)}."
                 )
             mask = mask.bool()
-        spikes = zero_padding(self.qkv_neuron(self.qkv_norm(self.qkv(x), mask)), mask)
+        fired = self.qkv_neuron(self.qkv(x), norm=masked(self.qkv_norm, mask))
+        spikes = zero_padding(fired, mask)
         if self.training:
             self._sparsity_loss = (_rate(spikes, mask) - self.sparsity_target).square()
         heads = spikes.view(*x.shape[:3], self.mechanism.num_projections, self.num_heads, -1)
         attended = self.mechanism(heads.unbind(dim=3))
-        current: Tensor = self.out_norm(self.out(attended.flatten(-2)), mask)
-        return self.dropout(current)
+        current = self.out(attended.flatten(-2))
+        return currents_or_spikes(current, self.out_norm, self.dropout, mask, neuron)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the last loss: a tensor with a graph can be neither copied nor pickled."""

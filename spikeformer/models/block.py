@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spikeformer.error_handling import check_choice, check_interval, check_positive
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
-from spikeformer.models.norm import token_norm
+from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 RESIDUALS = ("membrane", "sew")
@@ -44,11 +44,13 @@ class SpikingMLP(nn.Module):
         self.contract_norm = token_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Map spikes (batch, timesteps, tokens, dim) to currents of the same shape."""
-        hidden = self.neuron(self.expand_norm(self.expand(x), mask))
-        current: Tensor = self.contract_norm(self.contract(hidden), mask)
-        return self.dropout(current)
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, *, neuron: SpikingNeuron | None = None
+    ) -> Tensor:
+        """Map spikes (batch, timesteps, tokens, dim) to currents, or to what `neuron` fires."""
+        hidden = self.neuron(self.expand(x), norm=masked(self.expand_norm, mask))
+        current = self.contract(hidden)
+        return currents_or_spikes(current, self.contract_norm, self.dropout, mask, neuron)
 
 
 class SpikingBlock(nn.Module):
@@ -115,8 +117,8 @@ class SpikingBlock(nn.Module):
         if self.residual == "membrane":
             x = x + self.attention(self.attention_neuron(x), mask)
             return x + self.mlp(self.mlp_neuron(x), mask)
-        x = x + self.attention_neuron(self.attention(x, mask))
-        return x + self.mlp_neuron(self.mlp(x, mask))
+        x = x + self.attention(x, mask, neuron=self.attention_neuron)
+        return x + self.mlp(x, mask, neuron=self.mlp_neuron)
 
 
 class BlockStack(nn.Module):
@@ -124,10 +126,11 @@ class BlockStack(nn.Module):
 
     Args:
         blocks: The blocks in order, all with the same `residual`; may be empty.
-        neuron: Turns currents to spikes: after the blocks for "membrane", before them for "sew".
+        neuron: Turns currents to spikes: after the blocks for "membrane", before them for "sew";
+            None if the blocks have residual "sew" and the embedding gives spikes already.
     """
 
-    def __init__(self, blocks: Iterable[SpikingBlock], neuron: SpikingNeuron) -> None:
+    def __init__(self, blocks: Iterable[SpikingBlock], neuron: SpikingNeuron | None) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.neuron = neuron
@@ -135,8 +138,8 @@ class BlockStack(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map currents (batch, timesteps, tokens, dim) to spikes of the same shape."""
-        if self.fires_first:
+        if self.fires_first and self.neuron is not None:
             x = self.neuron(x)
         for block in self.blocks:
             x = block(x, mask)
-        return x if self.fires_first else self.neuron(x)
+        return x if self.fires_first or self.neuron is None else self.neuron(x)

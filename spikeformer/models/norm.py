@@ -1,21 +1,69 @@
-"""Normalisation of token currents, shape (batch, timesteps, tokens, channels)."""
+"""Normalisation of currents: of tokens, and of the frames in the stem."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import check_choice
+from spikeformer.neurons import LifState, Norm, SpikingNeuron
+from spikeformer.ops import norm_lif
 
 NORMS = ("batch", "layer")
 
 
-class TokenBatchNorm(nn.BatchNorm1d):
+class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
+    """Batch norm that can be computed while a LIF neuron reads its input."""
+
+    channel_axis: ClassVar[int]
+
+    def lif(
+        self, current: Tensor, state: LifState | None, **neuron: Any
+    ) -> tuple[Tensor, LifState]:
+        """Normalise `current`, (batch, timesteps, ...), and let the described neuron fire."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        if self.training:
+            self.num_batches_tracked.add_(1)
+        return norm_lif(
+            current,
+            state,
+            weight=self.weight,
+            bias=self.bias,
+            running_mean=self.running_mean,
+            running_var=self.running_var,
+            training=self.training,
+            momentum=self.momentum,
+            eps=self.eps,
+            channel_axis=self.channel_axis,
+            **neuron,
+        )
+
+
+class FrameBatchNorm(_BatchNormThenLif, nn.BatchNorm2d):
+    """Batch norm of each channel over batch, timesteps, height and width."""
+
+    channel_axis: ClassVar[int] = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (batch, timesteps, channels, height, width)."""
+        frames: Tensor = super().forward(x.flatten(0, 1))
+        return frames.view(*x.shape[:2], *frames.shape[1:])
+
+
+class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):
     """Batch norm of each channel over batch, timesteps and tokens.
 
     At inference it is an affine map, so it can be folded into the weights before it: what a
     neuromorphic chip needs. Padding takes no part in the statistics.
     """
+
+    channel_axis: ClassVar[int] = -1
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` (batch, tokens) is True at real tokens, None if all are real."""
@@ -52,6 +100,25 @@ class TokenLayerNorm(nn.LayerNorm):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` is accepted and not needed, since tokens do not mix."""
         return super().forward(x)
+
+
+def masked(norm: TokenBatchNorm | TokenLayerNorm, mask: Tensor | None) -> Norm:
+    """`norm` for tokens with a mask: itself where padding makes no difference."""
+    return norm if mask is None or not norm.training else partial(norm, mask=mask)
+
+
+def currents_or_spikes(
+    current: Tensor,
+    norm: TokenBatchNorm | TokenLayerNorm,
+    dropout: nn.Dropout,
+    mask: Tensor | None,
+    neuron: SpikingNeuron | None,
+) -> Tensor:
+    """The end of a branch: normalised currents, or what `neuron` fires at them."""
+    if neuron is not None and not (dropout.training and dropout.p):
+        return neuron(current, norm=masked(norm, mask))
+    current = dropout(norm(current, mask))
+    return current if neuron is None else neuron(current)
 
 
 def token_norm(kind: str, channels: int) -> TokenBatchNorm | TokenLayerNorm:

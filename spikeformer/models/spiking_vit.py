@@ -23,7 +23,7 @@ from spikeformer.models._from_config import model_arguments
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock
 from spikeformer.models.mechanisms import QKTokenAttention
-from spikeformer.models.stem import ConvStem
+from spikeformer.models.stem import ConvStem, StemFactory
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
@@ -40,7 +40,8 @@ class SpikingViT(nn.Module):
         threshold: Spiking threshold of every neuron.
         mlp_ratio: Width of the MLP's hidden layer over `d_model`.
         dropout: Probability of dropping an output current of the MLP while training.
-        stem_strides: Stride of each convolution of the stem.
+        stem_strides: Stride of each convolution of the default stem.
+        stem: Factory of another stem, such as `SpikformerStem`; None is `ConvStem`.
         encoding: Spike encoder of the image; None is direct coding.
         neuron: Factory of the spiking neurons: a class or a `functools.partial` of one.
         attention: Factory of the attention layers.
@@ -67,6 +68,7 @@ class SpikingViT(nn.Module):
         mlp_ratio: float = 4.0,
         dropout: float = 0.0,
         stem_strides: Sequence[int] = (1, 2, 2),
+        stem: StemFactory | None = None,
         encoding: SpikeEncoder | None = None,
         neuron: NeuronFactory = LifNeuron,
         attention: AttentionFactory = partial(SpikingAttention, mechanism=QKTokenAttention),  # noqa: B008
@@ -91,9 +93,8 @@ class SpikingViT(nn.Module):
                 self.encoding,
                 f"an encoder with the model's timesteps={timesteps}",
             )
-        self.stem = ConvStem(
-            in_channels, d_model, timesteps, stem_strides, neuron=neuron, threshold=threshold
-        )
+        make_stem = stem or partial(ConvStem, strides=stem_strides)
+        self.stem = make_stem(in_channels, d_model, timesteps, neuron=neuron, threshold=threshold)
         self.grid_size = self.stem.output_size(*self.image_shape[1:])
         block = partial(
             SpikingBlock,
@@ -110,7 +111,7 @@ class SpikingViT(nn.Module):
         )
         self.blocks = BlockStack(
             [block() for _ in range(check_positive_int("num_layers", num_layers))],
-            neuron(threshold=threshold),
+            None if self.stem.fires and residual == "sew" else neuron(threshold=threshold),
         )
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,13 +1,16 @@
-"""The convolutional stem: images to token currents."""
+"""Convolutional stems: images to tokens."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.neurons import LifNeuron, NeuronFactory
+from spikeformer.models.norm import FrameBatchNorm
+from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 
 class SpikingConv(nn.Module):
@@ -18,24 +21,80 @@ class SpikingConv(nn.Module):
         out_channels: Channels of the output.
         stride: Step of the convolution in both directions.
         groups: Groups of channels that do not mix.
+        pool: Halve height and width by the maximum of 3x3 neighbours, after the norm.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, stride: int = 1, *, groups: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        pool: bool = False,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
             in_channels, out_channels, 3, stride, padding=1, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(out_channels)
+        self.norm = FrameBatchNorm(out_channels)
+        self.pool = nn.MaxPool2d(3, 2, padding=1) if pool else None
 
+    def forward(
+        self, x: Tensor, *, neuron: SpikingNeuron | None = None, timesteps: int | None = None
+    ) -> Tensor:
+        """Convolve every frame.
+
+        Args:
+            x: Shape (batch, timesteps, channels, height, width).
+            neuron: Fires at the currents.
+            timesteps: How often to repeat the currents of an input with one timestep; None means
+                not at all.
+
+        Returns:
+            Currents, or the spikes of `neuron`, in the layout of `x`.
+        """
+        current = _by_frame(self.conv, x)
+        norm: FrameBatchNorm | None = self.norm
+        if neuron is None or self.pool is not None:
+            current, norm = self.norm(current), None
+        if self.pool is not None:
+            current = _by_frame(self.pool, current)
+        if timesteps is not None:
+            current = current.expand(-1, timesteps, *current.shape[2:])
+        return current if neuron is None else neuron(current, norm=norm)
+
+
+def _by_frame(layer: nn.Module, x: Tensor) -> Tensor:
+    """Apply a layer for images to (batch, timesteps, channels, height, width)."""
+    frames: Tensor = layer(x.flatten(0, 1))
+    return frames.view(*x.shape[:2], *frames.shape[1:])
+
+
+class Stem(nn.Module, ABC):
+    """Turns images into tokens."""
+
+    fires: ClassVar[bool]
+    """True if the tokens are spikes (or sums of them), False if they are currents."""
+
+    @abstractmethod
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width of the token grid for an image of this size."""
+
+    @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, timesteps, channels, height, width) to currents of the same layout."""
-        current: Tensor = self.norm(self.conv(x.flatten(0, 1)))
-        return current.view(*x.shape[:2], *current.shape[1:])
+        """Turn images into tokens.
+
+        Args:
+            x: Images or spikes, shape (batch, timesteps, channels, height, width); timesteps may
+                be 1, which stands for an input that stays the same.
+
+        Returns:
+            Tokens of shape (batch, timesteps, tokens, dim).
+        """
 
 
-class ConvStem(nn.Module):
+class ConvStem(Stem):
     """A chain of strided convolutions with spiking neurons between them.
 
     The widths double up to `dim`. A constant input (direct coding) is convolved once, not once
@@ -54,6 +113,8 @@ class ConvStem(nn.Module):
     Source: Xiao et al., *Early Convolutions Help Transformers See Better*, 2021,
     arXiv:2106.14881; spiking patch splitting in Zhou et al., 2023, arXiv:2209.15425.
     """
+
+    fires: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -93,21 +154,29 @@ class ConvStem(nn.Module):
         return height, width
 
     def forward(self, x: Tensor) -> Tensor:
-        """Turn images into token currents.
+        """Turn images into token currents, (batch, timesteps, tokens, dim)."""
+        for conv, neuron in zip(self.convs[:-1], self.neurons[:-1], strict=True):
+            x = conv(x, neuron=neuron, timesteps=self.timesteps)
+        x = self.convs[-1](x, timesteps=self.timesteps)
+        x = x + self.position(self.neurons[-1](x))
+        return to_tokens(x)
 
-        Args:
-            x: Images or spikes, shape (batch, timesteps, channels, height, width); timesteps may
-                be 1, which stands for an input that stays the same.
 
-        Returns:
-            Currents of shape (batch, timesteps, tokens, dim).
-        """
-        for index, (conv, neuron) in enumerate(zip(self.convs, self.neurons, strict=True)):
-            x = conv(x)
-            if index == 0:
-                x = x.expand(-1, self.timesteps, *x.shape[2:])
-            spikes = neuron(x)
-            if index + 1 < len(self.convs):
-                x = spikes
-        x = x + self.position(spikes)
-        return x.flatten(3).transpose(2, 3)
+def to_tokens(x: Tensor) -> Tensor:
+    """Map (batch, timesteps, channels, height, width) to (batch, timesteps, tokens, channels)."""
+    return x.flatten(3).transpose(2, 3)
+
+
+class StemFactory(Protocol):
+    """Anything that makes a stem: its class, or a `functools.partial` of it."""
+
+    def __call__(
+        self,
+        in_channels: int,
+        dim: int,
+        timesteps: int,
+        *,
+        neuron: NeuronFactory,
+        threshold: float,
+    ) -> Stem:
+        """Return a new stem."""

@@ -1,7 +1,7 @@
 """Spiking neurons: currents in, spikes of the same shape out."""
 
 from spikeformer.neurons.adlif import AdLifNeuron
-from spikeformer.neurons.base import LifDynamics, NeuronFactory, SpikingNeuron
+from spikeformer.neurons.base import LifDynamics, LifNorm, NeuronFactory, Norm, SpikingNeuron
 from spikeformer.neurons.integer_lif import IntegerLifNeuron, unit_spikes
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
@@ -21,8 +21,10 @@ __all__ = [
     "IntegerLifNeuron",
     "LifDynamics",
     "LifNeuron",
+    "LifNorm",
     "LifState",
     "NeuronFactory",
+    "Norm",
     "ParametricLifNeuron",
     "SpikingNeuron",
     "unit_spikes",

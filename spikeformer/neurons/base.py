@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Protocol, TypedDict, overload
+from collections.abc import Callable
+from typing import Any, Protocol, overload, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive
 from spikeformer.ops import LifState
+from spikeformer.ops.lif import LifArguments
 
 DT_MS = 1.0
 """Length of one timestep in milliseconds, everywhere in SpikeFormer."""
@@ -21,18 +23,27 @@ def decay_of(argument: str, tau: float) -> float:
     return math.exp(-DT_MS / check_positive(argument, tau))
 
 
-class LifDynamics(TypedDict):
-    """What makes one LIF-like neuron differ from another: the keyword arguments of `ops.lif`."""
+class LifDynamics(LifArguments):
+    """Every keyword argument of `ops.lif`, and of the ops that have its neurons inside."""
 
-    decay: float | Tensor
-    threshold: float | Tensor
-    reset: str
-    detach_reset: bool
-    surrogate: str
-    slope: float | None
-    adaptation_decay: float | Tensor | None
-    adaptation_strength: float | Tensor
     backend: str
+
+
+Norm = Callable[[Tensor], Tensor]
+"""Normalises a current, (batch, timesteps, *features) to the same."""
+
+
+@runtime_checkable
+class LifNorm(Protocol):
+    """A normalisation that can let a LIF neuron fire in the same pass over memory."""
+
+    def __call__(self, current: Tensor, /) -> Tensor:
+        """Normalise a current, (batch, timesteps, *features)."""
+
+    def lif(
+        self, current: Tensor, state: LifState | None, **neuron: Any
+    ) -> tuple[Tensor, LifState]:
+        """Do what `ops.lif` does with the normalised current; `neuron` has its arguments."""
 
 
 class SpikingNeuron(nn.Module, ABC):
@@ -68,24 +79,35 @@ class SpikingNeuron(nn.Module, ABC):
         """Return the resting state for a current of shape (batch, timesteps, *features)."""
         return LifState(_rest(current))
 
+    def integrate_normed(
+        self, current: Tensor, state: LifState | None, norm: Norm
+    ) -> tuple[Tensor, LifState]:
+        """Do what `integrate(norm(current), state)` does, faster if there is a way."""
+        return self.integrate(norm(current), state)
+
     @overload
-    def __call__(self, current: Tensor) -> Tensor: ...
+    def __call__(self, current: Tensor, *, norm: Norm | None = None) -> Tensor: ...
     @overload
-    def __call__(self, current: Tensor, state: LifState) -> tuple[Tensor, LifState]: ...
     def __call__(
-        self, current: Tensor, state: LifState | None = None
+        self, current: Tensor, state: LifState, *, norm: Norm | None = None
+    ) -> tuple[Tensor, LifState]: ...
+    def __call__(
+        self, current: Tensor, state: LifState | None = None, *, norm: Norm | None = None
     ) -> Tensor | tuple[Tensor, LifState]:
         """Run `forward` and its hooks."""
-        return super().__call__(current) if state is None else super().__call__(current, state)
+        # Hooks get only the arguments that were given.
+        given = () if state is None else (state,)
+        return super().__call__(current, *given, **({} if norm is None else {"norm": norm}))
 
     def forward(
-        self, current: Tensor, state: LifState | None = None
+        self, current: Tensor, state: LifState | None = None, *, norm: Norm | None = None
     ) -> Tensor | tuple[Tensor, LifState]:
         """Integrate a current over time and fire.
 
         Args:
             current: Input current, shape (batch, timesteps, *features).
             state: State before the first timestep; None means rest.
+            norm: Normalises the current first; with batch norm in the same pass over memory.
 
         Returns:
             Spikes of the shape of `current`; with a `state`, the pair `(spikes, new_state)`.
@@ -110,7 +132,10 @@ class SpikingNeuron(nn.Module, ABC):
                 f"{bad} of {current.numel()} currents are NaN or Inf. "
                 "Lower the learning rate, clip gradients, or look at the layer before."
             )
-        spikes, new_state = self.integrate(current, state)
+        if norm is None:
+            spikes, new_state = self.integrate(current, state)
+        else:
+            spikes, new_state = self.integrate_normed(current, state, norm)
         return spikes if state is None else (spikes, new_state)
 
 

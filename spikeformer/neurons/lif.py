@@ -5,7 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from spikeformer.error_handling import check_choice
-from spikeformer.neurons.base import LifDynamics, SpikingNeuron, _is_plain_call, decay_of
+from spikeformer.neurons.base import (
+    LifDynamics,
+    LifNorm,
+    Norm,
+    SpikingNeuron,
+    _is_plain_call,
+    decay_of,
+)
 from spikeformer.ops import BACKENDS, SURROGATES, LifState, lif
 from spikeformer.ops.lif import RESETS
 
@@ -69,6 +76,15 @@ class LifNeuron(SpikingNeuron):
     def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
         """Return spikes of `current`'s shape and the membrane after its last timestep."""
         return lif(current, state, **self._lif_arguments())
+
+    def integrate_normed(
+        self, current: Tensor, state: LifState | None, norm: Norm
+    ) -> tuple[Tensor, LifState]:
+        """Do what `integrate(norm(current), state)` does, fused if `norm` is a `LifNorm`."""
+        # A subclass with equations of its own inherits this method, but is not described by it.
+        if type(self).integrate is LifNeuron.integrate and isinstance(norm, LifNorm):
+            return norm.lif(current, state, **self._lif_arguments())
+        return super().integrate_normed(current, state, norm)
 
     def dynamics(self) -> LifDynamics | None:
         """Return the arguments of `ops.lif` that do the same; None where only a call will do."""

@@ -35,8 +35,9 @@ def test_is_projection_mechanism_projection(mechanism, norm):
     with recorded(layer, LifNeuron) as seen:
         out = layer(x)
     current, projected = seen["qkv_neuron"]
-    # The currents that LIF turns to spikes are the normalised projection.
-    torch.testing.assert_close(current, layer.qkv_norm(layer.qkv(x)))
+    # The neuron takes the projection and normalises it on the way.
+    torch.testing.assert_close(current, layer.qkv(x))
+    assert torch.equal(projected, layer.qkv_neuron(layer.qkv_norm(current)))
     # Channels are cut first into q, k (and v), then into heads.
     parts = projected.chunk(layer.mechanism.num_projections, dim=-1)
     heads = tuple(torch.stack(part.split(4, dim=-1), dim=3) for part in parts)
