@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench docs serve-docs browser clean
+.PHONY: help setup demo test test-fast test-gpu lint format bench bench-peers docs serve-docs browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,10 @@ test: $(VENV)/.dev browser  ## Run the test suite
 test-fast: $(VENV)/.dev  ## Run the tests that need no training and no processes
 	$(BIN)/python -m pytest -m "not slow"
 
+test-gpu: $(VENV)/.dev  ## Run the tests of the ops, with Triton's kernels on a GPU
+	$(BIN)/python -c 'import sys, torch; sys.exit(0 if torch.cuda.is_available() else "no GPU that torch can use")'
+	$(BIN)/python -m pytest tests/ops
+
 lint: $(VENV)/.dev  ## Check style, types and the layers of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -47,8 +51,18 @@ format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.core  ## Train the demo with three seeds and write docs/benchmarks
+bench: $(VENV)/.core bench-peers  ## Measure the demo, the ops and a model; write docs/benchmarks
 	$(BIN)/python scripts/bench/digits.py
+	$(BIN)/python scripts/bench/run.py
+
+PEERS := $(basename $(notdir $(wildcard scripts/bench/peers/*.txt)))
+bench-peers: $(PEERS:%=.bench/%/.installed)  ## Install the libraries compared with, each by itself
+
+# What does not install on this machine is reported as not measured, and the rest is measured.
+.bench/%/.installed: scripts/bench/peers/%.txt
+	@$(PYTHON) -m venv --clear .bench/$* \
+		&& .bench/$*/bin/python -m pip install --quiet --requirement $< && touch $@ \
+		|| { rm -rf .bench/$*; echo "$* did not install: it will not be measured"; }
 
 docs: $(VENV)/.docs  ## Build the documentation into site/, failing on any warning
 	$(BIN)/mkdocs build --strict
@@ -65,4 +79,4 @@ browser:
 		|| echo "no Chromium: tests of the report in a browser will be skipped"
 
 clean:  ## Remove the environment and everything built; runs in outputs/ stay
-	rm -rf $(VENV) site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .bench site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

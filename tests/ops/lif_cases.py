@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from spikeformer.ops import LifState, lif
+from tests.ops.devices import device_of
 
 PARAMETERS = {
     "decay": 0.9,
@@ -17,6 +18,22 @@ PARAMETERS = {
 def random_current(*shape, dtype=torch.float32, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator).mul(0.8).to(dtype)
+
+
+def run_lif(current, state=None, *, backend, **options):
+    """`lif` on the backend's device, from and to the CPU, gradients included."""
+
+    def move(value, device):
+        return value.to(device) if isinstance(value, torch.Tensor) else value
+
+    device = device_of(backend)
+    spikes, final = lif(
+        move(current, device),
+        None if state is None else LifState(*(move(part, device) for part in state)),
+        backend=backend,
+        **{name: move(value, device) for name, value in options.items()},
+    )
+    return spikes.cpu(), LifState(*(move(part, "cpu") for part in final))
 
 
 def results(
@@ -54,7 +71,7 @@ def results(
         if adaptive:
             leaves["adaptation"] = initial[1].requires_grad_()
         state = LifState(leaves["membrane"], leaves.get("adaptation"))
-    spikes, final = lif(leaves["current"], state, backend=backend, **parameters, **options)
+    spikes, final = run_lif(leaves["current"], state, backend=backend, **parameters, **options)
     scalar = (spikes * weight_spikes).to(state_dtype).sum() + (final.membrane * weights[0]).sum()
     if adaptive:
         scalar = scalar + (final.adaptation * weights[1]).sum()

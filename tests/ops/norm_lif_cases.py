@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from spikeformer.ops import LifState, norm_lif
+from tests.ops.devices import device_of
 
 NEURON = {"decay": 0.7, "threshold": 0.9}
 
@@ -27,19 +28,19 @@ def batch_norm(channels):
 
 def results(x, axis, backend, *, training=True, **neuron):
     """Spikes, state, running statistics and the gradients of a random scalar, by name."""
-    generator = torch.Generator().manual_seed(1)
+    generator, device = torch.Generator().manual_seed(1), device_of(backend)
 
     def rand(shape):
-        return torch.rand(shape, generator=generator)
+        return torch.rand(shape, generator=generator).to(device)
 
-    norm = batch_norm(x.shape[axis])
+    x, norm = x.to(device), batch_norm(x.shape[axis]).to(device)
     state_shape = x.shape[:1] + x.shape[2:]
     leaves = {
         "current": x.detach().requires_grad_(),
         "weight": norm.weight,
         "bias": norm.bias,
-        "decay": torch.tensor(0.7, requires_grad=True),
-        "threshold": torch.tensor(0.9, requires_grad=True),
+        "decay": torch.tensor(0.7, device=device, requires_grad=True),
+        "threshold": torch.tensor(0.9, device=device, requires_grad=True),
         "membrane": rand(state_shape).requires_grad_(),
     }
     adaptation = None
@@ -62,12 +63,13 @@ def results(x, axis, backend, *, training=True, **neuron):
     scalar = (spikes * rand(x.shape).sub(0.5).to(x.dtype)).float().sum()
     scalar = scalar + (final.membrane * rand(state_shape)).sum()
     grads = torch.autograd.grad(scalar, list(leaves.values()))
-    return {
+    outcome = {
         "spikes": spikes.detach(),
         "membrane": final.membrane.detach(),
         "running mean": norm.running_mean,
         "running variance": norm.running_var,
     } | {f"d {name}": grad for name, grad in zip(leaves, grads, strict=True)}
+    return {name: value.cpu() for name, value in outcome.items()}
 
 
 def assert_equal_results(got, expected):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import SURROGATES, LifState, lif
 from spikeformer.ops.lif.reference import lif_reference
-from tests.ops.lif_cases import random_current, results
+from tests.ops.lif_cases import random_current, results, run_lif
 
-BACKENDS = ["reference", "cpu"]
-backends = pytest.mark.parametrize("backend", BACKENDS)
+backends = pytest.mark.parametrize("backend", ["reference", "cpu", "triton"])
+fast_backends = st.sampled_from(["reference", "cpu"])
 resets = pytest.mark.parametrize("reset", ["subtract", "zero"])
 
 
@@ -41,7 +41,7 @@ def test_equals_a_scalar_loop(backend, reset, adaptive):
     current = (random_current(3, 6, 5) * 8).round() / 8
     membrane, adaptation = (random_current(3, 5, seed=s).mul(8).round() / 8 for s in (1, 2))
     adaptation_decay, strength = (0.5, 0.25) if adaptive else (None, 0.0)
-    spikes, final = lif(
+    spikes, final = run_lif(
         current,
         LifState(membrane, adaptation if adaptive else None),
         decay=0.5,
@@ -72,7 +72,7 @@ def test_equals_a_scalar_loop(backend, reset, adaptive):
     assert (final.adaptation is not None) == adaptive
 
 
-@given(st.floats(0.05, 3.0), st.floats(0.3, 0.99), st.sampled_from(BACKENDS))
+@given(st.floats(0.05, 3.0), st.floats(0.3, 0.99), fast_backends)
 def test_interval_between_spikes_under_constant_current(current, decay, backend):
     # From reset, v[n] = I (1 - decay^n) / (1 - decay) reaches 1 after a fixed number of steps.
     limit = current / (1 - decay)
@@ -84,15 +84,15 @@ def test_interval_between_spikes_under_constant_current(current, decay, backend)
         assume(abs(steps - round(steps)) > 1e-3)
         interval = math.ceil(steps)
         expected = list(range(interval - 1, 63, interval))
-    spikes, _ = lif(torch.full((1, 63, 2), current), decay=decay, reset="zero", backend=backend)
+    spikes, _ = run_lif(torch.full((1, 63, 2), current), decay=decay, reset="zero", backend=backend)
     assert spikes[0, :, 0].nonzero().flatten().tolist() == expected
     assert torch.equal(spikes[..., 0], spikes[..., 1])
 
 
-@given(st.integers(0, 64), st.sampled_from(BACKENDS))
+@given(st.integers(0, 64), fast_backends)
 def test_without_leak_the_spike_count_is_the_charge(sixteenths, backend):
     current = sixteenths / 64
-    spikes, final = lif(torch.full((1, 63, 1), current), decay=1.0, backend=backend)
+    spikes, final = run_lif(torch.full((1, 63, 1), current), decay=1.0, backend=backend)
     assert spikes.sum().item() == math.floor(63 * current)
     assert final.membrane.item() == 63 * current - math.floor(63 * current)
 
@@ -100,7 +100,7 @@ def test_without_leak_the_spike_count_is_the_charge(sixteenths, backend):
 @backends
 def test_a_membrane_at_threshold_fires(backend):
     below = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
-    spikes, _ = lif(torch.tensor([[[1.0, below]]]), decay=0.5, threshold=1.0, backend=backend)
+    spikes, _ = run_lif(torch.tensor([[[1.0, below]]]), decay=0.5, threshold=1.0, backend=backend)
     assert spikes.flatten().tolist() == [1.0, 0.0]
 
 
@@ -112,7 +112,7 @@ def test_gradient_through_the_reset_by_hand(backend, reset, detach_reset, first)
     current = torch.tensor([[[first], [0.25]]], requires_grad=True)
     decay = torch.tensor(0.5, requires_grad=True)
     threshold = torch.tensor(1.0, requires_grad=True)
-    _, final = lif(
+    _, final = run_lif(
         current,
         decay=decay,
         threshold=threshold,
@@ -179,7 +179,7 @@ def test_reference_with_a_surrogate_is_the_smooth_one_wherever_spikes_are_known(
 @resets
 def test_two_halves_equal_the_whole(backend, reset):
     adaptation = {"adaptation_decay": 0.8, "adaptation_strength": 0.1}
-    run = partial(lif, decay=0.9, reset=reset, backend=backend, **adaptation)
+    run = partial(run_lif, decay=0.9, reset=reset, backend=backend, **adaptation)
     current = random_current(2, 9, 4, 3).requires_grad_()
     whole, whole_final = run(current)
     first, state = run(current[:, :4])
@@ -227,14 +227,14 @@ def test_membranes_are_float32_under_half_precision_input(backend):
     # 4096 + 1 is not a float16 or bfloat16; the membrane must hold it.
     current = torch.tensor([4096.0, 1.0]).view(1, 2, 1).to(torch.float16)
     for dtype in (torch.float16, torch.bfloat16):
-        _, state = lif(current.to(dtype), decay=1.0, threshold=1e6, backend=backend)
+        _, state = run_lif(current.to(dtype), decay=1.0, threshold=1e6, backend=backend)
         assert state.membrane.item() == 4097.0
 
 
 @backends
 def test_a_state_without_adaptation_starts_it_from_zero(backend):
     current, state = random_current(2, 3, 4), LifState(torch.rand(2, 4))
-    run = partial(lif, current, decay=0.9, adaptation_decay=0.5, adaptation_strength=1.0)
+    run = partial(run_lif, current, decay=0.9, adaptation_decay=0.5, adaptation_strength=1.0)
     zero = LifState(state.membrane, torch.zeros(2, 4))
     assert torch.equal(run(state, backend=backend)[0], run(zero, backend=backend)[0])
 

@@ -6,26 +6,28 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.ops import lif
+from spikeformer.ops import dispatch, lif
 from spikeformer.ops.lif._custom_op import lif_backward_op, lif_op
+from tests.ops.devices import device_of
 from tests.ops.lif_cases import random_current
 
 NUMBERS = [0.9, 1.0, 0.7, 0.2]
 
 
-def operator_arguments(dtype, *, full):
-    current = random_current(2, 5, 7, dtype=dtype).requires_grad_()
+def operator_arguments(dtype, device, *, full):
+    current = random_current(2, 5, 7, dtype=dtype).to(device).requires_grad_()
     if not full:
         return current, None, None, None, NUMBERS
-    state = [random_current(2, 7, seed=seed).requires_grad_() for seed in (1, 2)]
-    return current, *state, torch.tensor(NUMBERS, requires_grad=True), []
+    state = [random_current(2, 7, seed=seed).to(device).requires_grad_() for seed in (1, 2)]
+    return current, *state, torch.tensor(NUMBERS, device=device, requires_grad=True), []
 
 
+@pytest.mark.parametrize("kernel", ["cpu", "triton"])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_operators_pass_opcheck(dtype, full):
-    arguments = operator_arguments(dtype, full=full)
-    options = ("subtract", False, "fast_sigmoid", 25.0, "cpu")
+def test_operators_pass_opcheck(dtype, full, kernel):
+    arguments = operator_arguments(dtype, device_of(kernel), full=full)
+    options = ("subtract", False, "fast_sigmoid", 25.0, kernel)
     torch.library.opcheck(lif_op, (*arguments, *options))
     constant = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments]
     grads = (constant[0], constant[1], constant[2])
@@ -96,7 +98,8 @@ def test_exports_with_a_dynamic_batch(tmp_path):
         torch.testing.assert_close(loaded(x), block(x))
 
 
-def test_unavailable_backend_is_named_under_compile():
+def test_unavailable_backend_is_named_under_compile(monkeypatch):
+    monkeypatch.setattr(dispatch, "_TRITON_INTERPRETS", False)
     compiled = torch.compile(
         lambda x: lif(x, decay=0.5, backend="triton")[0], fullgraph=True, backend="eager"
     )

@@ -9,9 +9,10 @@ from torch import nn
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import LifState, lif, norm_lif
 from spikeformer.ops.norm_lif._custom_op import norm_lif_backward_op, norm_lif_op
+from tests.ops.devices import device_of
 from tests.ops.norm_lif_cases import NEURON, assert_equal_results, batch_norm, random_input, results
 
-KERNELS = ["cpu"]
+KERNELS = ["cpu", "triton"]
 SHAPES = [
     ((3, 4, 5, 7), -1),
     ((2, 1, 500), 2),
@@ -25,8 +26,9 @@ SHAPES = [
 @pytest.mark.parametrize("backend", ["reference", *KERNELS])
 @pytest.mark.parametrize("training", [True, False])
 def test_is_batch_norm_then_lif(backend, training):
-    norm, other = batch_norm(6).train(training), batch_norm(6).train(training)
-    x = random_input(4, 3, 5, 6)
+    device = device_of(backend)
+    norm, other = (batch_norm(6).train(training).to(device) for _ in range(2))
+    x = random_input(4, 3, 5, 6).to(device)
     expected = lif(norm(x.flatten(0, 2)).view(x.shape), decay=0.7, threshold=0.9)[0]
     spikes, _ = norm_lif(
         x,
@@ -116,9 +118,9 @@ def test_a_mean_far_from_zero_costs_no_digits(backend):
 @pytest.mark.parametrize("backend", ["reference", *KERNELS])
 @pytest.mark.parametrize("training", [True, False])
 def test_an_empty_batch_changes_nothing(backend, training):
-    norm = batch_norm(3)
+    norm = batch_norm(3).to(device_of(backend))
     before = norm.running_mean.clone()
-    x = torch.zeros(0, 2, 3, requires_grad=True)
+    x = torch.zeros(0, 2, 3, device=device_of(backend), requires_grad=True)
     spikes, state = norm_lif(
         x,
         weight=norm.weight,
@@ -174,19 +176,17 @@ def test_the_number_of_threads_changes_nothing():
 
 
 def operator_arguments(backend):
-    x = random_input(2, 3, 12).requires_grad_()
-    state = [torch.rand(2, 12).requires_grad_() for _ in range(2)]
-    parameters = torch.tensor([0.9, 1.0, 0.7, 0.2], requires_grad=True)
-    weight, bias = torch.rand(4).requires_grad_(), torch.rand(4).requires_grad_()
-    options = ([], "subtract", False, "sigmoid", 4.0, backend, 3, 1e-5)
-    return (x, *state, parameters, weight, bias), options
+    shapes = (2, 3, 12), (2, 12), (2, 12), (4,), (4,), (4,)
+    device = device_of(backend)
+    tensors = tuple(torch.rand(shape, device=device, requires_grad=True) for shape in shapes)
+    return tensors, ([], "subtract", False, "sigmoid", 4.0, backend, 3, 1e-5)
 
 
 @pytest.mark.parametrize("backend", KERNELS)
 @pytest.mark.parametrize("from_batch", [True, False])
 def test_operators_pass_opcheck(from_batch, backend):
     tensors, options = operator_arguments(backend)
-    moments = (torch.zeros(4), torch.ones(4))
+    moments = (torch.zeros_like(tensors[-1]).detach(), torch.ones_like(tensors[-1]).detach())
     torch.library.opcheck(
         norm_lif_op, (*tensors, *((None, None) if from_batch else moments), *options)
     )

@@ -1,0 +1,112 @@
+"""The LIF neuron's arithmetic for Triton kernels: one timestep forward, and one back.
+
+Kernels call these on rows of float32 in registers and keep loads, stores and loops to themselves.
+Launched with `enable_fp_fusion=False`, `step` follows the reference operation by operation; fused
+multiply-adds would round once less, and flip a spike now and then.
+"""
+
+from __future__ import annotations
+
+import math
+
+import triton
+import triton.language as tl
+
+from spikeformer.ops.surrogates import SURROGATES
+
+_FAST_SIGMOID = tl.constexpr(SURROGATES["fast_sigmoid"].code)
+_ATAN = tl.constexpr(SURROGATES["atan"].code)
+_SIGMOID = tl.constexpr(SURROGATES["sigmoid"].code)
+_TRIANGLE = tl.constexpr(SURROGATES["triangle"].code)
+_RECTANGLE = tl.constexpr(SURROGATES["rectangle"].code)
+_ERF = tl.constexpr(SURROGATES["erf"].code)
+_SOFT_SIGN = tl.constexpr(SURROGATES["soft_sign"].code)
+
+_HALF_PI = tl.constexpr(0.5 * math.pi)
+_INVERSE_SQRT_PI = tl.constexpr(1.0 / math.sqrt(math.pi))
+
+
+@triton.jit
+def derivative(x: tl.tensor, slope: tl.tensor, SURROGATE: tl.constexpr) -> tl.tensor:
+    """Derivative of the surrogate with the code SURROGATE, at x = v' - threshold."""
+    # One exit: Triton compiles what follows a branch that returns.
+    if SURROGATE == _FAST_SIGMOID:
+        base = 1.0 + slope * tl.abs(x)
+        result = 1.0 / (base * base)
+    elif SURROGATE == _ATAN:
+        angle = x * (slope * _HALF_PI)
+        result = 0.5 * slope / (1.0 + angle * angle)
+    elif SURROGATE == _SIGMOID:
+        # s (1 - s) is even in x; the negative side cannot overflow.
+        tail = tl.exp(-slope * tl.abs(x))
+        result = slope * tail / ((1.0 + tail) * (1.0 + tail))
+    elif SURROGATE == _TRIANGLE:
+        result = tl.maximum(0.0, slope - tl.abs(x)) / (slope * slope)
+    elif SURROGATE == _RECTANGLE:
+        result = tl.where(tl.abs(x) < 0.5 / slope, slope, 0.0)
+    elif SURROGATE == _ERF:
+        scaled = slope * x
+        result = tl.exp(-(scaled * scaled)) * (slope * _INVERSE_SQRT_PI)
+    else:
+        tl.static_assert(SURROGATE == _SOFT_SIGN)
+        base = 1.0 + slope * tl.abs(x)
+        result = 0.5 * slope / (base * base)
+    return result
+
+
+@triton.jit
+def step(
+    current: tl.tensor,
+    membrane: tl.tensor,
+    adaptation: tl.tensor,
+    decay: tl.tensor,
+    threshold: tl.tensor,
+    adaptation_decay: tl.tensor,
+    strength: tl.tensor,
+    TO_ZERO: tl.constexpr,
+    ADAPTIVE: tl.constexpr,
+) -> tl.tuple:
+    """Potential v' before the reset, spikes, and membrane and adaptation current after it.
+
+    Without ADAPTIVE the adaptation current comes back as it is.
+    """
+    pre = decay * membrane + current
+    if ADAPTIVE:
+        pre = pre - adaptation
+    fired = tl.where(pre - threshold >= 0.0, 1.0, 0.0)
+    membrane = pre * (1.0 - fired) if TO_ZERO else pre - threshold * fired
+    if ADAPTIVE:
+        adaptation = adaptation_decay * adaptation + strength * fired
+    return pre, fired, membrane, adaptation
+
+
+@triton.jit
+def step_backward(
+    pre: tl.tensor,
+    grad_spikes: tl.tensor,
+    grad_membrane: tl.tensor,
+    grad_adaptation: tl.tensor,
+    threshold: tl.tensor,
+    strength: tl.tensor,
+    slope: tl.tensor,
+    SURROGATE: tl.constexpr,
+    TO_ZERO: tl.constexpr,
+    DETACH_RESET: tl.constexpr,
+    ADAPTIVE: tl.constexpr,
+) -> tl.tuple:
+    """Gradients of v' and of the threshold, and the spikes, from those of `step`'s results.
+
+    The gradient of v' is that of the current. With it, before this timestep, that of the membrane
+    is decay * grad_pre, and that of the adaptation current adaptation_decay * grad_adaptation
+    - grad_pre.
+    """
+    distance = pre - threshold
+    fired = tl.where(distance >= 0.0, 1.0, 0.0)
+    if ADAPTIVE:
+        grad_spikes = grad_spikes + strength * grad_adaptation
+    if not DETACH_RESET:
+        grad_spikes = grad_spikes - (pre if TO_ZERO else threshold) * grad_membrane
+    through_spike = grad_spikes * derivative(distance, slope, SURROGATE)
+    grad_kept = grad_membrane * (1.0 - fired) if TO_ZERO else grad_membrane
+    grad_threshold = -through_spike if TO_ZERO else -(through_spike + fired * grad_membrane)
+    return through_spike + grad_kept, grad_threshold, fired
