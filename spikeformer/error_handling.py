@@ -77,7 +77,7 @@ def check_positive(argument: str, value: float) -> float:
     """Return `value` if it is a finite number above zero, else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ArgumentError(argument, value, "a number above 0")
-    if not (math.isfinite(value) and value > 0):
+    if not 0 < value < math.inf:
         raise ArgumentError(argument, value, "a finite number above 0")
     return value
 

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from spikeformer.error_handling import SpikingDynamicsError, check_positive_int
+from spikeformer.error_handling import SpikingDynamicsError, check_choice, check_positive_int
+from spikeformer.ops import BACKENDS
 
 
 class SpikeEncoder(nn.Module, ABC):
@@ -17,6 +18,7 @@ class SpikeEncoder(nn.Module, ABC):
     Args:
         timesteps: Length of the spike trains, in steps of 1 ms.
         clamp: What happens to values outside `valid_range`: False raises, True clamps them.
+        backend: Kernel: "auto", "reference", "cpu" or "triton"; for encoders that run an op.
     """
 
     valid_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -25,10 +27,11 @@ class SpikeEncoder(nn.Module, ABC):
     constant: ClassVar[bool] = False
     """True where every timestep is the same, so that the first layer need run only once."""
 
-    def __init__(self, timesteps: int = 32, *, clamp: bool = False) -> None:
+    def __init__(self, timesteps: int = 32, *, clamp: bool = False, backend: str = "auto") -> None:
         super().__init__()
         self.timesteps = check_positive_int("timesteps", timesteps)
         self.clamp = clamp
+        self.backend = check_choice("backend", backend, BACKENDS)
 
     @abstractmethod
     def spikes(self, x: Tensor) -> Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from spikeformer.encoding.base import SpikeEncoder
 from spikeformer.error_handling import check_positive
+from spikeformer.ops.spike_encode import spike_encode
 
 
 class DeltaCoding(SpikeEncoder):
@@ -26,27 +26,33 @@ class DeltaCoding(SpikeEncoder):
         timesteps: Length of the spike trains, in steps of 1 ms.
         threshold: Change that one spike stands for; above 0.
         clamp: What happens to values outside [-1, 1]: False raises, True clamps them.
+        backend: Kernel: "auto", "reference", "cpu" or "triton".
 
     Source: Miskowicz, *Send-on-delta concept*, 2006, doi:10.3390/s6010049.
     """
 
     valid_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
-    def __init__(self, timesteps: int = 32, threshold: float = 0.1, *, clamp: bool = False) -> None:
-        super().__init__(timesteps, clamp=clamp)
+    def __init__(
+        self,
+        timesteps: int = 32,
+        threshold: float = 0.1,
+        *,
+        clamp: bool = False,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(timesteps, clamp=clamp, backend=backend)
         self.threshold = check_positive("threshold", threshold)
 
     def spikes(self, x: Tensor) -> Tensor:
         """Return signed spikes of a held value, shape (batch, timesteps, *input_shape)."""
-        return self.encode_sequence(x.unsqueeze(1).expand(-1, self.timesteps, *x.shape[1:]))
+        return self._encode(x, self.timesteps)
 
     def encode_sequence(self, signal: Tensor) -> Tensor:
         """Return signed spikes for a signal of shape (batch, timesteps, *features)."""
-        tracker = torch.zeros_like(signal[:, 0], dtype=torch.float32)
-        train = []
-        for x in signal.unbind(1):
-            lag = x.float() - tracker
-            spike = torch.where(lag.abs() >= self.threshold, lag.sign(), torch.zeros_like(lag))
-            tracker = tracker + self.threshold * spike
-            train.append(spike)
-        return torch.stack(train, dim=1).to(signal.dtype)
+        return self._encode(signal, None)
+
+    def _encode(self, x: Tensor, timesteps: int | None) -> Tensor:
+        return spike_encode(
+            x, timesteps, code="delta", threshold=self.threshold, backend=self.backend
+        )

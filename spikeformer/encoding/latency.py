@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from spikeformer.encoding.base import SpikeEncoder
+from spikeformer.ops.spike_encode import spike_encode
 
 
 class LatencyCoding(SpikeEncoder):
@@ -19,6 +19,4 @@ class LatencyCoding(SpikeEncoder):
 
     def spikes(self, x: Tensor) -> Tensor:
         """Return one spike per positive value, shape (batch, timesteps, *input_shape)."""
-        step = torch.round((1 - x.float()) * (self.timesteps - 1)).unsqueeze(1)
-        time = torch.arange(self.timesteps, device=x.device).view(1, -1, *[1] * (x.ndim - 1))
-        return ((time == step) & (x.unsqueeze(1) > 0)).to(x.dtype)
+        return spike_encode(x, self.timesteps, code="latency", backend=self.backend)

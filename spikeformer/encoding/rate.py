@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spikeformer.encoding.base import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
+from spikeformer.ops.spike_encode import spike_encode
 
 DT_S = 1e-3
 """Length of one timestep in seconds."""
@@ -30,10 +31,7 @@ class RateCoding(SpikeEncoder):
 
     def spikes(self, x: Tensor) -> Tensor:
         """Return evenly spaced spikes, shape (batch, timesteps, *input_shape)."""
-        edges = torch.arange(self.timesteps + 1, device=x.device, dtype=torch.float32)
-        edges = edges.view(1, -1, *[1] * (x.ndim - 1))
-        counts = torch.floor(x.float().unsqueeze(1) * edges + 0.5)
-        return counts.diff(dim=1).to(x.dtype)
+        return spike_encode(x, self.timesteps, code="rate", backend=self.backend)
 
 
 class PoissonCoding(SpikeEncoder):
@@ -45,9 +43,11 @@ class PoissonCoding(SpikeEncoder):
     Args:
         timesteps: Length of the spike trains, in steps of 1 ms.
         max_rate: Rate of the value 1, in Hz; above 0 and at most 1000, one spike a step.
-        seed: Seed of this encoder's own generator; None draws from torch's global one. The
-            generator's state is saved in checkpoints.
+        seed: Seed of this encoder's own random numbers, of 64 bits; how often it was called is
+            saved in checkpoints, as each call goes on where the last one stopped. None draws a
+            fresh seed from torch's global generator at each call.
         clamp: What happens to values outside [0, 1]: False raises, True clamps them.
+        backend: Kernel: "auto", "reference", "cpu" or "triton".
     """
 
     def __init__(
@@ -57,44 +57,38 @@ class PoissonCoding(SpikeEncoder):
         *,
         seed: int | None = None,
         clamp: bool = False,
+        backend: str = "auto",
     ) -> None:
-        super().__init__(timesteps, clamp=clamp)
+        super().__init__(timesteps, clamp=clamp, backend=backend)
         if not 0 < max_rate <= 1 / DT_S:
             raise ArgumentError(
                 "max_rate", max_rate, "above 0 and at most 1000 Hz, one spike in each step of 1 ms"
             )
         self.max_rate = max_rate
         self.seed = seed
-        self._generator: torch.Generator | None = None
-        self._pending_state: Tensor | None = None
+        # A tensor in the state dict: saved with it, moved with the module, traced by torch.compile.
+        self.calls: Tensor
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
 
     def spikes(self, x: Tensor) -> Tensor:
         """Return random spikes, shape (batch, timesteps, *input_shape)."""
-        probability = (x.float() * (self.max_rate * DT_S)).unsqueeze(1)
-        shape = (x.shape[0], self.timesteps, *x.shape[1:])
-        noise = torch.rand(shape, generator=self._generator_on(x.device), device=x.device)
-        return (noise < probability).to(x.dtype)
+        seed, stream = self._next_stream(x.device)
+        return spike_encode(
+            x,
+            self.timesteps,
+            code="poisson",
+            max_probability=self.max_rate * DT_S,
+            seed=seed,
+            stream=stream,
+            backend=self.backend,
+        )
 
-    def _generator_on(self, device: torch.device) -> torch.Generator | None:
+    def _next_stream(self, device: torch.device) -> tuple[int | Tensor, int | Tensor]:
         if self.seed is None:
-            return None
-        if self._generator is None or self._generator.device != device:
-            self._generator = torch.Generator(device).manual_seed(self.seed)
-            if self._pending_state is not None:
-                self._generator.set_state(self._pending_state)
-                self._pending_state = None
-        return self._generator
-
-    def get_extra_state(self) -> Tensor:
-        """Return the generator's state, so that a resumed run draws what comes next."""
-        if self._generator is not None:
-            return self._generator.get_state()
-        return torch.empty(0) if self._pending_state is None else self._pending_state
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take up the state that `get_extra_state` returned."""
-        self._generator = None
-        self._pending_state = state.cpu() if state.numel() else None
+            return torch.randint(2**63 - 1, (), device=device), 0
+        stream = self.calls.clone()
+        self.calls += 1
+        return self.seed, stream
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""

@@ -3,6 +3,23 @@
 from spikeformer.ops.dispatch import BACKENDS, resolve_backend
 from spikeformer.ops.lif import LifState, lif
 from spikeformer.ops.norm_lif import norm_lif
+from spikeformer.ops.spike_encode import spike_encode
+from spikeformer.ops.spike_linear import spike_conv2d, spike_linear
+from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 from spikeformer.ops.surrogates import SURROGATES, spike
 
-__all__ = ["BACKENDS", "SURROGATES", "LifState", "lif", "norm_lif", "resolve_backend", "spike"]
+__all__ = [
+    "BACKENDS",
+    "SURROGATES",
+    "LifState",
+    "SpikeLayout",
+    "lif",
+    "norm_lif",
+    "resolve_backend",
+    "spike",
+    "spike_conv2d",
+    "spike_encode",
+    "spike_linear",
+    "spike_pack",
+    "spike_unpack",
+]

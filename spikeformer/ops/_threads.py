@@ -9,7 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 # Below this many elements, waking a thread costs more than it saves.
-_MIN_ELEMENTS_PER_THREAD = 1 << 17
+_MIN_ELEMENTS_PER_CHUNK = 1 << 17
+
+# Threads take chunks as they get on: after an operator of torch its own threads spin for a while,
+# and the one that shares a core with such a thread is slower than the others.
+_CHUNKS_PER_THREAD = 4
 
 # By process: a forked child inherits the table but not the threads behind it.
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
@@ -32,15 +36,22 @@ def run_tasks(body: Callable[[int, int], None], num_tasks: int, num_elements: in
         >>> done
         [0, 1, 2]
     """
-    wanted = 1 + num_elements // _MIN_ELEMENTS_PER_THREAD
-    threads = min(torch.get_num_threads(), num_tasks, wanted)
+    most = min(num_tasks, 1 + num_elements // _MIN_ELEMENTS_PER_CHUNK)
+    threads = min(torch.get_num_threads(), most)
     if threads <= 1:
         body(0, num_tasks)
         return
-    bounds = [num_tasks * i // threads for i in range(threads + 1)]
+    chunks = min(most, _CHUNKS_PER_THREAD * threads)
+    # One iterator for all: `next` on it is atomic, so no chunk is taken twice.
+    ranges = iter([(num_tasks * i // chunks, num_tasks * (i + 1) // chunks) for i in range(chunks)])
+
+    def work() -> None:
+        for first, last in ranges:
+            body(first, last)
+
     pool = _pool(threads - 1)
-    pending = [pool.submit(body, *bounds[i : i + 2]) for i in range(1, threads)]
-    body(0, bounds[1])
+    pending = [pool.submit(work) for _ in range(threads - 1)]
+    work()
     for future in pending:
         future.result()
 

@@ -14,7 +14,13 @@ from spikeformer.encoding import (
     RateCoding,
     SpikeEncoder,
 )
-from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.error_handling import (
+    ArgumentError,
+    BackendUnavailableError,
+    SpikingDynamicsError,
+)
+from spikeformer.ops import BACKENDS
+from tests.ops.devices import device_of
 
 encoders = pytest.mark.parametrize("kind", ENCODERS.values(), ids=ENCODERS)
 bounded = pytest.mark.parametrize("kind", [RateCoding, PoissonCoding, LatencyCoding, DeltaCoding])
@@ -99,3 +105,34 @@ def test_bad_timesteps(kind, timesteps):
 @encoders
 def test_a_printed_encoder_tells_its_settings(kind):
     assert "timesteps=7" in repr(kind(7))
+
+
+@encoders
+def test_every_backend_gives_the_same_spikes(kind):
+    x, spikes = torch.rand(2, 3, 5), []
+    seed = {"seed": 1} if kind is PoissonCoding else {}
+    for backend in BACKENDS:
+        encoder = kind(5, backend=backend, **seed).to(device_of(backend))
+        spikes.append(encoder.encode(x.to(device_of(backend))).cpu())
+    assert all(torch.equal(other, spikes[0]) for other in spikes[1:])
+
+
+@encoders
+def test_unknown_backends_are_refused(kind):
+    with pytest.raises(ArgumentError, match="`backend`"):
+        kind(backend="cuda")
+
+
+@bounded
+def test_a_backend_that_cannot_run_is_an_error(kind):
+    with pytest.raises(BackendUnavailableError, match="float64"):
+        kind(4, backend="cpu").encode(torch.rand(2, 3, dtype=torch.float64))
+
+
+@encoders
+def test_encoders_compile_without_graph_breaks(kind):
+    x, encoder = torch.rand(2, 3), kind(5)
+    torch.manual_seed(1)
+    expected = encoder(x)
+    torch.manual_seed(1)
+    assert torch.equal(torch.compile(encoder, fullgraph=True, backend="aot_eager")(x), expected)

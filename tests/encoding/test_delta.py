@@ -40,6 +40,13 @@ def test_a_held_value_is_rebuilt_to_within_the_threshold(value, threshold):
     assert spikes[-1] == 0  # it has caught up and fallen silent
 
 
+def test_encoding_holds_each_value():
+    x = torch.rand(3, 4) * 2 - 1
+    coding = DeltaCoding(6, threshold=0.2)
+    held = x.unsqueeze(1).expand(-1, 6, -1)
+    assert torch.equal(coding.encode(x), coding.encode_sequence(held))
+
+
 def test_a_signal_slower_than_the_threshold_is_tracked_throughout():
     time = torch.linspace(0, 6 * math.pi, 600)
     signal = (0.9 * torch.sin(time)).view(1, -1, 1)

@@ -128,6 +128,28 @@ def test_a_copy_goes_on_by_itself():
     assert torch.equal(twin.encode(x), encoder.encode(x))
 
 
+def test_a_compiled_encoder_goes_on_without_compiling_again():
+    x, graphs = torch.full((2, 8), 0.5), []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    encoder = PoissonCoding(16, 500.0, seed=5)
+    compiled = torch.compile(PoissonCoding(16, 500.0, seed=5), fullgraph=True, backend=count)
+    for _ in range(3):
+        assert torch.equal(compiled(x), encoder(x))
+    assert len(graphs) == 1
+
+
+def test_seeds_of_neighbours_share_no_call():
+    x = torch.full((2, 8), 0.5)
+    first, second = (PoissonCoding(16, 500.0, seed=seed) for seed in (5, 6))
+    trains = [encoder.encode(x) for encoder in (first, first, second, second)]
+    for i, train in enumerate(trains):
+        assert not any(torch.equal(train, other) for other in trains[:i])
+
+
 @pytest.mark.parametrize("max_rate", [0.0, -1.0, 1000.1, math.nan])
 def test_bad_rates(max_rate):
     with pytest.raises(ArgumentError, match=r"`max_rate`.*1000 Hz"):

@@ -57,6 +57,34 @@ def lif():
             run(current, state, state, tensor, "zero", False, "atan", affine)
 
 
+def norm_lif():
+    kernels = load_kernels("norm_lif", "triton")
+    for dtype in (torch.float32, torch.bfloat16):
+        x, vector = torch.ones(2, 5, 7, dtype=dtype), torch.ones(7)
+        kernels.sums_around(x, vector)
+        kernels.finish_gradient(x.clone(), x, *(vector,) * 4)
+
+
+def spike_encode():
+    forward = load_kernels("spike_encode", "triton").forward
+    for dtype in (torch.float32, torch.bfloat16):
+        for features in (1, 64, 7):
+            x = torch.ones(2, 1, features, dtype=dtype)
+            for code in ("rate", "latency", "delta"):
+                forward(x, 5, code, 0.5, None)
+            forward(x, 5, "poisson", 0.5, torch.zeros(2, dtype=torch.int64))
+
+
+def spike_pack_and_linear():
+    pack, linear = load_kernels("spike_pack", "triton"), load_kernels("spike_linear", "triton")
+    for dtype in (torch.float32, torch.bfloat16):
+        pack.unpack(pack.pack(torch.ones(21, dtype=dtype)), 21, dtype)
+        spikes, weight = torch.ones(5, 7, dtype=dtype), torch.ones(9, 7, dtype=dtype)
+        for bias in (None, weight[:, 0].contiguous()):
+            linear.forward(spikes, weight, bias)
+
+
 if __name__ == "__main__":
     compile_only(TARGETS[sys.argv[1]])
-    lif()
+    for run in (lif, norm_lif, spike_encode, spike_pack_and_linear):
+        run()

@@ -25,7 +25,7 @@ def test_every_task_runs_once(num_tasks, threads):
     ranges = []
     run_tasks(lambda first, last: ranges.append((first, last)), num_tasks, MUCH)
     assert sorted(task for pair in ranges for task in range(*pair)) == list(range(num_tasks))
-    assert len(ranges) == max(1, min(threads, num_tasks))
+    assert len(ranges) <= max(1, 4 * threads)
 
 
 def test_threads_follow_torch():

@@ -66,6 +66,7 @@ class CodingConfig:
     _target_: str = MISSING
     timesteps: int = MISSING
     clamp: bool = False
+    backend: str = "auto"
 
 
 @schema("encoding", "poisson")
@@ -124,6 +125,7 @@ class SpikingViTConfig(BackboneConfig):
     in_channels: int = MISSING
     image_size: Any = MISSING
     stem_strides: list[int] = field(default_factory=lambda: [1, 2, 2])
+    stem: Any = None
     encoding: Any = MISSING
 
 
