@@ -13,6 +13,7 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
+from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
@@ -40,6 +41,7 @@ class SpikingAttention(nn.Module):
         threshold: Their threshold.
         norm: "batch" or "layer".
         causal: Let a token see only itself and those before it.
+        binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class SpikingAttention(nn.Module):
         threshold: float = 1.0,
         norm: str = "batch",
         causal: bool = False,
+        binary_input: bool = False,
     ) -> None:
         super().__init__()
         self.embed_dim = check_divisible("embed_dim", embed_dim, "num_heads", num_heads)
@@ -63,11 +66,12 @@ class SpikingAttention(nn.Module):
         self.sparsity_target = check_interval("sparsity_target", sparsity_target, 0.0, 1.0)
         self.mechanism = mechanism(neuron, threshold, causal=causal)
         projected = self.mechanism.num_projections * embed_dim
+        bias = norm != "batch"
         # One matrix for Q, K (and V): the same result as three, in one product and one scan.
-        self.qkv = nn.Linear(embed_dim, projected, bias=norm != "batch")
+        self.qkv = SpikeLinear(embed_dim, projected, bias, binary=binary_input)
         self.qkv_norm = token_norm(norm, projected)
         self.qkv_neuron = neuron(threshold=threshold)
-        self.out = nn.Linear(embed_dim, embed_dim, bias=norm != "batch")
+        self.out = SpikeLinear(embed_dim, embed_dim, bias, binary=self.qkv_neuron.binary)
         self.out_norm = token_norm(norm, embed_dim)
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         self._sparsity_loss: Tensor | None = None
@@ -142,6 +146,7 @@ class AttentionFactory(Protocol):
         threshold: float,
         norm: str,
         causal: bool,
+        binary_input: bool,
     ) -> SpikingAttention:
         """Return a new attention layer."""
 

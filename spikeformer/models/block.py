@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from spikeformer.error_handling import check_choice, check_interval, check_positive
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
+from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -24,6 +25,7 @@ class SpikingMLP(nn.Module):
         neuron: Factory of the spiking neurons.
         threshold: Their threshold.
         norm: "batch" or "layer".
+        binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class SpikingMLP(nn.Module):
         neuron: NeuronFactory = LifNeuron,
         threshold: float = 1.0,
         norm: str = "batch",
+        binary_input: bool = False,
     ) -> None:
         super().__init__()
-        self.expand = nn.Linear(dim, hidden_dim, bias=norm != "batch")
-        self.expand_norm = token_norm(norm, hidden_dim)
+        bias = norm != "batch"
         self.neuron = neuron(threshold=threshold)
-        self.contract = nn.Linear(hidden_dim, dim, bias=norm != "batch")
+        self.expand = SpikeLinear(dim, hidden_dim, bias, binary=binary_input)
+        self.expand_norm = token_norm(norm, hidden_dim)
+        self.contract = SpikeLinear(hidden_dim, dim, bias, binary=self.neuron.binary)
         self.contract_norm = token_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
 
@@ -98,6 +102,8 @@ class SpikingBlock(nn.Module):
         check_positive("mlp_ratio", mlp_ratio)
         check_interval("dropout", dropout, 0.0, 1.0)
         self.attention_neuron = neuron(threshold=threshold)
+        # "sew" adds spikes up: its branches take whole numbers.
+        binary_input = residual == "membrane" and self.attention_neuron.binary
         self.attention = attention(
             dim,
             num_heads,
@@ -106,10 +112,17 @@ class SpikingBlock(nn.Module):
             threshold=threshold,
             norm=norm,
             causal=causal,
+            binary_input=binary_input,
         )
         self.mlp_neuron = neuron(threshold=threshold)
         self.mlp = SpikingMLP(
-            dim, round(dim * mlp_ratio), dropout, neuron=neuron, threshold=threshold, norm=norm
+            dim,
+            round(dim * mlp_ratio),
+            dropout,
+            neuron=neuron,
+            threshold=threshold,
+            norm=norm,
+            binary_input=binary_input,
         )
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -52,13 +52,19 @@ class SpikformerStem(Stem):
         self.timesteps = timesteps
         self.num_pooled = PATCH_SIZES.index(patch_size)
         widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
+        self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in range(4))
+        self.position_neuron = neuron(threshold=threshold)
+        binary = self.position_neuron.binary
         self.convs = nn.ModuleList(
-            SpikingConv(before, after, pool=index >= 4 - self.num_pooled)
+            SpikingConv(
+                before,
+                after,
+                pool=index >= 4 - self.num_pooled,
+                binary_input=index > 0 and binary,
+            )
             for index, (before, after) in enumerate(pairwise(widths))
         )
-        self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in self.convs)
-        self.position = SpikingConv(dim, dim)
-        self.position_neuron = neuron(threshold=threshold)
+        self.position = SpikingConv(dim, dim, binary_input=binary)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width of the token grid for an image of this size."""

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.models.layers import SpikeConv2d
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -22,6 +23,7 @@ class SpikingConv(nn.Module):
         stride: Step of the convolution in both directions.
         groups: Groups of channels that do not mix.
         pool: Halve height and width by the maximum of 3x3 neighbours, after the norm.
+        binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
     """
 
     def __init__(
@@ -32,9 +34,10 @@ class SpikingConv(nn.Module):
         *,
         groups: int = 1,
         pool: bool = False,
+        binary_input: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(
+        self.conv = (SpikeConv2d if binary_input else nn.Conv2d)(
             in_channels, out_channels, 3, stride, padding=1, groups=groups, bias=False
         )
         self.norm = FrameBatchNorm(out_channels)
@@ -138,14 +141,17 @@ class ConvStem(Stem):
             )
         self.timesteps = timesteps
         self.strides = tuple(strides)
-        widths = [dim // 2**i for i in reversed(range(len(strides)))]
-        self.convs = nn.ModuleList(
-            SpikingConv(before, after, stride)
-            for before, after, stride in zip([in_channels, *widths], widths, strides, strict=False)
-        )
         # Each fires what the convolution before it hands on.
         self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in strides)
-        self.position = SpikingConv(dim, dim, groups=dim)
+        binary = all(fired.binary for fired in self.neurons)
+        widths = [dim // 2**i for i in reversed(range(len(strides)))]
+        self.convs = nn.ModuleList(
+            SpikingConv(before, after, stride, binary_input=index > 0 and binary)
+            for index, (before, after, stride) in enumerate(
+                zip([in_channels, *widths], widths, strides, strict=False)
+            )
+        )
+        self.position = SpikingConv(dim, dim, groups=dim, binary_input=binary)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the height and width of the token grid for an image of this size."""

@@ -67,6 +67,11 @@ class SpikingNeuron(nn.Module, ABC):
     def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
         """Return spikes of `current`'s shape and the state after its last timestep."""
 
+    @property
+    def binary(self) -> bool:
+        """Whether all spikes are 0 or 1, so that ops behind the neuron may keep one bit of each."""
+        return False
+
     def dynamics(self) -> LifDynamics | None:
         """Return the arguments with which `ops.lif`, or an op that has it inside, does the same.
 

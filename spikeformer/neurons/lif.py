@@ -73,6 +73,11 @@ class LifNeuron(SpikingNeuron):
         """The factor `beta` by which the membrane shrinks in one timestep."""
         return self._decay
 
+    @property
+    def binary(self) -> bool:
+        """Whether all spikes are 0 or 1: always, but a subclass may have equations of its own."""
+        return type(self).integrate is LifNeuron.integrate
+
     def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
         """Return spikes of `current`'s shape and the membrane after its last timestep."""
         return lif(current, state, **self._lif_arguments())
@@ -81,8 +86,7 @@ class LifNeuron(SpikingNeuron):
         self, current: Tensor, state: LifState | None, norm: Norm
     ) -> tuple[Tensor, LifState]:
         """Do what `integrate(norm(current), state)` does, fused if `norm` is a `LifNorm`."""
-        # A subclass with equations of its own inherits this method, but is not described by it.
-        if type(self).integrate is LifNeuron.integrate and isinstance(norm, LifNorm):
+        if self.binary and isinstance(norm, LifNorm):
             return norm.lif(current, state, **self._lif_arguments())
         return super().integrate_normed(current, state, norm)
 

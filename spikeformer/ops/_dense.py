@@ -52,10 +52,16 @@ def _is_large(x: Tensor, outputs: int) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and _has_onednn()
         and min(x.shape[1], outputs) >= _MIN_WIDTH
         and x.numel() * outputs >= _MIN_WORK
     )
+
+
+@torch.compiler.assume_constant_result
+def _has_onednn() -> bool:
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available
 
 
 def _as_picture(x: Tensor) -> Tensor:

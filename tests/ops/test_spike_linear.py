@@ -169,3 +169,11 @@ def test_bad_arguments(arguments, message):
     valid = {"spikes": torch.ones(3, 4), "weight": torch.ones(2, 4), "bias": None}
     with pytest.raises(ArgumentError, match=message):
         spike_linear(**(valid | arguments))
+
+
+def test_numbers_that_are_no_spikes_are_multiplied():
+    spikes, weight, bias = case(600, 64, outputs=300)
+    graded = spikes * 3 + 0.5
+    got = results(lambda *a: spike_linear(*a, binary=False), graded, weight, bias)
+    expected = results(F.linear, graded, weight, bias)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-3)

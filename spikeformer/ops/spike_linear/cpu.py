@@ -23,8 +23,8 @@ from spikeformer.ops._threads import run_tasks
 from spikeformer.ops.spike_pack.cpu import as_integers
 
 # What one dense multiply-add costs relative to float32 in MKL, rounded down. Measured on a core
-# of an AMD EPYC 9005 with torch 2.13, in GFLOP/s: 97 in MKL and 200 in oneDNN, which `linear` takes,
-# in float32; 430 in bfloat16 and 20 in float16.
+# of an AMD EPYC 9005 with torch 2.13, in GFLOP/s: 97 in MKL and 200 in oneDNN, which `linear`
+# takes, in float32; 430 in bfloat16 and 20 in float16.
 _DENSE_COST = {torch.float32: 0.5, torch.bfloat16: 0.2, torch.float16: 4.0}
 
 

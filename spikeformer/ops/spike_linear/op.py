@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.ops._dense import linear
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.spike_linear._custom_op import spike_linear_op
 from spikeformer.ops.spike_linear.reference import linear_reference
@@ -18,6 +17,7 @@ def spike_linear(
     weight: Tensor,
     bias: Tensor | None = None,
     *,
+    binary: bool = True,
     backend: str = "auto",
 ) -> Tensor:
     """`torch.nn.functional.linear` for spikes: adds up the weights of the inputs that fired.
@@ -31,9 +31,11 @@ def spike_linear(
     saves one bit of each.
 
     Args:
-        spikes: Spikes, exactly 0 or 1, (..., inputs); under autocast cast like the other two.
+        spikes: Spikes, (..., inputs); under autocast cast like the other two.
         weight: Weight, (outputs, inputs), as in `torch.nn.Linear`, in the dtype of `spikes`.
         bias: Bias, (outputs,); None adds none.
+        binary: Promise that all spikes are exactly 0 or 1. Sums of spikes and graded ones need
+            False, which multiplies densely and saves them as they are.
         backend: One of `BACKENDS`. "auto" is "cpu" on CPUs; on GPUs it multiplies densely, and
             "triton" skips blocks of the product that have no spike.
 
@@ -62,7 +64,7 @@ def spike_linear(
         bias = None if bias is None else bias.to(dtype)
     *leading, inputs = spikes.shape
     rows = spikes.reshape(math.prod(leading), inputs)
-    out: Tensor = spike_linear_op(rows, weight, bias, kernel)
+    out = spike_linear_op(rows, weight, bias, kernel) if binary else linear(rows, weight, bias)
     return out.view(*leading, weight.shape[0])
 
 

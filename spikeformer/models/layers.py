@@ -1,0 +1,50 @@
+"""Layers with weights that take binary spikes."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from spikeformer.ops import spike_conv2d, spike_linear
+
+
+class SpikeLinear(nn.Linear):
+    """`torch.nn.Linear` for spikes.
+
+    Args:
+        in_features: Channels of the input.
+        out_features: Channels of the output.
+        bias: Whether to add a bias.
+        binary: Promise that inputs are exactly 0 or 1: training keeps one bit of each, and rows in
+            which few are 1 are added up, not multiplied. False takes any numbers.
+
+    Source: `spikeformer.ops.spike_linear`.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, *, binary: bool = True
+    ) -> None:
+        super().__init__(in_features, out_features, bias)
+        self.binary = binary
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        return spike_linear(spikes, self.weight, self.bias, binary=self.binary)
+
+    def extra_repr(self) -> str:
+        """Return the settings that matter when reading a printed model."""
+        return f"{super().extra_repr()}, binary={self.binary}"
+
+
+class SpikeConv2d(nn.Conv2d):
+    """`torch.nn.Conv2d` without bias for binary spikes: training keeps one bit of each.
+
+    Source: `spikeformer.ops.spike_conv2d`.
+    """
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Convolve spikes, exactly 0 or 1, (batch, in_channels, height, width)."""
+        assert self.bias is None
+        assert not isinstance(self.padding, str)
+        return spike_conv2d(
+            spikes, self.weight, stride=self.stride, padding=self.padding, groups=self.groups
+        )
