@@ -1,0 +1,1 @@
+"""Benchmarks of ops; each file has the name of its op."""

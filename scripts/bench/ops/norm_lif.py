@@ -1,0 +1,101 @@
+"""`norm_lif`: batch norm and the LIF scan behind it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bench.neurons import lif_arguments, spikingjelly_node
+from bench.registry import Benchmark, Case, Contender, Tensors, Work
+from bench.steps import work
+
+CHANNELS_FIRST = (1, 0, 3, 2)
+
+
+def inputs(case: Case) -> Tensors:
+    shape = [case.options[axis] for axis in ("batch", "timesteps", "tokens", "channels")]
+    generator = torch.Generator().manual_seed(0)
+    tensors = {"current": torch.randn(shape, generator=generator).to(case.torch_dtype)}
+    if case.train:
+        upstream = torch.randn(shape, generator=generator)
+        tensors["upstream"] = upstream.to(case.torch_dtype)
+    channels = shape[-1:]
+    return tensors | {
+        "weight": 0.5 + torch.rand(channels, generator=generator),
+        "bias": 0.5 + 0.1 * torch.randn(channels, generator=generator),
+        "running_mean": 0.1 * torch.randn(channels, generator=generator),
+        "running_var": 0.5 + torch.rand(channels, generator=generator),
+    }
+
+
+def spikeformer(backend: str, *, compiled: bool = False):
+    def build(case: Case, inputs: Tensors) -> Work:
+        from spikeformer.ops import norm_lif
+
+        running = {name: inputs.pop(name) for name in ("running_mean", "running_var")}
+        options = {**running, **lif_arguments(case), "training": case.train, "backend": backend}
+
+        def forward(current: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            return norm_lif(current, weight=weight, bias=bias, **options)[0]
+
+        return work(case, torch.compile(forward) if compiled else forward, inputs)
+
+    return build
+
+
+def spikingjelly(*, compiled: bool = False):
+    def build(case: Case, inputs: Tensors) -> Work:
+        node = spikingjelly_node(case)
+        running = [inputs.pop(name) for name in ("running_mean", "running_var")]
+
+        # What its SeqToANNContainer(BatchNorm1d) and LIFNode do, with parameters as arguments.
+        def norm_and_node(current: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            samples = current.flatten(0, 1)
+            samples = F.batch_norm(samples, *running, weight, bias, training=case.train)
+            return node(samples.view(current.shape))
+
+        if compiled:
+            norm_and_node = torch.compile(norm_and_node)
+
+        def forward(**tensors: Tensor) -> Tensor:
+            node.reset()
+            return norm_and_node(**tensors)
+
+        return work(case, forward, inputs, axes=CHANNELS_FIRST)
+
+    return build
+
+
+def _case(timesteps: int, batch: int = 8, **kind) -> Case:
+    return Case(
+        f"T={timesteps}, B={batch}, N=196, C=384",
+        {"timesteps": timesteps, "batch": batch, "tokens": 196, "channels": 384},
+        **kind,
+    )
+
+
+BENCHMARK = Benchmark(
+    title="norm_lif",
+    description="""Batch norm over batch, time and tokens, then the scan of [lif](lif.md) with the
+reset detached, as in every block of a Spikformer. Compared: spikes and the gradients of current,
+weight and bias. Inference uses running statistics.
+
+- SpikingJelly: `BatchNorm1d` and `LIFNode` in its own layout, (time, batch, channels, tokens);
+  compiled as one function.""",
+    cases=(
+        _case(4),
+        _case(16),
+        _case(4, train=False),
+        _case(4, 64, device="cuda"),
+        _case(4, 64, device="cuda", dtype="bfloat16", tolerance=2e-2),
+    ),
+    contenders=(
+        Contender("SpikeFormer", spikeformer("auto")),
+        Contender("SpikeFormer reference", spikeformer("reference")),
+        Contender("SpikeFormer reference, compiled", spikeformer("reference", compiled=True)),
+        Contender("SpikingJelly", spikingjelly(), "spikingjelly"),
+        Contender("SpikingJelly, compiled", spikingjelly(compiled=True), "spikingjelly"),
+    ),
+    inputs=inputs,
+)

@@ -1,0 +1,122 @@
+"""`spike_attention`: attention between spikes and the neurons behind it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from bench.neurons import lif_arguments, spikingjelly_node
+from bench.registry import Benchmark, Case, Contender, Tensors, Work
+from bench.steps import random_spikes, work
+
+_SCALE = 0.125
+_RATE = 0.2
+
+
+def inputs(case: Case) -> Tensors:
+    shape = [case.options[axis] for axis in ("batch", "timesteps", "tokens", "heads", "channels")]
+    generator = torch.Generator().manual_seed(0)
+    names = ("query", "key") if case.options["mechanism"] == "qk_token" else NAMES
+    tensors = {name: random_spikes(shape, _RATE, generator) for name in names}
+    if case.train:
+        tensors["upstream"] = torch.randn(shape, generator=generator)
+    return {name: tensor.to(case.torch_dtype) for name, tensor in tensors.items()}
+
+
+NAMES = ("query", "key", "value")
+
+
+def spikeformer(backend: str, *, compiled: bool = False):
+    def build(case: Case, inputs: Tensors) -> Work:
+        from spikeformer.ops.spike_attention import spike_attention
+
+        options = {"mechanism": case.options["mechanism"], "scale": _SCALE, "backend": backend}
+
+        def forward(**spikes: Tensor) -> Tensor:
+            return spike_attention(**spikes, **options, **lif_arguments(case))[0]
+
+        return work(case, torch.compile(forward) if compiled else forward, inputs)
+
+    return build
+
+
+def spikingjelly(*, compiled: bool = False):
+    def build(case: Case, inputs: Tensors) -> Work:
+        from spikingjelly.activation_based.layer.attention import SpikingSelfAttention
+
+        node = spikingjelly_node(case)
+
+        def attend(qkv: Tensor) -> Tensor:
+            return node(SpikingSelfAttention._ssa_kernel_torch(qkv, _SCALE))
+
+        attend = torch.compile(attend) if compiled else attend
+
+        def forward(qkv: Tensor) -> Tensor:
+            node.reset()
+            return attend(qkv)
+
+        # (time, batch, q k v, heads, channels, tokens), one tensor as its projection makes it.
+        qkv = torch.stack([inputs[name] for name in NAMES]).permute(2, 1, 0, 4, 5, 3)
+        tensors = {"qkv": qkv}
+        if case.train:
+            tensors["upstream"] = inputs["upstream"].permute(1, 0, 3, 4, 2)
+        step, _ = work(case, forward, tensors)
+
+        def outputs(result: Tensors) -> Tensors:
+            tensors = {"output": result["output"].permute(1, 0, 4, 2, 3)}
+            if case.train:
+                grads = result["grad_qkv"].permute(2, 1, 0, 5, 3, 4)
+                tensors |= {f"grad_{name}": grad for name, grad in zip(NAMES, grads, strict=True)}
+            return tensors
+
+        return Work(step, outputs)
+
+    return build
+
+
+def _ssa_only(case: Case) -> str:
+    other = case.options["mechanism"] != "ssa"
+    return "it has this mechanism only inside a layer with convolutions" if other else ""
+
+
+def _case(tokens: int, heads: int, mechanism: str = "ssa", **kind) -> Case:
+    return Case(
+        f"{mechanism}, T=4, B=8, N={tokens}, {heads} heads of 32",
+        {
+            "mechanism": mechanism,
+            "timesteps": 4,
+            "batch": 8,
+            "tokens": tokens,
+            "heads": heads,
+            "channels": 32,
+        },
+        **kind,
+    )
+
+
+BENCHMARK = Benchmark(
+    title="spike_attention",
+    description="""Attention between spikes that fire at 20%, and the neurons of [lif](lif.md) with
+the reset detached behind it: `ssa` is LIF(Q Kᵀ V / 8). Compared: spikes and the gradients of query,
+key and value.
+
+- SpikingJelly: what its `SpikingSelfAttention` does between its projections (the product and a
+  `LIFNode`), in its own layout, (time, batch, 3, heads, channels, tokens).""",
+    cases=(
+        _case(64, 8),
+        _case(196, 12),
+        _case(196, 12, "sdsa"),
+        _case(196, 12, "qk_token"),
+        _case(196, 12, train=False),
+        _case(196, 12, device="cuda"),
+        _case(196, 12, device="cuda", dtype="bfloat16", tolerance=2e-2),
+    ),
+    contenders=(
+        Contender("SpikeFormer", spikeformer("auto")),
+        Contender("SpikeFormer reference", spikeformer("reference")),
+        Contender("SpikeFormer reference, compiled", spikeformer("reference", compiled=True)),
+        Contender("SpikingJelly", spikingjelly(), "spikingjelly", _ssa_only),
+        Contender("SpikingJelly, compiled", spikingjelly(compiled=True), "spikingjelly", _ssa_only),
+    ),
+    inputs=inputs,
+)

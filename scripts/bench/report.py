@@ -1,0 +1,157 @@
+"""Pages, plots and the overview in docs/benchmarks, all made from the stored results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench import plots
+from bench.registry import DEVICES, DISAGREEMENT_LIMIT, OURS
+from bench.summary import duration_text, spread_text
+
+NOT_MEASURED = "not measured"
+
+_PEERS = {
+    "spikeformer": "torch or NumPy",
+    "spikingjelly": "SpikingJelly",
+    "snntorch": "snnTorch",
+    "norse": "Norse",
+}
+
+
+def write(folder: Path) -> list[Path]:
+    """Write a page and a plot for every result, and the overview; return their paths."""
+    results = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+    results = {name: result for name, result in results.items() if "cases" in result}
+    written = []
+    for name, result in results.items():
+        plot = plots.write(result, folder / f"{name}.svg")
+        written.append(_write(folder / f"{name}.md", page(result, plot)))
+        written += [plot] if plot else []
+    with_digits = (folder / "digits.md").exists()
+    written.append(_write(folder / "index.md", overview(results, with_digits=with_digits)))
+    return written
+
+
+def page(result: dict[str, Any], plot: Path | None = None) -> str:
+    """Return one benchmark's page."""
+    name = result["benchmark"]
+    image = f"\n![Time per step, by contender]({plot.name})\n" if plot else ""
+    sections = "\n".join(_section(case) for case in result["cases"])
+    return f"""# {result["title"]}
+
+{result["description"]}
+
+Time is the median of all turns, with quartiles in brackets. "{OURS} takes" is the median of its
+time divided by the contender's in turns that followed each other: below 1x, {OURS} is faster.
+Memory is the peak of a step above what is held between steps. The first call is that of a new
+process with no compiled kernels on disk. "Differs" is the share of elements, in the worst output or
+gradient, that are not the definition's ({result["definition"]}); a contender beyond
+{DISAGREEMENT_LIMIT:.2%} is not timed.
+{image}
+{sections}
+{_provenance(result)} The numbers are in [{name}.json]({name}.json).
+"""
+
+
+def _section(case: dict[str, Any]) -> str:
+    rows = case["rows"]
+    if len({row.get("not_measured") for row in rows}) == 1 and "not_measured" in rows[0]:
+        rows = [{**rows[0], "contender": "all"}]
+    notes = "".join(
+        f"\n- {row['contender']}: {NOT_MEASURED}: {row['not_measured']}."
+        for row in rows
+        if "not_measured" in row
+    )
+    return f"""## {case["title"]}
+
+| contender | time | {OURS} takes | peak memory | first call | differs |
+|---|---|---|---|---|---|
+{_rows(rows)}
+{notes}
+"""
+
+
+def _rows(rows: list[dict[str, Any]]) -> str:
+    return "\n".join(f"| {row['contender']} | {' | '.join(_cells(row))} |" for row in rows)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if "not_measured" in row:
+        return [NOT_MEASURED] * 5
+    ratio, peak = row.get("ratio"), row["peak_bytes"]
+    without_ratio = "" if row["contender"] == OURS else NOT_MEASURED
+    return [
+        duration_text(row["milliseconds"]),
+        spread_text(ratio, "x") if ratio else without_ratio,
+        NOT_MEASURED if peak is None else f"{peak / 2**20:.3g} MiB",
+        f"{row['first_call_seconds']:.2f} s",
+        _share(max(row["disagreement"].values())),
+    ]
+
+
+def _share(share: float) -> str:
+    return "0" if share == 0 else f"{share:.1e}"
+
+
+def _provenance(result: dict[str, Any]) -> str:
+    machine, packages = result["machine"], result["packages"]
+    peers = "; ".join(
+        f"{_PEERS[peer]} {found[peer]} with torch {found['torch']}"
+        for peer, found in sorted(result["peers"].items())
+        if peer in found
+    )
+    return (
+        f"Measured on {result['date']} on {machine['cpu']}, {result['threads']} threads, "
+        f"{machine['memory_gib']} GiB, GPU: {machine['gpu'] or 'none'}; "
+        f"Python {machine['python']}, torch {packages['torch']}; {peers or 'no peers'}; "
+        f"rounds: {result['rounds']}; by `{result['command']}`."
+    )
+
+
+def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
+    """Return the index page."""
+    heads = " | ".join(_PEERS.values())
+    rows = "\n".join(
+        f"| [{result['title']}]({name}.md) | {device} | "
+        + " | ".join(_range(result, key, peer) for peer in _PEERS)
+        + " |"
+        for name, result in results.items()
+        for key, device in DEVICES.items()
+        if any(case["device"] == key for case in result["cases"])
+    )
+    digits = "\n[Digits](digits.md) has the accuracy and the training time of the default run.\n"
+    return f"""# Benchmarks
+
+{OURS}'s time divided by that of the fastest way of each library to do the same work, as the
+range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what was compared.
+
+| benchmark | device | {heads} |
+|---|---|{"---|" * len(_PEERS)}
+{rows}
+{digits if with_digits else ""}
+`make bench` measures again; `make bench-peers` installs the other libraries, each in an environment
+of its own.
+"""
+
+
+def _range(result: dict[str, Any], device: str, peer: str) -> str:
+    """Ratios to the fastest contender of a peer in each case, from the least to the greatest."""
+    worst = []
+    for case in result["cases"]:
+        ratios = [
+            row["ratio"]["median"]
+            for row in case["rows"]
+            if case["device"] == device and row["peer"] == peer and "ratio" in row
+        ]
+        worst += [max(ratios)] if ratios else []
+    if not worst:
+        return NOT_MEASURED
+    low, high = f"{min(worst):.3g}", f"{max(worst):.3g}"
+    return f"{low}x" if low == high else f"{low} to {high}x"
+
+
+def _write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path

@@ -1,0 +1,8 @@
+"""Makes `bench`, the package of scripts/bench, importable."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))

@@ -1,0 +1,105 @@
+"""Pages from stored results."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from bench import report
+from bench.summary import summarize
+
+
+def row(contender, peer="spikeformer", milliseconds=10.0, ratio=None):
+    measured = {
+        "contender": contender,
+        "peer": peer,
+        "first_call_seconds": 1.0,
+        "peak_bytes": 2**20,
+        "disagreement": {"output": 0.0, "grad": 2e-5},
+        "milliseconds": summarize([milliseconds]),
+    }
+    return measured | ({"ratio": summarize([ratio])} if ratio else {})
+
+
+def case(title, device, rows):
+    return {"title": title, "device": device, "options": {}, "rows": rows}
+
+
+@pytest.fixture
+def result():
+    no_gpu = {"not_measured": "no GPU"}
+    return {
+        "benchmark": "some",
+        "title": "some",
+        "description": "What it is.",
+        "definition": "SpikeFormer reference",
+        "command": "python scripts/bench/run.py",
+        "date": "2026-01-01",
+        "machine": {"cpu": "A CPU", "memory_gib": 8.0, "gpu": None, "python": "3.11.0"},
+        "packages": {"torch": "2.13.0"},
+        "threads": 2,
+        "rounds": 1,
+        "peers": {"spikingjelly": {"torch": "2.13.0", "spikingjelly": "2.0.0"}},
+        "cases": [
+            case(
+                "first",
+                "cpu",
+                [
+                    row("SpikeFormer"),
+                    row("SpikingJelly", "spikingjelly", 20.0, ratio=0.5),
+                    row("SpikingJelly, compiled", "spikingjelly", 12.5, ratio=0.8),
+                    {"contender": "Norse", "peer": "norse", "not_measured": "it is absent"},
+                ],
+            ),
+            case(
+                "second",
+                "cpu",
+                [row("SpikeFormer"), row("SpikingJelly", "spikingjelly", 25.0, ratio=0.4)],
+            ),
+            case("third", "cuda", [{"contender": "SpikeFormer", "peer": "spikeformer"} | no_gpu]),
+        ],
+    }
+
+
+def test_page_has_times_ratios_and_reasons(result):
+    text = report.page(result)
+    unmeasured = " | ".join(["not measured"] * 5)
+    assert "| SpikeFormer | 10 ms (10 to 10) |  | 1 MiB | 1.00 s | 2.0e-05 |" in text
+    assert "| 20 ms (20 to 20) | 0.5x (0.5 to 0.5) |" in text
+    assert f"| Norse | {unmeasured} |" in text
+    assert "- Norse: not measured: it is absent." in text
+    assert f"| all | {unmeasured} |" in text
+    assert "- all: not measured: no GPU." in text
+    assert "A CPU, 2 threads, 8.0 GiB, GPU: none" in text
+    assert "SpikingJelly 2.0.0 with torch 2.13.0" in text
+
+
+def test_overview_takes_the_fastest_way_of_each_peer(result):
+    text = report.overview({"some": result}, with_digits=False)
+    unmeasured = "not measured"
+    assert f"| CPU | {unmeasured} | 0.4 to 0.8x | {unmeasured} | {unmeasured} |" in text
+    assert f"| GPU | {' | '.join([unmeasured] * 4)} |" in text
+    assert "digits.md" not in text
+
+
+def test_other_results_in_the_folder_keep_their_pages(result, tmp_path):
+    (tmp_path / "some.json").write_text(json.dumps(result))
+    (tmp_path / "digits.json").write_text(json.dumps({"runs": []}))
+    (tmp_path / "digits.md").write_text("digits")
+    names = [path.name for path in report.write(tmp_path)]
+    assert names == ["some.md", "some.svg", "index.md"]
+    assert (tmp_path / "digits.md").read_text() == "digits"
+    assert "(digits.md)" in (tmp_path / "index.md").read_text()
+
+
+def test_same_result_gives_same_files(result, tmp_path):
+    (tmp_path / "some.json").write_text(json.dumps(result))
+    first = {path: path.read_bytes() for path in report.write(tmp_path)}
+    assert first == {path: path.read_bytes() for path in report.write(tmp_path)}
+
+
+def test_a_result_without_times_has_no_plot(result, tmp_path):
+    result["cases"] = result["cases"][2:]
+    (tmp_path / "some.json").write_text(json.dumps(result))
+    assert [path.name for path in report.write(tmp_path)] == ["some.md", "index.md"]
+    assert ".svg" not in (tmp_path / "some.md").read_text()
