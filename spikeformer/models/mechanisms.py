@@ -3,6 +3,9 @@
 Every mechanism takes spikes of shape (batch, timesteps, tokens, heads, channels of a head) and
 returns the same shape. `b t n h d` below stand for those axes. None of them has a softmax: spikes
 are non-negative already.
+
+The mechanisms here are those of `ops.spike_attention`, which has the neurons inside. Where neurons
+say that they must be called (`SpikingNeuron.dynamics`), they are, on the same current.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikeformer.neurons import LifNeuron, NeuronFactory
+from spikeformer.ops.spike_attention import attention_current, attention_output, spike_attention
 
 
 class AttentionMechanism(nn.Module, ABC):
@@ -39,6 +43,34 @@ class AttentionMechanism(nn.Module, ABC):
         """Return spikes (b, t, n, h, d) from the projections, each (b, t, n, h, d)."""
 
 
+def _attend(
+    layer: AttentionMechanism,
+    projections: tuple[Tensor, ...],
+    mechanism: str,
+    *,
+    scale: float = 1.0,
+) -> Tensor:
+    """Run a mechanism of `ops.spike_attention` with the neurons of `layer`."""
+    query, key, *rest = projections
+    value = rest[0] if rest else None
+    dynamics = layer.neuron.dynamics()
+    if dynamics is not None:
+        spikes, _ = spike_attention(
+            query,
+            key,
+            value,
+            mechanism=mechanism,
+            scale=scale,
+            causal=layer.causal,
+            **dynamics,
+        )
+        return spikes
+    current = attention_current(
+        query, key, value, mechanism=mechanism, scale=scale, causal=layer.causal
+    )
+    return attention_output(layer.neuron(current), query, key, mechanism=mechanism)
+
+
 class MechanismFactory(Protocol):
     """Anything that makes a mechanism: its class, or a `functools.partial` of it."""
 
@@ -62,9 +94,7 @@ class QKTokenAttention(AttentionMechanism):
 
     def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
         """Return K where the token's gate is open, zero elsewhere."""
-        query, key = projections
-        gate = self.neuron(query.sum(dim=-1))
-        return gate.unsqueeze(-1) * key
+        return _attend(self, projections, "qk_token")
 
 
 class SpikeDrivenAttention(AttentionMechanism):
@@ -78,10 +108,7 @@ class SpikeDrivenAttention(AttentionMechanism):
 
     def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
         """Return Q where the channel's gate is open, zero elsewhere."""
-        query, key, value = projections
-        match = key * value
-        count = match.cumsum(dim=2) if self.causal else match.sum(dim=2, keepdim=True)
-        return query * self.neuron(count)
+        return _attend(self, projections, "sdsa")
 
 
 class SpikingSelfAttention(AttentionMechanism):
@@ -112,15 +139,7 @@ class SpikingSelfAttention(AttentionMechanism):
 
     def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
         """Return the spikes fired by attended values."""
-        query, key, value = (x.transpose(2, 3) for x in projections)
-        tokens, channels = query.shape[-2:]
-        if self.causal:
-            attended = (query @ key.mT).tril() @ value
-        elif tokens > channels:
-            attended = query @ (key.mT @ value)
-        else:
-            attended = (query @ key.mT) @ value
-        return self.neuron((attended * self.scale).transpose(2, 3))
+        return _attend(self, projections, "ssa", scale=self.scale)
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:

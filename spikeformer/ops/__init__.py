@@ -3,6 +3,7 @@
 from spikeformer.ops.dispatch import BACKENDS, resolve_backend
 from spikeformer.ops.lif import LifState, lif
 from spikeformer.ops.norm_lif import norm_lif
+from spikeformer.ops.spike_attention import spike_attention
 from spikeformer.ops.spike_encode import spike_encode
 from spikeformer.ops.spike_linear import spike_conv2d, spike_linear
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
@@ -17,6 +18,7 @@ __all__ = [
     "norm_lif",
     "resolve_backend",
     "spike",
+    "spike_attention",
     "spike_conv2d",
     "spike_encode",
     "spike_linear",

@@ -3,61 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
-# Below this many elements, waking a thread costs more than it saves.
-_MIN_ELEMENTS_PER_CHUNK = 1 << 17
+from spikeformer.ops import _openmp
 
-# Threads take chunks as they get on: after an operator of torch its own threads spin for a while,
-# and the one that shares a core with such a thread is slower than the others.
+# Below this many elements, a second thread costs more than it saves.
+_MIN_ELEMENTS_PER_CHUNK = 1 << 15
+
+# Threads take chunks as they get on: one that shares its core is slower than the others.
 _CHUNKS_PER_THREAD = 4
 
 # By process: a forked child inherits the table but not the threads behind it.
 _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
-def run_tasks(body: Callable[[int, int], None], num_tasks: int, num_elements: int) -> None:
-    """Call `body(first, last)` on ranges that cover `num_tasks` tasks, and wait for all.
+def run_tasks(kernel: Any, arguments: tuple[Any, ...], num_tasks: int, num_elements: int) -> None:
+    """Call `kernel(first, last, *arguments)` on ranges that cover `num_tasks`; wait for all.
 
-    Threads follow `torch.get_num_threads`. How many there are must not change what a task
-    computes, so that results do not depend on it; `body` should release the GIL.
+    Threads follow `torch.get_num_threads`, and are torch's own where its OpenMP can be reached.
+    How many there are must not change what a task computes, so that results do not depend on it.
 
     Args:
-        body: Runs the tasks from first up to, not including, last.
+        kernel: Compiled by `numba.njit(nogil=True)`; runs the tasks from first up to, not
+            including, last. All that it may raise is `MemoryError`.
+        arguments: Its other arguments: arrays, numbers, and tuples of numbers.
         num_tasks: Number of independent tasks.
         num_elements: Number of elements they touch together, the measure of the work.
 
     Example:
-        >>> done = []
-        >>> run_tasks(lambda first, last: done.extend(range(first, last)), 3, num_elements=3)
-        >>> done
-        [0, 1, 2]
+        >>> import numpy as np
+        >>> from numba import njit
+        >>> @njit(nogil=True)
+        ... def fill(first, last, numbers):
+        ...     numbers[first:last] = 1.0
+        >>> numbers = np.zeros(3)
+        >>> run_tasks(fill, (numbers,), 3, num_elements=3)
+        >>> numbers.tolist()
+        [1.0, 1.0, 1.0]
     """
+    threads = torch.get_num_threads()
     most = min(num_tasks, 1 + num_elements // _MIN_ELEMENTS_PER_CHUNK)
-    threads = min(torch.get_num_threads(), most)
-    if threads <= 1:
-        body(0, num_tasks)
-        return
-    chunks = min(most, _CHUNKS_PER_THREAD * threads)
-    # One iterator for all: `next` on it is atomic, so no chunk is taken twice.
-    ranges = iter([(num_tasks * i // chunks, num_tasks * (i + 1) // chunks) for i in range(chunks)])
+    num_chunks = min(most, _CHUNKS_PER_THREAD * threads)
+    if min(threads, num_chunks) <= 1:
+        kernel(0, num_tasks, *arguments)
+    elif _openmp.available():
+        # All of torch's threads, needed or not: a team of another size would be a new one.
+        _openmp.run_chunks(kernel, arguments, num_tasks, num_chunks, threads)
+    else:
+        _run_in_pool(kernel, arguments, num_tasks, min(threads, num_chunks))
 
-    def work() -> None:
-        for first, last in ranges:
-            body(first, last)
 
-    pool = _pool(threads - 1)
-    pending = [pool.submit(work) for _ in range(threads - 1)]
-    work()
+def _run_in_pool(kernel: Any, arguments: tuple[Any, ...], num_tasks: int, threads: int) -> None:
+    key = (os.getpid(), threads - 1)
+    if key not in _pools:
+        _pools[key] = ThreadPoolExecutor(threads - 1, thread_name_prefix="spikeformer-ops")
+    bounds = [num_tasks * i // threads for i in range(threads + 1)]
+    pending = [
+        _pools[key].submit(kernel, *bounds[i : i + 2], *arguments) for i in range(1, threads)
+    ]
+    kernel(*bounds[:2], *arguments)
     for future in pending:
         future.result()
-
-
-def _pool(workers: int) -> ThreadPoolExecutor:
-    key = (os.getpid(), workers)
-    if key not in _pools:
-        _pools[key] = ThreadPoolExecutor(workers, thread_name_prefix="spikeformer-ops")
-    return _pools[key]

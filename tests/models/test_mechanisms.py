@@ -9,9 +9,10 @@ from functools import partial
 import pytest
 import torch
 
+from spikeformer.callbacks import ActivityProbe
 from spikeformer.models import QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention
 from spikeformer.models.mechanisms import zero_padding
-from spikeformer.neurons import LifNeuron
+from spikeformer.neurons import AdLifNeuron, IntegerLifNeuron, LifNeuron, ParametricLifNeuron
 from tests.neurons import scalar
 
 MECHANISMS = [QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention]
@@ -122,6 +123,55 @@ def test_silent_padding_has_no_effect(kind, causal):
     expected = mechanism(parts)
     longer = tuple(torch.cat([x, torch.zeros_like(x)], dim=2) for x in parts)
     assert torch.equal(mechanism(longer)[:, :, :5], expected)
+
+
+def run_with_gradients(mechanism, parts):
+    """Output, and gradients of the projections and the neurons' parameters."""
+    parts = tuple(x.float().requires_grad_() for x in parts)
+    out = mechanism(parts)
+    weights = torch.rand(out.shape, generator=torch.Generator().manual_seed(3))
+    leaves = [*parts, *mechanism.parameters()]
+    return out, *torch.autograd.grad((out * weights).sum(), leaves)
+
+
+@pytest.mark.parametrize("make", [LifNeuron, AdLifNeuron, ParametricLifNeuron])
+@pytest.mark.parametrize("kind", MECHANISMS)
+@causal_or_not
+def test_watched_and_unwatched_neurons_agree(kind, causal, make):
+    mechanism = kind(partial(make, tau_mem=TAU), 0.75, causal=causal)
+    parts = projections(count=kind.num_projections)
+    fused = run_with_gradients(mechanism, parts)
+    with ActivityProbe(mechanism) as probe:
+        watched = run_with_gradients(mechanism, parts)
+    assert 0 < probe.layers["neuron"].firing_rate.compute() < 1
+    assert torch.equal(fused[0], watched[0])
+    for a, b in zip(fused[1:], watched[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", MECHANISMS)
+def test_binary_neurons_are_not_called(kind, monkeypatch):
+    mechanism = kind(neuron, THRESHOLD)
+    parts = tuple(x.float() for x in projections(count=kind.num_projections))
+    expected = mechanism(parts)
+    monkeypatch.setattr(LifNeuron, "__call__", lambda *_, **__: pytest.fail("called"))
+    assert torch.equal(mechanism(parts), expected)
+
+
+@causal_or_not
+def test_fractions_of_integer_neurons_keep_their_values(causal):
+    query, key, value = (
+        (torch.randint(0, 5, (2, 4, 5, 2, 3)) / 4).requires_grad_() for _ in range(3)
+    )
+    mechanism = SpikeDrivenAttention(IntegerLifNeuron, 0.5, causal=causal)
+    match = key * value
+    count = match.cumsum(2) if causal else match.sum(2, keepdim=True)
+    expected = query * mechanism.neuron(count)
+    out = mechanism((query, key, value))
+    assert len(expected.unique()) > 3
+    torch.testing.assert_close(out, expected)
+    grads = [torch.autograd.grad(x.sum(), (query, key, value)) for x in (out, expected)]
+    torch.testing.assert_close(*grads)
 
 
 def test_zero_padding():

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-import threading
+import multiprocessing
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from numba import njit
 
+from spikeformer.ops import _openmp
 from spikeformer.ops._threads import run_tasks
 
 MUCH = 1 << 30
@@ -19,36 +22,117 @@ def restore_threads():
     torch.set_num_threads(before)
 
 
-@given(st.integers(0, 20), st.integers(1, 4))
-def test_every_task_runs_once(num_tasks, threads):
+@pytest.fixture(params=["openmp", "pool"])
+def threads_of(request, monkeypatch):
+    """Both ways to get threads, where torch's OpenMP can be reached."""
+    if request.param == "pool":
+        monkeypatch.setattr(_openmp, "available", lambda: False)
+    elif not _openmp.available():
+        pytest.skip("torch's OpenMP cannot be reached here")
+    return request.param
+
+
+@njit(nogil=True)
+def count(first, last, step, times, ranges):
+    # A kernel like ours: scratch memory of its own, arrays and a tuple of numbers as arguments.
+    scratch = np.ones(16, np.int64)
+    for task in range(first, last):
+        times[task] += step[0] * scratch[task % 16]
+    ranges[first] = last
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+@pytest.mark.parametrize("num_tasks", [0, 1, 2, 7, 100])
+def test_every_task_runs_once(num_tasks, threads, threads_of):
     torch.set_num_threads(threads)
-    ranges = []
-    run_tasks(lambda first, last: ranges.append((first, last)), num_tasks, MUCH)
-    assert sorted(task for pair in ranges for task in range(*pair)) == list(range(num_tasks))
-    assert len(ranges) <= max(1, 4 * threads)
+    times, ranges = np.zeros(num_tasks, np.int64), np.zeros(num_tasks + 1, np.int64)
+    run_tasks(count, ((3, 4), times, ranges), num_tasks, MUCH)
+    assert (times == 3).all()
+    assert np.count_nonzero(ranges) <= 4 * threads
+    if num_tasks >= threads > 1:
+        assert np.count_nonzero(ranges) >= threads
 
 
-def test_threads_follow_torch():
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
-        together = threading.Barrier(threads, timeout=30)
-        # A barrier opens only if all of them run at the same time.
-        run_tasks(lambda first, last, wait=together.wait: wait(), 3 * threads, MUCH)
-
-
-def test_little_work_stays_on_the_calling_thread():
+def test_little_work_is_not_divided():
     torch.set_num_threads(4)
-    callers = []
-    run_tasks(lambda first, last: callers.append(threading.get_ident()), 100, num_elements=1000)
-    assert callers == [threading.get_ident()]
+    times, ranges = np.zeros(100, np.int64), np.zeros(101, np.int64)
+    run_tasks(count, ((1, 1), times, ranges), 100, num_elements=1000)
+    assert ranges[0] == 100
 
 
-def test_errors_of_workers_are_raised():
+@njit(nogil=True)
+def meet(first, last, arrived, num_threads):
+    arrived[first] = 1
+    # Ends only if all of them run at the same time.
+    while arrived.sum() < num_threads:
+        pass
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_threads_follow_torch(threads, threads_of, monkeypatch):
+    monkeypatch.setattr("spikeformer.ops._threads._CHUNKS_PER_THREAD", 1)
+    torch.set_num_threads(threads)
+    run_tasks(meet, (np.zeros(threads, np.int64), threads), threads, MUCH)
+
+
+def test_other_types_of_arguments_are_compiled_anew(threads_of):
     torch.set_num_threads(2)
+    for dtype in (np.int64, np.float32):
+        times, ranges = np.zeros(9, dtype), np.zeros(10, np.int64)
+        run_tasks(count, ((2, 1), times, ranges), 9, MUCH)
+        assert (times == 2).all()
 
-    def fail(first, last):
-        if first > 0:
-            raise ValueError("worker")
 
-    with pytest.raises(ValueError, match="worker"):
-        run_tasks(fail, 10, MUCH)
+def test_a_kernel_without_memory_says_so():
+    if not _openmp.available():
+        pytest.skip("torch's OpenMP cannot be reached here")
+
+    @njit(nogil=True)
+    def greedy(first, last, size, out):
+        out[first] = np.empty(size, np.float64).size
+
+    with pytest.raises(MemoryError):
+        _openmp.run_chunks(greedy, (1 << 60, np.zeros(2, np.int64)), 2, 2, 2)
+
+
+def in_child(queue):
+    torch.set_num_threads(2)
+    times, ranges = np.zeros(50, np.int64), np.zeros(51, np.int64)
+    run_tasks(count, ((1, 1), times, ranges), 50, MUCH)
+    queue.put((bool((times == 1).all()), _openmp.available()))
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    torch.set_num_threads(2)
+    times, ranges = np.zeros(50, np.int64), np.zeros(51, np.int64)
+    run_tasks(count, ((1, 1), times, ranges), 50, MUCH)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=in_child, args=(queue,))
+    child.start()
+    assert queue.get(timeout=60) == (True, False)
+    child.join(60)
+
+
+@pytest.mark.slow
+def test_one_openmp_serves_torch_and_kernels():
+    """As many threads in the process after our kernels as after torch's operators."""
+    if not _openmp.available():
+        pytest.skip("torch's OpenMP cannot be reached here")
+    script = """
+import torch
+from spikeformer.ops import lif
+def threads():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if "Threads" in line)
+torch.set_num_threads(3)
+x = torch.randn(8, 8, 50000)
+x.add(1).exp().sum()
+before = threads()
+lif(x, decay=0.5, backend="cpu")
+print(threads() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0", done.stderr

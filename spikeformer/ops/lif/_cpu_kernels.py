@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from numba import njit
 from numba.extending import register_jitable
@@ -34,7 +35,7 @@ _GRAD_MEMBRANE, _GRAD_ADAPTATION = 0, BLOCK
 _SUM_DECAY = 2 * BLOCK
 _SUM_THRESHOLD, _SUM_ADAPTATION_DECAY, _SUM_STRENGTH = 3 * BLOCK, 4 * BLOCK, 5 * BLOCK
 _SUM_OFFSET, _SUM_SCALE = 6 * BLOCK, 7 * BLOCK
-HISTORY = 8 * BLOCK
+_HISTORY = 8 * BLOCK
 
 
 @register_jitable
@@ -161,10 +162,10 @@ def backward_kernel(
         grad_initial_adaptation: Any,
         grad_parameters: Any,
         affine_sums: Any,
-        scratch: Any,
     ) -> None:
         batch, timesteps, features, group_size = shape
         decay, threshold, adaptation_decay, strength, slope = parameters
+        scratch = np.empty(_HISTORY + timesteps * rows, np.float32)
         num_blocks = (features + BLOCK - 1) // BLOCK
         for task in range(first, last):
             group = task // num_blocks
@@ -174,19 +175,19 @@ def backward_kernel(
                 c = center[begin : begin + n]
                 k = scale[begin : begin + n]
                 o = offset[begin : begin + n]
-            scratch[_SUM_DECAY:HISTORY] = ZERO
+            scratch[_SUM_DECAY:_HISTORY] = ZERO
             for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
                 row = sample * features + begin
 
                 # Forward again, keeping the state before each timestep.
-                _fill(scratch[HISTORY : HISTORY + n], initial_membrane, row)
+                _fill(scratch[_HISTORY : _HISTORY + n], initial_membrane, row)
                 if adaptive:
-                    start = HISTORY + BLOCK
+                    start = _HISTORY + BLOCK
                     _fill(scratch[start : start + n], initial_adaptation, row)
                 for t in range(timesteps - 1):
                     here = sample * current_strides[0] + t * current_strides[1] + begin
                     x = current[here : here + n]
-                    now = scratch[HISTORY + t * rows : HISTORY + (t + 2) * rows]
+                    now = scratch[_HISTORY + t * rows : _HISTORY + (t + 2) * rows]
                     for j in range(n):
                         i = load(x[j])
                         if affine:
@@ -212,7 +213,7 @@ def backward_kernel(
                     ds_out = grad_spikes[here : here + n]
                     here = sample * grad_current_strides[0] + t * grad_current_strides[1] + begin
                     dx = grad_current[here : here + n]
-                    now = scratch[HISTORY + t * rows : HISTORY + (t + 1) * rows]
+                    now = scratch[_HISTORY + t * rows : _HISTORY + (t + 1) * rows]
                     for j in range(n):
                         v = now[j]
                         i = load(x[j])

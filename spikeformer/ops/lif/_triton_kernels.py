@@ -23,7 +23,7 @@ _KEY = ("features", "CHUNK")
 
 
 @triton.jit
-def _load_row(row: tl.tensor, index: tl.tensor, mask: tl.tensor) -> tl.tensor:
+def load_row(row: tl.tensor, index: tl.tensor, mask: tl.tensor) -> tl.tensor:
     """Numbers of a row, zeros if there is none."""
     numbers = tl.zeros(index.shape, tl.float32)
     if row is not None:
@@ -68,7 +68,7 @@ def _apply(affine: tl.tuple, current: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
-def _load_parameters(parameters: tl.tensor, numbers: tl.tuple) -> tl.tuple:
+def load_parameters(parameters: tl.tensor, numbers: tl.tuple) -> tl.tuple:
     """Decay, threshold, adaptation decay and strength: from memory, or else the numbers."""
     if parameters is not None:
         numbers = (
@@ -107,7 +107,7 @@ def forward_kernel(
     sample = tl.cast(tl.program_id(0) // num_blocks, tl.int64)
     column = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
     mask = column < features
-    decay, threshold, adaptation_decay, strength = _load_parameters(parameters, numbers)
+    decay, threshold, adaptation_decay, strength = load_parameters(parameters, numbers)
     if affine is not None:
         affine = _load_affine(affine, column, mask)
 
@@ -117,8 +117,8 @@ def forward_kernel(
     spikes_stride = tl.cast(spikes_strides[1], tl.int64)
 
     state = sample * features + column
-    v = _load_row(initial_membrane, state, mask)
-    a = _load_row(initial_adaptation, state, mask)
+    v = load_row(initial_membrane, state, mask)
+    a = load_row(initial_adaptation, state, mask)
     for first in range(0, timesteps, CHUNK):
         xs = _load_chunk(current, current_stride, first, timesteps, mask, CHUNK)
         for k in tl.static_range(CHUNK):
@@ -175,7 +175,7 @@ def backward_kernel(
     group = tl.program_id(0) // num_blocks
     column = tl.program_id(0) % num_blocks * BLOCK + tl.arange(0, BLOCK)
     mask = column < features
-    decay, threshold, adaptation_decay, strength = _load_parameters(parameters, numbers)
+    decay, threshold, adaptation_decay, strength = load_parameters(parameters, numbers)
     if affine is not None:
         affine = _load_affine(affine, column, mask)
 
@@ -201,8 +201,8 @@ def backward_kernel(
         state = sample * features + column
 
         # Forward to the last chunk, leaving the state at the start of the others.
-        v = _load_row(initial_membrane, state, mask)
-        a = _load_row(initial_adaptation, state, mask)
+        v = load_row(initial_membrane, state, mask)
+        a = load_row(initial_adaptation, state, mask)
         start = states + state
         for first in range(0, last, CHUNK):
             tl.store(start, v, mask=mask)
@@ -218,8 +218,8 @@ def backward_kernel(
         # Nothing promises that the thread that stores a number is the one that loads it.
         tl.debug_barrier()
 
-        dv = _load_row(grad_membrane, state, mask)
-        da = _load_row(grad_adaptation, state, mask)
+        dv = load_row(grad_membrane, state, mask)
+        da = load_row(grad_adaptation, state, mask)
         for back in range(0, timesteps, CHUNK):
             first = last - back
             xs = _load_chunk(x_rows, current_stride, first, timesteps, mask, CHUNK)

@@ -17,7 +17,7 @@ from torch import Tensor
 from spikeformer.ops._formats import FORMATS
 from spikeformer.ops._layout import as_rows, empty_rows_like
 from spikeformer.ops._threads import run_tasks
-from spikeformer.ops.lif._cpu_kernels import BLOCK, HISTORY, backward_kernel, forward_kernel
+from spikeformer.ops.lif._cpu_kernels import BLOCK, backward_kernel, forward_kernel
 
 # Batch norm's sums are kept per group of samples: so many tasks are enough for every thread, and
 # do not depend on how many threads there are.
@@ -72,7 +72,7 @@ def forward(
         flat(final_membrane),
         flat(final_adaptation),
     )
-    run_tasks(lambda first, last: kernel(first, last, *arguments), tasks.num_tasks, current.numel())
+    run_tasks(kernel, arguments, tasks.num_tasks, current.numel())
     return spikes, final_membrane, final_adaptation
 
 
@@ -131,12 +131,7 @@ def backward(
         partial_sums,
         affine_sums.numpy(),
     )
-    scratch_rows = HISTORY + current.shape[1] * (1 if adaptation is None else 2) * BLOCK
-
-    def run(first: int, last: int) -> None:
-        kernel(first, last, *arguments, np.empty(scratch_rows, np.float32))
-
-    run_tasks(run, tasks.num_tasks, current.numel())
+    run_tasks(kernel, arguments, tasks.num_tasks, current.numel())
     # Summed per task, then over tasks in order: the result does not depend on the threads.
     grad_parameters = torch.from_numpy(partial_sums.sum(0) if with_parameters else np.empty(0))
     grads = grad_current, grad_initial_membrane, grad_initial_adaptation, grad_parameters.float()

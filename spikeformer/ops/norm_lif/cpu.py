@@ -101,7 +101,7 @@ def sums_around(current: Tensor, around: Tensor) -> Tensor:
     sums = torch.empty(tasks.num_groups, 2, current.shape[2])
     kernel = _sums_kernel(current.dtype)
     arguments = (tasks.shape, *strided(current), flat(around), flat(sums))
-    run_tasks(lambda first, last: kernel(first, last, *arguments), tasks.num_tasks, current.numel())
+    run_tasks(kernel, arguments, tasks.num_tasks, current.numel())
     return sums.sum(0)
 
 
@@ -111,9 +111,6 @@ def finish_gradient(
     """Overwrite `grad` with `scale (grad - shift - (current - center) tilt)`, both (b, t, f)."""
     tasks = Tasks.of(grad, sums=False)
     kernel = _finish_kernel(grad.dtype)
-    arguments = (tasks.shape, *strided(grad), *strided(current), *map(flat, (center, scale, shift)))
-    run_tasks(
-        lambda first, last: kernel(first, last, *arguments, flat(tilt)),
-        tasks.num_tasks,
-        grad.numel(),
-    )
+    vectors = (center, scale, shift, tilt)
+    arguments = (tasks.shape, *strided(grad), *strided(current), *map(flat, vectors))
+    run_tasks(kernel, arguments, tasks.num_tasks, grad.numel())

@@ -137,11 +137,7 @@ def forward(
         x_btf.stride()[:2],
         _span(spikes),
     )
-    run_tasks(
-        lambda first, last: kernel(first, last, *arguments),
-        batch * -(-features // BLOCK),
-        spikes.numel(),
-    )
+    run_tasks(kernel, arguments, batch * -(-features // BLOCK), spikes.numel())
     return spikes
 
 

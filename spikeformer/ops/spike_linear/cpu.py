@@ -57,7 +57,7 @@ def forward(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 def add_weights(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """What `forward` does if it is sparse."""
-    outputs, inputs = weight.shape
+    outputs = weight.shape[0]
     out = empty_like(spikes, (spikes.shape[0], outputs))
     elements, magnitude = as_integers(spikes)
     kernel = _add_kernel(spikes.dtype)
@@ -68,11 +68,7 @@ def add_weights(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         (torch.zeros(outputs) if bias is None else bias.detach().float()).numpy(),
         out.view(FORMATS[out.dtype].memory).numpy(),
     )
-
-    def run(first: int, last: int) -> None:
-        kernel(first, last, *arguments, np.empty(inputs, np.int64), np.empty(outputs, np.float32))
-
-    run_tasks(run, spikes.shape[0], out.numel() + spikes.numel())
+    run_tasks(kernel, arguments, spikes.shape[0], out.numel() + spikes.numel())
     return out
 
 
@@ -89,9 +85,9 @@ def _add_kernel(dtype: torch.dtype) -> Callable[..., None]:
         weight: Any,
         bias: Any,
         out: Any,
-        active: Any,
-        sums: Any,
     ) -> None:
+        active = np.empty(spikes.shape[1], np.int64)
+        sums = np.empty(out.shape[1], np.float32)
         for r in range(first, last):
             # Without a branch, which would be mispredicted at every spike.
             row, count = spikes[r], 0
@@ -121,7 +117,8 @@ def _count(spikes: Tensor) -> int:
     elements, magnitude = as_integers(spikes)
     counts = np.empty(spikes.shape[0], np.uint32)
     run_tasks(
-        lambda first, last: _count_kernel(first, last, magnitude, elements, counts),
+        _count_kernel,
+        (magnitude, elements, counts),
         counts.size,
         spikes.numel(),
     )

@@ -62,7 +62,8 @@ def pack(flat: Tensor) -> Tensor:
     packed = torch.empty(-(-flat.numel() // 8), dtype=torch.uint8)
     bits = packed.numpy()
     run_tasks(
-        lambda first, last: _pack(first, last, magnitude, elements, bits),
+        _pack,
+        (magnitude, elements, bits),
         -(-bits.size // BLOCK),
         elements.size,
     )
@@ -76,7 +77,8 @@ def unpack(bits: Tensor, size: int, dtype: torch.dtype) -> Tensor:
     (spike,), _ = as_integers(torch.ones(1, dtype=dtype))
     packed = bits.contiguous().numpy()
     run_tasks(
-        lambda first, last: _unpack(first, last, spike, packed, elements),
+        _unpack,
+        (spike, packed, elements),
         -(-packed.size // BLOCK),
         size,
     )

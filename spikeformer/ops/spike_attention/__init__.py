@@ -1,0 +1,6 @@
+"""Attention between spikes, without softmax, together with the neurons that answer it."""
+
+from spikeformer.ops.spike_attention.op import MECHANISMS, spike_attention
+from spikeformer.ops.spike_attention.reference import attention_current, attention_output
+
+__all__ = ["MECHANISMS", "attention_current", "attention_output", "spike_attention"]

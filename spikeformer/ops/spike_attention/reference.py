@@ -1,0 +1,91 @@
+"""Spike attention in plain torch: the definition that every kernel is tested against.
+
+Axes: b batch, t timesteps, n tokens, h heads, d channels of a head.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikeformer.ops.lif.reference import LifState, lif_reference
+
+
+def spike_attention_reference(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor | None,
+    state: LifState,
+    *,
+    mechanism: str,
+    scale: float,
+    causal: bool,
+    **neuron: Any,
+) -> tuple[Tensor, LifState]:
+    """Let the neurons of `mechanism` integrate what the tokens have in common.
+
+    Args:
+        query: Spikes, (b, t, n, h, d).
+        key: Spikes, (b, t, n, h, d).
+        value: Spikes like `key`; None for "qk_token".
+        state: Initial state, shaped like the current without its time axis.
+        mechanism: "ssa", "qk_token" or "sdsa".
+        scale: Factor on the attended values of "ssa".
+        causal: Whether a token sees only itself and those before it.
+        **neuron: Arguments of `lif_reference`.
+    """
+    current = attention_current(query, key, value, mechanism=mechanism, scale=scale, causal=causal)
+    fired, final = lif_reference(current, state, **neuron)
+    return attention_output(fired, query, key, mechanism=mechanism), final
+
+
+def attention_current(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor | None,
+    *,
+    mechanism: str,
+    scale: float,
+    causal: bool,
+) -> Tensor:
+    """What the neurons integrate: (b, t, n, h) for "qk_token", else (b, t, n, h, d).
+
+    It counts coincidences, so it is in float32 or wider whatever the inputs are; "sdsa" without
+    `causal` has one count for all tokens, (b, t, 1, h, d).
+    """
+    wide = torch.promote_types(query.dtype, torch.float32)
+    if mechanism == "qk_token":
+        return query.sum(dim=-1, dtype=wide)
+    assert value is not None
+    if mechanism == "sdsa":
+        match = key * value
+        if causal:
+            return match.cumsum(dim=2, dtype=wide)
+        return match.sum(dim=2, keepdim=True, dtype=wide)
+    with torch.autocast(query.device.type, enabled=False):
+        q, k, v = (x.to(wide).transpose(2, 3) for x in (query, key, value))
+        if causal:
+            attended = (q @ k.mT).tril() @ v
+        elif keys_meet_values_first(query, key):
+            attended = q @ (k.mT @ v)
+        else:
+            attended = (q @ k.mT) @ v
+        return (attended * scale).transpose(2, 3)
+
+
+def keys_meet_values_first(query: Tensor, key: Tensor) -> bool:
+    """Whether q (k^T v) takes fewer multiplications than (q k^T) v."""
+    queries, keys, channels = query.shape[2], key.shape[2], query.shape[4]
+    return channels * (queries + keys) < 2 * queries * keys
+
+
+def attention_output(fired: Tensor, query: Tensor, key: Tensor, *, mechanism: str) -> Tensor:
+    """The spikes that leave: those that fired, or those that they let through."""
+    fired = fired.to(query.dtype)
+    if mechanism == "qk_token":
+        return fired.unsqueeze(-1) * key
+    if mechanism == "sdsa":
+        return query * fired
+    return fired
