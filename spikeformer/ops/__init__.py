@@ -1,5 +1,6 @@
 """Spiking operations: one public function each, with a torch reference and fast kernels."""
 
+from spikeformer.ops._memory import keep_freed_memory
 from spikeformer.ops.dispatch import BACKENDS, resolve_backend
 from spikeformer.ops.lif import LifState, lif
 from spikeformer.ops.norm_lif import norm_lif
@@ -14,6 +15,7 @@ __all__ = [
     "SURROGATES",
     "LifState",
     "SpikeLayout",
+    "keep_freed_memory",
     "lif",
     "norm_lif",
     "resolve_backend",

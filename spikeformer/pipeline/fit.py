@@ -9,6 +9,7 @@ from typing import Any
 
 import torch.distributed
 
+from spikeformer.ops import keep_freed_memory
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
 
@@ -39,6 +40,8 @@ class Fit(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Train, and return what the last epoch reached."""
         module, trainer = run.parts.module, run.parts.trainer
+        if trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         try:
             trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
         except SystemExit as stop:  # what Lightning makes of Ctrl-C

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 from numba import njit
 
-from spikeformer.ops import _openmp
+from spikeformer.ops import _openmp, _threads
 from spikeformer.ops._threads import run_tasks
 
 MUCH = 1 << 30
@@ -60,19 +62,34 @@ def test_little_work_is_not_divided():
     assert ranges[0] == 100
 
 
-@njit(nogil=True)
-def meet(first, last, arrived, num_threads):
-    arrived[first] = 1
-    # Ends only if all of them run at the same time.
-    while arrived.sum() < num_threads:
-        pass
-
-
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_follow_torch(threads, threads_of, monkeypatch):
-    monkeypatch.setattr("spikeformer.ops._threads._CHUNKS_PER_THREAD", 1)
+    given = []
+    monkeypatch.setattr(_openmp, "run_chunks", lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.setattr(_threads, "_run_in_pool", lambda *arguments: given.append(arguments[-1]))
     torch.set_num_threads(threads)
-    run_tasks(meet, (np.zeros(threads, np.int64), threads), threads, MUCH)
+    run_tasks(count, (), 100, MUCH)
+    assert given == [threads]
+
+
+@njit(nogil=True)
+def identify(first, last, threads, noise):
+    threads[first] = pthread_self()
+    # Long enough for another thread to come and take a chunk.
+    for _ in range(20_000_000):
+        noise[first] = noise[first] * 1103515245 + 12345
+
+
+pthread_self = ctypes.CDLL(None).pthread_self
+pthread_self.restype, pthread_self.argtypes = ctypes.c_uint64, []
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_tasks_run_on_several_threads(threads_of):
+    torch.set_num_threads(2)
+    seen, noise = np.zeros(8, np.uint64), np.zeros(8, np.int64)
+    run_tasks(identify, (seen, noise), 8, MUCH)
+    assert len(set(seen.tolist()) - {0}) == 2
 
 
 def test_other_types_of_arguments_are_compiled_anew(threads_of):

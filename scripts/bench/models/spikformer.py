@@ -132,7 +132,10 @@ def spikeformer(case: Case, inputs: Tensors) -> Work:
         SpikingViT,
     )
     from spikeformer.neurons import LifNeuron, NeuronFactory
+    from spikeformer.ops import keep_freed_memory
 
+    if case.device == "cpu":
+        keep_freed_memory()
     # SpikingJelly halves the input of a neuron with tau = 2. Ours does not, and has twice the
     # threshold and half the slope. Behind attention, its threshold is half that of the others.
     neuron = partial(
@@ -221,6 +224,8 @@ LIF neurons. All contenders start from the same weights. Compared: logits and, f
 gradients of the first convolution and of the classifier. Inference has to agree within 0.1%,
 element by element; training, where one flipped spike moves every neuron of its channel, within 30%.
 
+- SpikeFormer: `SpikingViT` with `SpikformerStem`; as in `train.py`, glibc keeps the memory that a
+  step frees (`keep_freed_memory`).
 - SpikingJelly: its own `Spikformer`; compiled with its `.compile()`.""",
     cases=(
         _case(256, 8, 2, 8, tolerance=_FLIPS),
