@@ -66,12 +66,13 @@ class SpikingAttention(nn.Module):
         self.sparsity_target = check_interval("sparsity_target", sparsity_target, 0.0, 1.0)
         self.mechanism = mechanism(neuron, threshold, causal=causal)
         projected = self.mechanism.num_projections * embed_dim
-        bias = norm != "batch"
-        # One matrix for Q, K (and V): the same result as three, in one product and one scan.
-        self.qkv = SpikeLinear(embed_dim, projected, bias, binary=binary_input)
-        self.qkv_norm = token_norm(norm, projected)
         self.qkv_neuron = neuron(threshold=threshold)
-        self.out = SpikeLinear(embed_dim, embed_dim, bias, binary=self.qkv_neuron.binary)
+        bias, backend = norm != "batch", self.qkv_neuron.backend
+        # One matrix for Q, K (and V): the same result as three, in one product and one scan.
+        self.qkv = SpikeLinear(embed_dim, projected, bias, binary=binary_input, backend=backend)
+        self.qkv_norm = token_norm(norm, projected)
+        binary = self.qkv_neuron.binary
+        self.out = SpikeLinear(embed_dim, embed_dim, bias, binary=binary, backend=backend)
         self.out_norm = token_norm(norm, embed_dim)
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         self._sparsity_loss: Tensor | None = None

@@ -42,9 +42,11 @@ class SpikingMLP(nn.Module):
         super().__init__()
         bias = norm != "batch"
         self.neuron = neuron(threshold=threshold)
-        self.expand = SpikeLinear(dim, hidden_dim, bias, binary=binary_input)
+        backend = self.neuron.backend
+        self.expand = SpikeLinear(dim, hidden_dim, bias, binary=binary_input, backend=backend)
         self.expand_norm = token_norm(norm, hidden_dim)
-        self.contract = SpikeLinear(hidden_dim, dim, bias, binary=self.neuron.binary)
+        binary = self.neuron.binary
+        self.contract = SpikeLinear(hidden_dim, dim, bias, binary=binary, backend=backend)
         self.contract_norm = token_norm(norm, dim)
         self.dropout = nn.Dropout(dropout)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from spikeformer.neurons import SpikingNeuron
 from spikeformer.ops import spike_conv2d, spike_linear
 
 
@@ -16,19 +17,30 @@ class SpikeLinear(nn.Linear):
         bias: Whether to add a bias.
         binary: Promise that inputs are exactly 0 or 1: training keeps one bit of each, and rows in
             which few are 1 are added up, not multiplied. False takes any numbers.
+        backend: The neurons' kernel. "reference" is followed; among the others the product is
+            chosen by the firing rate, so they are all "auto".
 
     Source: `spikeformer.ops.spike_linear`.
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, binary: bool = True
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        binary: bool = True,
+        backend: str = "auto",
     ) -> None:
         super().__init__(in_features, out_features, bias)
         self.binary = binary
+        self.backend = "reference" if backend == "reference" else "auto"
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
-        return spike_linear(spikes, self.weight, self.bias, binary=self.binary)
+        return spike_linear(
+            spikes, self.weight, self.bias, binary=self.binary, backend=self.backend
+        )
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""
@@ -48,3 +60,8 @@ class SpikeConv2d(nn.Conv2d):
         return spike_conv2d(
             spikes, self.weight, stride=self.stride, padding=self.padding, groups=self.groups
         )
+
+
+def may_keep_bits(neuron: SpikingNeuron) -> bool:
+    """Whether a convolution behind `neuron` may keep its spikes as bits; "reference" may not."""
+    return neuron.binary and neuron.backend != "reference"

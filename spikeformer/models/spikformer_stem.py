@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, check_divisible
+from spikeformer.models.layers import may_keep_bits
 from spikeformer.models.stem import SpikingConv, Stem, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
@@ -54,7 +55,7 @@ class SpikformerStem(Stem):
         widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
         self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in range(4))
         self.position_neuron = neuron(threshold=threshold)
-        binary = self.position_neuron.binary
+        binary = may_keep_bits(self.position_neuron)
         self.convs = nn.ModuleList(
             SpikingConv(
                 before,

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.models.layers import SpikeConv2d
+from spikeformer.models.layers import SpikeConv2d, may_keep_bits
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -142,8 +142,9 @@ class ConvStem(Stem):
         self.timesteps = timesteps
         self.strides = tuple(strides)
         # Each fires what the convolution before it hands on.
-        self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in strides)
-        binary = all(fired.binary for fired in self.neurons)
+        neurons = [neuron(threshold=threshold) for _ in strides]
+        self.neurons = nn.ModuleList(neurons)
+        binary = all(map(may_keep_bits, neurons))
         widths = [dim // 2**i for i in reversed(range(len(strides)))]
         self.convs = nn.ModuleList(
             SpikingConv(before, after, stride, binary_input=index > 0 and binary)

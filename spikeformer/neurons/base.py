@@ -58,6 +58,9 @@ class SpikingNeuron(nn.Module, ABC):
         check_finite: Refuse NaN and Inf currents. Costs one pass over the input.
     """
 
+    backend: str = "auto"
+    """Kernel of the neuron's op, where it has one."""
+
     def __init__(self, threshold: float = 1.0, *, check_finite: bool = False) -> None:
         super().__init__()
         self.threshold = check_positive("threshold", threshold)

@@ -55,24 +55,32 @@ def available() -> bool:
 
 
 def run_chunks(
-    kernel: Any, arguments: tuple[Any, ...], num_tasks: int, num_chunks: int, threads: int
+    address: int, arguments: tuple[Any, ...], num_tasks: int, num_chunks: int, threads: int
 ) -> None:
-    """Call the compiled `kernel(first, last, *arguments)` for all chunks of its tasks.
+    """Call the kernel at `address` as `kernel(first, last, *arguments)` for all of its chunks.
 
     Raises:
         MemoryError: If a kernel ran out of memory.
     """
-    address = _kernel_address(kernel, arguments)
     failed = _launch(_openmp_address(), address, threads, num_chunks, num_tasks, arguments)
     if failed:
         raise MemoryError("a kernel found no memory for its scratch buffer")
 
 
-def _kernel_address(kernel: Any, arguments: tuple[Any, ...]) -> int:
-    """Address of the machine code for arguments of these types, compiled if need be."""
+def kernel_address(kernel: Any, arguments: tuple[Any, ...]) -> int:
+    """Address of the machine code for arguments of these types, compiled if need be.
+
+    Has to be asked for before the kernel is called in any other way. Numba finds machine code by a
+    name that kernels from the same factory can share, and only the one loaded last is found.
+
+    Raises:
+        RuntimeError: If the kernel was called before.
+    """
     key = (kernel, _kind(arguments))
     if key not in _addresses:
         signature = (types.int64, types.int64, *typeof(arguments).types)
+        if signature in kernel.overloads:
+            raise RuntimeError(f"{kernel} was called before its address was asked for")
         kernel.compile(signature)
         compiled = kernel.overloads[signature]
         _addresses[key] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)

@@ -44,14 +44,16 @@ def run_tasks(kernel: Any, arguments: tuple[Any, ...], num_tasks: int, num_eleme
         >>> numbers.tolist()
         [1.0, 1.0, 1.0]
     """
+    openmp = _openmp.available()
+    address = _openmp.kernel_address(kernel, arguments) if openmp else 0
     threads = torch.get_num_threads()
     most = min(num_tasks, 1 + num_elements // _MIN_ELEMENTS_PER_CHUNK)
     num_chunks = min(most, _CHUNKS_PER_THREAD * threads)
     if min(threads, num_chunks) <= 1:
         kernel(0, num_tasks, *arguments)
-    elif _openmp.available():
+    elif openmp:
         # All of torch's threads, needed or not: a team of another size would be a new one.
-        _openmp.run_chunks(kernel, arguments, num_tasks, num_chunks, threads)
+        _openmp.run_chunks(address, arguments, num_tasks, num_chunks, threads)
     else:
         _run_in_pool(kernel, arguments, num_tasks, min(threads, num_chunks))
 

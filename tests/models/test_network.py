@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 from functools import partial
 
 import pytest
@@ -7,10 +8,15 @@ import torch
 
 from spikeformer.models import (
     ClassificationHead,
+    QKTokenAttention,
+    SpikeDrivenAttention,
     SpikingAttention,
     SpikingNetwork,
+    SpikingSelfAttention,
     SpikingTransformer,
+    SpikingViT,
 )
+from spikeformer.neurons import LifNeuron
 from tests.models.test_spiking_transformer import ids, transformer
 from tests.models.test_spiking_vit import vit
 
@@ -52,3 +58,24 @@ def test_compiling_in_place_changes_nothing(backend):
     torch.testing.assert_close(out, expected)
     torch.testing.assert_close(grads, expected_grads, rtol=1e-3, atol=1e-4)
     assert list(network.state_dict()) == names
+
+
+def test_the_reference_backend_runs_no_kernel(monkeypatch):
+    def refuse(op, backend):
+        raise AssertionError(f"{op} on {backend}")
+
+    for module in ("lif", "norm_lif", "spike_attention", "spike_linear", "spike_pack"):
+        name = f"spikeformer.ops.{module}._custom_op"
+        monkeypatch.setattr(importlib.import_module(name), "load_kernels", refuse)
+    neuron = partial(LifNeuron, backend="reference")
+    for attention in (QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention):
+        backbone = SpikingViT(
+            image_size=8,
+            d_model=16,
+            nhead=2,
+            num_layers=1,
+            timesteps=2,
+            neuron=neuron,
+            attention=partial(SpikingAttention, mechanism=attention),
+        )
+        backbone(torch.rand(2, 3, 8, 8)).sum().backward()

@@ -108,8 +108,35 @@ def test_a_kernel_without_memory_says_so():
     def greedy(first, last, size, out):
         out[first] = np.empty(size, np.float64).size
 
+    arguments = (1 << 60, np.zeros(2, np.int64))
     with pytest.raises(MemoryError):
-        _openmp.run_chunks(greedy, (1 << 60, np.zeros(2, np.int64)), 2, 2, 2)
+        _openmp.run_chunks(_openmp.kernel_address(greedy, arguments), arguments, 2, 2, 2)
+
+
+def kernel_from_a_factory(value):
+    @njit(nogil=True)
+    def kernel(first, last, out):
+        out[first:last] = value
+
+    return kernel
+
+
+def test_kernels_from_one_factory_are_told_apart():
+    """Their machine code has one name, and each is called alone and on threads."""
+    torch.set_num_threads(2)
+    kernels = {value: kernel_from_a_factory(value) for value in (1.0, 2.0, 3.0)}
+    for elements in (1, MUCH):
+        for value, kernel in kernels.items():
+            out = np.zeros(100)
+            run_tasks(kernel, (out,), 100, elements)
+            assert (out == value).all()
+
+
+def test_an_address_asked_for_too_late_is_refused():
+    kernel, out = kernel_from_a_factory(4.0), np.zeros(3)
+    kernel(0, 3, out)
+    with pytest.raises(RuntimeError, match="called before"):
+        _openmp.kernel_address(kernel, (out,))
 
 
 def in_child(queue):
