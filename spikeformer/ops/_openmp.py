@@ -30,7 +30,9 @@ _POINTER = ir.IntType(8).as_pointer()
 # OpenMP's threads do not survive a fork, and its library does not notice.
 _process = os.getpid()
 
+# Addresses of kernels by what their arguments look like, and by the types that Numba gives them.
 _addresses: dict[tuple[Any, ...], int] = {}
+_compiled: dict[tuple[Any, ...], int] = {}
 
 
 @lru_cache(maxsize=1)
@@ -79,12 +81,19 @@ def kernel_address(kernel: Any, arguments: tuple[Any, ...]) -> int:
     key = (kernel, _kind(arguments))
     if key not in _addresses:
         signature = (types.int64, types.int64, *typeof(arguments).types)
-        if signature in kernel.overloads:
-            raise RuntimeError(f"{kernel} was called before its address was asked for")
-        kernel.compile(signature)
-        compiled = kernel.overloads[signature]
-        _addresses[key] = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        # Several kinds of arguments can have the same types.
+        _addresses[key] = _compiled.get((kernel, signature)) or _compile(kernel, signature)
     return _addresses[key]
+
+
+def _compile(kernel: Any, signature: tuple[Any, ...]) -> int:
+    if signature in kernel.overloads:
+        raise RuntimeError(f"{kernel} was called before its address was asked for")
+    kernel.compile(signature)
+    code = kernel.overloads[signature]
+    address: int = code.library.get_pointer_to_function(code.fndesc.llvm_func_name)
+    _compiled[kernel, signature] = address
+    return address
 
 
 def _kind(value: Any) -> Any:

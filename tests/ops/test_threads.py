@@ -68,7 +68,7 @@ def test_threads_follow_torch(threads, threads_of, monkeypatch):
     monkeypatch.setattr(_openmp, "run_chunks", lambda *arguments: given.append(arguments[-1]))
     monkeypatch.setattr(_threads, "_run_in_pool", lambda *arguments: given.append(arguments[-1]))
     torch.set_num_threads(threads)
-    run_tasks(count, (), 100, MUCH)
+    run_tasks(count, ((1, 1), np.zeros(100, np.int64), np.zeros(101, np.int64)), 100, MUCH)
     assert given == [threads]
 
 
