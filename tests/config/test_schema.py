@@ -20,6 +20,7 @@ from spikeformer.error_handling import ConfigurationError
 GIVEN = {
     "schema/attention": {
         "embed_dim", "num_heads", "timesteps", "neuron", "threshold", "norm", "causal",
+        "binary_input",
     },
     "schema/loss": {"outputs", "target"},
     "schema/scheduler": {"optimizer", "total_steps"},
