@@ -1,0 +1,1 @@
+"""From a trained network to neuromorphic chips: lower, quantise, place, run, verify."""

@@ -1,0 +1,70 @@
+"""A spike graph in the whole numbers of Loihi 2: what is compiled for it, and what it computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
+
+WEIGHT_SHIFT = 6
+"""Bits by which a summed weight is shifted up before it meets the membrane; thresholds too."""
+DECAY_ONE = 4096
+"""Decays are counted in parts of this."""
+STATE_LIMIT = 2**23 - 1
+"""Largest absolute value of a membrane, of 24 bits."""
+
+
+@dataclass(frozen=True)
+class IntegerNeurons:
+    """Integer parameters of a population; its dynamics are those of a compartment of Loihi 2.
+
+    With `trunc` rounding towards zero and the current memoryless (Loihi's du = 4095)::
+
+        v = clip(trunc(v * (4096 - dv) / 4096) + (sum_p W_p s_p << 6) + (bias_mant << bias_exp))
+        s = v > vth << 6,   v = 0 where it fired
+
+    Attributes:
+        dv: Decay, 0 (none) to 4095.
+        vth: Threshold, 0 to 131071; strictly more makes a neuron fire.
+        bias_exp: Exponent of every bias, 0 to 7. It is 6 where a current comes with the sample,
+            which is the unit of the weights.
+        scale: Units of the weights that stand for 1 in the network.
+    """
+
+    dv: int
+    vth: int
+    bias_exp: int
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerGraph:
+    """A spike graph whose weights are whole numbers.
+
+    Attributes:
+        graph: The populations and projections. The operators of `graph.synapses` hold int32, -256
+            to 254 and even where signs are mixed, else -256 to 0 or 0 to 255. `decay`, `threshold`
+            and `bias` of its populations, and what comes from kind "values", are still in the
+            network's units: `neurons` and `currents` have the integers.
+        neurons: Parameters of the populations of kind "lif".
+    """
+
+    graph: SpikeGraph
+    neurons: Mapping[str, IntegerNeurons]
+
+    def currents(self, inputs: Arrays) -> dict[str, Array]:
+        """Return each neuron's `bias_mant`, int32 (samples, size), -4096 to 4095, where there is any.
+
+        Args:
+            inputs: Arrays of the graph's sources.
+        """
+        found: dict[str, Array] = {}
+        for name, current in self.graph.currents(inputs).items():
+            neurons = self.neurons[name]
+            unit = 2.0 ** (WEIGHT_SHIFT - neurons.bias_exp)
+            mantissa = np.rint(current * neurons.scale * unit)
+            found[name] = np.clip(mantissa, -4096, 4095).astype(np.int32)
+        return found

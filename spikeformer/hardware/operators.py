@@ -1,0 +1,246 @@
+"""The linear maps between populations, kept structured: what repeats is stored once.
+
+Every operator maps a flat array (..., in) to (..., out). `weights` is the array of its distinct
+weights, float64 in a graph from a network and integer in one for a chip. Products run in float64,
+which holds the sums of a chip's integers exactly.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch.nn import functional
+
+Array = npt.NDArray[Any]
+
+
+class Operator(ABC):
+    """A linear map with `shape` (out, in)."""
+
+    weights: Array
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Numbers of outputs and inputs."""
+
+    @abstractmethod
+    def apply(self, x: Array) -> Array:
+        """Map (..., in) to (..., out) in float64."""
+
+    @abstractmethod
+    def matrix(self) -> sparse.csr_array:
+        """Return the map as a sparse matrix (out, in) without explicit zeros."""
+
+    @abstractmethod
+    def scale_rows(self, factor: Array) -> Operator:
+        """Return the map followed by a multiplication with `factor`, (out,)."""
+
+    @abstractmethod
+    def fan_in(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each output, (out,)."""
+
+    @property
+    def num_synapses(self) -> int:
+        """Number of non-zero weights, each counted as often as it is used."""
+        return int(self.fan_in().sum())
+
+
+@dataclass(frozen=True, eq=False)
+class TokenLinear(Operator):
+    """One dense layer for every token: the matrix is `kron(eye(tokens), weights)`.
+
+    Inputs and outputs are ordered (token, channel).
+
+    Attributes:
+        weights: Shape (out_channels, in_channels).
+        tokens: Number of tokens; 1 makes an ordinary dense layer.
+    """
+
+    weights: Array
+    tokens: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of outputs and inputs."""
+        out, into = self.weights.shape
+        return self.tokens * out, self.tokens * into
+
+    def apply(self, x: Array) -> Array:
+        """Map (..., in) to (..., out) in float64."""
+        tokens = x.reshape(-1, self.weights.shape[1]).astype(np.float64, copy=False)
+        product = tokens @ self.weights.T.astype(np.float64, copy=False)
+        return product.reshape(*x.shape[:-1], self.shape[0])
+
+    def matrix(self) -> sparse.csr_array:
+        """Return the map as a sparse matrix (out, in) without explicit zeros."""
+        one = sparse.csr_array(self.weights)
+        return sparse.csr_array(sparse.block_diag([one] * self.tokens, format="csr"))
+
+    def scale_rows(self, factor: Array) -> Operator:
+        """Return the map followed by a multiplication with `factor`, (out,)."""
+        by_token = np.broadcast_to(factor, (self.shape[0],)).reshape(self.tokens, -1)
+        if (by_token == by_token[0]).all():
+            return replace(self, weights=self.weights * by_token[0][:, None])
+        return Sparse(self.matrix()).scale_rows(factor)
+
+    def fan_in(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each output, (out,)."""
+        return np.tile(np.count_nonzero(self.weights, axis=1), self.tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class Convolution(Operator):
+    """A two-dimensional convolution with zero padding.
+
+    Inputs are ordered (channel, row, column). So are outputs, or (row, column, channel) with
+    `tokens_out`, as a layer of tokens takes them.
+
+    Attributes:
+        weights: Shape (out_channels, in_channels / groups, kernel height, kernel width).
+        image: Channels, height and width of the input.
+        stride: Step in both directions.
+        padding: Zeros around the image in both directions.
+        groups: Groups of channels that do not mix.
+        tokens_out: Whether channels come last in the output.
+    """
+
+    weights: Array
+    image: tuple[int, int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    groups: int = 1
+    tokens_out: bool = False
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        sides = zip(
+            self.image[1:], self.padding, self.weights.shape[2:], self.stride, strict=True
+        )
+        height, width = ((side + 2 * pad - kernel) // step + 1 for side, pad, kernel, step in sides)
+        return height, width
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of outputs and inputs."""
+        return len(self.weights) * int(np.prod(self.grid)), int(np.prod(self.image))
+
+    def apply(self, x: Array) -> Array:
+        """Map (..., in) to (..., out) in float64."""
+        return self._convolve(x, self.weights)
+
+    def _convolve(self, x: Array, weights: Array) -> Array:
+        frames = np.ascontiguousarray(x, np.float64).reshape(-1, *self.image)
+        out = functional.conv2d(
+            torch.from_numpy(frames),
+            torch.from_numpy(np.ascontiguousarray(weights, np.float64)),
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
+        )
+        if self.tokens_out:
+            out = out.permute(0, 2, 3, 1)
+        result: Array = out.reshape(*x.shape[:-1], self.shape[0]).numpy()
+        return result
+
+    def matrix(self) -> sparse.csr_array:
+        """Return the map as a sparse matrix (out, in) without explicit zeros."""
+        channels, height, width = self.image
+        rows_out, columns_out = self.grid
+        out_channels, group_channels, kernel_height, kernel_width = self.weights.shape
+        out, into, kernel_row, kernel_column = np.nonzero(self.weights)
+        values = self.weights[out, into, kernel_row, kernel_column]
+        # Input channels of an output channel's group follow one another.
+        source = into + out // (out_channels // self.groups) * group_channels
+        y, x = np.divmod(np.arange(rows_out * columns_out), columns_out)
+        from_row = y * self.stride[0] - self.padding[0] + kernel_row[:, None]
+        from_column = x * self.stride[1] - self.padding[1] + kernel_column[:, None]
+        inside = (from_row >= 0) & (from_row < height) & (from_column >= 0) & (from_column < width)
+        position = y * columns_out + x
+        if self.tokens_out:
+            target = position * out_channels + out[:, None]
+        else:
+            target = out[:, None] * len(position) + position
+        column = (source[:, None] * height + from_row) * width + from_column
+        data = np.broadcast_to(values[:, None], inside.shape)
+        coordinates = (target[inside], column[inside])
+        return sparse.csr_array(sparse.coo_array((data[inside], coordinates), shape=self.shape))
+
+    def scale_rows(self, factor: Array) -> Operator:
+        """Return the map followed by a multiplication with `factor`, (out,)."""
+        full = np.broadcast_to(factor, (self.shape[0],))
+        channels = len(self.weights)
+        by_channel = full.reshape(-1, channels).T if self.tokens_out else full.reshape(channels, -1)
+        if (by_channel == by_channel[:, :1]).all():
+            scaled = self.weights * by_channel[:, 0][:, None, None, None]
+            return replace(self, weights=scaled)
+        return Sparse(self.matrix()).scale_rows(factor)
+
+    def fan_in(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each output, (out,)."""
+        ones = np.ones(self.shape[1])
+        counts: Array = np.rint(self._convolve(ones, self.weights != 0))
+        return counts.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse(Operator):
+    """Any sparse matrix: gates, coincidences, sums over heads.
+
+    Attributes:
+        csr: Shape (out, in); explicit zeros are dropped.
+    """
+
+    csr: sparse.csr_array
+
+    def __post_init__(self) -> None:
+        clean = sparse.csr_array(self.csr)
+        clean.sum_duplicates()
+        clean.eliminate_zeros()
+        object.__setattr__(self, "csr", clean)
+
+    @property
+    def weights(self) -> Array:  # type: ignore[override]
+        """The non-zero weights."""
+        return self.csr.data
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of outputs and inputs."""
+        out, into = self.csr.shape
+        return int(out), int(into)
+
+    def apply(self, x: Array) -> Array:
+        """Map (..., in) to (..., out) in float64."""
+        rows = x.reshape(-1, self.shape[1]).astype(np.float64, copy=False)
+        product: Array = (self.csr.astype(np.float64) @ rows.T).T
+        return np.ascontiguousarray(product).reshape(*x.shape[:-1], self.shape[0])
+
+    def matrix(self) -> sparse.csr_array:
+        """Return the map as a sparse matrix (out, in) without explicit zeros."""
+        return self.csr
+
+    def scale_rows(self, factor: Array) -> Self:
+        """Return the map followed by a multiplication with `factor`, (out,)."""
+        full = np.broadcast_to(factor, (self.shape[0],))
+        return replace(self, csr=sparse.csr_array(sparse.diags_array(full) @ self.csr))
+
+    def fan_in(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each output, (out,)."""
+        return np.diff(self.csr.indptr).astype(np.int64)
+
+
+def with_weights(operator: Operator, weights: Array) -> Operator:
+    """Return an operator of the same structure with other weights, shaped like the old ones."""
+    if isinstance(operator, Sparse):
+        csr = operator.csr
+        return Sparse(sparse.csr_array((weights, csr.indices, csr.indptr), shape=csr.shape))
+    assert isinstance(operator, TokenLinear | Convolution)
+    return replace(operator, weights=weights)
