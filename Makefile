@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-gpu lint format bench bench-peers docs serve-docs browser clean
+.PHONY: help setup demo toolchains test test-fast test-gpu lint format bench bench-peers docs serve-docs \
+	browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -26,12 +27,27 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	@touch $@
 
-setup: $(VENV)/.dev  ## Make .venv with everything for development
+setup: $(VENV)/.dev  ## Make .venv and .toolchains with everything for development
+	@$(MAKE) --no-print-directory toolchains || echo "without it, its tests are skipped"
 
 demo: $(VENV)/.core  ## Train a spiking vision transformer on digits and write its report
 	$(BIN)/python train.py
 
-test: $(VENV)/.dev browser  ## Run the test suite
+# The vendors' packages stay out of .venv: each toolchain is an environment of its own.
+toolchains:  ## Install Intel's Lava (Loihi 2), sPyNNaker and NEST (SpiNNaker) into .toolchains
+	@$(MAKE) --no-print-directory --jobs=2 .toolchains/loihi2/.installed .toolchains/spinnaker/.installed
+
+.toolchains/loihi2/.installed: toolchains/loihi2.txt
+	@python=$$(toolchains/find-python.sh) && $$python -m venv --clear $(@D) \
+		&& $(@D)/bin/python -m pip install --quiet --no-deps --ignore-requires-python --requirement $< && touch $@ \
+		|| { rm -rf $(@D); echo "$(@D) did not install"; exit 1; }
+
+.toolchains/spinnaker/.installed: toolchains/spinnaker.txt
+	@$(PYTHON) -m venv --clear $(@D) \
+		&& $(@D)/bin/python -m pip install --quiet --requirement $< && touch $@ \
+		|| { rm -rf $(@D); echo "$(@D) did not install"; exit 1; }
+
+test: setup browser  ## Run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-fast: $(VENV)/.dev  ## Run the tests that need no training and no processes
@@ -79,4 +95,4 @@ browser:
 		|| echo "no Chromium: tests of the report in a browser will be skipped"
 
 clean:  ## Remove the environment and everything built; runs in outputs/ stay
-	rm -rf $(VENV) .bench site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .bench .toolchains site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
