@@ -46,6 +46,10 @@ class Operator(ABC):
     def fan_in(self) -> npt.NDArray[np.int64]:
         """Return the number of non-zero weights of each output, (out,)."""
 
+    @abstractmethod
+    def fan_out(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each input, (in,)."""
+
     @property
     def num_synapses(self) -> int:
         """Number of non-zero weights, each counted as often as it is used."""
@@ -56,15 +60,18 @@ class Operator(ABC):
 class TokenLinear(Operator):
     """One dense layer for every token: the matrix is `kron(eye(tokens), weights)`.
 
-    Inputs and outputs are ordered (token, channel).
+    Outputs are ordered (token, channel). So are inputs, or (channel, token) with `channels_first`,
+    as a convolution leaves them.
 
     Attributes:
         weights: Shape (out_channels, in_channels).
         tokens: Number of tokens; 1 makes an ordinary dense layer.
+        channels_first: Whether channels come first in the input.
     """
 
     weights: Array
     tokens: int = 1
+    channels_first: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -74,14 +81,23 @@ class TokenLinear(Operator):
 
     def apply(self, x: Array) -> Array:
         """Map (..., in) to (..., out) in float64."""
-        tokens = x.reshape(-1, self.weights.shape[1]).astype(np.float64, copy=False)
+        into = self.weights.shape[1]
+        if self.channels_first:
+            x = x.reshape(*x.shape[:-1], into, self.tokens).swapaxes(-1, -2)
+        tokens = x.reshape(-1, into).astype(np.float64, copy=False)
         product = tokens @ self.weights.T.astype(np.float64, copy=False)
-        return product.reshape(*x.shape[:-1], self.shape[0])
+        samples = x.shape[:-2] if self.channels_first else x.shape[:-1]
+        return product.reshape(*samples, self.shape[0])
 
     def matrix(self) -> sparse.csr_array:
         """Return the map as a sparse matrix (out, in) without explicit zeros."""
-        one = sparse.csr_array(self.weights)
-        return sparse.csr_array(sparse.block_diag([one] * self.tokens, format="csr"))
+        row, column = np.nonzero(self.weights)
+        out, into = self.weights.shape
+        token = np.arange(self.tokens)[:, None]
+        source = column * self.tokens + token if self.channels_first else token * into + column
+        data = np.broadcast_to(self.weights[row, column], source.shape)
+        coordinates = ((token * out + row).ravel(), source.ravel())
+        return sparse.csr_array(sparse.coo_array((data.ravel(), coordinates), shape=self.shape))
 
     def scale_rows(self, factor: Array) -> Operator:
         """Return the map followed by a multiplication with `factor`, (out,)."""
@@ -93,6 +109,12 @@ class TokenLinear(Operator):
     def fan_in(self) -> npt.NDArray[np.int64]:
         """Return the number of non-zero weights of each output, (out,)."""
         return np.tile(np.count_nonzero(self.weights, axis=1), self.tokens)
+
+    def fan_out(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each input, (in,)."""
+        counts = np.count_nonzero(self.weights, axis=0)
+        repeated = np.repeat if self.channels_first else np.tile
+        return repeated(counts, self.tokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +211,35 @@ class Convolution(Operator):
         counts: Array = np.rint(self._convolve(ones, self.weights != 0))
         return counts.astype(np.int64)
 
+    def fan_out(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each input, (in,)."""
+        there = torch.from_numpy((self.weights != 0).astype(np.float64))
+        reached = functional.conv_transpose2d(
+            torch.ones(1, len(self.weights), *self.grid, dtype=torch.float64),
+            there,
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self._uncovered(),
+            groups=self.groups,
+        )
+        counts: Array = np.rint(reached.numpy().reshape(-1))
+        return counts.astype(np.int64)
+
+    def _uncovered(self) -> tuple[int, int]:
+        """Rows and columns at the far edges that no kernel reaches."""
+        height, width = (
+            side + 2 * pad - kernel - (out - 1) * step
+            for side, pad, kernel, out, step in zip(
+                self.image[1:],
+                self.padding,
+                self.weights.shape[2:],
+                self.grid,
+                self.stride,
+                strict=True,
+            )
+        )
+        return height, width
+
 
 @dataclass(frozen=True, eq=False)
 class Sparse(Operator):
@@ -235,6 +286,10 @@ class Sparse(Operator):
     def fan_in(self) -> npt.NDArray[np.int64]:
         """Return the number of non-zero weights of each output, (out,)."""
         return np.diff(self.csr.indptr).astype(np.int64)
+
+    def fan_out(self) -> npt.NDArray[np.int64]:
+        """Return the number of non-zero weights of each input, (in,)."""
+        return np.bincount(self.csr.indices, minlength=self.shape[1])
 
 
 def with_weights(operator: Operator, weights: Array) -> Operator:

@@ -1,0 +1,217 @@
+"""What every target offers: compile a network, deploy it, run samples through it."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from torch import Tensor, nn
+
+from spikeformer.encoding import SpikeEncoder
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.integer_graph import IntegerGraph
+from spikeformer.hardware.lowering import Lowered, lower
+from spikeformer.hardware.placement import Placement
+from spikeformer.hardware.reference import split_signs
+
+
+@dataclass(frozen=True, eq=False)
+class HardwareModel:
+    """A network compiled for a target.
+
+    Attributes:
+        target: Name of the target, such as "loihi2".
+        graph: The network as a spike graph, in its own units.
+        encoder: Makes the spike trains of the graph's sources; None where values come in.
+        integers: The graph in the target's whole numbers; None for targets that take real weights.
+        placement: Which neurons go to which core; None where there are no cores.
+        details: What else the target's toolchain reported, plain values that JSON holds.
+    """
+
+    target: str
+    graph: SpikeGraph
+    encoder: SpikeEncoder | None = None
+    integers: IntegerGraph | None = None
+    placement: Placement | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def encode(self, samples: Tensor) -> dict[str, Array]:
+        """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""
+        first = self.graph.sources[0]
+        if samples.ndim < 1 or tuple(samples.shape[1:]) != first.shape:
+            raise HardwareCompatibilityError(
+                f"Expected samples of shape (samples, {', '.join(map(str, first.shape))}), but got "
+                f"{tuple(samples.shape)}. The compiled network takes one size of input."
+            )
+        samples = samples.detach().cpu().double()
+        if self.encoder is None:
+            return {first.name: samples.flatten(1).numpy()}
+        return split_signs(self.encoder, self.encoder(samples))
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """What a deployed network did.
+
+    Attributes:
+        spikes: Spikes of every population, uint8 (samples, timesteps, size).
+        outputs: The network's outputs averaged over time, (samples, ...).
+        seconds: Wall-clock time of the run, with reading the spikes out.
+    """
+
+    spikes: dict[str, Array]
+    outputs: Array
+    seconds: float
+
+
+class DeployedModel(ABC):
+    """A network on a target, ready for samples. Close it, or use it as a context manager.
+
+    Args:
+        compiled: The compiled network.
+    """
+
+    def __init__(self, compiled: HardwareModel) -> None:
+        self.compiled = compiled
+
+    @abstractmethod
+    def execute(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples and return all spikes.
+
+        Args:
+            inputs: Arrays of the graph's sources.
+
+        Returns:
+            Spikes of every population of kind "lif", uint8 (samples, timesteps, size), each in its
+            own time.
+        """
+
+    def run(self, inputs: Tensor | Arrays) -> Recording:
+        """Run samples.
+
+        Args:
+            inputs: Samples (samples, ...) as the network takes them, or the arrays of the graph's
+                sources if they are encoded already.
+        """
+        arrays = self.compiled.encode(inputs) if isinstance(inputs, Tensor) else inputs
+        start = time.perf_counter()
+        spikes = self.execute(arrays)
+        seconds = time.perf_counter() - start
+        outputs = self.compiled.graph.outputs({**arrays, **spikes})
+        return Recording(spikes, outputs, seconds)
+
+    def predict(self, inputs: Tensor) -> Array:
+        """Return the class with the largest output of each sample, (samples,)."""
+        classes: Array = self.run(inputs).outputs.argmax(axis=-1)
+        return classes
+
+    def benchmark(self, inputs: Tensor | Arrays) -> dict[str, float]:
+        """Run samples and count what they cost; latencies are in steps of the chip.
+
+        Returns:
+            Numbers by name: samples, wall-clock seconds of this target, steps from a sample's first
+            input to its last output, steps between samples, and spikes, packets (a spike counts
+            once for each population that receives it) and synaptic events of a sample.
+        """
+        recording = self.run(inputs)
+        return {
+            "samples": len(recording.outputs),
+            "seconds": recording.seconds,
+            **traffic(self.compiled.graph, recording.spikes),
+        }
+
+    def close(self) -> None:
+        """Let go of the target."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class NeuromorphicDeployer(ABC):
+    """Brings networks to one kind of target."""
+
+    target: ClassVar[str]
+    """Its name, as in `hardware=...`."""
+
+    @abstractmethod
+    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+        """Lower a network, check it against the target's limits and fit it to its numbers.
+
+        Args:
+            model: The network; it is not changed.
+            input_shape: Shape of one sample; None takes it from the network, if it knows.
+
+        Raises:
+            HardwareCompatibilityError: The network does not fit; the message names the layer.
+        """
+
+    @abstractmethod
+    def deploy(self, compiled_model: HardwareModel | nn.Module) -> DeployedModel:
+        """Start a compiled network, or compile and start a network.
+
+        Raises:
+            HardwareCompatibilityError: The target cannot be reached or its toolchain failed.
+        """
+
+    def check(self) -> None:
+        """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
+
+    def lowered(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> Lowered:
+        """Return a network as a spike graph."""
+        return lower(model, input_shape or known_input_shape(model))
+
+    def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:
+        """Return what is compiled already, or compile it."""
+        if isinstance(model, nn.Module):
+            return self.compile(model)
+        if model.target != self.target:
+            raise HardwareCompatibilityError(
+                f"This network is compiled for {model.target!r}, but this is a deployer for "
+                f"{self.target!r}. Compile it again."
+            )
+        return model
+
+
+def known_input_shape(model: nn.Module) -> tuple[int, ...]:
+    """Return the shape of one sample that a network or a part of it declares as `image_shape`."""
+    for module in model.modules():
+        shape = getattr(module, "image_shape", None)
+        if shape is not None:
+            return tuple(shape)
+    raise HardwareCompatibilityError(
+        f"{type(model).__name__} does not say what its inputs look like. "
+        "Pass the shape of one sample: compile(model, input_shape=(channels, height, width))."
+    )
+
+
+def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
+    """Return latency in steps, and spikes, packets and synaptic events of a sample."""
+    samples = len(next(iter(spikes.values())))
+    fired = sum(int(spikes[p.name].sum(dtype=np.int64)) for p in graph.neurons)
+    packets = events = 0
+    for projection in graph.synapses:
+        if projection.source in spikes:
+            counts = spikes[projection.source].sum(axis=(0, 1), dtype=np.int64)
+            packets += int(counts.sum())
+            events += int(counts @ projection.operator.fan_out())
+    return {
+        "latency_steps": graph.latency,
+        "steps_per_sample": graph.timesteps,
+        "spikes_per_sample": fired / samples,
+        "packets_per_sample": packets / samples,
+        "synaptic_events_per_sample": events / samples,
+    }

@@ -1,0 +1,17 @@
+"""Lowering: from a network to its spike graph, by one rule for each type of layer."""
+
+from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.lower import Lowered, lower
+from spikeformer.hardware.lowering.registry import check_supported, lowers, refuses
+from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+
+__all__ = [
+    "GraphBuilder",
+    "Lowered",
+    "Rows",
+    "TracedTensor",
+    "check_supported",
+    "lower",
+    "lowers",
+    "refuses",
+]

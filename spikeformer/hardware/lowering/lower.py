@@ -1,0 +1,78 @@
+"""From a network to its spike graph."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikeformer.encoding import SpikeEncoder
+from spikeformer.hardware.graph import SpikeGraph
+from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
+from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.registry import check_supported, rule_for
+from spikeformer.hardware.lowering.traced import recording
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A network as a spike graph.
+
+    Attributes:
+        graph: Populations and projections, in float64.
+        encoder: Makes the spike trains of the sources; None where values come in as they are.
+    """
+
+    graph: SpikeGraph
+    encoder: SpikeEncoder | None
+
+
+def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network") -> Lowered:
+    """Turn a network into populations and projections that compute the same spikes.
+
+    The network runs once on a tensor that remembers where its elements come from. Batch norm
+    folds into weights; currents that residual connections add up become one projection from every
+    branch; a product of spikes becomes a neuron that fires when both do. Depths follow from the
+    longest path, delays balance the shorter ones.
+
+    Args:
+        model: The network; it is not changed.
+        input_shape: Shape of one sample, without the batch axis.
+        name: Name of the graph.
+
+    Raises:
+        HardwareCompatibilityError: A layer has no place on a chip; the message names it.
+
+    Example:
+        >>> from spikeformer.neurons import LifNeuron
+        >>> from spikeformer.encoding import DirectCoding
+        >>> net = nn.Sequential(DirectCoding(4), nn.Linear(3, 2), LifNeuron(reset="zero"))
+        >>> lower(net, (3,)).graph.num_neurons
+        2
+    """
+    check_supported(model)
+    net = copy.deepcopy(model).cpu().double().eval()
+    builder = GraphBuilder()
+    for path, module in net.named_modules():
+        _watch(module, path, builder)
+        rule = rule_for(module)
+        if rule is not None:
+            module.forward = rule(builder)  # type: ignore[method-assign]
+    with torch.no_grad(), recording(builder):
+        output = net(builder.source("input", input_shape, "values"))
+    return Lowered(builder.graph(output, name), builder.encoder)
+
+
+def _watch(module: nn.Module, path: str, builder: GraphBuilder) -> None:
+    """Tell the builder which module runs.
+
+    The hooks also make attention compute step by step what it would do in one fused kernel.
+    """
+    enter: Callable[..., Any] = lambda *_: builder.enter(path)  # noqa: E731
+    leave: Callable[..., Any] = lambda *_: builder.leave()  # noqa: E731
+    module.register_forward_pre_hook(enter)
+    module.register_forward_hook(leave)

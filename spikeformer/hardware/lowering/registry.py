@@ -1,0 +1,87 @@
+"""Which module becomes what on a chip: one rule for each type of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.lowering.builder import GraphBuilder
+
+Rule = Callable[..., Any]
+"""Called as `rule(builder, module, *args, **kwargs)` in place of the module's `forward`."""
+Obstacle = Callable[[Any], str | None]
+"""Returns why a module has no place on a chip and what to do, or None if it has one."""
+
+_RULES: dict[type[nn.Module], Rule] = {}
+_OBSTACLES: dict[type[nn.Module], Obstacle] = {}
+
+
+def lowers(*kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
+    """Register a rule for types of modules and, unless they have their own, their subclasses.
+
+    A rule gets the builder, the module and what the module was called with, tensors as
+    `TracedTensor`, and returns what the module would. A module without a rule is run as it is:
+    its children and its tensor operations are lowered one by one.
+
+    Example:
+        >>> from spikeformer.hardware.lowering import lowers
+        >>> class Halve(nn.Module):
+        ...     def forward(self, x):
+        ...         return x / 2
+        >>> @lowers(Halve)
+        ... def halve(builder, module, x):
+        ...     return x * 0.5
+    """
+
+    def register(rule: Rule) -> Rule:
+        _RULES.update(dict.fromkeys(kinds, rule))
+        return rule
+
+    return register
+
+
+def refuses(*kinds: type[nn.Module]) -> Callable[[Obstacle], Obstacle]:
+    """Register what may be wrong with types of modules and their subclasses."""
+
+    def register(obstacle: Obstacle) -> Obstacle:
+        _OBSTACLES.update(dict.fromkeys(kinds, obstacle))
+        return obstacle
+
+    return register
+
+
+def rule_for(module: nn.Module) -> Callable[[GraphBuilder], Rule] | None:
+    """Return the rule of the nearest class of `module`, waiting for a builder."""
+    rule = _nearest(_RULES, module)
+    if rule is None:
+        return None
+    return lambda builder: lambda *args, **kwargs: rule(builder, module, *args, **kwargs)
+
+
+def check_supported(model: nn.Module) -> None:
+    """Refuse a network with layers that have no place on a chip, naming each and what to do.
+
+    Raises:
+        HardwareCompatibilityError: There is such a layer.
+    """
+    found: dict[str, list[str]] = {}
+    for path, module in model.named_modules():
+        obstacle = _nearest(_OBSTACLES, module)
+        reason = obstacle(module) if obstacle else None
+        if reason:
+            found.setdefault(f"{type(module).__name__} {reason}", []).append(path or "the network")
+    if found:
+        lines = [f"{_listed(paths)}: {reason}" for reason, paths in found.items()]
+        raise HardwareCompatibilityError("No place on a chip for " + "\n".join(lines))
+
+
+def _listed(paths: list[str]) -> str:
+    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
+    return ", ".join(paths[:2]) + more
+
+
+def _nearest(table: dict[type[nn.Module], Any], module: nn.Module) -> Any:
+    return next((table[kind] for kind in type(module).__mro__ if kind in table), None)

@@ -1,0 +1,5 @@
+"""The rules for this project's layers and torch's; importing this package registers them."""
+
+from spikeformer.hardware.lowering.rules import encoding, linear, neurons, norm, pooling
+
+__all__ = ["encoding", "linear", "neurons", "norm", "pooling"]

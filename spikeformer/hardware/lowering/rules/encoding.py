@@ -1,0 +1,31 @@
+"""Rule for spike encoders: what comes in."""
+
+from __future__ import annotations
+
+from spikeformer.encoding import DeltaCoding, SpikeEncoder
+from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.current import permutation
+from spikeformer.hardware.lowering.registry import lowers
+from spikeformer.hardware.lowering.traced import TracedTensor
+
+
+@lowers(SpikeEncoder)
+def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> TracedTensor:
+    """Let the network's values, or the spike trains made of them, come in."""
+    builder.check_timesteps(module.timesteps)
+    if module.constant:
+        held = x.unsqueeze(1).expand(-1, module.timesteps, *x.shape[1:])
+        assert isinstance(held, TracedTensor)
+        return held
+    whole = [permutation(operator) is not None for operator in x.current.terms.values()]
+    if not x.current.constant or whole != [True]:
+        raise builder.refuse("encodes something else than the network's input.")
+    builder.drop(x)
+    builder.encoder = module
+    if not isinstance(module, DeltaCoding):
+        return builder.source("input", x.shape[1:], "spikes")
+    up = builder.source("input.up", x.shape[1:], "spikes")
+    down = builder.source("input.down", x.shape[1:], "spikes")
+    difference = up - down
+    assert isinstance(difference, TracedTensor)
+    return difference

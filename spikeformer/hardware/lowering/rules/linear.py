@@ -1,0 +1,50 @@
+"""Rules for layers with weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import nn
+
+from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.registry import lowers
+from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+from spikeformer.hardware.operators import Convolution, TokenLinear
+
+
+@lowers(nn.Linear)
+def linear(builder: GraphBuilder, module: nn.Linear, x: TracedTensor) -> TracedTensor:
+    """Add one dense layer for every token."""
+    rows = Rows(x, 1)
+    current = rows.features.map(TokenLinear(module.weight.numpy(force=True), rows.count))
+    if module.bias is not None:
+        current = current.shift(np.tile(module.bias.numpy(force=True), rows.count))
+    return rows.rebuild(current, (module.out_features,))
+
+
+@lowers(nn.Conv2d)
+def convolution(builder: GraphBuilder, module: nn.Conv2d, x: TracedTensor) -> TracedTensor:
+    """Add a convolution of (frames, channels, rows, columns)."""
+    rows = Rows(x, 3)
+    plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    if rows.count != 1 or not plain or any(step != 1 for step in module.dilation):
+        raise builder.refuse(
+            "is a convolution of several images a timestep, or dilated, or padded with other than "
+            "so many zeros; write it as a plain nn.Conv2d over (timesteps, channels, rows, "
+            "columns)."
+        )
+    channels, height, width = x.shape[-3:]
+    stride, padding = (
+        (int(pair[0]), int(pair[1])) for pair in (module.stride, module.padding)
+    )
+    operator = Convolution(
+        module.weight.numpy(force=True),
+        (channels, height, width),
+        stride,
+        padding,
+        module.groups,
+    )
+    current = rows.features.map(operator)
+    if module.bias is not None:
+        positions = int(np.prod(operator.grid))
+        current = current.shift(np.repeat(module.bias.numpy(force=True), positions))
+    return rows.rebuild(current, (module.out_channels, *operator.grid))

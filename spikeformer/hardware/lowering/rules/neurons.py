@@ -1,0 +1,72 @@
+"""Rules for spiking neurons, and for what only they can refuse."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.registry import lowers, refuses
+from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+from spikeformer.models.mechanisms import SpikingSelfAttention
+from spikeformer.neurons import LifNeuron, SpikingNeuron
+from spikeformer.neurons.base import Norm
+from spikeformer.ops import LifState
+
+
+@lowers(LifNeuron)
+def lif(
+    builder: GraphBuilder,
+    module: LifNeuron,
+    current: TracedTensor,
+    state: LifState | None = None,
+    *,
+    norm: Norm | None = None,
+) -> TracedTensor:
+    """Add a population of the neurons of (1, timesteps, *features)."""
+    if state is not None or isinstance(norm, partial):
+        raise builder.refuse(
+            "is called with a state or with a padding mask; on a chip every sample starts from "
+            "rest, and all tokens are real."
+        )
+    if norm is not None:
+        current = norm(current)  # type: ignore[assignment]
+    builder.check_timesteps(current.shape[1])
+    rows = Rows(current, current.ndim - 2)
+    return builder.neurons(
+        rows.features,
+        current.shape[2:],
+        decay=float(module.decay),
+        threshold=float(module.threshold),
+    )
+
+
+@refuses(SpikingNeuron)
+def has_other_dynamics(module: SpikingNeuron) -> str:
+    """Refuse neurons that are not described by LIF."""
+    return (
+        "has dynamics that are not those of a plain leaky integrate-and-fire neuron. "
+        "Train with neuron=lif_hard."
+    )
+
+
+@refuses(LifNeuron)
+def resets_softly(module: LifNeuron) -> str | None:
+    """Refuse what neither Loihi 2's nor SpiNNaker's toolchain offers."""
+    plain = module.binary and module._lif_arguments()["adaptation_decay"] is None
+    if not plain:
+        return has_other_dynamics(module)
+    if module.reset != "zero":
+        return (
+            f"resets by reset={module.reset!r}, which the chips' toolchains do not have. "
+            "Train with neuron=lif_hard, or neuron.reset=zero."
+        )
+    return None
+
+
+@refuses(SpikingSelfAttention)
+def multiplies_queries_and_keys(module: SpikingSelfAttention) -> str:
+    """Refuse the product of two tensors that change at run time."""
+    return (
+        "multiplies queries, keys and values that all change at run time, which no spiking chip "
+        "does. Train with attention=qk_token or attention=sdsa."
+    )

@@ -1,0 +1,95 @@
+"""The network's own spikes in PyTorch, in the form in which targets record theirs."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from spikeformer.encoding import DeltaCoding, SpikeEncoder
+from spikeformer.hardware.graph import Array
+from spikeformer.neurons import SpikingNeuron
+
+BATCH = 64
+"""Samples that go through the network at once."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a network computed.
+
+    Attributes:
+        inputs: Arrays of the graph's sources, made from the samples.
+        spikes: Spikes of every neuron layer, uint8 (samples, timesteps, size), by module path.
+        outputs: Outputs averaged over time, (samples, ...).
+    """
+
+    inputs: dict[str, Array]
+    spikes: dict[str, Array]
+    outputs: Array
+
+
+def record_reference(
+    model: nn.Module, samples: Tensor, *, dtype: torch.dtype = torch.float64
+) -> Reference:
+    """Run a network and record all its spikes.
+
+    In float64 the order of sums does not matter to a spike, except where sums are whole numbers
+    and exact; in float32 about one in a million currents lies so near the threshold that it does.
+
+    Args:
+        model: The network; it is not changed.
+        samples: Inputs, (samples, ...).
+        dtype: Precision in which the network runs.
+    """
+    net = copy.deepcopy(model).cpu().to(dtype).eval()
+    found: dict[str, list[Array]] = defaultdict(list)
+    inputs: dict[str, list[Array]] = defaultdict(list)
+    calls: dict[str, int] = {}
+    for path, module in net.named_modules():
+        if isinstance(module, SpikingNeuron):
+            module.register_forward_hook(_keep(path, calls, found))
+        elif isinstance(module, SpikeEncoder):
+            module.register_forward_hook(_keep_encoded(inputs))
+    outputs = []
+    with torch.no_grad():
+        for batch in samples.split(BATCH):
+            calls.clear()
+            outputs.append(net(batch.to(dtype)).mean(dim=1).numpy())
+    encoded = {name: np.concatenate(parts) for name, parts in inputs.items()}
+    values = {"input": samples.to(dtype).flatten(1).numpy()}
+    spikes = {name: np.concatenate(parts) for name, parts in found.items()}
+    return Reference(encoded or values, spikes, np.concatenate(outputs))
+
+
+def split_signs(encoder: SpikeEncoder, spikes: Tensor) -> dict[str, Array]:
+    """Return the sources' spike trains (samples, timesteps, size) of what an encoder gave."""
+    flat = spikes.flatten(2).numpy()
+    if isinstance(encoder, DeltaCoding):
+        parts = {"input.up": flat > 0, "input.down": flat < 0}
+        return {name: part.astype(np.uint8) for name, part in parts.items()}
+    return {"input": flat.astype(np.uint8)}
+
+
+def _keep(path: str, calls: dict[str, int], found: dict[str, list[Array]]) -> Callable[..., None]:
+    def hook(module: nn.Module, args: Any, spikes: Tensor) -> None:
+        calls[path] = calls.get(path, 0) + 1
+        name = path if calls[path] == 1 else f"{path}_{calls[path]}"
+        found[name].append(spikes.flatten(2).numpy().astype(np.uint8))
+
+    return hook
+
+
+def _keep_encoded(inputs: dict[str, list[Array]]) -> Callable[..., None]:
+    def hook(module: SpikeEncoder, args: Any, spikes: Tensor) -> None:
+        if not module.constant:
+            for name, train in split_signs(module, spikes).items():
+                inputs[name].append(train)
+
+    return hook
