@@ -252,7 +252,7 @@ class Sparse(Operator):
     csr: sparse.csr_array
 
     def __post_init__(self) -> None:
-        clean = sparse.csr_array(self.csr)
+        clean = sparse.csr_array(self.csr, copy=True)  # matrices may share their structure
         clean.sum_duplicates()
         clean.eliminate_zeros()
         object.__setattr__(self, "csr", clean)
