@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -13,8 +14,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
-from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.error_handling import HardwareCompatibilityError, check_choice
 from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.graph_io import load_graph, save_graph
 from spikeformer.hardware.integer_graph import IntegerGraph
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.placement import Placement
@@ -40,6 +42,23 @@ class HardwareModel:
     integers: IntegerGraph | None = None
     placement: Placement | None = None
     details: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, folder: Path) -> None:
+        """Write `graph.json` and `graph.npz` into a folder."""
+        placement = self.placement and self.placement.to_dict()
+        more = {"target": self.target, "placement": placement, "details": self.details}
+        save_graph(folder, self.graph, self.integers, self.encoder, **more)
+
+    @classmethod
+    def load(cls, folder: Path) -> HardwareModel:
+        """Read what `save` wrote.
+
+        Raises:
+            HardwareCompatibilityError: The files are absent, cut short or from elsewhere.
+        """
+        graph, integers, encoder, content = load_graph(folder)
+        placement = content["placement"] and Placement.from_dict(content["placement"])
+        return cls(content["target"], graph, encoder, integers, placement, content["details"])
 
     def encode(self, samples: Tensor) -> dict[str, Array]:
         """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""
@@ -77,31 +96,39 @@ class DeployedModel(ABC):
         compiled: The compiled network.
     """
 
+    arithmetics: ClassVar[tuple[str, ...]] = ("float",)
+    """Kinds of numbers that it can run in, the target's own last. "float" is the toolchain's
+    simulator in real numbers, which has to match PyTorch; "integer" is `HardwareModel.integers`,
+    which has to match `simulate_integers`."""
+
     def __init__(self, compiled: HardwareModel) -> None:
         self.compiled = compiled
 
     @abstractmethod
-    def execute(self, inputs: Arrays) -> dict[str, Array]:
+    def execute(self, inputs: Arrays, arithmetic: str | None = None) -> dict[str, Array]:
         """Run samples and return all spikes.
 
         Args:
             inputs: Arrays of the graph's sources.
+            arithmetic: One of `arithmetics`; None is the target's own, the last.
 
         Returns:
             Spikes of every population of kind "lif", uint8 (samples, timesteps, size), each in its
             own time.
         """
 
-    def run(self, inputs: Tensor | Arrays) -> Recording:
+    def run(self, inputs: Tensor | Arrays, arithmetic: str | None = None) -> Recording:
         """Run samples.
 
         Args:
             inputs: Samples (samples, ...) as the network takes them, or the arrays of the graph's
                 sources if they are encoded already.
+            arithmetic: One of `arithmetics`; None is the target's own, the last.
         """
+        check_choice("arithmetic", arithmetic or self.arithmetics[-1], self.arithmetics)
         arrays = self.compiled.encode(inputs) if isinstance(inputs, Tensor) else inputs
         start = time.perf_counter()
-        spikes = self.execute(arrays)
+        spikes = self.execute(arrays, arithmetic)
         seconds = time.perf_counter() - start
         outputs = self.compiled.graph.outputs({**arrays, **spikes})
         return Recording(spikes, outputs, seconds)

@@ -13,8 +13,16 @@ WEIGHT_SHIFT = 6
 """Bits by which a summed weight is shifted up before it meets the membrane; thresholds too."""
 DECAY_ONE = 4096
 """Decays are counted in parts of this."""
+MAX_DV = DECAY_ONE - 1
+"""Largest decay: of a membrane one part in 4096 stays, which rounds to nothing below one weight."""
+MAX_VTH = 131071
+"""Largest threshold, of 17 bits."""
 STATE_LIMIT = 2**23 - 1
 """Largest absolute value of a membrane, of 24 bits."""
+BIAS_LIMIT = 4095
+"""Largest absolute mantissa of a bias, of 13 bits."""
+MAX_BIAS_EXP = 7
+"""Largest exponent of a bias."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +53,8 @@ class IntegerGraph:
     """A spike graph whose weights are whole numbers.
 
     Attributes:
-        graph: The populations and projections. The operators of `graph.synapses` hold int32, -256
-            to 254 and even where signs are mixed, else -256 to 0 or 0 to 255. `decay`, `threshold`
+        graph: The populations and projections. The operators of `graph.synapses` hold int32, -254
+            to 254, and even numbers where signs are mixed. `decay`, `threshold`
             and `bias` of its populations, and what comes from kind "values", are still in the
             network's units: `neurons` and `currents` have the integers.
         neurons: Parameters of the populations of kind "lif".
@@ -56,7 +64,9 @@ class IntegerGraph:
     neurons: Mapping[str, IntegerNeurons]
 
     def currents(self, inputs: Arrays) -> dict[str, Array]:
-        """Return each neuron's `bias_mant`, int32 (samples, size), -4096 to 4095, where there is any.
+        """Return each neuron's `bias_mant`, int32 (samples, size), where there is any.
+
+        Mantissas stop at plus and minus 4095: a current beyond is many thresholds a step.
 
         Args:
             inputs: Arrays of the graph's sources.
@@ -66,5 +76,5 @@ class IntegerGraph:
             neurons = self.neurons[name]
             unit = 2.0 ** (WEIGHT_SHIFT - neurons.bias_exp)
             mantissa = np.rint(current * neurons.scale * unit)
-            found[name] = np.clip(mantissa, -4096, 4095).astype(np.int32)
+            found[name] = np.clip(mantissa, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
         return found

@@ -1,0 +1,48 @@
+"""The target without a chip: the spike graph itself, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import nn
+
+from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.graph import Array, Arrays
+from spikeformer.hardware.simulation import simulate
+
+
+class SimulatedModel(DeployedModel):
+    """A spike graph that runs in NumPy, in float64."""
+
+    def execute(self, inputs: Arrays, arithmetic: str | None = None) -> dict[str, Array]:
+        """Run samples and return all spikes."""
+        return simulate(self.compiled.graph, inputs)
+
+
+class SimulationDeployer(NeuromorphicDeployer):
+    """Runs the spike graph in NumPy: the middle term of every comparison.
+
+    Example:
+        >>> import torch
+        >>> from spikeformer.models import ClassificationHead, SpikingNetwork, SpikingViT
+        >>> from spikeformer.neurons import LifNeuron
+        >>> from functools import partial
+        >>> neuron = partial(LifNeuron, reset="zero")
+        >>> vit = SpikingViT(1, 8, d_model=16, nhead=2, num_layers=1, neuron=neuron)
+        >>> net = SpikingNetwork(vit, ClassificationHead(16, 10))
+        >>> with SimulationDeployer().deploy(net) as deployed:
+        ...     deployed.predict(torch.rand(3, 1, 8, 8)).shape
+        (3,)
+    """
+
+    target: ClassVar[str] = "simulation"
+
+    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+        """Lower a network."""
+        lowered = self.lowered(model, input_shape)
+        return HardwareModel(self.target, lowered.graph, lowered.encoder)
+
+    def deploy(self, compiled_model: HardwareModel | nn.Module) -> SimulatedModel:
+        """Return the network, ready to run."""
+        return SimulatedModel(self.compiled(compiled_model))

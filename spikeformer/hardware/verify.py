@@ -1,0 +1,113 @@
+"""Comparison of two runs, spike for spike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.reference import Reference
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """How the spikes of one population differ.
+
+    Attributes:
+        population: Its name.
+        expected: Spikes in the run compared with.
+        mismatches: Neurons and timesteps at which one fired and the other did not.
+        compared: Neurons and timesteps in all.
+        first: Sample, timestep and neuron of the first mismatch; None without any.
+    """
+
+    population: str
+    expected: int
+    mismatches: int
+    compared: int
+    first: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the spikes of two runs differ.
+
+    Attributes:
+        samples: Samples compared.
+        layers: One entry for each population, in the order of the graph.
+    """
+
+    samples: int
+    layers: tuple[LayerComparison, ...]
+
+    @property
+    def mismatches(self) -> int:
+        """Mismatches of all populations."""
+        return sum(layer.mismatches for layer in self.layers)
+
+    @property
+    def compared(self) -> int:
+        """Neurons and timesteps compared."""
+        return sum(layer.compared for layer in self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds."""
+        return {
+            "samples": self.samples,
+            "mismatches": self.mismatches,
+            "compared": self.compared,
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+
+def compare(graph: SpikeGraph, expected: Arrays, recorded: Arrays) -> Comparison:
+    """Compare two runs of a graph.
+
+    Args:
+        graph: The graph.
+        expected: Spikes of every population, uint8 (samples, timesteps, size).
+        recorded: The same from another target.
+    """
+    layers = []
+    for population in graph.neurons:
+        wanted, found = expected[population.name], recorded[population.name]
+        different = np.argwhere(wanted != found)
+        first = tuple(int(place) for place in different[0]) if len(different) else None
+        layers.append(
+            LayerComparison(
+                population.name,
+                int(wanted.sum(dtype=np.int64)),
+                len(different),
+                wanted.size,
+                first,  # type: ignore[arg-type]
+            )
+        )
+    return Comparison(len(wanted), tuple(layers))
+
+
+def reference_spikes(graph: SpikeGraph, reference: Reference) -> dict[str, Array]:
+    """Return the network's spikes for every population of its graph.
+
+    Populations without a module of their own, the coincidences that stand for products and maxima,
+    have no memory: theirs follow from the spikes of the modules before them, in PyTorch.
+    """
+    spikes = {**reference.inputs, **reference.spikes}
+    for population in graph.neurons:
+        if population.name not in spikes:
+            current = sum(
+                p.operator.apply(spikes[p.source]) for p in graph.incoming(population.name)
+            )
+            spikes[population.name] = (current >= population.threshold).astype(np.uint8)
+    return {population.name: spikes[population.name] for population in graph.neurons}
+
+
+def accuracy(outputs: Array, targets: Array) -> float:
+    """Return the share of samples whose largest output is that of their class."""
+    return float((outputs.argmax(axis=-1) == targets).mean())
+
+
+def agreement(outputs: Array, others: Array) -> float:
+    """Return the share of samples that two runs put into the same class."""
+    return float((outputs.argmax(axis=-1) == others.argmax(axis=-1)).mean())
