@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
-from spikeformer.error_handling import HardwareCompatibilityError, check_choice
+from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.graph_io import load_graph, save_graph
 from spikeformer.hardware.integer_graph import IntegerGraph
@@ -96,39 +96,35 @@ class DeployedModel(ABC):
         compiled: The compiled network.
     """
 
-    arithmetics: ClassVar[tuple[str, ...]] = ("float",)
-    """Kinds of numbers that it can run in, the target's own last. "float" is the toolchain's
-    simulator in real numbers, which has to match PyTorch; "integer" is `HardwareModel.integers`,
-    which has to match `simulate_integers`."""
-
     def __init__(self, compiled: HardwareModel) -> None:
         self.compiled = compiled
 
     @abstractmethod
-    def execute(self, inputs: Arrays, arithmetic: str | None = None) -> dict[str, Array]:
-        """Run samples and return all spikes.
+    def execute(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in the target's own arithmetic and return all spikes.
 
         Args:
             inputs: Arrays of the graph's sources.
-            arithmetic: One of `arithmetics`; None is the target's own, the last.
 
         Returns:
             Spikes of every population of kind "lif", uint8 (samples, timesteps, size), each in its
             own time.
         """
 
-    def run(self, inputs: Tensor | Arrays, arithmetic: str | None = None) -> Recording:
-        """Run samples.
+    def execute_float(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in the toolchain's real numbers, which has to give PyTorch's spikes."""
+        return self.execute(inputs)
+
+    def run(self, inputs: Tensor | Arrays) -> Recording:
+        """Run samples in the target's own arithmetic.
 
         Args:
             inputs: Samples (samples, ...) as the network takes them, or the arrays of the graph's
                 sources if they are encoded already.
-            arithmetic: One of `arithmetics`; None is the target's own, the last.
         """
-        check_choice("arithmetic", arithmetic or self.arithmetics[-1], self.arithmetics)
         arrays = self.compiled.encode(inputs) if isinstance(inputs, Tensor) else inputs
         start = time.perf_counter()
-        spikes = self.execute(arrays, arithmetic)
+        spikes = self.execute(arrays)
         seconds = time.perf_counter() - start
         outputs = self.compiled.graph.outputs({**arrays, **spikes})
         return Recording(spikes, outputs, seconds)

@@ -15,7 +15,7 @@ from spikeformer.hardware.simulation import simulate
 class SimulatedModel(DeployedModel):
     """A spike graph that runs in NumPy, in float64."""
 
-    def execute(self, inputs: Arrays, arithmetic: str | None = None) -> dict[str, Array]:
+    def execute(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples and return all spikes."""
         return simulate(self.compiled.graph, inputs)
 
