@@ -35,6 +35,10 @@ class DataError(SpikeformerError):
     """A dataset is absent, unreadable, or not what the configuration says it is."""
 
 
+class ToolchainError(HardwareCompatibilityError):
+    """A vendor's toolchain hung, died, or left no usable result."""
+
+
 class BackendUnavailableError(SpikeformerError):
     """An explicitly chosen backend cannot run here."""
 
