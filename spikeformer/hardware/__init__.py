@@ -1,1 +1,67 @@
 """From a trained network to neuromorphic chips: lower, quantise, place, run, verify."""
+
+from spikeformer.hardware.deployer import (
+    DeployedModel,
+    HardwareModel,
+    NeuromorphicDeployer,
+    Recording,
+    traffic,
+)
+from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.integer_graph import IntegerGraph, IntegerNeurons
+from spikeformer.hardware.limits import LOIHI2, ChipLimits
+from spikeformer.hardware.loihi2.deployer import Loihi2Deployer
+from spikeformer.hardware.lowering import Lowered, check_supported, lower, lowers, refuses
+from spikeformer.hardware.placement import Core, Placement, place
+from spikeformer.hardware.quantisation import quantise
+from spikeformer.hardware.reference import Reference, record_reference
+from spikeformer.hardware.simulation import Extremes, simulate, simulate_integers
+from spikeformer.hardware.simulation_deployer import SimulationDeployer
+from spikeformer.hardware.summary import activity, layer_table, state_ranges
+from spikeformer.hardware.verify import (
+    Comparison,
+    accuracy,
+    agreement,
+    compare,
+    reference_spikes,
+)
+
+__all__ = [
+    "LOIHI2",
+    "ChipLimits",
+    "Comparison",
+    "Core",
+    "DeployedModel",
+    "Extremes",
+    "HardwareModel",
+    "IntegerGraph",
+    "IntegerNeurons",
+    "Loihi2Deployer",
+    "Lowered",
+    "NeuromorphicDeployer",
+    "Placement",
+    "Population",
+    "Projection",
+    "Readout",
+    "Recording",
+    "Reference",
+    "SimulationDeployer",
+    "SpikeGraph",
+    "accuracy",
+    "activity",
+    "agreement",
+    "check_supported",
+    "compare",
+    "layer_table",
+    "lower",
+    "lowers",
+    "place",
+    "quantise",
+    "record_reference",
+    "reference_spikes",
+    "refuses",
+    "simulate",
+    "simulate_integers",
+    "state_ranges",
+    "traffic",
+]

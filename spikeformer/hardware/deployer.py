@@ -149,7 +149,7 @@ class DeployedModel(ABC):
             **traffic(self.compiled.graph, recording.spikes),
         }
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  a target may have nothing to let go of
         """Let go of the target."""
 
     def __enter__(self) -> Self:
@@ -190,7 +190,7 @@ class NeuromorphicDeployer(ABC):
             HardwareCompatibilityError: The target cannot be reached or its toolchain failed.
         """
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027  a target may need no toolchain
         """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
 
     def lowered(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> Lowered:

@@ -174,9 +174,9 @@ class Convolution(Operator):
 
     def matrix(self) -> sparse.csr_array:
         """Return the map as a sparse matrix (out, in) without explicit zeros."""
-        channels, height, width = self.image
+        _, height, width = self.image
         rows_out, columns_out = self.grid
-        out_channels, group_channels, kernel_height, kernel_width = self.weights.shape
+        out_channels, group_channels = self.weights.shape[:2]
         out, into, kernel_row, kernel_column = np.nonzero(self.weights)
         values = self.weights[out, into, kernel_row, kernel_column]
         # Input channels of an output channel's group follow one another.

@@ -1,6 +1,8 @@
 """From a configuration to a run folder: stages, manifest, resume."""
 
 from spikeformer.pipeline.build import Components, build, build_network
+from spikeformer.pipeline.compile import Compile
+from spikeformer.pipeline.deploy import Deploy
 from spikeformer.pipeline.execute import run_pipeline
 from spikeformer.pipeline.fit import Fit
 from spikeformer.pipeline.loading import LoadedRun, load_run
@@ -10,9 +12,12 @@ from spikeformer.pipeline.report import Report
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 from spikeformer.pipeline.test import Test
+from spikeformer.pipeline.validate import Validate
 
 __all__ = [
+    "Compile",
     "Components",
+    "Deploy",
     "Fit",
     "LoadedRun",
     "Manifest",
@@ -21,6 +26,7 @@ __all__ = [
     "Stage",
     "StageRecord",
     "Test",
+    "Validate",
     "build",
     "build_network",
     "load_run",

@@ -37,7 +37,10 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]
+    stages = [stage for stage in stages if stage.applies(config)]
     run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
+    for stage in stages:
+        stage.check(run)
     run.write_description(list(overrides))
     for logger in run.parts.loggers:
         logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
@@ -87,4 +90,4 @@ def keep(run: Run, name: str, record: StageRecord) -> None:
 @rank_zero_only
 def announce(name: str, text: str) -> None:
     """Print a stage's line."""
-    print(f"{name:<7} {text}", flush=True)
+    print(f"{name:<8} {text}", flush=True)

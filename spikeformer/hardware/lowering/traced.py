@@ -80,7 +80,7 @@ class TracedTensor(Tensor):
     index: Tensor
 
     @staticmethod
-    def __new__(cls, current: Current, index: Tensor) -> TracedTensor:
+    def __new__(cls: type[TracedTensor], current: Current, index: Tensor) -> TracedTensor:
         """Wrap indices; the tensor has their shape and strides and no memory of its own."""
         self: TracedTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls, index.shape, strides=index.stride(), dtype=torch.float64

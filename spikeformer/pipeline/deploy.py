@@ -1,0 +1,147 @@
+"""The stage that runs a compiled network on its target."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from spikeformer.files import write_json
+from spikeformer.hardware import (
+    Comparison,
+    DeployedModel,
+    HardwareModel,
+    Reference,
+    accuracy,
+    activity,
+    agreement,
+    compare,
+    layer_table,
+    record_reference,
+    reference_spikes,
+    simulate_integers,
+    state_ranges,
+    traffic,
+)
+from spikeformer.hardware.graph import Arrays
+from spikeformer.pipeline.hardware import (
+    ChipSamples,
+    chip_samples,
+    hardware_folder,
+    is_wanted,
+    make_deployer,
+    trained_network,
+)
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+
+
+class Deploy(Stage):
+    """Runs test samples on the target and compares every spike with PyTorch's."""
+
+    name = "deploy"
+    config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
+
+    def applies(self, config: DictConfig) -> bool:
+        """Whether there is a target."""
+        return is_wanted(config)
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Run, compare, and write `results/hardware.json`."""
+        samples = chip_samples(run.parts.data, run.config.hardware.samples)
+        reference = record_reference(trained_network(run), samples.inputs)
+        compiled = HardwareModel.load(hardware_folder(run))
+        with make_deployer(run.config).deploy(compiled) as deployed:
+            content = measure(deployed, reference, samples)
+        write_json(run.folder / "results" / "hardware.json", content)
+        numbers = _numbers(content)
+        for logger in run.parts.loggers:
+            logger.log_metrics({f"hardware/{key}": value for key, value in numbers.items()})
+        return {"target": content["target"], **numbers}
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the measurements."""
+        return [run.folder / "results" / "hardware.json"]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return mismatches and accuracies."""
+        return (
+            f"{result['target']}: {result['mismatches']:,} mismatches in real numbers, accuracy "
+            f"{result['accuracy']:.2%} on the chip's model and {result['accuracy_pytorch']:.2%} in "
+            f"PyTorch, on {result['samples']:,} samples"
+        )
+
+
+def measure(deployed: DeployedModel, reference: Reference, samples: ChipSamples) -> dict[str, Any]:
+    """Run samples on a deployed network and return all that the report shows of it."""
+    compiled, graph = deployed.compiled, deployed.compiled.graph
+    expected = reference_spikes(graph, reference)
+    start = time.perf_counter()
+    real = deployed.execute_float(reference.inputs)
+    seconds = {"float": time.perf_counter() - start}
+    comparisons = [_compared(deployed, "PyTorch in float64", "real numbers", expected, real)]
+    chip, states = real, {}
+    if compiled.integers is not None:
+        start = time.perf_counter()
+        chip = deployed.execute(reference.inputs)
+        seconds["integers"] = time.perf_counter() - start
+        model, extremes = simulate_integers(compiled.integers, reference.inputs)
+        states = state_ranges(extremes)
+        comparisons += [
+            _compared(deployed, "integer model in NumPy", "integers", model, chip),
+            _compared(deployed, "PyTorch in float64", "integers", expected, chip),
+        ]
+    outputs = graph.outputs({**reference.inputs, **chip})
+    rates = activity(compiled, chip)
+    return {
+        "target": compiled.target,
+        "samples": len(outputs),
+        "accuracy": {
+            "pytorch": accuracy(reference.outputs, samples.targets),
+            "float": accuracy(graph.outputs({**reference.inputs, **real}), samples.targets),
+            "chip": accuracy(outputs, samples.targets),
+        },
+        "agreement": agreement(outputs, reference.outputs),
+        "comparisons": comparisons,
+        "layers": [
+            {**row, **rates[row["layer"]], **states.get(row["layer"], {})}
+            for row in layer_table(compiled)
+        ],
+        "traffic": traffic(graph, chip),
+        "seconds": seconds,
+        "placement": compiled.placement and compiled.placement.to_dict(),
+        "details": compiled.details,
+    }
+
+
+def _compared(
+    deployed: DeployedModel, against: str, kind: str, expected: Arrays, recorded: Arrays
+) -> dict[str, Any]:
+    found: Comparison = compare(deployed.compiled.graph, expected, recorded)
+    return {
+        "expected": against,
+        "recorded": f"{deployed.compiled.target} in {kind}",
+        **found.to_dict(),
+    }
+
+
+def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers that stand for the whole."""
+    accuracies = content["accuracy"]
+    numbers = {
+        "samples": content["samples"],
+        "mismatches": content["comparisons"][0]["mismatches"],
+        "accuracy": accuracies["chip"],
+        "accuracy_pytorch": accuracies["pytorch"],
+        "agreement": content["agreement"],
+        **content["traffic"],
+    }
+    if len(content["comparisons"]) > 1:
+        numbers["integer_mismatches"] = content["comparisons"][1]["mismatches"]
+    if content["placement"]:
+        numbers["cores"] = content["placement"]["num_cores"]
+        numbers["chips"] = content["placement"]["num_chips"]
+    return numbers

@@ -1,0 +1,100 @@
+"""What the stages that bring a network to a chip share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from spikeformer.config import instantiate
+from spikeformer.data import SpikingDataModule
+from spikeformer.error_handling import ConfigurationError, check_positive_int
+from spikeformer.hardware import NeuromorphicDeployer
+from spikeformer.pipeline.build import Components, load_weights
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.weights import weights_file
+
+STAGE_KEYS = ("samples", "qat_epochs")
+"""Keys of the group `hardware` that are the stages' own; the others are the deployer's."""
+
+
+@dataclass(frozen=True)
+class ChipSamples:
+    """Test samples that run on the chip.
+
+    Attributes:
+        inputs: Shape (samples, ...).
+        targets: Classes, (samples,).
+    """
+
+    inputs: Tensor
+    targets: npt.NDArray[Any]
+
+
+def is_wanted(config: DictConfig) -> bool:
+    """Whether the configuration names a hardware target."""
+    return bool(config.hardware)
+
+
+def make_deployer(config: DictConfig) -> NeuromorphicDeployer:
+    """Create the deployer that the group `hardware` describes."""
+    settings = {
+        key: value
+        for key, value in OmegaConf.to_container(config.hardware, resolve=True).items()
+        if key not in STAGE_KEYS
+    }
+    deployer: NeuromorphicDeployer = instantiate(settings, trusted=config.trusted_packages)
+    return deployer
+
+
+def check_hardware(config: DictConfig, parts: Components) -> None:
+    """Find out before training whether the network can go to the chosen target.
+
+    Raises:
+        HardwareCompatibilityError: The toolchain is not installed, or a layer has no place on a
+            chip.
+        ConfigurationError: The data or the task is not what the stages can work with.
+    """
+    check_positive_int("hardware.samples", config.hardware.samples)
+    deployer = make_deployer(config)
+    deployer.check()
+    samples = chip_samples(parts.data, 1, "fit")
+    deployer.lowered(parts.module.net, samples.inputs.shape[1:])
+
+
+def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> ChipSamples:
+    """Return the first samples of the test split, or of the training split for "fit"."""
+    data.setup(split)
+    loader = data.test_dataloader() if split == "test" else data.train_dataloader()
+    inputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    for batch, target in loader:
+        if not isinstance(batch, Tensor) or target.ndim != 1 or target.is_floating_point():
+            raise ConfigurationError(
+                "hardware: the stages run classifiers of images or sounds, one class to a sample. "
+                "Use hardware=none for this data or task."
+            )
+        inputs.append(batch)
+        targets.append(target)
+        if sum(map(len, targets)) >= count:
+            break
+    return ChipSamples(torch.cat(inputs)[:count], torch.cat(targets)[:count].numpy())
+
+
+def trained_network(run: Run) -> nn.Module:
+    """Return the run's network with its trained weights; fine-tuned ones where there are any."""
+    net = run.parts.module.net
+    load_weights(run.parts.module, weights_file(run, "last"))
+    return net.eval()
+
+
+def hardware_folder(run: Run) -> Path:
+    """Return where everything about the chip lies."""
+    folder = run.folder / "hardware"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
