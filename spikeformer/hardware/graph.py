@@ -14,7 +14,8 @@ from math import prod
 import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware.operators import Array, Operator
+from spikeformer.hardware.operators import Array as Array
+from spikeformer.hardware.operators import Operator
 
 KINDS = ("lif", "spikes", "values")
 

@@ -21,7 +21,7 @@ from spikeformer.hardware.operators import Convolution, Operator, Sparse, TokenL
 
 FORMAT = "spikeformer graph"
 VERSION = 1
-_OPERATORS = {kind.__name__: kind for kind in (TokenLinear, Convolution, Sparse)}
+_OPERATORS: dict[str, Any] = {kind.__name__: kind for kind in (TokenLinear, Convolution, Sparse)}
 
 
 class ArrayStore:
@@ -33,15 +33,14 @@ class ArrayStore:
 
     def __init__(self, arrays: Mapping[str, Array] | None = None) -> None:
         self.arrays = dict(arrays or {})
-        self._operators: dict[int, dict[str, Any]] = {}
-        # Keeps them alive, so that no other object gets their id.
-        self._held: list[Operator] = []
+        self._names: dict[int, str] = {}
 
     def put(self, array: Array | None) -> str | None:
         """Store an array and return its name."""
         if array is None:
             return None
-        name = f"array_{len(self.arrays)}"
+        # It stays here, so no other array gets its id.
+        name = self._names.setdefault(id(array), f"array_{len(self.arrays)}")
         self.arrays[name] = array
         return name
 
@@ -51,12 +50,6 @@ class ArrayStore:
 
     def put_operator(self, operator: Operator) -> dict[str, Any]:
         """Store an operator and return its description."""
-        if id(operator) not in self._operators:
-            self._held.append(operator)
-            self._operators[id(operator)] = self._described(operator)
-        return self._operators[id(operator)]
-
-    def _described(self, operator: Operator) -> dict[str, Any]:
         kind = type(operator).__name__
         if isinstance(operator, Sparse):
             parts = {name: self.put(getattr(operator.csr, name)) for name in _CSR}
@@ -67,7 +60,7 @@ class ArrayStore:
 
     def get_operator(self, description: Mapping[str, Any]) -> Operator:
         """Return the operator of a description."""
-        settings = {
+        settings: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value
             for key, value in description.items()
         }
@@ -76,7 +69,8 @@ class ArrayStore:
             parts = tuple(self.get(settings[name]) for name in _CSR)
             return Sparse(sparse.csr_array(parts, shape=settings["shape"]))
         settings["weights"] = self.get(settings["weights"])
-        return kind(**settings)
+        operator: Operator = kind(**settings)
+        return operator
 
 
 _CSR = ("data", "indices", "indptr")
@@ -108,7 +102,7 @@ def save_graph(
         "integers": _describe_integers(integers, store),
     }
     with replacing(folder / "graph.npz") as path, path.open("wb") as stream:
-        np.savez(stream, **store.arrays)
+        np.savez(stream, allow_pickle=False, **store.arrays)
     write_json(folder / "graph.json", {**content, "npz_sha256": file_hash(folder / "graph.npz")})
 
 

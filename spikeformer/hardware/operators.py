@@ -143,9 +143,7 @@ class Convolution(Operator):
     @property
     def grid(self) -> tuple[int, int]:
         """Height and width of the output."""
-        sides = zip(
-            self.image[1:], self.padding, self.weights.shape[2:], self.stride, strict=True
-        )
+        sides = zip(self.image[1:], self.padding, self.weights.shape[2:], self.stride, strict=True)
         height, width = ((side + 2 * pad - kernel) // step + 1 for side, pad, kernel, step in sides)
         return height, width
 

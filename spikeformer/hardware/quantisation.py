@@ -53,9 +53,7 @@ def quantise(graph: SpikeGraph) -> IntegerGraph:
     return IntegerGraph(replace(graph, projections=tuple(projections)), neurons)
 
 
-def _fit(
-    population: Population, synapses: list[Projection], *, has_values: bool
-) -> IntegerNeurons:
+def _fit(population: Population, synapses: list[Projection], *, has_values: bool) -> IntegerNeurons:
     weights = [p.operator.weights for p in synapses if p.operator.weights.size]
     largest = max((float(np.abs(w).max()) for w in weights), default=0.0)
     whole = all((w == np.rint(w)).all() for w in weights)

@@ -59,7 +59,7 @@ def record_reference(
             module.register_forward_hook(_keep_encoded(inputs))
     outputs = []
     with torch.no_grad():
-        for batch in samples.split(BATCH):
+        for batch in torch.split(samples, BATCH):
             calls.clear()
             outputs.append(net(batch.to(dtype)).mean(dim=1).numpy())
     encoded = {name: np.concatenate(parts) for name, parts in inputs.items()}

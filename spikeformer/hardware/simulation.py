@@ -108,9 +108,7 @@ def integer_lif(current: Array, neurons: IntegerNeurons, extremes: Extremes) -> 
     return spikes
 
 
-def _run(
-    graph: SpikeGraph, inputs: Arrays, constants: Arrays, fire: Fire
-) -> dict[str, Array]:
+def _run(graph: SpikeGraph, inputs: Arrays, constants: Arrays, fire: Fire) -> dict[str, Array]:
     spikes: dict[str, Array] = {
         source.name: inputs[source.name] for source in graph.sources if source.kind == "spikes"
     }

@@ -96,9 +96,8 @@ def reference_spikes(graph: SpikeGraph, reference: Reference) -> dict[str, Array
     spikes = {**reference.inputs, **reference.spikes}
     for population in graph.neurons:
         if population.name not in spikes:
-            current = sum(
-                p.operator.apply(spikes[p.source]) for p in graph.incoming(population.name)
-            )
+            parts = [p.operator.apply(spikes[p.source]) for p in graph.incoming(population.name)]
+            current: Array = np.add.reduce(parts)
             spikes[population.name] = (current >= population.threshold).astype(np.uint8)
     return {population.name: spikes[population.name] for population in graph.neurons}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy.typing as npt
 import torch
@@ -43,11 +43,8 @@ def is_wanted(config: DictConfig) -> bool:
 
 def make_deployer(config: DictConfig) -> NeuromorphicDeployer:
     """Create the deployer that the group `hardware` describes."""
-    settings = {
-        key: value
-        for key, value in OmegaConf.to_container(config.hardware, resolve=True).items()
-        if key not in STAGE_KEYS
-    }
+    chosen = cast(dict[str, Any], OmegaConf.to_container(config.hardware, resolve=True))
+    settings = {key: value for key, value in chosen.items() if key not in STAGE_KEYS}
     deployer: NeuromorphicDeployer = instantiate(settings, trusted=config.trusted_packages)
     return deployer
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.lowering.current import Current
@@ -44,11 +43,11 @@ class GraphBuilder:
 
     Attributes:
         timesteps: Steps for each sample, known from the first population on.
-        encoder: Makes the spike trains that come in; None where values do.
+        encoder: Path of the encoder whose spike trains come in; None where values do.
     """
 
     def __init__(self) -> None:
-        self.encoder: SpikeEncoder | None = None
+        self.encoder: str | None = None
         self.timesteps: int | None = None
         self._populations: dict[str, Population] = {}
         self._projections: list[Projection] = []
@@ -106,7 +105,7 @@ class GraphBuilder:
 
     def graph(self, output: Any, name: str) -> SpikeGraph:
         """Return the finished graph of a network that gave `output`."""
-        if self.timesteps is None:
+        if self.timesteps is None or all(p.kind != "lif" for p in self._populations.values()):
             raise HardwareCompatibilityError(
                 "The network has no spiking neurons, so there is nothing to put on a chip. "
                 "Convert it to a spiking network first."
@@ -148,10 +147,12 @@ class GraphBuilder:
         other = rest[0] if rest else None
         if operator in (aten.add, aten.sub) and kwargs.get("alpha", 1) == 1:
             return self._added(x, other, -1.0 if operator is aten.sub else 1.0)
+        if operator is aten.rsub and kwargs.get("alpha", 1) == 1:
+            return self._added(other, x, -1.0)
         if operator is aten.mul:
             return self._multiplied(x, other)
         if operator is aten.div and not isinstance(other, TracedTensor):
-            return self._multiplied(x, 1 / other)
+            return self._multiplied(x, 1 / torch.as_tensor(other, dtype=torch.float64))
         if operator is aten.neg:
             return self._multiplied(x, -1.0)
         if operator in (aten.sum, aten.mean):
@@ -171,7 +172,7 @@ class GraphBuilder:
     def _added(self, x: Any, y: Any, sign: float) -> TracedTensor:
         if isinstance(x, TracedTensor) and isinstance(y, TracedTensor):
             return elementwise(x, y, lambda a, b: a.add(b if sign == 1 else b.scale(sign)))
-        if not isinstance(x, TracedTensor):
+        if not isinstance(x, TracedTensor):  # a number less a tensor
             return self._added(self._multiplied(y, sign), x, 1.0)
         traced, values = self._beside(x, sign * y)
         return elementwise(traced, values, lambda a, b: a.shift(b.bias))
@@ -181,8 +182,7 @@ class GraphBuilder:
             return self._coincidence(x, y)
         traced, values = (x, y) if isinstance(x, TracedTensor) else (y, x)
         if not isinstance(values, Tensor):
-            scaled = traced.current.scale(np.float64(values))
-            return TracedTensor(scaled, traced.index)
+            return TracedTensor(traced.current.scale(float(values)), traced.index)
         traced, factors = self._beside(traced, values)
         return elementwise(traced, factors, lambda a, b: a.scale(b.bias))
 
@@ -232,4 +232,3 @@ def _describe(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor of shape {tuple(output.shape)}"
     return f"a {type(output).__name__}"
-

@@ -46,7 +46,8 @@ class Current:
         operators = list(self.terms.values())
         if not all(isinstance(op, Sparse) and (op.weights == 1).all() for op in operators):
             return False
-        return bool((sum(op.fan_in() for op in operators) == 1).all())
+        neurons: Array = np.add.reduce([op.fan_in() for op in operators])
+        return bool((neurons == 1).all())
 
     def take(self, index: Array) -> Current:
         """Return the features at `index`, in that order."""
@@ -63,12 +64,12 @@ class Current:
         constant = self.constant and other.constant
         return Current(terms, self.bias + other.bias, constant)
 
-    def scale(self, factor: Array) -> Current:
+    def scale(self, factor: Array | float) -> Current:
         """Return the current times `factor`, (size,) or one number."""
         terms = {name: op.scale_rows(np.asarray(factor)) for name, op in self.terms.items()}
         return replace(self, terms=terms, bias=self.bias * factor)
 
-    def shift(self, bias: Array) -> Current:
+    def shift(self, bias: Array | float) -> Current:
         """Return the current plus `bias`, (size,) or one number."""
         return replace(self, bias=self.bias + bias)
 
@@ -117,14 +118,15 @@ def take_rows(operator: Operator, index: Array) -> Operator:
 
 
 def _sum(one: Operator, other: Operator) -> Operator:
-    same = isinstance(one, TokenLinear) and isinstance(other, TokenLinear)
-    if same and (one.tokens, one.channels_first) == (other.tokens, other.channels_first):
+    if (
+        isinstance(one, TokenLinear)
+        and isinstance(other, TokenLinear)
+        and (one.tokens, one.channels_first) == (other.tokens, other.channels_first)
+    ):
         return replace(one, weights=one.weights + other.weights)
     return Sparse(one.matrix() + other.matrix())
 
 
 def _without_empty(terms: Mapping[str, Operator]) -> dict[str, Operator]:
     """Drop the operators that have no weight left, as those of a slice may."""
-    return {
-        name: op for name, op in terms.items() if not isinstance(op, Sparse) or op.csr.nnz > 0
-    }
+    return {name: op for name, op in terms.items() if not isinstance(op, Sparse) or op.csr.nnz > 0}

@@ -61,10 +61,12 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
         _watch(module, path, builder)
         rule = rule_for(module)
         if rule is not None:
-            module.forward = rule(builder)  # type: ignore[method-assign]
+            module.forward = rule(builder)
     with torch.no_grad(), recording(builder):
         output = net(builder.source("input", input_shape, "values"))
-    return Lowered(builder.graph(output, name), builder.encoder)
+    encoder = None if builder.encoder is None else model.get_submodule(builder.encoder)
+    assert encoder is None or isinstance(encoder, SpikeEncoder)
+    return Lowered(builder.graph(output, name), encoder)
 
 
 def _watch(module: nn.Module, path: str, builder: GraphBuilder) -> None:

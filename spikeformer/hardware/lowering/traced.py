@@ -42,6 +42,7 @@ MOVES = frozenset(
         aten.detach,
         aten.contiguous,
         aten.repeat,
+        aten.roll,
     }
 )
 """Operators that move elements and change none."""
@@ -77,12 +78,12 @@ class TracedTensor(Tensor):
     """
 
     current: Current
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # Tensor has a method of this name, which we need not
 
     @staticmethod
     def __new__(cls: type[TracedTensor], current: Current, index: Tensor) -> TracedTensor:
         """Wrap indices; the tensor has their shape and strides and no memory of its own."""
-        self: TracedTensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        self: TracedTensor = Tensor._make_wrapper_subclass(
             cls, index.shape, strides=index.stride(), dtype=torch.float64
         )
         self.current, self.index = current, index
@@ -92,7 +93,7 @@ class TracedTensor(Tensor):
         return f"TracedTensor(shape={tuple(self.shape)}, sources={list(self.current.terms)})"
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls,
         func: Any,
         types: Sequence[type],
@@ -107,6 +108,9 @@ class TracedTensor(Tensor):
             if isinstance(moved, Tensor):
                 return TracedTensor(traced.current, moved)
             return [TracedTensor(traced.current, index) for index in moved]
+        decomposed = func.decompose(*args, **kwargs)
+        if decomposed is not NotImplemented:
+            return decomposed
         return _recorder.get().arithmetic(func, args, kwargs)
 
 
@@ -165,7 +169,7 @@ def elementwise(
     x: TracedTensor, y: TracedTensor, combine: Callable[[Current, Current], Current]
 ) -> TracedTensor:
     """Combine two traced tensors element by element, with broadcasting."""
-    indices = torch.broadcast_tensors(x.index, y.index)
+    indices = torch.broadcast_tensors(x.index, y.index)  # type: ignore[no-untyped-call]
     shape = indices[0].shape
     features, steps = [], []
     for tensor, index in zip((x, y), indices, strict=True):

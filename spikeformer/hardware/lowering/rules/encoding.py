@@ -21,7 +21,7 @@ def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> Tra
     if not x.current.constant or whole != [True]:
         raise builder.refuse("encodes something else than the network's input.")
     builder.drop(x)
-    builder.encoder = module
+    builder.encoder = builder.path
     if not isinstance(module, DeltaCoding):
         return builder.source("input", x.shape[1:], "spikes")
     up = builder.source("input.up", x.shape[1:], "spikes")

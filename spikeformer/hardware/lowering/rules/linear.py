@@ -33,9 +33,7 @@ def convolution(builder: GraphBuilder, module: nn.Conv2d, x: TracedTensor) -> Tr
             "columns)."
         )
     channels, height, width = x.shape[-3:]
-    stride, padding = (
-        (int(pair[0]), int(pair[1])) for pair in (module.stride, module.padding)
-    )
+    stride, padding = ((int(pair[0]), int(pair[1])) for pair in (module.stride, module.padding))
     operator = Convolution(
         module.weight.numpy(force=True),
         (channels, height, width),

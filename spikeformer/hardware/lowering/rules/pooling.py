@@ -26,7 +26,7 @@ def average_pool(builder: GraphBuilder, module: nn.AvgPool2d, x: TracedTensor) -
         raise builder.refuse("needs ceil_mode=False, count_include_pad=True and no divisor.")
     rows, operator = _window(builder, module, x)
     kernel = operator.weights.shape[2] * operator.weights.shape[3]
-    current = rows.features.map(operator).scale(np.float64(1 / kernel))
+    current = rows.features.map(operator).scale(1 / kernel)
     return rows.rebuild(current, (x.shape[-3], *operator.grid))
 
 

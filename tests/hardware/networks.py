@@ -1,0 +1,96 @@
+"""Small networks whose neurons fire, and spike graphs made by hand."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikeformer.hardware import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.operators import TokenLinear
+from spikeformer.models import ClassificationHead, SpikingAttention, SpikingNetwork, SpikingViT
+from spikeformer.models.mechanisms import QKTokenAttention
+from spikeformer.neurons import LifNeuron
+
+HARD = partial(LifNeuron, reset="zero", tau_mem=1.4427)
+
+
+def vit(
+    *,
+    mechanism=QKTokenAttention,
+    image=(1, 6, 6),
+    dim=8,
+    heads=2,
+    blocks=1,
+    timesteps=3,
+    neuron=HARD,
+    classes=3,
+    **settings,
+):
+    """A spiking ViT with batch statistics as if it had been trained."""
+    channels, *size = image
+    backbone = SpikingViT(
+        channels,
+        size,
+        dim,
+        heads,
+        blocks,
+        timesteps,
+        neuron=neuron,
+        attention=partial(SpikingAttention, mechanism=mechanism),
+        **{"mlp_ratio": 2.0, "stem_strides": (1, 2), **settings},
+    )
+    net = SpikingNetwork(backbone, ClassificationHead(dim, classes)).eval()
+    enliven(net)
+    return net
+
+
+def enliven(net: nn.Module) -> None:
+    """Give batch norms statistics and weights with which neurons fire now and then."""
+    for module in net.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_(0.0, 0.2)
+            module.running_var.uniform_(0.2, 1.2)
+            module.weight.data.uniform_(0.3, 1.8)
+            module.bias.data.normal_(0.2, 0.3)
+
+
+def two_layers(timesteps=3, *, kind="spikes", seed=0):
+    """A graph 4 -> 5 -> 3 with a shortcut from the source to the last population."""
+    rng = np.random.default_rng(seed)
+    delay = 0 if kind == "values" else 1
+    first = 1 if kind == "spikes" else 0
+    populations = [
+        Population("in", (4,), kind),
+        Population("one", (5,), decay=0.5, bias=rng.normal(size=5), depth=first),
+        Population("two", (3,), decay=0.25, threshold=0.7, depth=first + 1),
+    ]
+
+    def weights(out, into):
+        return TokenLinear(rng.normal(size=(out, into)))
+
+    projections = (
+        Projection("in", "one", weights(5, 4), delay),
+        Projection("one", "two", weights(3, 5), 1),
+        Projection("in", "two", weights(3, 4), 0 if kind == "values" else 2),
+    )
+    readout = Readout((2,), (("two", weights(2, 3)), ("one", weights(2, 5))), rng.normal(size=2))
+    return SpikeGraph(timesteps, {p.name: p for p in populations}, projections, readout)
+
+
+def spikes_for(graph: SpikeGraph, samples: int, seed=1):
+    """Random inputs for a graph's sources."""
+    rng = np.random.default_rng(seed)
+    return {
+        source.name: rng.normal(size=(samples, source.size))
+        if source.kind == "values"
+        else (rng.random((samples, graph.timesteps, source.size)) < 0.4).astype(np.uint8)
+        for source in graph.sources
+    }
+
+
+def images(samples: int, shape=(1, 6, 6)):
+    """Random images in the range of every encoder."""
+    return torch.rand(samples, *shape)

@@ -1,0 +1,77 @@
+"""The contract that every target keeps, on the one that needs no toolchain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware import (
+    HardwareModel,
+    NeuromorphicDeployer,
+    Population,
+    SimulationDeployer,
+    SpikeGraph,
+)
+from tests.hardware.networks import HARD, images, vit
+
+
+def test_abstract_base_has_both_steps():
+    assert NeuromorphicDeployer.__abstractmethods__ == {"compile", "deploy"}
+
+
+def test_deploy_takes_a_network_or_a_compiled_one():
+    net, samples = vit(), images(6)
+    expected = net(samples).mean(dim=1).argmax(dim=-1).numpy()
+    deployer = SimulationDeployer()
+    for model in (net, deployer.compile(net)):
+        with deployer.deploy(model) as deployed:
+            np.testing.assert_array_equal(deployed.predict(samples), expected)
+
+
+def test_run_returns_spikes_and_outputs():
+    net, samples = vit(), images(4)
+    deployed = SimulationDeployer().deploy(net)
+    recording = deployed.run(samples)
+    outputs = net.double()(samples.double()).mean(dim=1).detach().numpy()
+    np.testing.assert_allclose(recording.outputs, outputs, atol=1e-12)
+    last = recording.spikes["backbone.blocks.neuron"]
+    assert (last.shape, last.dtype) == ((4, 3, 72), np.uint8)
+    assert recording.seconds > 0
+    encoded = deployed.run(deployed.compiled.encode(samples))
+    np.testing.assert_array_equal(encoded.outputs, recording.outputs)
+
+
+def test_benchmark_counts():
+    deployed = SimulationDeployer().deploy(vit())
+    numbers = deployed.benchmark(images(4))
+    assert numbers["samples"] == 4
+    assert numbers["latency_steps"] == deployed.compiled.graph.depth + 3
+    spikes = deployed.run(images(4)).spikes
+    assert 0 < numbers["spikes_per_sample"] < sum(s[0].size for s in spikes.values())
+    assert numbers["synaptic_events_per_sample"] > numbers["packets_per_sample"]
+
+
+def test_samples_of_another_shape_are_refused():
+    deployed = SimulationDeployer().deploy(vit())
+    with pytest.raises(HardwareCompatibilityError, match=r"\(samples, 1, 6, 6\).*\(4, 1, 5, 6\)"):
+        deployed.run(torch.rand(4, 1, 5, 6))
+
+
+def test_network_that_does_not_know_its_input_is_told():
+    net = nn.Sequential(vit(), nn.Identity())
+    assert SimulationDeployer().compile(net).graph.sources[0].shape == (1, 6, 6)
+    from spikeformer.encoding import DirectCoding
+
+    plain = nn.Sequential(DirectCoding(2), nn.Linear(3, 2), HARD())
+    with pytest.raises(HardwareCompatibilityError, match="input_shape="):
+        SimulationDeployer().compile(plain)
+    assert SimulationDeployer().compile(plain, (3,)).graph.num_neurons == 2
+
+
+def test_network_compiled_for_another_target_is_refused():
+    graph = SpikeGraph(1, {"a": Population("a", (1,), "spikes")}, ())
+    with pytest.raises(HardwareCompatibilityError, match=r"'loihi2'.*'simulation'"):
+        SimulationDeployer().deploy(HardwareModel("loihi2", graph))
