@@ -95,6 +95,7 @@ class RunResults:
         history: One row per epoch, columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`.
         test: Measurements over the test split.
         sample: One test sample traced through the network.
+        hardware: What the deploy stage measured on a chip, as it wrote it.
         config: The composed configuration.
         config_text: The same as the YAML text that was saved.
         overrides: What the user changed on the command line.
@@ -108,6 +109,7 @@ class RunResults:
     history: pd.DataFrame | None = None
     test: TestResults | None = None
     sample: SampleResults | None = None
+    hardware: dict[str, Any] | None = None
     config: dict[str, Any] | None = None
     config_text: str | None = None
     overrides: list[str] = field(default_factory=list)
@@ -151,6 +153,7 @@ def load_results(folder: Path | str) -> RunResults:
         history=_read.history(folder / "metrics.csv"),
         test=_test(folder / "results" / "test.json"),
         sample=_sample(folder / "results" / "sample.npz"),
+        hardware=_read.json_object(folder / "results" / "hardware.json"),
         config=config,
         config_text=config_text,
         overrides=_read.yaml_list(folder / "overrides.yaml"),

@@ -12,6 +12,7 @@ from spikeformer.reporting.figures.confusion import plot_confusion_matrix
 from spikeformer.reporting.figures.history import history_panels, plot_history
 from spikeformer.reporting.figures.input import is_drawable, plot_input
 from spikeformer.reporting.figures.output import plot_output
+from spikeformer.reporting.figures.placement import plot_placement
 from spikeformer.reporting.figures.raster import plot_raster
 from spikeformer.reporting.figures.rates import plot_firing_rates
 
@@ -23,5 +24,6 @@ __all__ = [
     "plot_history",
     "plot_input",
     "plot_output",
+    "plot_placement",
     "plot_raster",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from spikeformer.reporting.sections import (
     configuration,
     environment,
+    hardware,
     layers,
     sample,
     test,
@@ -30,6 +31,7 @@ __all__ = [
     "Section",
     "configuration",
     "environment",
+    "hardware",
     "layers",
     "register_section",
     "sample",

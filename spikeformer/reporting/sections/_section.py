@@ -55,6 +55,7 @@ class Section:
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, which the page names when it is absent.
         build: Returns the content, or None if the run has nothing to show.
+        optional: Whether a run that has nothing to show there lacks nothing.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Section:
     order: int
     source: str
     build: Callable[[RunResults], Content | None]
+    optional: bool = False
 
 
 SECTIONS: dict[str, Section] = {}
@@ -70,7 +72,7 @@ _Builder = Callable[[RunResults], Content | None]
 
 
 def register_section(
-    name: str, *, title: str, order: int, source: str
+    name: str, *, title: str, order: int, source: str, optional: bool = False
 ) -> Callable[[_Builder], _Builder]:
     """Add the decorated function to the report's sections.
 
@@ -79,6 +81,7 @@ def register_section(
         title: Heading.
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, named in the page when the section is left out.
+        optional: Whether the page says nothing of a section that is left out.
 
     Raises:
         ArgumentError: If the name is taken or is not an identifier.
@@ -95,7 +98,7 @@ def register_section(
         raise ArgumentError("name", name, f"an identifier that is not taken (taken: {taken})")
 
     def decorate(build: _Builder) -> _Builder:
-        SECTIONS[name] = Section(name, title, order, source, build)
+        SECTIONS[name] = Section(name, title, order, source, build, optional)
         return build
 
     return decorate

@@ -1,0 +1,91 @@
+"""The network on a neuromorphic chip: equality, accuracy, placement, cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spikeformer.reporting import _format
+from spikeformer.reporting.figures import plot_placement
+from spikeformer.reporting.figures.placement import MAX_CHIPS
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+
+_TRAFFIC = {
+    "latency_steps": "Steps from the first input to the last output",
+    "steps_per_sample": "Steps between samples",
+    "spikes_per_sample": "Spikes of a sample",
+    "packets_per_sample": "Packets of a sample: spikes, once for each population they reach",
+    "synaptic_events_per_sample": "Synaptic events of a sample",
+}
+
+
+@register_section(
+    "hardware", title="Hardware", order=50, source="results/hardware.json", optional=True
+)
+def hardware(results: RunResults) -> Content | None:
+    """Show how the deployed network compares with PyTorch and what it takes of the chip."""
+    found = results.hardware
+    if found is None:
+        return None
+    names = [row["layer"] for row in found["layers"]]
+    prefix = _format.common_prefix(names)
+    values: dict[str, object] = {
+        "target": found["target"],
+        "samples": found["samples"],
+        "comparisons": found["comparisons"],
+        "accuracies": _accuracies(found),
+        "traffic": [
+            (label, _format.count(found["traffic"][key])) for key, label in _TRAFFIC.items()
+        ],
+        "prefix": prefix,
+        "layers": [_layer(row, prefix) for row in found["layers"]],
+        "has_cores": any("cores" in row for row in found["layers"]),
+        "has_integers": any("weights" in row for row in found["layers"]),
+        "energy": found.get("energy"),
+        "placement": None,
+    }
+    if not found.get("placement"):
+        return Content(values)
+    placement = found["placement"]
+    limits = placement["limits"]
+    cores = [_core(core) for core in placement["cores"]]
+    values["placement"] = {
+        **placement,
+        "shown": min(placement["num_chips"], MAX_CHIPS),
+        "limits": limits,
+    }
+    alt = (
+        f"{placement['num_cores']} cores on {placement['num_chips']} chips of type "
+        f"{limits['name']}, each filled as far as its memory for synapses is."
+    )
+    picture = plot_placement(cores, limits["cores_per_chip"], limits["synapse_bytes_per_core"])
+    return Content(values, {"placement": ReportFigure(picture, alt)})
+
+
+def _core(core: list[Any]) -> dict[str, Any]:
+    """Return a core as the figure takes it; the order is that of `hardware.Core`."""
+    chip, number, population, _, _, _, used = core
+    return {"chip": chip, "core": number, "population": population, "used": used}
+
+
+def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    labels = {
+        "pytorch": "PyTorch",
+        "float": f"{found['target']} in real numbers",
+        "chip": f"{found['target']} in its own numbers",
+    }
+    rows = [(labels[key], _format.percent(value)) for key, value in found["accuracy"].items()]
+    return [*rows, ("Same class as PyTorch", _format.percent(found["agreement"]))]
+
+
+def _layer(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    shown = {**row, "name": row["layer"].removeprefix(prefix)}
+    if "weights" in row:
+        low, high = row["weights"]
+        shown["weight_range"] = f"{low} to {high}"
+        shown["state_range"] = " to ".join(f"{value:,.0f}" for value in row["state"])
+        shown["error"] = f"{row['rounding_error']:.2g}"
+    if "synapse_bytes" in row:
+        shown["memory"] = f"{row['synapse_bytes'] / 1024:,.0f} KiB"
+    return shown
