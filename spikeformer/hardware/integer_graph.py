@@ -53,9 +53,9 @@ class IntegerGraph:
     """A spike graph whose weights are whole numbers.
 
     Attributes:
-        graph: The populations and projections. The operators of `graph.synapses` hold int32, -254
-            to 254, and even numbers where signs are mixed. `decay`, `threshold`
-            and `bias` of its populations, and what comes from kind "values", are still in the
+        graph: The populations and projections. The operators of `graph.synapses` hold int32, -255
+            to 255: a chip keeps synapses of either sign apart, so that each has 8 bits. `decay`,
+            `threshold` and `bias` of its populations, and what "values" send, are still in the
             network's units: `neurons` and `currents` have the integers.
         neurons: Parameters of the populations of kind "lif".
     """

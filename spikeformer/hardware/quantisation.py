@@ -20,8 +20,8 @@ from spikeformer.hardware.integer_graph import (
 )
 from spikeformer.hardware.operators import Operator, Sparse, with_weights
 
-MAX_WEIGHT = 254
-"""Largest absolute weight: 8 bits with a sign are even numbers."""
+MAX_WEIGHT = 255
+"""Largest absolute weight, of 8 bits: synapses of one sign lie apart from those of the other."""
 THRESHOLD_OF_VALUES = 1024
 """Threshold of neurons that get values alone: their currents have 13 bits, not their weights 8."""
 
@@ -80,7 +80,7 @@ def _fit(population: Population, synapses: list[Projection], *, has_values: bool
 def _exact(population: Population, largest: float) -> tuple[int, float]:
     """Return threshold and scale for whole weights, keeping ties with the threshold."""
     # Without memory one unit will do. It must not be more: what dv = 4095 leaves is less than one.
-    scale = 1 if not population.decay else max(1, int(MAX_WEIGHT // largest) // 2 * 2)
+    scale = 1 if not population.decay else max(1, int(MAX_WEIGHT // largest))
     return int(np.ceil(population.threshold * scale)) - 1, float(scale)
 
 
@@ -94,11 +94,7 @@ def _bias_exponent(population: Population, scale: float) -> int:
 
 
 def _rounded(operator: Operator, scale: float) -> Operator:
-    weights = operator.weights * scale
-    mixed = weights.min(initial=0) < 0 < weights.max(initial=0)
-    step = 2 if mixed else 1
-    whole: Array = (np.rint(weights / step) * step).astype(np.int32)
-    return with_weights(operator, whole)
+    return with_weights(operator, np.rint(operator.weights * scale).astype(np.int32))
 
 
 def rounding_error(graph: SpikeGraph, integers: IntegerGraph) -> dict[str, float]:

@@ -133,7 +133,7 @@ def _synapses(
     targets = places(graph.neurons)
     for sender, populations in senders.items():
         sources = places(populations)
-        by_signs: dict[str, list[tuple[Array, Array, Array, Array]]] = {}
+        by_signs: dict[str, list[tuple[Array, ...]]] = {}
         for projection in graph.synapses:
             if projection.source in sources:
                 matrix = projection.operator.matrix().tocoo()
@@ -141,8 +141,11 @@ def _synapses(
                 column = matrix.col + sources[projection.source].start
                 # A synapse of Lava takes one step by itself.
                 delay = np.full(len(row), projection.delay - 1)
-                parts = by_signs.setdefault(signs_of(matrix.data), [])
-                parts.append((row, column, matrix.data, delay))
+                synapses = (row, column, matrix.data, delay)
+                for signs, there in _by_sign(matrix.data):
+                    if there.any():
+                        parts = by_signs.setdefault(signs, [])
+                        parts.append(tuple(part[there] for part in synapses))
         shape = (graph.num_neurons, sum(p.size for p in populations))
         for signs, parts in by_signs.items():
             row, column, weight, delay = map(np.concatenate, zip(*parts, strict=True))
@@ -154,8 +157,9 @@ def _synapses(
             )
 
 
-def signs_of(weights: Array) -> str:
-    """Return the name of Lava's sign mode for weights: MIXED, EXCITATORY or INHIBITORY."""
-    if (weights >= 0).all():
-        return "EXCITATORY"
-    return "INHIBITORY" if (weights <= 0).all() else "MIXED"
+def _by_sign(weights: Array) -> tuple[tuple[str, Array], ...]:
+    """Return where weights have the sign of each of Lava's modes.
+
+    Apart, either sign has all 8 bits; in the mode for mixed signs the sign takes one of them.
+    """
+    return ("EXCITATORY", weights > 0), ("INHIBITORY", weights < 0)
