@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import write_json
 from spikeformer.hardware import (
     Comparison,
@@ -40,13 +41,25 @@ from spikeformer.pipeline.stage import Stage
 
 
 class Deploy(Stage):
-    """Runs test samples on the target and compares every spike with PyTorch's."""
+    """Runs test samples on the target and compares every spike with PyTorch's.
+
+    Args:
+        required: Whether a configuration without a target is an error; else the stage is left out.
+    """
 
     name = "deploy"
     config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
 
+    def __init__(self, required: bool = False) -> None:
+        self.required = required
+
     def applies(self, config: DictConfig) -> bool:
         """Whether there is a target."""
+        if self.required and not is_wanted(config):
+            raise ConfigurationError(
+                "pipeline=deploy needs to know where to: choose hardware=simulation, "
+                "hardware=loihi2 or hardware=spinnaker."
+            )
         return is_wanted(config)
 
     def run(self, run: Run) -> dict[str, Any]:

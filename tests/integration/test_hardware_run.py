@@ -1,0 +1,99 @@
+"""A network trained, lowered, deployed and reported by one command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware import HardwareModel, SpikeGraph
+from spikeformer.hardware.toolchains import find_toolchain
+from tests.runs import SMALL, only_run, train
+from tests.wandb_records import read_offline_run
+
+pytestmark = pytest.mark.slow
+SHORT = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=2")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Train a small network and deploy it to the simulation; return its folder and output."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    process = train(*SHORT, "hardware=simulation", f"paths.output_dir={outputs}")
+    return only_run(outputs), process.stdout
+
+
+def test_stages_follow_the_test(trained):
+    _, printed = trained
+    lines = [line for line in printed.splitlines() if not line.startswith(("INFO", "epoch"))]
+    assert [line.split()[0] for line in lines] == [
+        "fit",
+        "test",
+        "validate",
+        "compile",
+        "deploy",
+        "report",
+    ]
+
+
+def test_the_run_folder_holds_the_chips_files(trained):
+    folder, _ = trained
+    equivalence = json.loads((folder / "hardware" / "equivalence.json").read_text())
+    assert equivalence["graph"]["mismatches"] == 0
+    assert equivalence["graph"]["samples"] == 128
+    assert isinstance(HardwareModel.load(folder / "hardware").graph, SpikeGraph)
+    results = json.loads((folder / "results" / "hardware.json").read_text())
+    assert results["comparisons"][0]["mismatches"] == 0
+    assert results["accuracy"]["chip"] == results["accuracy"]["pytorch"]
+    assert 'id="hardware"' in (folder / "report.html").read_text()
+
+
+def test_numbers_go_to_weights_and_biases(trained):
+    folder, _ = trained
+    logged = {key for row in read_offline_run(folder / "wandb")["history"] for key in row}
+    assert {"hardware/mismatches", "hardware/accuracy", "hardware/latency_steps"} <= logged
+
+
+def test_resuming_does_nothing_again(trained):
+    folder, _ = trained
+    printed = train(f"pipeline.resume={folder}").stdout
+    assert printed.count("unchanged") == 6
+
+
+@pytest.mark.parametrize("target", ["loihi2", "spinnaker"])
+def test_checkpoint_goes_to_a_chip_without_training(trained, target, tmp_path):
+    try:
+        find_toolchain(target)
+    except HardwareCompatibilityError as error:
+        pytest.skip(str(error))
+    folder, _ = trained
+    printed = train(
+        *SMALL,
+        "pipeline=deploy",
+        f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}",
+        f"hardware={target}",
+        "hardware.samples=24",
+        f"paths.output_dir={tmp_path}",
+    ).stdout
+    assert "fit " not in printed
+    results = json.loads((only_run(tmp_path) / "results" / "hardware.json").read_text())
+    comparisons = {row["recorded"]: row for row in results["comparisons"][:2]}
+    # Real numbers give PyTorch's spikes; integers give those of the model in NumPy.
+    assert {row["mismatches"] for row in comparisons.values()} == {0}
+    assert results["comparisons"][0]["layers"][-1]["expected"] > 0
+    assert results["placement"]["num_cores"] > 0
+
+
+def test_missing_toolchain_stops_before_training(tmp_path):
+    process = train(
+        *SHORT,
+        "hardware=loihi2",
+        f"paths.output_dir={tmp_path}",
+        check=False,
+        SPIKEFORMER_TOOLCHAINS=str(tmp_path / "none"),
+    )
+    assert process.returncode != 0
+    assert "make toolchains" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert "epoch" not in process.stdout

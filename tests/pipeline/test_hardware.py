@@ -1,0 +1,84 @@
+"""What cannot go to a chip is refused before anything is trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from spikeformer.cli import compose as composed
+from spikeformer.error_handling import (
+    ArgumentError,
+    ConfigurationError,
+    HardwareCompatibilityError,
+)
+from spikeformer.hardware import SimulationDeployer
+from spikeformer.pipeline import Deploy, Validate, build
+from spikeformer.pipeline.hardware import check_hardware, chip_samples, make_deployer
+from tests.runs import SMALL
+
+QUIET = ("logger=none", "trainer.accelerator=cpu", "hardware=simulation", *SMALL)
+
+
+def check(tmp_path, *overrides):
+    config = composed(*QUIET, *overrides)
+    check_hardware(config, build(config, tmp_path))
+
+
+@pytest.mark.parametrize("attention", ["qk_token", "sdsa"])
+@pytest.mark.parametrize("residual", ["membrane", "sew"])
+def test_the_digits_model_has_a_place(tmp_path, attention, residual):
+    check(tmp_path, f"attention={attention}", f"model.residual={residual}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("neuron=lif", "neuron=lif_hard"),
+        ("neuron=adlif", "neuron=lif_hard"),
+        ("attention=ssa", "attention=qk_token"),
+        ("model.norm=layer", "model.norm=batch"),
+    ],
+)
+def test_a_layer_without_a_place_is_named_with_the_remedy(tmp_path, override, message):
+    with pytest.raises(HardwareCompatibilityError, match=message):
+        check(tmp_path, override)
+
+
+def test_no_samples_make_no_comparison(tmp_path):
+    with pytest.raises(ArgumentError, match=r"hardware\.samples"):
+        check(tmp_path, "hardware.samples=0")
+
+
+def test_tasks_without_classes_are_refused(tmp_path):
+    config = composed(*QUIET)
+    data = build(config, tmp_path).data
+    loader = data.test_dataloader
+
+    def regression():
+        for images, classes in loader():
+            yield images, classes.float()
+
+    data.setup("test")
+    data.test_dataloader = regression
+    with pytest.raises(ConfigurationError, match="hardware=none"):
+        chip_samples(data, 3)
+
+
+def test_samples_are_the_first_of_the_test_split(tmp_path):
+    data = build(composed(*QUIET), tmp_path).data
+    few, many = chip_samples(data, 3), chip_samples(data, 200)
+    assert (few.inputs == many.inputs[:3]).all()
+    assert (few.targets == many.targets[:3]).all()
+    assert many.inputs.shape == (200, 1, 8, 8)
+
+
+def test_settings_of_the_stages_are_not_the_deployers():
+    assert isinstance(make_deployer(composed(*QUIET, "hardware.samples=7")), SimulationDeployer)
+
+
+def test_stages_are_left_out_without_a_target():
+    nowhere = composed(*QUIET, "hardware=none")
+    assert not Validate().applies(nowhere)
+    assert not Deploy().applies(nowhere)
+    assert Deploy().applies(composed(*QUIET))
+    with pytest.raises(ConfigurationError, match="hardware=loihi2"):
+        Deploy(required=True).applies(nowhere)
