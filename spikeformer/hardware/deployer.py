@@ -96,6 +96,11 @@ class DeployedModel(ABC):
         compiled: The compiled network.
     """
 
+    arithmetic: str = "real numbers in NumPy"
+    """What `execute` computes with, for reports."""
+    float_arithmetic: str = "real numbers in NumPy"
+    """What `execute_float` computes with, for reports."""
+
     def __init__(self, compiled: HardwareModel) -> None:
         self.compiled = compiled
 

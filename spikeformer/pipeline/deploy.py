@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import write_json
 from spikeformer.hardware import (
-    Comparison,
     DeployedModel,
     HardwareModel,
     Reference,
+    SpikeGraph,
     accuracy,
     activity,
     agreement,
@@ -38,6 +38,8 @@ from spikeformer.pipeline.hardware import (
 )
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
+
+PYTORCH = "PyTorch in float64"
 
 
 class Deploy(Stage):
@@ -83,8 +85,8 @@ class Deploy(Stage):
         """Return mismatches and accuracies."""
         return (
             f"{result['target']}: {result['mismatches']:,} mismatches in real numbers, accuracy "
-            f"{result['accuracy']:.2%} on the chip's model and {result['accuracy_pytorch']:.2%} in "
-            f"PyTorch, on {result['samples']:,} samples"
+            f"{result['accuracy']:.2%} in the chip's numbers and {result['accuracy_pytorch']:.2%} "
+            f"in PyTorch, on {result['samples']:,} samples"
         )
 
 
@@ -95,22 +97,24 @@ def measure(deployed: DeployedModel, reference: Reference, samples: ChipSamples)
     start = time.perf_counter()
     real = deployed.execute_float(reference.inputs)
     seconds = {"float": time.perf_counter() - start}
-    comparisons = [_compared(deployed, "PyTorch in float64", "real numbers", expected, real)]
+    comparisons = [_compared(graph, PYTORCH, deployed.float_arithmetic, expected, real)]
     chip, states = real, {}
-    if compiled.integers is not None:
+    if deployed.arithmetic != deployed.float_arithmetic:
         start = time.perf_counter()
         chip = deployed.execute(reference.inputs)
-        seconds["integers"] = time.perf_counter() - start
-        model, extremes = simulate_integers(compiled.integers, reference.inputs)
-        states = state_ranges(extremes)
-        comparisons += [
-            _compared(deployed, "integer model in NumPy", "integers", model, chip),
-            _compared(deployed, "PyTorch in float64", "integers", expected, chip),
-        ]
+        seconds["chip"] = time.perf_counter() - start
+        if compiled.integers is not None:
+            model, extremes = simulate_integers(compiled.integers, reference.inputs)
+            states = state_ranges(extremes)
+            comparisons.append(
+                _compared(graph, "integers in NumPy", deployed.arithmetic, model, chip)
+            )
+        comparisons.append(_compared(graph, PYTORCH, deployed.arithmetic, expected, chip))
     outputs = graph.outputs({**reference.inputs, **chip})
     rates = activity(compiled, chip)
     return {
         "target": compiled.target,
+        "arithmetic": {"float": deployed.float_arithmetic, "chip": deployed.arithmetic},
         "samples": len(outputs),
         "accuracy": {
             "pytorch": accuracy(reference.outputs, samples.targets),
@@ -131,14 +135,10 @@ def measure(deployed: DeployedModel, reference: Reference, samples: ChipSamples)
 
 
 def _compared(
-    deployed: DeployedModel, against: str, kind: str, expected: Arrays, recorded: Arrays
+    graph: SpikeGraph, against: str, label: str, expected: Arrays, recorded: Arrays
 ) -> dict[str, Any]:
-    found: Comparison = compare(deployed.compiled.graph, expected, recorded)
-    return {
-        "expected": against,
-        "recorded": f"{deployed.compiled.target} in {kind}",
-        **found.to_dict(),
-    }
+    found = compare(graph, expected, recorded)
+    return {"expected": against, "recorded": label, **found.to_dict()}
 
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
@@ -153,7 +153,7 @@ def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
         **content["traffic"],
     }
     if len(content["comparisons"]) > 1:
-        numbers["integer_mismatches"] = content["comparisons"][1]["mismatches"]
+        numbers["chip_mismatches"] = content["comparisons"][-1]["mismatches"]
     if content["placement"]:
         numbers["cores"] = content["placement"]["num_cores"]
         numbers["chips"] = content["placement"]["num_chips"]

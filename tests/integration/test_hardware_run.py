@@ -78,9 +78,9 @@ def test_checkpoint_goes_to_a_chip_without_training(trained, target, tmp_path):
     ).stdout
     assert "fit " not in printed
     results = json.loads((only_run(tmp_path) / "results" / "hardware.json").read_text())
-    comparisons = {row["recorded"]: row for row in results["comparisons"][:2]}
-    # Real numbers give PyTorch's spikes; integers give those of the model in NumPy.
-    assert {row["mismatches"] for row in comparisons.values()} == {0}
+    # Real numbers give PyTorch's spikes; the integers of Loihi 2 give those of the model in NumPy.
+    assert results["comparisons"][0]["mismatches"] == 0
+    assert target != "loihi2" or results["comparisons"][1]["mismatches"] == 0
     assert results["comparisons"][0]["layers"][-1]["expected"] > 0
     assert results["placement"]["num_cores"] > 0
 

@@ -34,3 +34,15 @@ class Loihi2Config(TargetConfig):
     _target_: str = "spikeformer.hardware.Loihi2Deployer"
     python: str | None = None
     timeout: float = 600.0
+
+
+@schema("hardware", "spinnaker")
+@dataclass
+class SpiNNakerConfig(TargetConfig):
+    """`spikeformer.hardware.SpiNNakerDeployer`."""
+
+    _target_: str = "spikeformer.hardware.SpiNNakerDeployer"
+    board_config: str = "spin2-48chip"
+    machine_name: str | None = None
+    python: str | None = None
+    timeout: float = 600.0

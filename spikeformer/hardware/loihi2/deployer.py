@@ -29,6 +29,9 @@ class Loihi2Model(DeployedModel):
         timeout: Seconds that a run may take.
     """
 
+    arithmetic = "integers in Lava"
+    float_arithmetic = "real numbers in Lava"
+
     def __init__(self, compiled: HardwareModel, python: Path, timeout: float) -> None:
         super().__init__(compiled)
         self._python, self._timeout = python, timeout

@@ -70,12 +70,10 @@ def _core(core: list[Any]) -> dict[str, Any]:
 
 
 def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    labels = {
-        "pytorch": "PyTorch",
-        "float": f"{found['target']} in real numbers",
-        "chip": f"{found['target']} in its own numbers",
-    }
-    rows = [(labels[key], _format.percent(value)) for key, value in found["accuracy"].items()]
+    labels = {"pytorch": "PyTorch in float64", **found["arithmetic"]}
+    # One row where the target has no numbers of its own.
+    by_label = {labels[key]: value for key, value in found["accuracy"].items()}
+    rows = [(label, _format.percent(value)) for label, value in by_label.items()]
     return [*rows, ("Same class as PyTorch", _format.percent(found["agreement"]))]
 
 
