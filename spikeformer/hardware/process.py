@@ -28,7 +28,7 @@ from spikeformer.error_handling import ToolchainError, check_positive
 
 WORKERS = Path(__file__).parent / "workers"
 _LAST_BYTES = 64 * 1024
-_LAST_LINES = 90
+_LAST_LINES = 20
 _GRACE_SECONDS = 2.0
 # What a worker may know about its surroundings; all else is left out, so that neither a user's
 # settings for Python nor for a simulator change a result.

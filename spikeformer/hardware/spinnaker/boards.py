@@ -1,0 +1,96 @@
+"""The boards that sPyNNaker knows, and what fits on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeformer.hardware.graph import Population, SpikeGraph
+from spikeformer.hardware.limits import ChipLimits
+from spikeformer.hardware.operators import Array
+from spikeformer.hardware.placement import Core, Placement
+
+MAX_DELAY = 288
+"""Ticks that sPyNNaker bridges: 144 in the synapses and as many in cores that it adds."""
+NEURONS_PER_CORE = 256
+"""What sPyNNaker puts on a core by default."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A board.
+
+    Attributes:
+        version: Its number in sPyNNaker's configuration.
+        chip: Name of its chips.
+        runs: Whether sPyNNaker 7.4 can run on it; else it can only map.
+        limits: What its chips hold. Synapses lie in memory that a chip's cores share.
+    """
+
+    version: int
+    chip: str
+    runs: bool
+    limits: ChipLimits
+
+
+def _spinnaker1(version: int) -> Board:
+    source = "Furber et al., 2013, doi:10.1109/TC.2012.142: 18 cores, one for monitoring, 128 MB"
+    memory = 128 * 2**20 // 17
+    limits = ChipLimits("SpiNNaker", 17, NEURONS_PER_CORE, memory, 4, MAX_DELAY, source)
+    return Board(version, "SpiNNaker", True, limits)
+
+
+def _spinnaker2(version: int) -> Board:
+    source = "Mayr et al., 2019, doi:10.48550/arXiv.1911.02385: 152 cores, 2 GB beside the chip"
+    memory = 2 * 2**30 // 152
+    limits = ChipLimits("SpiNNaker 2", 152, NEURONS_PER_CORE, memory, 4, MAX_DELAY, source)
+    return Board(version, "SpiNNaker 2", False, limits)
+
+
+BOARDS: Mapping[str, Board] = {
+    "spin1-4chip": _spinnaker1(3),
+    "spin1-48chip": _spinnaker1(5),
+    "spin2-1chip": _spinnaker2(201),
+    "spin2-48chip": _spinnaker2(248),
+}
+
+
+def placement_of(facts: Mapping[str, Any], graph: SpikeGraph, limits: ChipLimits) -> Placement:
+    """Return what sPyNNaker placed as a placement, chips numbered in the order of their places.
+
+    Args:
+        facts: What the worker found.
+        graph: The network; cores of sources are left out.
+        limits: What the chips hold.
+    """
+    chips = sorted({tuple(core["chip"]) for core in facts["cores"]})
+    synapses = {population.name: _fan_in(graph, population) for population in graph.neurons}
+    return Placement(
+        limits,
+        tuple(
+            Core(
+                chip=chips.index(tuple(core["chip"])),
+                core=core["core"],
+                population=core["population"],
+                first=core["first"],
+                neurons=core["neurons"],
+                synapses=int(
+                    synapses[core["population"]][core["first"] :][: core["neurons"]].sum()
+                ),
+                synapse_bytes=core["sdram_bytes"],
+            )
+            for core in facts["cores"]
+            if core["population"] in synapses
+        ),
+    )
+
+
+def _fan_in(graph: SpikeGraph, population: Population) -> Array:
+    total = np.zeros(population.size, np.int64)
+    for projection in graph.incoming(population.name):
+        if graph.populations[projection.source].kind != "values":
+            total += projection.operator.fan_in()
+    return total

@@ -1,0 +1,156 @@
+"""Networks on SpiNNaker: mapped by sPyNNaker, executed by NEST or by a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import nn
+
+from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
+from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.graph import Arrays, SpikeGraph
+from spikeformer.hardware.operators import Array
+from spikeformer.hardware.placement import place
+from spikeformer.hardware.process import WorkerResult, run_worker
+from spikeformer.hardware.spinnaker.boards import BOARDS, placement_of
+from spikeformer.hardware.spinnaker.fixed_point import simulate_fixed_point
+from spikeformer.hardware.spinnaker.network import network_job
+from spikeformer.hardware.toolchains import find_toolchain
+
+MAX_MAPPED_SYNAPSES = 20_000_000
+"""Networks with more are placed by count alone: as lists of synapses they would fill the memory."""
+
+
+class SpiNNakerModel(DeployedModel):
+    """A network in PyNN.
+
+    Args:
+        compiled: The compiled network.
+        python: Interpreter of the environment with sPyNNaker and NEST.
+        timeout: Seconds that a run may take.
+        board: Settings of the board to run on; None models its arithmetic instead.
+    """
+
+    def __init__(
+        self,
+        compiled: HardwareModel,
+        python: Path,
+        timeout: float,
+        board: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(compiled)
+        self._python, self._timeout, self._board = python, timeout, board
+
+    def execute(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples on the board, or in a model of its fixed-point arithmetic without one."""
+        if self._board is None:
+            return simulate_fixed_point(self.compiled.graph, inputs)
+        return self._run("spinnaker.board", inputs, self._board)
+
+    def execute_float(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in NEST, from the PyNN description that sPyNNaker maps."""
+        return self._run("spinnaker.nest", inputs, {})
+
+    def _run(self, worker: str, inputs: Arrays, board: Mapping[str, Any]) -> dict[str, Array]:
+        arrays, settings = network_job(self.compiled.graph, inputs)
+        found = run_worker(
+            self._python, worker, arrays, settings | dict(board), timeout=self._timeout
+        ).arrays
+        return {name.removeprefix("spikes/"): spikes for name, spikes in found.items()}
+
+
+class SpiNNakerDeployer(NeuromorphicDeployer):
+    """Brings networks to SpiNNaker through sPyNNaker (Rhodes et al., 2018).
+
+    Compiling lowers the network to a spike graph, describes it in PyNN and lets sPyNNaker
+    partition, place and route it (doi:10.3389/fnins.2018.00816). Without a board the same
+    description runs in NEST, and a model of the chip's S16.15 arithmetic tells which spikes that
+    arithmetic would change.
+
+    Args:
+        board_config: One of `BOARDS`: "spin1-4chip", "spin1-48chip", "spin2-1chip" or
+            "spin2-48chip".
+        machine_name: Address of a board to run on; None maps on a virtual one. sPyNNaker 7.4 runs
+            on SpiNNaker 1 and only maps on SpiNNaker 2.
+        python: Interpreter of an environment with sPyNNaker, PyNN and NEST; None finds what
+            `make toolchains` made.
+        timeout: Seconds that a run of the toolchain may take before it is ended.
+
+    Example:
+        ```python
+        deployer = SpiNNakerDeployer(board_config="spin1-48chip")
+        with deployer.deploy(model) as board:
+            print(board.compiled.placement.num_cores, board.predict(images))
+        ```
+    """
+
+    target: ClassVar[str] = "spinnaker"
+
+    def __init__(
+        self,
+        board_config: str = "spin2-48chip",
+        machine_name: str | None = None,
+        python: str | None = None,
+        timeout: float = 600.0,
+    ) -> None:
+        self.board_config = check_choice("board_config", board_config, BOARDS)
+        self.machine_name = machine_name
+        self.python, self.timeout = python, check_positive("timeout", timeout)
+
+    def check(self) -> None:
+        """Raise `HardwareCompatibilityError` if sPyNNaker is not installed or cannot run there."""
+        board = BOARDS[self.board_config]
+        if self.machine_name and not board.runs:
+            runs = ", ".join(name for name, board in BOARDS.items() if board.runs)
+            raise HardwareCompatibilityError(
+                f"sPyNNaker 7.4 maps on {board.chip} but does not run there. For the board "
+                f"{self.machine_name!r} set board_config to one of: {runs}."
+            )
+        find_toolchain(self.target, self.python)
+
+    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+        """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
+        lowered = self.lowered(model, input_shape)
+        limits = BOARDS[self.board_config].limits
+        estimate = place(lowered.graph, limits)
+        details: dict[str, Any] = {"board_config": self.board_config}
+        if lowered.graph.num_synapses > MAX_MAPPED_SYNAPSES:
+            details["placed_by"] = "count of neurons and synapses; too large to map here"
+            return HardwareModel(
+                self.target, lowered.graph, lowered.encoder, placement=estimate, details=details
+            )
+        facts = self._map(lowered.graph)
+        placement = placement_of(facts, lowered.graph, limits)
+        details |= {"placed_by": f"sPyNNaker {facts['spynnaker']}", **facts}
+        return HardwareModel(
+            self.target, lowered.graph, lowered.encoder, placement=placement, details=details
+        )
+
+    def deploy(self, compiled_model: HardwareModel | nn.Module) -> SpiNNakerModel:
+        """Make a compiled network, or a network, ready to run in NEST or on the board."""
+        self.check()
+        python = find_toolchain(self.target, self.python)
+        board = self._board() if self.machine_name else None
+        return SpiNNakerModel(self.compiled(compiled_model), python, self.timeout, board)
+
+    def _map(self, graph: SpikeGraph) -> dict[str, Any]:
+        arrays, settings = network_job(graph, _nothing(graph))
+        virtual = self._board() | {"machine_name": None}
+        python = find_toolchain(self.target, self.python)
+        result: WorkerResult = run_worker(
+            python, "spinnaker.map", arrays, settings | virtual, timeout=self.timeout
+        )
+        return result.facts
+
+    def _board(self) -> dict[str, Any]:
+        version = BOARDS[self.board_config].version
+        return {"board_version": version, "machine_name": self.machine_name}
+
+
+def _nothing(graph: SpikeGraph) -> dict[str, Array]:
+    """Return a sample without any input."""
+    shapes = {"spikes": (1, graph.timesteps), "values": (1,)}
+    return {p.name: np.zeros((*shapes[p.kind], p.size)) for p in graph.sources}
