@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.files import write_text
 from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.graph_io import load_graph, save_graph
 from spikeformer.hardware.integer_graph import IntegerGraph
@@ -34,6 +35,7 @@ class HardwareModel:
         integers: The graph in the target's whole numbers; None for targets that take real weights.
         placement: Which neurons go to which core; None where there are no cores.
         details: What else the target's toolchain reported, plain values that JSON holds.
+        reports: The toolchain's own reports, text by file name; written out, not read back.
     """
 
     target: str
@@ -42,9 +44,12 @@ class HardwareModel:
     integers: IntegerGraph | None = None
     placement: Placement | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    reports: dict[str, str] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
-        """Write `graph.json` and `graph.npz` into a folder."""
+        """Write `graph.json`, `graph.npz` and the toolchain's reports into a folder."""
+        for name, text in self.reports.items():
+            write_text(folder / "reports" / name, text)
         placement = self.placement and self.placement.to_dict()
         more = {"target": self.target, "placement": placement, "details": self.details}
         save_graph(folder, self.graph, self.integers, self.encoder, **more)
@@ -176,7 +181,9 @@ class NeuromorphicDeployer(ABC):
     """Its name, as in `hardware=...`."""
 
     @abstractmethod
-    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+    def compile(
+        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+    ) -> HardwareModel:
         """Lower a network, check it against the target's limits and fit it to its numbers.
 
         Args:

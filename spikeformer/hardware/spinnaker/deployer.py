@@ -34,6 +34,8 @@ class SpiNNakerModel(DeployedModel):
         board: Settings of the board to run on; None models its arithmetic instead.
     """
 
+    float_arithmetic = "real numbers in NEST"
+
     def __init__(
         self,
         compiled: HardwareModel,
@@ -43,6 +45,7 @@ class SpiNNakerModel(DeployedModel):
     ) -> None:
         super().__init__(compiled)
         self._python, self._timeout, self._board = python, timeout, board
+        self.arithmetic = "S16.15, modelled" if board is None else "S16.15 on the board"
 
     def execute(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples on the board, or in a model of its fixed-point arithmetic without one."""
@@ -111,7 +114,9 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
             )
         find_toolchain(self.target, self.python)
 
-    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+    def compile(
+        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+    ) -> HardwareModel:
         """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
         lowered = self.lowered(model, input_shape)
         limits = BOARDS[self.board_config].limits
@@ -123,10 +128,15 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
                 self.target, lowered.graph, lowered.encoder, placement=estimate, details=details
             )
         facts = self._map(lowered.graph)
-        placement = placement_of(facts, lowered.graph, limits)
-        details |= {"placed_by": f"sPyNNaker {facts['spynnaker']}", **facts}
+        details["placed_by"] = f"sPyNNaker {facts['spynnaker']}"
+        details |= {key: facts[key] for key in ("machine", "routers", "weight_shifts", "seconds")}
         return HardwareModel(
-            self.target, lowered.graph, lowered.encoder, placement=placement, details=details
+            self.target,
+            lowered.graph,
+            lowered.encoder,
+            placement=placement_of(facts, lowered.graph, limits),
+            details=details,
+            reports=facts["reports"],
         )
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SpiNNakerModel:

@@ -91,7 +91,7 @@ def describe_mapping(network: Network) -> dict[str, Any]:
             for neurons, population in network.neurons()
         },
         "reports": {
-            path.stem: path.read_text(encoding="utf-8")
+            path.name: path.read_text(encoding="utf-8")
             for path in sorted(Path("reports").rglob("*.rpt"))
             if path.stem in REPORTS
         },
