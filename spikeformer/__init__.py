@@ -30,6 +30,14 @@ _HOMES = {
         "SpikingDynamicsError",
         "error_context",
     ),
+    "spikeformer.hardware": (
+        "DeployedModel",
+        "HardwareModel",
+        "Loihi2Deployer",
+        "NeuromorphicDeployer",
+        "SimulationDeployer",
+        "SpiNNakerDeployer",
+    ),
     "spikeformer.models": (
         "ClassificationHead",
         "SpikingAttention",

@@ -21,6 +21,7 @@ from spikeformer.error_handling import (
     SpikingDynamicsError,
     error_context,
 )
+from spikeformer.hardware import Loihi2Deployer, NeuromorphicDeployer, SpiNNakerDeployer
 from spikeformer.models import SpikingAttention, SpikingTransformer
 from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.training import SpikingTrainer, TrainingHistory
@@ -53,6 +54,10 @@ SIGNATURES = {
     RateCoding: {"timesteps": 32},
     RateCoding.encode: {"x": REQUIRED},
     PoissonCoding: {"timesteps": 32, "max_rate": 100.0},
+    NeuromorphicDeployer.compile: {"model": REQUIRED},
+    NeuromorphicDeployer.deploy: {"compiled_model": REQUIRED},
+    Loihi2Deployer.compile: {"model": REQUIRED},
+    SpiNNakerDeployer.deploy: {"compiled_model": REQUIRED},
     SpikingTrainer: {
         "model": REQUIRED,
         "optimizer": "AdamW",
@@ -171,6 +176,12 @@ def test_the_examples_of_the_reference():
     assert RateCoding(timesteps=32).encode(data).shape == (2, 32, 3, 4)
     assert PoissonCoding(timesteps=32, max_rate=50.0).encode(data).shape == (2, 32, 3, 4)
     assert AdLifNeuron(1.0, 20.0, 200.0, 0.1, reset="zero").reset == "zero"
+
+
+def test_the_deployers_of_the_reference():
+    assert issubclass(Loihi2Deployer, NeuromorphicDeployer)
+    assert Loihi2Deployer().target == "loihi2"
+    assert SpiNNakerDeployer(board_config="spin2-48chip").target == "spinnaker"
 
 
 def test_the_trainer_of_the_reference():

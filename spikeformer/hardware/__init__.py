@@ -11,12 +11,22 @@ from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGra
 from spikeformer.hardware.integer_graph import IntegerGraph, IntegerNeurons
 from spikeformer.hardware.limits import LOIHI2, ChipLimits
 from spikeformer.hardware.loihi2.deployer import Loihi2Deployer
-from spikeformer.hardware.lowering import Lowered, check_supported, lower, lowers, refuses
+from spikeformer.hardware.lowering import (
+    GraphBuilder,
+    Lowered,
+    Rows,
+    TracedTensor,
+    check_supported,
+    lower,
+    lowers,
+    refuses,
+)
 from spikeformer.hardware.placement import Core, Placement, place
 from spikeformer.hardware.quantisation import quantise
 from spikeformer.hardware.reference import Reference, record_reference
 from spikeformer.hardware.simulation import Extremes, simulate, simulate_integers
 from spikeformer.hardware.simulation_deployer import SimulationDeployer
+from spikeformer.hardware.spinnaker.deployer import SpiNNakerDeployer
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
 from spikeformer.hardware.verify import (
     Comparison,
@@ -33,6 +43,7 @@ __all__ = [
     "Core",
     "DeployedModel",
     "Extremes",
+    "GraphBuilder",
     "HardwareModel",
     "IntegerGraph",
     "IntegerNeurons",
@@ -45,8 +56,11 @@ __all__ = [
     "Readout",
     "Recording",
     "Reference",
+    "Rows",
     "SimulationDeployer",
+    "SpiNNakerDeployer",
     "SpikeGraph",
+    "TracedTensor",
     "accuracy",
     "activity",
     "agreement",

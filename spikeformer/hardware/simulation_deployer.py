@@ -38,7 +38,9 @@ class SimulationDeployer(NeuromorphicDeployer):
 
     target: ClassVar[str] = "simulation"
 
-    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+    def compile(
+        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+    ) -> HardwareModel:
         """Lower a network."""
         lowered = self.lowered(model, input_shape)
         return HardwareModel(self.target, lowered.graph, lowered.encoder)

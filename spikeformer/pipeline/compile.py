@@ -32,7 +32,7 @@ class Compile(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Compile, and return what the network takes of the target."""
         shape = chip_samples(run.parts.data, 1).inputs.shape[1:]
-        compiled = make_deployer(run.config).compile(trained_network(run), shape)
+        compiled = make_deployer(run.config).compile(trained_network(run), input_shape=shape)
         compiled.save(hardware_folder(run))
         graph, placement = compiled.graph, compiled.placement
         result: dict[str, Any] = {

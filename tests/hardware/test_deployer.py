@@ -68,7 +68,7 @@ def test_network_that_does_not_know_its_input_is_told():
     plain = nn.Sequential(DirectCoding(2), nn.Linear(3, 2), HARD())
     with pytest.raises(HardwareCompatibilityError, match="input_shape="):
         SimulationDeployer().compile(plain)
-    assert SimulationDeployer().compile(plain, (3,)).graph.num_neurons == 2
+    assert SimulationDeployer().compile(plain, input_shape=(3,)).graph.num_neurons == 2
 
 
 def test_network_compiled_for_another_target_is_refused():

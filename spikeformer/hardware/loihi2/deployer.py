@@ -81,7 +81,9 @@ class Loihi2Deployer(NeuromorphicDeployer):
         """Raise `HardwareCompatibilityError` if Lava is not installed."""
         find_toolchain(self.target, self.python)
 
-    def compile(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> HardwareModel:
+    def compile(
+        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+    ) -> HardwareModel:
         """Lower a network, scale it to 8-bit weights and place it on neurocores."""
         lowered = self.lowered(model, input_shape)
         placement = place(lowered.graph, LOIHI2)
