@@ -24,6 +24,7 @@ from spikeformer.hardware.lowering import (
 from spikeformer.hardware.placement import Core, Placement, place
 from spikeformer.hardware.quantisation import quantise
 from spikeformer.hardware.reference import Reference, record_reference
+from spikeformer.hardware.rounding import RoundedWeights
 from spikeformer.hardware.simulation import Extremes, simulate, simulate_integers
 from spikeformer.hardware.simulation_deployer import SimulationDeployer
 from spikeformer.hardware.spinnaker.deployer import SpiNNakerDeployer
@@ -56,6 +57,7 @@ __all__ = [
     "Readout",
     "Recording",
     "Reference",
+    "RoundedWeights",
     "Rows",
     "SimulationDeployer",
     "SpiNNakerDeployer",

@@ -179,6 +179,8 @@ class NeuromorphicDeployer(ABC):
 
     target: ClassVar[str]
     """Its name, as in `hardware=...`."""
+    rounds: ClassVar[bool] = False
+    """Whether it rounds weights as `quantise` does, so that a network can be fine-tuned for it."""
 
     @abstractmethod
     def compile(

@@ -8,19 +8,27 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from spikeformer.hardware import HardwareModel, accuracy, simulate_integers
+from spikeformer.pipeline.finetune import finetune
 from spikeformer.pipeline.hardware import (
+    ChipSamples,
     chip_samples,
     hardware_folder,
     is_wanted,
     make_deployer,
     trained_network,
+    tuned_file,
 )
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 
 
 class Compile(Stage):
-    """Compiles the trained network for the target: `hardware/graph.json` and `graph.npz`."""
+    """Compiles the trained network for the target: `hardware/graph.json` and `graph.npz`.
+
+    With `hardware.qat_epochs` it first trains the network on with the rounded weights that the
+    target will get.
+    """
 
     name = "compile"
     config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
@@ -31,8 +39,19 @@ class Compile(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compile, and return what the network takes of the target."""
-        shape = chip_samples(run.parts.data, 1).inputs.shape[1:]
-        compiled = make_deployer(run.config).compile(trained_network(run), input_shape=shape)
+        deployer = make_deployer(run.config)
+        samples = chip_samples(run.parts.data, run.config.hardware.samples)
+        shape = samples.inputs.shape[1:]
+        compiled = deployer.compile(trained_network(run), input_shape=shape)
+        rounded: dict[str, float] = {}
+        if compiled.integers is not None:
+            rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
+        if run.config.hardware.qat_epochs:
+            hardware_folder(run)
+            finetune(run, shape)
+            compiled = deployer.compile(trained_network(run, for_chip=True), input_shape=shape)
+            rounded["integer_accuracy_before"] = rounded["integer_accuracy"]
+            rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
         compiled.save(hardware_folder(run))
         graph, placement = compiled.graph, compiled.placement
         result: dict[str, Any] = {
@@ -40,6 +59,7 @@ class Compile(Stage):
             "neurons": graph.num_neurons,
             "synapses": graph.num_synapses,
             "latency_steps": graph.latency,
+            **rounded,
         }
         if placement is not None:
             result |= {"chips": placement.num_chips, "cores": placement.num_cores}
@@ -47,12 +67,27 @@ class Compile(Stage):
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the compiled network's files."""
-        return [run.folder / "hardware" / name for name in ("graph.json", "graph.npz")]
+        files = [run.folder / "hardware" / name for name in ("graph.json", "graph.npz")]
+        return [*files, tuned_file(run)] if run.config.hardware.qat_epochs else files
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """Return target, cores and latency."""
+        """Return target, cores, latency and, with fine-tuning, what it did to the accuracy."""
         parts = [result["target"]]
         if "cores" in result:
             chips = "chip" if result["chips"] == 1 else "chips"
             parts.append(f"{result['cores']:,} cores on {result['chips']:,} {chips}")
-        return ", ".join([*parts, f"latency {result['latency_steps']:,} steps"])
+        parts.append(f"latency {result['latency_steps']:,} steps")
+        if "integer_accuracy_before" in result:
+            parts.append(
+                f"fine-tuning took the accuracy in integers from "
+                f"{result['integer_accuracy_before']:.2%} to {result['integer_accuracy']:.2%}"
+            )
+        return ", ".join(parts)
+
+
+def _integer_accuracy(compiled: HardwareModel, samples: ChipSamples) -> float:
+    """Return the accuracy of the integer model in NumPy."""
+    assert compiled.integers is not None
+    inputs = compiled.encode(samples.inputs)
+    spikes, _ = simulate_integers(compiled.integers, inputs)
+    return accuracy(compiled.graph.outputs({**inputs, **spikes}), samples.targets)

@@ -67,7 +67,7 @@ class Deploy(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        reference = record_reference(trained_network(run), samples.inputs)
+        reference = record_reference(trained_network(run, for_chip=True), samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
         with make_deployer(run.config).deploy(compiled) as deployed:
             content = measure(deployed, reference, samples)

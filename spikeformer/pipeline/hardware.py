@@ -60,6 +60,11 @@ def check_hardware(config: DictConfig, parts: Components) -> None:
     check_positive_int("hardware.samples", config.hardware.samples)
     deployer = make_deployer(config)
     deployer.check()
+    if config.hardware.qat_epochs and not deployer.rounds:
+        raise ConfigurationError(
+            f"hardware.qat_epochs={config.hardware.qat_epochs} fine-tunes a network for whole "
+            f"numbers, but {deployer.target} takes its real weights. Set hardware.qat_epochs=0."
+        )
     samples = chip_samples(parts.data, 1, "fit")
     deployer.lowered(parts.module.net, samples.inputs.shape[1:])
 
@@ -83,11 +88,21 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
     return ChipSamples(torch.cat(inputs)[:count], torch.cat(targets)[:count].numpy())
 
 
-def trained_network(run: Run) -> nn.Module:
-    """Return the run's network with its trained weights; fine-tuned ones where there are any."""
-    net = run.parts.module.net
-    load_weights(run.parts.module, weights_file(run, "last"))
-    return net.eval()
+def trained_network(run: Run, *, for_chip: bool = False) -> nn.Module:
+    """Return the run's network with its trained weights.
+
+    Args:
+        run: The run.
+        for_chip: Take the weights that were fine-tuned for the chip, if there are such.
+    """
+    tuned = bool(for_chip and run.config.hardware.qat_epochs)
+    load_weights(run.parts.module, tuned_file(run) if tuned else weights_file(run, "last"))
+    return run.parts.module.net.eval()
+
+
+def tuned_file(run: Run) -> Path:
+    """Return where weights are that were fine-tuned for the chip."""
+    return run.folder / "hardware" / "finetuned.ckpt"
 
 
 def hardware_folder(run: Run) -> Path:

@@ -43,6 +43,18 @@ def test_a_layer_without_a_place_is_named_with_the_remedy(tmp_path, override, me
         check(tmp_path, override)
 
 
+def test_missing_toolchain_is_told_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("SPIKEFORMER_TOOLCHAINS", str(tmp_path / "none"))
+    for target in ("loihi2", "spinnaker"):
+        with pytest.raises(HardwareCompatibilityError, match="make toolchains"):
+            check(tmp_path, f"hardware={target}")
+
+
+def test_targets_with_real_weights_need_no_fine_tuning(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"hardware\.qat_epochs=0"):
+        check(tmp_path, "hardware.qat_epochs=2")
+
+
 def test_no_samples_make_no_comparison(tmp_path):
     with pytest.raises(ArgumentError, match=r"hardware\.samples"):
         check(tmp_path, "hardware.samples=0")

@@ -20,7 +20,7 @@ from spikeformer.hardware.lowering.traced import (
     elementwise,
     reduced,
 )
-from spikeformer.hardware.operators import TokenLinear
+from spikeformer.hardware.operators import Operator, TokenLinear
 
 DYNAMIC_PRODUCT = (
     "multiplies two tensors that both change at run time. No chip does that; use "
@@ -52,6 +52,9 @@ class GraphBuilder:
         self._populations: dict[str, Population] = {}
         self._projections: list[Projection] = []
         self._path: list[str] = []
+        self._layers: dict[int, tuple[str, str | None]] = {}
+        # Keeps noted weights alive, so that no others get their id.
+        self._noted: list[Operator] = []
 
     @property
     def path(self) -> str:
@@ -65,6 +68,29 @@ class GraphBuilder:
     def leave(self) -> None:
         """Note that the module which began last is done."""
         self._path.pop()
+
+    def note_weights(self, operator: Operator, norm_of: Operator | None = None) -> None:
+        """Remember which layer weights are from, or by which norm those of `norm_of` became them.
+
+        Args:
+            operator: Has the weights.
+            norm_of: Had them before the module that is running folded into them.
+        """
+        if norm_of is None:
+            self._layers[id(operator.weights)] = (self.path, None)
+        elif (before := self._layers.get(id(norm_of.weights))) is not None:
+            self._layers[id(operator.weights)] = (before[0], self.path)
+        self._noted.append(operator)
+
+    @property
+    def layers(self) -> dict[tuple[str, str], tuple[str, str | None]]:
+        """Layer and norm behind the weights of each projection that carries spikes."""
+        return {
+            (p.source, p.target): self._layers[id(p.operator.weights)]
+            for p in self._projections
+            if id(p.operator.weights) in self._layers
+            and self._populations[p.source].kind != "values"
+        }
 
     def refuse(self, reason: str) -> HardwareCompatibilityError:
         """Return the error for the module that is running; `reason` follows its name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,14 @@ class Lowered:
     Attributes:
         graph: Populations and projections, in float64.
         encoder: Makes the spike trains of the sources; None where values come in as they are.
+        layers: Paths of the layer whose weights a projection has and of the norm that folded into
+            them, by the projection's source and target; those that carry no spikes or have no
+            weights of a layer are left out.
     """
 
     graph: SpikeGraph
     encoder: SpikeEncoder | None
+    layers: Mapping[tuple[str, str], tuple[str, str | None]]
 
 
 def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network") -> Lowered:
@@ -66,7 +70,7 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
         output = net(builder.source("input", input_shape, "values"))
     encoder = None if builder.encoder is None else model.get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
-    return Lowered(builder.graph(output, name), encoder)
+    return Lowered(builder.graph(output, name), encoder, builder.layers)
 
 
 def _watch(module: nn.Module, path: str, builder: GraphBuilder) -> None:

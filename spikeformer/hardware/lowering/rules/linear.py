@@ -6,6 +6,7 @@ import numpy as np
 from torch import nn
 
 from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import lowers
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.hardware.operators import Convolution, TokenLinear
@@ -16,6 +17,7 @@ def linear(builder: GraphBuilder, module: nn.Linear, x: TracedTensor) -> TracedT
     """Add one dense layer for every token."""
     rows = Rows(x, 1)
     current = rows.features.map(TokenLinear(module.weight.numpy(force=True), rows.count))
+    _note(builder, current)
     if module.bias is not None:
         current = current.shift(np.tile(module.bias.numpy(force=True), rows.count))
     return rows.rebuild(current, (module.out_features,))
@@ -42,7 +44,13 @@ def convolution(builder: GraphBuilder, module: nn.Conv2d, x: TracedTensor) -> Tr
         module.groups,
     )
     current = rows.features.map(operator)
+    _note(builder, current)
     if module.bias is not None:
         positions = int(np.prod(operator.grid))
         current = current.shift(np.repeat(module.bias.numpy(force=True), positions))
     return rows.rebuild(current, (module.out_channels, *operator.grid))
+
+
+def _note(builder: GraphBuilder, current: Current) -> None:
+    for operator in current.terms.values():
+        builder.note_weights(operator)

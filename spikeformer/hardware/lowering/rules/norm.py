@@ -27,6 +27,8 @@ def _fold(builder: GraphBuilder, module: Any, x: TracedTensor, axis: int) -> Tra
         scale, bias = scale * module.weight.numpy(force=True), module.bias.numpy(force=True)
     rows = Rows(moved, 1)
     folded = rows.features.scale(np.tile(scale, rows.count))
+    for name, operator in folded.terms.items():
+        builder.note_weights(operator, norm_of=rows.features.terms[name])
     folded = folded.shift(np.tile(bias - mean * scale, rows.count))
     normalised = rows.rebuild(folded, (len(mean),)).movedim(-1, axis)
     assert isinstance(normalised, TracedTensor)

@@ -1,0 +1,106 @@
+"""Quantisation-aware fine-tuning: a network that trains with the weights that a chip would get."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from spikeformer.hardware.lowering import lower
+from spikeformer.hardware.quantisation import MAX_WEIGHT, quantise
+
+
+class RoundedWeight(nn.Module):
+    """Rounds a weight as the chip will, behind the batch norm that folds into it.
+
+    With the factor f of its channel in batch norm and k units to 1 in the network::
+
+        w' = clip(round(k f w), -255, 255) / (k f)
+
+    Backward takes the derivative as one.
+
+    Args:
+        norm: The batch norm behind the layer; None if there is none.
+    """
+
+    scale: Tensor
+
+    def __init__(self, norm: nn.Module | None) -> None:
+        super().__init__()
+        self._norm = (norm,)  # in a tuple, so that it is not registered a second time
+        self.register_buffer("scale", torch.zeros(()), persistent=False)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the rounded weight; the weight itself until the scale is known."""
+        if not self.scale:
+            return weight
+        factor = self._factor(weight) * self.scale
+        units = (weight * factor).detach()
+        rounded = units.round().clamp(-MAX_WEIGHT, MAX_WEIGHT)
+        return weight + (rounded - units) / factor
+
+    def _factor(self, weight: Tensor) -> Tensor:
+        norm: Any = self._norm[0]
+        if norm is None:
+            return torch.ones((), device=weight.device)
+        factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        # A channel that is switched off has no weight to round.
+        factor = torch.where(factor.abs() > 1e-12, factor, torch.ones_like(factor))
+        return factor.detach().view(-1, *[1] * (weight.ndim - 1))
+
+
+class RoundedWeights:
+    """Context manager in which a network's synapses are rounded as for Loihi 2.
+
+    `fit_scales` takes the scales anew, since they follow the largest weights; call it before each
+    epoch. Leaving the context leaves the trained weights, unrounded.
+
+    Args:
+        model: The network.
+        input_shape: Shape of one sample.
+
+    Source: straight-through rounding, Bengio et al., 2013, arXiv:1308.3432; Jacob et al., CVPR
+    2018, arXiv:1712.05877.
+    """
+
+    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
+        self.model, self.input_shape = model, tuple(input_shape)
+        self.layers: dict[str, RoundedWeight] = {}
+
+    def __enter__(self) -> Self:
+        for layer, norm in lower(self.model, self.input_shape).layers.values():
+            if layer not in self.layers:
+                rounding = RoundedWeight(None if norm is None else self.model.get_submodule(norm))
+                module = self.model.get_submodule(layer)
+                parametrize.register_parametrization(module, "weight", rounding)
+                self.layers[layer] = rounding
+        self.fit_scales()
+        return self
+
+    def fit_scales(self) -> None:
+        """Take the scale of each layer from the populations it projects into: the coarsest."""
+        for rounding in self.layers.values():
+            rounding.scale.zero_()
+        lowered = lower(self.model, self.input_shape)
+        neurons = quantise(lowered.graph).neurons
+        for (_, target), (layer, _) in lowered.layers.items():
+            scale = self.layers[layer].scale
+            found = neurons[target].scale
+            scale.fill_(found if not scale else min(found, float(scale)))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for layer in self.layers:
+            module = self.model.get_submodule(layer)
+            original = module.parametrizations.weight.original  # type: ignore[union-attr]
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=False)
+            assert module.weight is original
+        self.layers.clear()
