@@ -32,6 +32,7 @@ class Loihi2Config(TargetConfig):
     """`spikeformer.hardware.Loihi2Deployer`."""
 
     _target_: str = "spikeformer.hardware.Loihi2Deployer"
+    backend: str = "simulator"
     python: str | None = None
     timeout: float = 600.0
 

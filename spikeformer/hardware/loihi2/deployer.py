@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spikeformer.error_handling import check_positive
+from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
 from spikeformer.hardware.graph import Arrays
 from spikeformer.hardware.limits import LOIHI2
@@ -27,19 +27,25 @@ class Loihi2Model(DeployedModel):
         compiled: The compiled network, with its integers.
         python: Interpreter of the environment with Lava.
         timeout: Seconds that a run may take.
+        chip: Whether `execute` runs on a chip, not in Lava's model of one.
     """
 
-    arithmetic = "integers in Lava"
     float_arithmetic = "real numbers in Lava"
 
-    def __init__(self, compiled: HardwareModel, python: Path, timeout: float) -> None:
+    def __init__(
+        self, compiled: HardwareModel, python: Path, timeout: float, *, chip: bool = False
+    ) -> None:
         super().__init__(compiled)
-        self._python, self._timeout = python, timeout
+        self._python, self._timeout, self._chip = python, timeout, chip
+        self.arithmetic = "integers on the chip" if chip else "integers in Lava"
 
     def execute(self, inputs: Arrays) -> dict[str, Array]:
-        """Run samples in Lava in integers: what the chip computes, bit for bit."""
+        """Run samples in integers: on the chip, or in Lava's model of it, bit for bit."""
         assert self.compiled.integers is not None
-        return self._run(integer_job(self.compiled.integers, inputs), inputs)
+        job = integer_job(self.compiled.integers, inputs)
+        if self._chip:
+            job.settings["form"] = "chip"
+        return self._run(job, inputs)
 
     def execute_float(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples in Lava in floating point, with the network's own weights."""
@@ -61,6 +67,9 @@ class Loihi2Deployer(NeuromorphicDeployer):
     the chip does bit for bit (Orchard et al., 2021, doi:10.1109/SiPS52927.2021.00053).
 
     Args:
+        backend: "simulator", or "chip" where Intel's system software (lava-loihi) is installed in
+            the toolchain's environment and reaches a chip. The network for the chip is tested in
+            simulation; no chip was at hand to run it.
         python: Interpreter of an environment with lava-nc; None finds what `make toolchains` made.
         timeout: Seconds that a run of the toolchain may take before it is ended.
 
@@ -73,13 +82,26 @@ class Loihi2Deployer(NeuromorphicDeployer):
     """
 
     target: ClassVar = "loihi2"
+    rounds: ClassVar[bool] = True
 
-    def __init__(self, python: str | None = None, timeout: float = 600.0) -> None:
+    def __init__(
+        self, backend: str = "simulator", python: str | None = None, timeout: float = 600.0
+    ) -> None:
+        self.backend = check_choice("backend", backend, ("simulator", "chip"))
         self.python, self.timeout = python, check_positive("timeout", timeout)
 
     def check(self) -> None:
-        """Raise `HardwareCompatibilityError` if Lava is not installed."""
-        find_toolchain(self.target, self.python)
+        """Raise `HardwareCompatibilityError` if Lava or the chip's software is not installed."""
+        python = find_toolchain(self.target, self.python)
+        if self.backend == "chip":
+            found = run_worker(python, "loihi2.system", {}, {}, timeout=self.timeout)
+            if not found.facts["chip"]:
+                raise HardwareCompatibilityError(
+                    "backend='chip' needs Intel's system software beside Lava, but lava-loihi is "
+                    f"not installed for {python}. Members of Intel's Neuromorphic Research "
+                    "Community get it from Intel. backend='simulator' computes the same, bit for "
+                    "bit."
+                )
 
     def compile(
         self, model: nn.Module, *, input_shape: Sequence[int] | None = None
@@ -97,5 +119,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> Loihi2Model:
         """Make a compiled network, or a network, ready to run in Lava."""
+        self.check()
         python = find_toolchain(self.target, self.python)
-        return Loihi2Model(self.compiled(compiled_model), python, self.timeout)
+        compiled = self.compiled(compiled_model)
+        return Loihi2Model(compiled, python, self.timeout, chip=self.backend == "chip")

@@ -95,8 +95,8 @@ def _job(
     samples = len(next(iter(inputs.values())))
     arrays["starts"] = _spread(graph.neurons, {p.name: p.depth for p in graph.neurons})
     arrays["bias_mant"] = np.zeros(graph.num_neurons, arrays["dv"].dtype)
-    with_sample = {name for name in currents if _changes(graph, name)}
-    for name in currents.keys() - with_sample:
+    with_sample = [name for name in currents if _changes(graph, name)]
+    for name in currents.keys() - set(with_sample):
         arrays["bias_mant"][where[name]] = currents[name][0]
     if with_sample:
         arrays["currents"] = np.concatenate([currents[name] for name in with_sample], axis=1)
@@ -109,16 +109,20 @@ def _job(
         arrays["spikes"] = np.concatenate([inputs[p.name] for p in trains], axis=2).astype(dtype)
         arrays["spikes_starts"] = _spread(trains, {p.name: p.depth for p in trains})
     groups = []
-    for source, signs, weights, delays in _synapses(
-        graph, {"neurons": graph.neurons, "spikes": trains}
-    ):
+    senders = {"neurons": graph.neurons, "spikes": trains}
+    for source, signs, weights, delays in _synapses(graph, senders):
         name = f"{source}-{signs}"
         arrays |= pack_sparse(f"{name}/weights", weights) | pack_sparse(f"{name}/delays", delays)
         groups.append({"name": name, "source": source, "signs": signs})
-    steps = samples * graph.timesteps + graph.depth
-    return Job(
-        arrays, settings | {"timesteps": graph.timesteps, "steps": steps, "synapses": groups}
-    )
+    settings |= {
+        "form": "block",
+        "neurons": [population.size for population in graph.neurons],
+        "spikes": [population.size for population in trains],
+        "timesteps": graph.timesteps,
+        "steps": samples * graph.timesteps + graph.depth,
+        "synapses": groups,
+    }
+    return Job(arrays, settings)
 
 
 def _changes(graph: SpikeGraph, name: str) -> bool:

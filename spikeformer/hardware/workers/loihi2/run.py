@@ -1,85 +1,69 @@
-"""Runs a network with Lava's simulator of Loihi 2 and records every spike.
+"""Runs a network in Lava and records every spike.
 
-All neurons stand side by side; `spikeformer.hardware.loihi2.network` makes the job.
+All neurons stand side by side in the job; `spikeformer.hardware.loihi2.network` makes it.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+import traceback
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
-from ..files import Array, read_job, unpack_sparse, write_result
+from ..files import Array, read_job, write_result
 from . import python311  # noqa: F401
 
 # isort: split
+from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
-from lava.utils.weightutils import SignMode
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+from lava.magma.runtime.message_infrastructure import multiprocessing as actors
 
-from .processes import Neurons, Recorder, Samples, Synapses
+from .block import build_block, read_block
+from .layers import LATE, Layers
 
 
-def build(arrays: dict[str, Array], settings: dict[str, Any], record: str) -> Neurons:
-    """Connect the processes of a job and return the one that holds the neurons."""
-    timesteps = settings["timesteps"]
-    neurons = Neurons(
-        du=settings["du"],
-        dv=arrays["dv"],
-        vth=arrays["vth"],
-        bias_mant=arrays["bias_mant"],
-        bias_exp=arrays["bias_exp"],
-        starts=arrays["starts"],
-        timesteps=timesteps,
-    )
-    size = len(arrays["dv"])
-    recorder = Recorder(size=size, steps=settings["steps"], path=record)
-    neurons.s_out.connect(recorder.a_in)
-    senders = {"neurons": neurons}
-    if "currents" in arrays:
-        currents = Samples(
-            data=arrays["currents"],
-            places=arrays["currents_places"],
-            starts=arrays["starts"][arrays["currents_places"]],
-            size=size,
-            timesteps=timesteps,
+class LoudProcess(actors.SystemProcess):
+    """Ends the worker where Lava's own would leave the other processes waiting for ever."""
+
+    def run(self) -> None:
+        """Run, and show what went wrong."""
+        try:
+            self._target(*self._args, **self._kwargs)
+        except Exception:
+            traceback.print_exc()
+            os.kill(os.getppid(), signal.SIGTERM)
+
+
+def execute(arrays: dict[str, Array], settings: dict[str, Any]) -> Array:
+    """Return the spikes of all neurons, uint8 (steps, neurons)."""
+    if settings["form"] == "block":
+        _run(build_block(arrays, settings), settings, settings["steps"])
+        return read_block()
+    layers = Layers(arrays, settings, chip=settings["form"] == "chip")
+    _run(layers.process, settings, settings["steps"] + LATE)
+    return layers.read()
+
+
+def _run(process: AbstractProcess, settings: dict[str, Any], steps: int) -> None:
+    configuration = Loihi2HwCfg if settings["form"] == "chip" else Loihi2SimCfg
+    try:
+        process.run(
+            condition=RunSteps(num_steps=steps),
+            run_cfg=configuration(select_tag=settings["arithmetic"]),
         )
-        currents.s_out.connect(neurons.a_in)
-    if "spikes" in arrays:
-        columns = arrays["spikes"].shape[2]
-        senders["spikes"] = Samples(
-            data=arrays["spikes"],
-            places=np.arange(columns),
-            starts=arrays["spikes_starts"],
-            size=columns,
-            timesteps=timesteps,
-        )
-    for group in settings["synapses"]:
-        synapses = Synapses(
-            weights=unpack_sparse(f"{group['name']}/weights", arrays),
-            delays=unpack_sparse(f"{group['name']}/delays", arrays),
-            sign_mode=SignMode[group["signs"]],
-        )
-        senders[group["source"]].s_out.connect(synapses.s_in)
-        synapses.a_out.connect(neurons.a_in)
-    return neurons
+    finally:
+        process.stop()
 
 
 def main() -> None:
     """Do the job in the current folder."""
     arrays, settings = read_job()
     began = time.perf_counter()
-    network = build(arrays, settings, "spikes.npy")
-    try:
-        network.run(
-            condition=RunSteps(num_steps=settings["steps"]),
-            run_cfg=Loihi2SimCfg(select_tag=settings["arithmetic"]),
-        )
-    finally:
-        network.stop()
-    spikes = np.load("spikes.npy", allow_pickle=False)
+    actors.SystemProcess = LoudProcess
+    spikes = execute(arrays, settings)
     facts = {"lava": version("lava-nc"), "seconds": time.perf_counter() - began}
     write_result({"spikes": spikes}, facts)
 

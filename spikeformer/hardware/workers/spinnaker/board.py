@@ -20,15 +20,20 @@ def run_sample(network: Network, sample: int) -> dict[str, Array]:
     """Run one sample and return the spikes of each population, (1, timesteps, size)."""
     begins = np.array([FIRST_TICK])
     for name in network.settings["sources"]:
-        network.populations[name].set(spike_times=network.spike_times(name, begins, sample))
-    network.run_sample(sample, ahead=FIRST_TICK)
+        set_spike_times(network.populations[name], network.spike_times(name, begins, sample))
+    network.run_sample(sample, switch_off=False)
     found: dict[str, Array] = {}
     for neurons, population in network.neurons():
-        trains = population.get_data("spikes", clear=True).segments[-1].spiketrains
-        neuron = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
-        tick = np.rint(np.concatenate([np.asarray(train) for train in trains])).astype(int)
-        found[neurons["name"]] = windows(neuron, tick, neurons, begins, network.settings)
+        fired = population.spinnaker_get_data("spikes").astype(int).reshape(-1, 2)
+        found[neurons["name"]] = windows(*fired.T, neurons, begins, network.settings)
     return found
+
+
+def set_spike_times(population: Any, times: list[list[float]]) -> None:
+    """Do what `population.set(spike_times=times)` should do; in sPyNNaker 7.4.1 it fails."""
+    ticks = np.empty(len(times), dtype=object)
+    ticks[:] = [np.array(train, np.int64) for train in times]
+    population._vertex.send_buffer_times = ticks
 
 
 def main() -> None:

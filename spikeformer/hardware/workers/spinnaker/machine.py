@@ -11,8 +11,8 @@ import numpy as np
 from ..files import Array
 from .network import Network, describe
 
-FIRST_TICK = 1
-"""Where a sample begins: one tick after the start, as its bias comes one tick ahead."""
+FIRST_TICK = 0
+"""Where a sample begins: SpiNNaker counts from 0, and every sample has a run of its own."""
 REPORTS = ("partitioned_by_vertex", "placement_by_vertex_using_graph", "routing_summary")
 _CONFIGURATION = """
 [Machine]
@@ -72,7 +72,9 @@ def describe_mapping(network: Network) -> dict[str, Any]:
                 "neurons": int(atoms.n_atoms),
                 "chip": [int(placement.x), int(placement.y)],
                 "core": int(placement.p),
-                "sdram_bytes": int(vertex.sdram_required.get_total_sdram(_ticks(network))),
+                "sdram_bytes": int(
+                    vertex.sdram_required.get_total_sdram(network.settings["latency"])
+                ),
             }
         )
     return {
@@ -97,7 +99,3 @@ def describe_mapping(network: Network) -> dict[str, Any]:
         },
         "spynnaker": version("sPyNNaker"),
     }
-
-
-def _ticks(network: Network) -> int:
-    return FIRST_TICK + int(network.settings["latency"]) + 1

@@ -59,7 +59,7 @@ def execute(network: Network, begins: Array) -> dict[str, Array]:
         # it only has to be cleared. PyNN's `initialize` does not reach this cell's membrane, and
         # NEST's `set` asks every cell where it lives first, which takes longer than the sample.
         nest.ll_api.nestkernel.llapi_set_nc_status(everything._datum, [{"V_m": 0.0}])
-        network.run_sample(sample)
+        network.run_sample(sample, switch_off=True)
     sim.run(1.0)  # PyNN gives out what lies before the end
     found = {}
     for neurons, population in network.neurons():

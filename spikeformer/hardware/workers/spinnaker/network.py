@@ -43,17 +43,18 @@ class Network:
         for population in self.settings["neurons"]:
             yield population, self.populations[population["name"]]
 
-    def run_sample(self, sample: int, ahead: int = 0) -> None:
-        """Run a sample from its first input to its last spike, with its currents on and off.
+    def run_sample(self, sample: int, *, switch_off: bool) -> None:
+        """Run a sample from its first input to its last spike.
 
         Args:
             sample: Number of the sample.
-            ahead: Ticks that pass before it begins.
+            switch_off: Whether its currents end with its window. If not, neurons fire on, but
+                after every window in which that could be seen.
         """
-        done = -ahead
-        for tick, switched in self._switches():
-            done = self._run_until(tick, done)
-            for name, on in switched:
+        done = 0
+        for tick, name, on in self._switches():
+            if on or switch_off:
+                done = self._run_until(tick, done)
                 current = self.arrays[f"currents/{name}"][sample] if on else 0.0
                 self.populations[name].set(i_offset=current)
         self._run_until(self.settings["latency"], done)
@@ -63,14 +64,14 @@ class Network:
             self.sim.run(float(tick - done))
         return tick
 
-    def _switches(self) -> list[tuple[int, list[tuple[str, bool]]]]:
-        """Return the ticks of a sample at which currents go on and off, and whose."""
-        found: dict[int, list[tuple[str, bool]]] = {}
-        for driven in self.settings["driven"]:
-            found.setdefault(driven["depth"], []).append((driven["name"], True))
-            ends = driven["depth"] + self.settings["timesteps"]
-            found.setdefault(ends, []).append((driven["name"], False))
-        return sorted(found.items())
+    def _switches(self) -> list[tuple[int, str, bool]]:
+        """Return ticks of a sample at which currents go on and off, in order."""
+        driven, timesteps = self.settings["driven"], self.settings["timesteps"]
+        on = [(population["depth"], population["name"], True) for population in driven]
+        off = [
+            (population["depth"] + timesteps, population["name"], False) for population in driven
+        ]
+        return sorted(on + off)
 
     def window(self, depth: int, begins: Array) -> Array:
         """Return the ticks at which a depth works on samples that begin at given ticks."""
