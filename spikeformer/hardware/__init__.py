@@ -21,12 +21,13 @@ from spikeformer.hardware.lowering import (
     lowers,
     refuses,
 )
+from spikeformer.hardware.measure import measure
 from spikeformer.hardware.placement import Core, Placement, place
 from spikeformer.hardware.quantisation import quantise
 from spikeformer.hardware.reference import Reference, record_reference
 from spikeformer.hardware.rounding import RoundedWeights
 from spikeformer.hardware.simulation import Extremes, simulate, simulate_integers
-from spikeformer.hardware.simulation_deployer import SimulationDeployer
+from spikeformer.hardware.simulation_deployer import SimulatedModel, SimulationDeployer
 from spikeformer.hardware.spinnaker.deployer import SpiNNakerDeployer
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
 from spikeformer.hardware.verify import (
@@ -59,6 +60,7 @@ __all__ = [
     "Reference",
     "RoundedWeights",
     "Rows",
+    "SimulatedModel",
     "SimulationDeployer",
     "SpiNNakerDeployer",
     "SpikeGraph",
@@ -71,6 +73,7 @@ __all__ = [
     "layer_table",
     "lower",
     "lowers",
+    "measure",
     "place",
     "quantise",
     "record_reference",

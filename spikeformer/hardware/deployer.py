@@ -179,6 +179,8 @@ class NeuromorphicDeployer(ABC):
 
     target: ClassVar[str]
     """Its name, as in `hardware=...`."""
+    max_synapses: ClassVar[int | None] = None
+    """Most synapses that its simulator can hold; larger networks are compiled, not executed."""
     rounds: ClassVar[bool] = False
     """Whether it rounds weights as `quantise` does, so that a network can be fine-tuned for it."""
 

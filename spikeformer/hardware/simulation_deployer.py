@@ -9,14 +9,27 @@ from torch import nn
 
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
 from spikeformer.hardware.graph import Array, Arrays
-from spikeformer.hardware.simulation import simulate
+from spikeformer.hardware.simulation import simulate, simulate_integers
+
+INTEGERS = "integers in NumPy"
 
 
 class SimulatedModel(DeployedModel):
-    """A spike graph that runs in NumPy, in float64."""
+    """A spike graph that runs in NumPy: in float64, and in integers if it is compiled to them."""
+
+    def __init__(self, compiled: HardwareModel) -> None:
+        super().__init__(compiled)
+        if compiled.integers is not None:
+            self.arithmetic = INTEGERS
 
     def execute(self, inputs: Arrays) -> dict[str, Array]:
-        """Run samples and return all spikes."""
+        """Run samples in integers, or in float64 where there are none."""
+        if self.compiled.integers is None:
+            return self.execute_float(inputs)
+        return simulate_integers(self.compiled.integers, inputs)[0]
+
+    def execute_float(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in float64."""
         return simulate(self.compiled.graph, inputs)
 
 

@@ -44,13 +44,11 @@ class Compile(Stage):
         shape = samples.inputs.shape[1:]
         compiled = deployer.compile(trained_network(run), input_shape=shape)
         rounded: dict[str, float] = {}
-        if compiled.integers is not None:
-            rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
         if run.config.hardware.qat_epochs:
+            rounded["integer_accuracy_before"] = _integer_accuracy(compiled, samples)
             hardware_folder(run)
             finetune(run, shape)
             compiled = deployer.compile(trained_network(run, for_chip=True), input_shape=shape)
-            rounded["integer_accuracy_before"] = rounded["integer_accuracy"]
             rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
         compiled.save(hardware_folder(run))
         graph, placement = compiled.graph, compiled.placement

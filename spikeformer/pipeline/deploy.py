@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,13 @@ from spikeformer.files import write_json
 from spikeformer.hardware import (
     DeployedModel,
     HardwareModel,
-    Reference,
-    SpikeGraph,
-    accuracy,
-    activity,
-    agreement,
-    compare,
-    layer_table,
+    NeuromorphicDeployer,
+    SimulatedModel,
+    measure,
     record_reference,
-    reference_spikes,
-    simulate_integers,
-    state_ranges,
-    traffic,
 )
-from spikeformer.hardware.graph import Arrays
+from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.hardware import (
-    ChipSamples,
     chip_samples,
     hardware_folder,
     is_wanted,
@@ -38,8 +29,6 @@ from spikeformer.pipeline.hardware import (
 )
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
-
-PYTORCH = "PyTorch in float64"
 
 
 class Deploy(Stage):
@@ -69,8 +58,12 @@ class Deploy(Stage):
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         reference = record_reference(trained_network(run, for_chip=True), samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
-        with make_deployer(run.config).deploy(compiled) as deployed:
-            content = measure(deployed, reference, samples)
+        tell = partial(announce, self.name)
+        with _deployed(make_deployer(run.config), compiled, tell) as deployed:
+            content = measure(deployed, reference, samples.targets, tell=tell)
+        fitted = run.manifest.stages["compile"].result
+        if "integer_accuracy_before" in fitted:
+            content["accuracy"]["before"] = fitted["integer_accuracy_before"]
         write_json(run.folder / "results" / "hardware.json", content)
         numbers = _numbers(content)
         for logger in run.parts.loggers:
@@ -90,55 +83,18 @@ class Deploy(Stage):
         )
 
 
-def measure(deployed: DeployedModel, reference: Reference, samples: ChipSamples) -> dict[str, Any]:
-    """Run samples on a deployed network and return all that the report shows of it."""
-    compiled, graph = deployed.compiled, deployed.compiled.graph
-    expected = reference_spikes(graph, reference)
-    start = time.perf_counter()
-    real = deployed.execute_float(reference.inputs)
-    seconds = {"float": time.perf_counter() - start}
-    comparisons = [_compared(graph, PYTORCH, deployed.float_arithmetic, expected, real)]
-    chip, states = real, {}
-    if deployed.arithmetic != deployed.float_arithmetic:
-        start = time.perf_counter()
-        chip = deployed.execute(reference.inputs)
-        seconds["chip"] = time.perf_counter() - start
-        if compiled.integers is not None:
-            model, extremes = simulate_integers(compiled.integers, reference.inputs)
-            states = state_ranges(extremes)
-            comparisons.append(
-                _compared(graph, "integers in NumPy", deployed.arithmetic, model, chip)
-            )
-        comparisons.append(_compared(graph, PYTORCH, deployed.arithmetic, expected, chip))
-    outputs = graph.outputs({**reference.inputs, **chip})
-    rates = activity(compiled, chip)
-    return {
-        "target": compiled.target,
-        "arithmetic": {"float": deployed.float_arithmetic, "chip": deployed.arithmetic},
-        "samples": len(outputs),
-        "accuracy": {
-            "pytorch": accuracy(reference.outputs, samples.targets),
-            "float": accuracy(graph.outputs({**reference.inputs, **real}), samples.targets),
-            "chip": accuracy(outputs, samples.targets),
-        },
-        "agreement": agreement(outputs, reference.outputs),
-        "comparisons": comparisons,
-        "layers": [
-            {**row, **rates[row["layer"]], **states.get(row["layer"], {})}
-            for row in layer_table(compiled)
-        ],
-        "traffic": traffic(graph, chip),
-        "seconds": seconds,
-        "placement": compiled.placement and compiled.placement.to_dict(),
-        "details": compiled.details,
-    }
-
-
-def _compared(
-    graph: SpikeGraph, against: str, label: str, expected: Arrays, recorded: Arrays
-) -> dict[str, Any]:
-    found = compare(graph, expected, recorded)
-    return {"expected": against, "recorded": label, **found.to_dict()}
+def _deployed(
+    deployer: NeuromorphicDeployer, compiled: HardwareModel, tell: Callable[[str], None]
+) -> DeployedModel:
+    """Return the network on its target, or its graph in NumPy if the simulator cannot hold it."""
+    synapses, most = compiled.graph.num_synapses, deployer.max_synapses
+    if most is None or synapses <= most:
+        return deployer.deploy(compiled)
+    tell(
+        f"{synapses:,} synapses are more than the {most:,} that the toolchain's simulator can hold "
+        "here: the graph runs in NumPy instead"
+    )
+    return SimulatedModel(compiled)
 
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import instantiate
 from spikeformer.files import file_hash, value_hash
+from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.run import Run
@@ -85,9 +86,3 @@ def keep(run: Run, name: str, record: StageRecord) -> None:
     """Save a stage's record."""
     run.manifest.stages[name] = record
     run.manifest.save()
-
-
-@rank_zero_only
-def announce(name: str, text: str) -> None:
-    """Print a stage's line."""
-    print(f"{name:<8} {text}", flush=True)

@@ -32,7 +32,8 @@ def test_stages_follow_the_test(trained):
         "test",
         "validate",
         "compile",
-        "deploy",
+        "deploy",  # what runs
+        "deploy",  # what came out
         "report",
     ]
 

@@ -9,14 +9,13 @@ import pytest
 from spikeformer.hardware import (
     LOIHI2,
     HardwareModel,
+    SimulatedModel,
     lower,
+    measure,
     place,
     quantise,
     record_reference,
 )
-from spikeformer.hardware.simulation_deployer import SimulatedModel
-from spikeformer.pipeline.deploy import measure
-from spikeformer.pipeline.hardware import ChipSamples
 from spikeformer.reporting import build_report
 from spikeformer.reporting.results import load_results
 from tests.hardware.networks import images, vit
@@ -31,10 +30,8 @@ def folder(tmp_path):
     reference = record_reference(net, samples)
     graph = lower(net, (1, 6, 6)).graph
     compiled = HardwareModel("loihi2", graph, None, quantise(graph), place(graph, LOIHI2))
-    deployed = SimulatedModel(compiled)
-    deployed.arithmetic = "integers in NumPy"
     targets = reference.outputs.argmax(axis=1)
-    content = measure(deployed, reference, ChipSamples(samples, targets))
+    content = measure(SimulatedModel(compiled), reference, targets)
     (tmp_path / "results" / "hardware.json").write_text(json.dumps(content))
     return tmp_path
 

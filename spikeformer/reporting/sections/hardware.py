@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spikeformer.reporting import _format
+from spikeformer.reporting import _format, _read
 from spikeformer.reporting.figures import plot_placement
 from spikeformer.reporting.figures.placement import MAX_CHIPS
 from spikeformer.reporting.results import RunResults
@@ -33,7 +33,7 @@ def hardware(results: RunResults) -> Content | None:
     values: dict[str, object] = {
         "target": found["target"],
         "samples": found["samples"],
-        "comparisons": found["comparisons"],
+        "comparisons": [*_before_the_chip(results), *found["comparisons"]],
         "accuracies": _accuracies(found),
         "traffic": [
             (label, _format.count(found["traffic"][key])) for key, label in _TRAFFIC.items()
@@ -63,6 +63,12 @@ def hardware(results: RunResults) -> Content | None:
     return Content(values, {"placement": ReportFigure(picture, alt)})
 
 
+def _before_the_chip(results: RunResults) -> list[Any]:
+    """Return the comparisons of the validate stage: the graph, and float32."""
+    found = _read.json_object(results.folder / "hardware" / "equivalence.json") or {}
+    return [found[key] for key in ("graph", "float32") if key in found]
+
+
 def _core(core: list[Any]) -> dict[str, Any]:
     """Return a core as the figure takes it; the order is that of `hardware.Core`."""
     chip, number, population, _, _, _, used = core
@@ -70,7 +76,11 @@ def _core(core: list[Any]) -> dict[str, Any]:
 
 
 def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    labels = {"pytorch": "PyTorch in float64", **found["arithmetic"]}
+    labels = {
+        "pytorch": "PyTorch in float64",
+        **found["arithmetic"],
+        "before": "Integers before fine-tuning",
+    }
     # One row where the target has no numbers of its own.
     by_label = {labels[key]: value for key, value in found["accuracy"].items()}
     rows = [(label, _format.percent(value)) for label, value in by_label.items()]
