@@ -82,6 +82,8 @@ class Loihi2Deployer(NeuromorphicDeployer):
     """
 
     target: ClassVar = "loihi2"
+    # Lava's matrices take some 100 bytes for a synapse with its delay.
+    max_synapses: ClassVar[int | None] = 60_000_000
     rounds: ClassVar[bool] = True
 
     def __init__(

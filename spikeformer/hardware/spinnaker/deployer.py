@@ -91,6 +91,7 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
     """
 
     target: ClassVar[str] = "spinnaker"
+    max_synapses: ClassVar[int | None] = MAX_MAPPED_SYNAPSES
 
     def __init__(
         self,
