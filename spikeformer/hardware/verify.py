@@ -73,15 +73,16 @@ def compare(graph: SpikeGraph, expected: Arrays, recorded: Arrays) -> Comparison
     layers = []
     for population in graph.neurons:
         wanted, found = expected[population.name], recorded[population.name]
-        different = np.argwhere(wanted != found)
-        first = tuple(int(place) for place in different[0]) if len(different) else None
+        different = wanted != found
+        count = int(np.count_nonzero(different))
+        place = np.unravel_index(int(different.argmax()), different.shape)
         layers.append(
             LayerComparison(
                 population.name,
                 int(wanted.sum(dtype=np.int64)),
-                len(different),
+                count,
                 wanted.size,
-                first,  # type: ignore[arg-type]
+                (int(place[0]), int(place[1]), int(place[2])) if count else None,
             )
         )
     return Comparison(len(wanted), tuple(layers))

@@ -14,10 +14,10 @@ from spikeformer.pipeline.hardware import (
     ChipSamples,
     chip_samples,
     hardware_folder,
-    is_wanted,
     make_deployer,
     trained_network,
     tuned_file,
+    wants_chip,
 )
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
@@ -33,22 +33,24 @@ class Compile(Stage):
     name = "compile"
     config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
 
-    def applies(self, config: DictConfig) -> bool:
+    def is_wanted(self, config: DictConfig) -> bool:
         """Whether there is a target."""
-        return is_wanted(config)
+        return wants_chip(config)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compile, and return what the network takes of the target."""
         deployer = make_deployer(run.config)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         shape = samples.inputs.shape[1:]
-        compiled = deployer.compile(trained_network(run), input_shape=shape)
+        compiled = deployer.compile(trained_network(run, self.name), input_shape=shape)
         rounded: dict[str, float] = {}
         if run.config.hardware.qat_epochs:
             rounded["integer_accuracy_before"] = _integer_accuracy(compiled, samples)
             hardware_folder(run)
             finetune(run, shape)
-            compiled = deployer.compile(trained_network(run, for_chip=True), input_shape=shape)
+            compiled = deployer.compile(
+                trained_network(run, self.name, for_chip=True), input_shape=shape
+            )
             rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
         compiled.save(hardware_folder(run))
         graph, placement = compiled.graph, compiled.placement

@@ -23,9 +23,9 @@ from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.hardware import (
     chip_samples,
     hardware_folder,
-    is_wanted,
     make_deployer,
     trained_network,
+    wants_chip,
 )
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
@@ -44,19 +44,19 @@ class Deploy(Stage):
     def __init__(self, required: bool = False) -> None:
         self.required = required
 
-    def applies(self, config: DictConfig) -> bool:
+    def is_wanted(self, config: DictConfig) -> bool:
         """Whether there is a target."""
-        if self.required and not is_wanted(config):
+        if self.required and not wants_chip(config):
             raise ConfigurationError(
                 "pipeline=deploy needs to know where to: choose hardware=simulation, "
                 "hardware=loihi2 or hardware=spinnaker."
             )
-        return is_wanted(config)
+        return wants_chip(config)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        reference = record_reference(trained_network(run, for_chip=True), samples.inputs)
+        reference = record_reference(trained_network(run, self.name, for_chip=True), samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
         tell = partial(announce, self.name)
         with _deployed(make_deployer(run.config), compiled, tell) as deployed:

@@ -17,7 +17,7 @@ from spikeformer.error_handling import ConfigurationError, check_positive_int
 from spikeformer.hardware import NeuromorphicDeployer
 from spikeformer.pipeline.build import Components, load_weights
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.weights import weights_file
+from spikeformer.pipeline.weights import load_trained
 
 STAGE_KEYS = ("samples", "qat_epochs")
 """Keys of the group `hardware` that are the stages' own; the others are the deployer's."""
@@ -36,7 +36,7 @@ class ChipSamples:
     targets: npt.NDArray[Any]
 
 
-def is_wanted(config: DictConfig) -> bool:
+def wants_chip(config: DictConfig) -> bool:
     """Whether the configuration names a hardware target."""
     return bool(config.hardware)
 
@@ -88,15 +88,18 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
     return ChipSamples(torch.cat(inputs)[:count], torch.cat(targets)[:count].numpy())
 
 
-def trained_network(run: Run, *, for_chip: bool = False) -> nn.Module:
+def trained_network(run: Run, stage: str, *, for_chip: bool = False) -> nn.Module:
     """Return the run's network with its trained weights.
 
     Args:
         run: The run.
+        stage: Who asks, for the message if there are no weights.
         for_chip: Take the weights that were fine-tuned for the chip, if there are such.
     """
-    tuned = bool(for_chip and run.config.hardware.qat_epochs)
-    load_weights(run.parts.module, tuned_file(run) if tuned else weights_file(run, "last"))
+    if for_chip and run.config.hardware.qat_epochs:
+        load_weights(run.parts.module, tuned_file(run))
+    else:
+        load_trained(run, "last", stage)
     return run.parts.module.net.eval()
 
 

@@ -30,16 +30,16 @@ class Stage(ABC):
     every_rank: ClassVar[bool] = False
     """Whether every process of a distributed run takes part, or the first one alone."""
 
-    def applies(self, config: DictConfig) -> bool:
-        """Whether the configuration asks for this stage; one that it does not is left out."""
-        return True
-
     def check(self, run: Run) -> None:  # noqa: B027  most stages need nothing more
         """Refuse at the start, before anything runs or is written, what cannot work later."""
 
     @abstractmethod
     def run(self, run: Run) -> dict[str, Any]:
         """Do the work and return its numbers, plain values that JSON holds."""
+
+    def is_wanted(self, config: DictConfig) -> bool:
+        """Tell whether the configuration asks for this stage; others are left out."""
+        return True
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the files that make this stage's result."""

@@ -15,11 +15,10 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from spikeformer.callbacks import ActivityProbe
 from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
-from spikeformer.pipeline.build import load_weights
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.sample import record_sample
 from spikeformer.pipeline.stage import Stage
-from spikeformer.pipeline.weights import weights_file
+from spikeformer.pipeline.weights import load_trained
 
 
 class Test(Stage):
@@ -39,7 +38,7 @@ class Test(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Test on one device, and write `results/test.json` and `results/sample.npz`."""
         module, data = run.parts.module, run.parts.data
-        load_weights(module, weights_file(run, self.weights))
+        load_trained(run, self.weights, self.name)
         outputs = _OutputCollector()
         trainer = _single_device_trainer(run, outputs)
         with ActivityProbe(module.net) as probe:

@@ -15,9 +15,9 @@ from spikeformer.pipeline.hardware import (
     check_hardware,
     chip_samples,
     hardware_folder,
-    is_wanted,
     make_deployer,
     trained_network,
+    wants_chip,
 )
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
@@ -33,9 +33,9 @@ class Validate(Stage):
     name = "validate"
     config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
 
-    def applies(self, config: DictConfig) -> bool:
+    def is_wanted(self, config: DictConfig) -> bool:
         """Whether there is a target."""
-        return is_wanted(config)
+        return wants_chip(config)
 
     def check(self, run: Run) -> None:
         """Refuse a network that has no place on the target, and a target without toolchain."""
@@ -43,7 +43,7 @@ class Validate(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compare, and write `hardware/equivalence.json`."""
-        net = trained_network(run)
+        net = trained_network(run, self.name)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         lowered = make_deployer(run.config).lowered(net, samples.inputs.shape[1:])
         graph = lowered.graph

@@ -1,25 +1,31 @@
-"""Where a run's trained weights are."""
+"""The weights that a run's later stages work with."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.pipeline.build import load_weights
 from spikeformer.pipeline.run import Run
 
 
-def weights_file(run: Run, which: str) -> Path:
-    """Return the run's own checkpoint, "last" or "best", or the one that it was given.
+def load_trained(run: Run, weights: str, stage: str) -> None:
+    """Load what the run trained, or else the checkpoint that it was given.
+
+    Args:
+        run: The run.
+        weights: "last" or "best".
+        stage: Who asks, for the message.
 
     Raises:
         ConfigurationError: There is neither.
     """
-    file = run.last_checkpoint.with_name(f"{which}.ckpt")
-    if file.is_file():
-        return file
-    if run.config.checkpoint:
-        return Path(run.config.checkpoint)
-    raise ConfigurationError(
-        f"There is no {file.name} in this run: train with a checkpoint callback "
-        "(callbacks=default), or name a checkpoint with checkpoint=PATH."
-    )
+    file = run.last_checkpoint.with_name(f"{weights}.ckpt")
+    if not file.is_file():
+        if not run.config.checkpoint:
+            raise ConfigurationError(
+                f"The {stage} stage found no {file.name}: train with a checkpoint callback "
+                "(callbacks=default), or name a checkpoint with checkpoint=PATH."
+            )
+        file = Path(run.config.checkpoint)
+    load_weights(run.parts.module, file)

@@ -89,8 +89,8 @@ def test_settings_of_the_stages_are_not_the_deployers():
 
 def test_stages_are_left_out_without_a_target():
     nowhere = composed(*QUIET, "hardware=none")
-    assert not Validate().applies(nowhere)
-    assert not Deploy().applies(nowhere)
-    assert Deploy().applies(composed(*QUIET))
+    assert not Validate().is_wanted(nowhere)
+    assert not Deploy().is_wanted(nowhere)
+    assert Deploy().is_wanted(composed(*QUIET))
     with pytest.raises(ConfigurationError, match="hardware=loihi2"):
-        Deploy(required=True).applies(nowhere)
+        Deploy(required=True).is_wanted(nowhere)

@@ -54,8 +54,8 @@ class Section:
         title: Heading.
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, which the page names when it is absent.
+        optional: Whether a run may do without it, so that nothing is said of its absence.
         build: Returns the content, or None if the run has nothing to show.
-        optional: Whether a run that has nothing to show there lacks nothing.
     """
 
     name: str
@@ -81,17 +81,17 @@ def register_section(
         title: Heading.
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, named in the page when the section is left out.
-        optional: Whether the page says nothing of a section that is left out.
+        optional: Whether a run may do without it, so that nothing is said of its absence.
 
     Raises:
         ArgumentError: If the name is taken or is not an identifier.
 
     Example:
-        >>> @register_section("energy", title="Energy", order=45, source="results/energy.json")
-        ... def energy(results):
-        ...     return Content(html=Markup("<p>12 mJ</p>"))
-        >>> SECTIONS.pop("energy").title
-        'Energy'
+        >>> @register_section("latency", title="Latency", order=55, source="results/latency.json")
+        ... def latency(results):
+        ...     return Content(html=Markup("<p>12 ms</p>"))
+        >>> SECTIONS.pop("latency").title
+        'Latency'
     """
     if not name.isidentifier() or name in SECTIONS:
         taken = ", ".join(SECTIONS)
