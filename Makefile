@@ -21,6 +21,9 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@# Reads our NIR files in the tests. It asks for torchvision, does not need it there, and would
+	@# bring another build of torch with it.
+	$(BIN)/python -m pip install --quiet --no-deps norse==1.1.0
 	@touch $@ $(VENV)/.core
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python

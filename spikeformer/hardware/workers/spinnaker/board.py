@@ -24,8 +24,8 @@ def run_sample(network: Network, sample: int) -> dict[str, Array]:
     network.run_sample(sample, switch_off=False)
     found: dict[str, Array] = {}
     for neurons, population in network.neurons():
-        fired = population.spinnaker_get_data("spikes").astype(int).reshape(-1, 2)
-        found[neurons["name"]] = windows(*fired.T, neurons, begins, network.settings)
+        neuron, tick = population.spinnaker_get_data("spikes").astype(int).reshape(-1, 2).T
+        found[neurons["name"]] = windows(neuron, tick, neurons, begins, network.settings)
     return found
 
 
