@@ -7,6 +7,7 @@ from spikeformer.hardware.deployer import (
     Recording,
     traffic,
 )
+from spikeformer.hardware.export import export_nir
 from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.integer_graph import IntegerGraph, IntegerNeurons
 from spikeformer.hardware.limits import LOIHI2, ChipLimits
@@ -70,6 +71,7 @@ __all__ = [
     "agreement",
     "check_supported",
     "compare",
+    "export_nir",
     "layer_table",
     "lower",
     "lowers",
