@@ -18,6 +18,7 @@ from spikeformer.hardware.process import run_worker
 from spikeformer.hardware.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.spinnaker.network import network_job, summed_weights
 from spikeformer.hardware.toolchains import find_toolchain
+from spikeformer.hardware.workers.spinnaker.rows import split_into_rows
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
@@ -89,6 +90,18 @@ def test_board_program_runs_up_to_the_board(kind):
         assert spikes.shape == (2, graph.timesteps, population.size)
         assert not spikes.any()
     assert {path.name for path in Path.home().iterdir()} == home
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7])
+def test_rows_are_split_as_spynnaker_splits_them(rows):
+    rng = np.random.default_rng(rows)
+    index = rng.integers(0, max(rows - 1, 1), size=50 if rows else 0).astype(np.uint32)
+    data = rng.integers(0, 255, (len(index), 4), dtype=np.uint8)
+    expected = [data[index == row][:5].reshape(-1) for row in range(rows)]
+    found = split_into_rows(None, index, rows, data, 5)
+    assert len(found) == rows
+    for row, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(row, wanted)
 
 
 def test_boards_are_checked():

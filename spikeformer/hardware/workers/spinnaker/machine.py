@@ -10,6 +10,7 @@ import numpy as np
 
 from ..files import Array
 from .network import Network, describe
+from .rows import split_into_rows
 
 FIRST_TICK = 0
 """Where a sample begins: SpiNNaker counts from 0, and every sample has a run of its own."""
@@ -43,7 +44,9 @@ def set_up(arrays: dict[str, Array], settings: dict[str, Any]) -> Network:
     )
     Path("spynnaker.cfg").write_text(text, encoding="utf-8")
     from pyNN import spiNNaker as sim  # noqa: N813
+    from spynnaker.pyNN.models.neuron.synapse_dynamics import AbstractSDRAMSynapseDynamics
 
+    AbstractSDRAMSynapseDynamics.convert_per_connection_data_to_rows = split_into_rows
     sim.setup(timestep=1.0, min_delay=1.0)
     return describe(sim, arrays, settings, np.array([FIRST_TICK]), options=_weight_range)
 
