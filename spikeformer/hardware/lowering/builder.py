@@ -5,37 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.lowering.current import Current
-from spikeformer.hardware.lowering.traced import (
-    MixedTimeError,
-    Rows,
-    TracedTensor,
-    aten,
-    elementwise,
-    reduced,
-)
-from spikeformer.hardware.operators import Operator, TokenLinear
-
-DYNAMIC_PRODUCT = (
-    "multiplies two tensors that both change at run time. No chip does that; use "
-    "attention=qk_token or attention=sdsa, whose products are coincidences of spikes."
-)
-REFUSED = {
-    aten._softmax: "is a softmax, which no spiking chip computes; use attention=qk_token or sdsa.",
-    aten.native_layer_norm: "is a layer norm, whose statistics change at run time; train with "
-    "model.norm=batch, which folds into the weights.",
-    aten.bmm: DYNAMIC_PRODUCT,
-    aten.mm: DYNAMIC_PRODUCT,
-    aten.relu: "is a ReLU; convert the network to a spiking one first.",
-    aten.gelu: "is a GELU; convert the network to a spiking one first.",
-}
-"""What is wrong with an ATen operator, and what to do."""
+from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+from spikeformer.hardware.operators import Operator
 
 
 class GraphBuilder:
@@ -156,85 +133,6 @@ class GraphBuilder:
                 "A chip needs one number for the whole network."
             )
         self.timesteps = timesteps
-
-    def arithmetic(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Write down what an ATen operator does to traced tensors."""
-        operator = function.overloadpacket
-        try:
-            return self._arithmetic(operator, args, kwargs)
-        except MixedTimeError:
-            raise self.refuse(
-                f"mixes several timesteps in one `{operator}`. On a chip every layer works on one "
-                "timestep after the other; leave averaging over time to the loss."
-            ) from None
-
-    def _arithmetic(self, operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        x, *rest = args
-        other = rest[0] if rest else None
-        if operator in (aten.add, aten.sub) and kwargs.get("alpha", 1) == 1:
-            return self._added(x, other, -1.0 if operator is aten.sub else 1.0)
-        if operator is aten.rsub and kwargs.get("alpha", 1) == 1:
-            return self._added(other, x, -1.0)
-        if operator is aten.mul:
-            return self._multiplied(x, other)
-        if operator is aten.div and not isinstance(other, TracedTensor):
-            return self._multiplied(x, 1 / torch.as_tensor(other, dtype=torch.float64))
-        if operator is aten.neg:
-            return self._multiplied(x, -1.0)
-        if operator in (aten.sum, aten.mean):
-            axes = rest[0] if rest else kwargs.get("dim")
-            keepdim = rest[1] if len(rest) > 1 else kwargs.get("keepdim", False)
-            rows, shape = reduced(x, axes or range(x.ndim), keepdim=keepdim)
-            weight = 1.0 if operator is aten.sum else 1 / rows.width
-            summed = TokenLinear(np.full((1, rows.width), weight), rows.count)
-            return rows.rebuild(rows.features.map(summed), ()).reshape(shape)
-        if operator is aten.cumsum:
-            return self._accumulated(x, rest[0])
-        if operator in (aten._to_copy, aten.to):
-            return x
-        reason = REFUSED.get(operator)
-        raise self.refuse(reason or f"uses `{operator}`, for which there is no place on a chip.")
-
-    def _added(self, x: Any, y: Any, sign: float) -> TracedTensor:
-        if isinstance(x, TracedTensor) and isinstance(y, TracedTensor):
-            return elementwise(x, y, lambda a, b: a.add(b if sign == 1 else b.scale(sign)))
-        if not isinstance(x, TracedTensor):  # a number less a tensor
-            return self._added(self._multiplied(y, sign), x, 1.0)
-        traced, values = self._beside(x, sign * y)
-        return elementwise(traced, values, lambda a, b: a.shift(b.bias))
-
-    def _multiplied(self, x: Any, y: Any) -> TracedTensor:
-        if isinstance(x, TracedTensor) and isinstance(y, TracedTensor):
-            return self._coincidence(x, y)
-        traced, values = (x, y) if isinstance(x, TracedTensor) else (y, x)
-        if not isinstance(values, Tensor):
-            return TracedTensor(traced.current.scale(float(values)), traced.index)
-        traced, factors = self._beside(traced, values)
-        return elementwise(traced, factors, lambda a, b: a.scale(b.bias))
-
-    def _beside(self, x: TracedTensor, values: Any) -> tuple[TracedTensor, TracedTensor]:
-        """Return `x` and plain values as a current without terms."""
-        plain = torch.as_tensor(values, dtype=torch.float64)
-        bias = plain.reshape(-1).numpy()
-        index = torch.arange(len(bias)).reshape(plain.shape)
-        return x, TracedTensor(Current({}, bias, constant=True), index)
-
-    def _coincidence(self, x: TracedTensor, y: TracedTensor) -> TracedTensor:
-        """Add neurons without memory that fire where both inputs do."""
-        if not (x.current.is_binary and y.current.is_binary):
-            raise self.refuse(DYNAMIC_PRODUCT)
-        # The sum is 0, 1 or 2.
-        both = elementwise(x, y, lambda a, b: a.add(b))
-        rows = Rows(both, both.ndim - 2)
-        name = f"{self.path}.coincidence"
-        return self.neurons(rows.features, both.shape[2:], decay=0.0, threshold=1.5, name=name)
-
-    def _accumulated(self, x: TracedTensor, axis: int) -> TracedTensor:
-        moved = x.movedim(axis, -1)
-        assert isinstance(moved, TracedTensor)
-        rows = Rows(moved, 1)
-        lower = TokenLinear(np.tril(np.ones((rows.width, rows.width))), rows.count)
-        return rows.rebuild(rows.features.map(lower), (rows.width,)).movedim(-1, axis)  # type: ignore[return-value]
 
     def _free(self, name: str) -> str:
         """Return `name`, numbered if it is taken: a module may run more than once."""

@@ -66,7 +66,9 @@ class Current:
 
     def scale(self, factor: Array | float) -> Current:
         """Return the current times `factor`, (size,) or one number."""
-        terms = {name: op.scale_rows(np.asarray(factor)) for name, op in self.terms.items()}
+        terms = {
+            name: op.scale_rows(np.asarray(factor, np.float64)) for name, op in self.terms.items()
+        }
         return replace(self, terms=terms, bias=self.bias * factor)
 
     def shift(self, bias: Array | float) -> Current:

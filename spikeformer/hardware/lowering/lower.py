@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,8 +15,8 @@ from spikeformer.encoding import SpikeEncoder
 from spikeformer.hardware.graph import SpikeGraph
 from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
 from spikeformer.hardware.lowering.builder import GraphBuilder
-from spikeformer.hardware.lowering.registry import check_supported, rule_for
-from spikeformer.hardware.lowering.traced import recording
+from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
+from spikeformer.hardware.lowering.traced import MixedTimeError, recording
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,14 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
         rule = rule_for(module)
         if rule is not None:
             module.forward = rule(builder)
-    with torch.no_grad(), recording(builder):
-        output = net(builder.source("input", input_shape, "values"))
+    try:
+        with torch.no_grad(), recording(partial(compute, builder)):
+            output = net(builder.source("input", input_shape, "values"))
+    except MixedTimeError:
+        raise builder.refuse(
+            "mixes several timesteps. On a chip every layer works on one timestep after the other; "
+            "leave averaging over time to the loss."
+        ) from None
     encoder = None if builder.encoder is None else model.get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
     return Lowered(builder.graph(output, name), encoder, builder.layers)

@@ -17,6 +17,8 @@ Obstacle = Callable[[Any], str | None]
 
 _RULES: dict[type[nn.Module], Rule] = {}
 _OBSTACLES: dict[type[nn.Module], Obstacle] = {}
+_COMPUTES: dict[Any, Rule] = {}
+_REFUSED: dict[Any, str] = {}
 
 
 def lowers(*kinds: type[nn.Module]) -> Callable[[Rule], Rule]:
@@ -51,6 +53,30 @@ def refuses(*kinds: type[nn.Module]) -> Callable[[Obstacle], Obstacle]:
         return obstacle
 
     return register
+
+
+def computes(*operators: Any) -> Callable[[Rule], Rule]:
+    """Register a rule for ATen operators, called as `rule(builder, *args, **kwargs)`."""
+
+    def register(rule: Rule) -> Rule:
+        _COMPUTES.update(dict.fromkeys(operators, rule))
+        return rule
+
+    return register
+
+
+def refuses_operator(reason: str, *operators: Any) -> None:
+    """Register why ATen operators have no place on a chip, and what to do instead."""
+    _REFUSED.update(dict.fromkeys(operators, reason))
+
+
+def compute(builder: GraphBuilder, operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Write down what an ATen operator does to traced tensors, or refuse it."""
+    rule = _COMPUTES.get(operator)
+    if rule is not None:
+        return rule(builder, *args, **kwargs)
+    reason = _REFUSED.get(operator, f"uses `{operator}`, for which there is no place on a chip.")
+    raise builder.refuse(reason)
 
 
 def rule_for(module: nn.Module) -> Callable[[GraphBuilder], Rule] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,12 +48,8 @@ MOVES = frozenset(
 """Operators that move elements and change none."""
 
 
-class Recorder(Protocol):
-    """What writes down the operators that are more than a move."""
-
-    def arithmetic(self, function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        """Return the result of an ATen operator on traced tensors, or refuse it."""
-
+Recorder = Callable[[Any, Sequence[Any], dict[str, Any]], Any]
+"""Writes down an operator that is more than a move, called with it, its arguments and keywords."""
 
 _recorder: ContextVar[Recorder] = ContextVar("_recorder")
 
@@ -111,7 +107,7 @@ class TracedTensor(Tensor):
         decomposed = func.decompose(*args, **kwargs)
         if decomposed is not NotImplemented:
             return decomposed
-        return _recorder.get().arithmetic(func, args, kwargs)
+        return _recorder.get()(func.overloadpacket, args, kwargs)
 
 
 class Rows:

@@ -150,6 +150,7 @@ def test_operations_without_a_place_are_refused(function, message):
         ([HARD(), Function(lambda x: x[:, 0])], "outputs of shape"),
         ([HARD(), Function(lambda x: x.mean(dim=1))], "mixes several timesteps"),
         ([HARD(), Function(lambda x: x.cumsum(dim=1))], "mixes several timesteps"),
+        ([HARD(), nn.Flatten(), nn.Linear(6, 2)], "'3' mixes several timesteps"),
         ([HARD(), Function(lambda x: (x, x))], "returned a tuple"),
         ([HARD(), Function(lambda x: x[:, :1]), HARD()], "runs for 1 timesteps.*for 2"),
         ([nn.BatchNorm1d(2, track_running_stats=False), HARD()], "track_running_stats"),

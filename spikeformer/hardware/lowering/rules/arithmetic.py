@@ -1,0 +1,144 @@
+"""Rules for what a network's own code does to tensors: sums, scaling, products of spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.current import Current
+from spikeformer.hardware.lowering.registry import computes, refuses_operator
+from spikeformer.hardware.lowering.traced import Rows, TracedTensor, aten, elementwise, reduced
+from spikeformer.hardware.operators import TokenLinear
+
+DYNAMIC_PRODUCT = (
+    "multiplies two tensors that both change at run time. No chip does that; use "
+    "attention=qk_token or attention=sdsa, whose products are coincidences of spikes."
+)
+refuses_operator(DYNAMIC_PRODUCT, aten.bmm, aten.mm)
+refuses_operator(
+    "is a softmax, which no spiking chip computes; use attention=qk_token or sdsa.", aten._softmax
+)
+refuses_operator(
+    "is a layer norm, whose statistics change at run time; train with model.norm=batch, which "
+    "folds into the weights.",
+    aten.native_layer_norm,
+)
+refuses_operator("is a ReLU; convert the network to a spiking one first.", aten.relu)
+refuses_operator("is a GELU; convert the network to a spiking one first.", aten.gelu)
+
+
+@computes(aten.add)
+def add(builder: GraphBuilder, x: Any, y: Any, alpha: float = 1) -> TracedTensor:
+    """Add tensors, or a tensor and numbers."""
+    if isinstance(x, TracedTensor) and isinstance(y, TracedTensor):
+        return elementwise(x, y, lambda a, b: a.add(b if alpha == 1 else b.scale(alpha)))
+    if not isinstance(x, TracedTensor):
+        return add(builder, multiply(builder, y, alpha), x)
+    return elementwise(x, _numbers(alpha * y), lambda a, b: a.shift(b.bias))
+
+
+@computes(aten.sub)
+def subtract(builder: GraphBuilder, x: Any, y: Any, alpha: float = 1) -> TracedTensor:
+    """Subtract `y` from `x`."""
+    return add(builder, x, y, -alpha)
+
+
+@computes(aten.rsub)
+def subtract_from(builder: GraphBuilder, x: Any, y: Any, alpha: float = 1) -> TracedTensor:
+    """Subtract `x` from `y`."""
+    return add(builder, y, x, -alpha)
+
+
+@computes(aten.neg)
+def negate(builder: GraphBuilder, x: TracedTensor) -> TracedTensor:
+    """Turn the sign."""
+    return multiply(builder, x, -1.0)
+
+
+@computes(aten.mul)
+def multiply(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
+    """Scale by numbers, or let spikes coincide."""
+    if isinstance(x, TracedTensor) and isinstance(y, TracedTensor):
+        return _coincidence(builder, x, y)
+    traced, numbers = (x, y) if isinstance(x, TracedTensor) else (y, x)
+    if not isinstance(numbers, Tensor):
+        return TracedTensor(traced.current.scale(float(numbers)), traced.index)
+    return elementwise(traced, _numbers(numbers), lambda a, b: a.scale(b.bias))
+
+
+@computes(aten.div)
+def divide(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
+    """Divide by numbers."""
+    if isinstance(y, TracedTensor):
+        raise builder.refuse("divides by what changes at run time, which no spiking chip does.")
+    return multiply(builder, x, 1 / torch.as_tensor(y, dtype=torch.float64))
+
+
+@computes(aten.sum)
+def total(
+    builder: GraphBuilder,
+    x: TracedTensor,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+) -> TracedTensor:
+    """Sum over axes."""
+    rows, shape = reduced(x, dim or range(x.ndim), keepdim=keepdim)
+    ones = TokenLinear(np.ones((1, rows.width)), rows.count)
+    summed = rows.rebuild(rows.features.map(ones), ()).reshape(shape)
+    assert isinstance(summed, TracedTensor)
+    return summed
+
+
+@computes(aten.mean)
+def mean(
+    builder: GraphBuilder,
+    x: TracedTensor,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    dtype: Any = None,
+) -> TracedTensor:
+    """Average over axes."""
+    summed = total(builder, x, dim, keepdim)
+    return multiply(builder, summed, summed.numel() / x.numel())
+
+
+@computes(aten.cumsum)
+def accumulate(builder: GraphBuilder, x: TracedTensor, dim: int, dtype: Any = None) -> TracedTensor:
+    """Sum up to each place of an axis."""
+    moved = x.movedim(dim, -1)
+    assert isinstance(moved, TracedTensor)
+    rows = Rows(moved, 1)
+    lower = TokenLinear(np.tril(np.ones((rows.width, rows.width))), rows.count)
+    sums = rows.rebuild(rows.features.map(lower), (rows.width,)).movedim(-1, dim)
+    assert isinstance(sums, TracedTensor)
+    return sums
+
+
+@computes(aten._to_copy, aten.to)
+def convert(builder: GraphBuilder, x: TracedTensor, *_: Any, **__: Any) -> TracedTensor:
+    """Keep float64, whatever the network converts to."""
+    return x
+
+
+def _numbers(values: Any) -> TracedTensor:
+    """Return plain numbers as a current without terms."""
+    plain = torch.as_tensor(values, dtype=torch.float64)
+    index = torch.arange(plain.numel()).reshape(plain.shape)
+    return TracedTensor(Current({}, plain.reshape(-1).numpy(), constant=True), index)
+
+
+def _coincidence(builder: GraphBuilder, x: TracedTensor, y: TracedTensor) -> TracedTensor:
+    """Add neurons without memory that fire where both inputs do."""
+    if not (x.current.is_binary and y.current.is_binary):
+        raise builder.refuse(DYNAMIC_PRODUCT)
+    # The sum is 0, 1 or 2.
+    both = elementwise(x, y, lambda a, b: a.add(b))
+    rows = Rows(both, both.ndim - 2)
+    name = f"{builder.path}.coincidence"
+    return builder.neurons(rows.features, both.shape[2:], decay=0.0, threshold=1.5, name=name)
