@@ -15,6 +15,7 @@ from spikeformer.hardware import (
     simulate,
 )
 from spikeformer.hardware.process import run_worker
+from spikeformer.hardware.spinnaker import deployer
 from spikeformer.hardware.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.spinnaker.network import network_job, summed_weights
 from spikeformer.hardware.toolchains import find_toolchain
@@ -56,6 +57,7 @@ def test_transformer_fires_as_in_pytorch_and_is_mapped():
         assert all(core.synapse_bytes > 4 * core.synapses for core in cores)
     assert len({(core.chip, core.core) for core in placement.cores}) == len(placement.cores)
     assert compiled.details["machine"]["chips"] == 48
+    assert compiled.details["boards"] == 1
     # A core's spikes leave it through an entry of their own, but those of the last layer.
     entries = sum(router["entries"] for router in compiled.details["routers"])
     assert entries >= len(placement.cores) - len(placement.cores_of(graph.neurons[-1].name))
@@ -90,6 +92,14 @@ def test_board_program_runs_up_to_the_board(kind):
         assert spikes.shape == (2, graph.timesteps, population.size)
         assert not spikes.any()
     assert {path.name for path in Path.home().iterdir()} == home
+
+
+def test_large_networks_are_counted_not_mapped(monkeypatch):
+    monkeypatch.setattr(deployer, "MAX_MAPPED_SYNAPSES", 100)
+    compiled = SpiNNakerDeployer("spin1-4chip").compile(vit(image=(1, 24, 24), dim=32))
+    assert compiled.details["placed_by"].startswith("count of neurons")
+    assert compiled.details["boards"] == -(-compiled.placement.num_chips // 4) > 1
+    assert sum(core.neurons for core in compiled.placement.cores) == compiled.graph.num_neurons
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7])

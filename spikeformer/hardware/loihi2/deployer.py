@@ -63,8 +63,8 @@ class Loihi2Deployer(NeuromorphicDeployer):
     """Brings networks to Loihi 2 through Intel's Lava.
 
     Compiling lowers the network to a spike graph, scales its weights to 8 bits and places its
-    neurons on neurocores. A deployed network runs in Lava's model of the chip, which computes what
-    the chip does bit for bit (Orchard et al., 2021, doi:10.1109/SiPS52927.2021.00053).
+    neurons on neurocores (Orchard et al., 2021, doi:10.1109/SiPS52927.2021.00053). A deployed
+    network runs in Lava's model of the chip, by Intel's account the chip's arithmetic bit for bit.
 
     Args:
         backend: "simulator", or "chip" where Intel's system software (lava-loihi) is installed in

@@ -26,35 +26,37 @@ class Board:
     Attributes:
         version: Its number in sPyNNaker's configuration.
         chip: Name of its chips.
+        num_chips: How many it has.
         runs: Whether sPyNNaker 7.4 can run on it; else it can only map.
         limits: What its chips hold. Synapses lie in memory that a chip's cores share.
     """
 
     version: int
     chip: str
+    num_chips: int
     runs: bool
     limits: ChipLimits
 
 
-def _spinnaker1(version: int) -> Board:
+def _spinnaker1(version: int, num_chips: int) -> Board:
     source = "Furber et al., 2013, doi:10.1109/TC.2012.142: 18 cores, one for monitoring, 128 MB"
     memory = 128 * 2**20 // 17
     limits = ChipLimits("SpiNNaker", 17, NEURONS_PER_CORE, memory, 4, MAX_DELAY, source)
-    return Board(version, "SpiNNaker", True, limits)
+    return Board(version, "SpiNNaker", num_chips, True, limits)
 
 
-def _spinnaker2(version: int) -> Board:
-    source = "Mayr et al., 2019, doi:10.48550/arXiv.1911.02385: 152 cores, 2 GB beside the chip"
+def _spinnaker2(version: int, num_chips: int) -> Board:
+    source = "Gonzalez et al., 2024, doi:10.48550/arXiv.2401.04491: 152 cores, 2 GB beside them"
     memory = 2 * 2**30 // 152
     limits = ChipLimits("SpiNNaker 2", 152, NEURONS_PER_CORE, memory, 4, MAX_DELAY, source)
-    return Board(version, "SpiNNaker 2", False, limits)
+    return Board(version, "SpiNNaker 2", num_chips, False, limits)
 
 
 BOARDS: Mapping[str, Board] = {
-    "spin1-4chip": _spinnaker1(3),
-    "spin1-48chip": _spinnaker1(5),
-    "spin2-1chip": _spinnaker2(201),
-    "spin2-48chip": _spinnaker2(248),
+    "spin1-4chip": _spinnaker1(3, 4),
+    "spin1-48chip": _spinnaker1(5, 48),
+    "spin2-1chip": _spinnaker2(201, 1),
+    "spin2-48chip": _spinnaker2(248, 48),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,9 @@ from spikeformer.hardware.toolchains import find_toolchain
 
 MAX_MAPPED_SYNAPSES = 20_000_000
 """Networks with more are placed by count alone: as lists of synapses they would fill the memory."""
+
+_FACTS = ("machine", "routers", "weight_shifts", "seconds")
+"""What sPyNNaker reports of a mapping besides the places of the neurons."""
 
 
 class SpiNNakerModel(DeployedModel):
@@ -120,24 +124,25 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
     ) -> HardwareModel:
         """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
         lowered = self.lowered(model, input_shape)
-        limits = BOARDS[self.board_config].limits
-        estimate = place(lowered.graph, limits)
+        graph, board = lowered.graph, BOARDS[self.board_config]
+        placement = place(graph, board.limits)
         details: dict[str, Any] = {"board_config": self.board_config}
-        if lowered.graph.num_synapses > MAX_MAPPED_SYNAPSES:
+        reports: dict[str, str] = {}
+        if graph.num_synapses > MAX_MAPPED_SYNAPSES:
             details["placed_by"] = "count of neurons and synapses; too large to map here"
-            return HardwareModel(
-                self.target, lowered.graph, lowered.encoder, placement=estimate, details=details
-            )
-        facts = self._map(lowered.graph)
-        details["placed_by"] = f"sPyNNaker {facts['spynnaker']}"
-        details |= {key: facts[key] for key in ("machine", "routers", "weight_shifts", "seconds")}
+        else:
+            facts = self._map(graph)
+            placement, reports = placement_of(facts, graph, board.limits), facts["reports"]
+            details["placed_by"] = f"sPyNNaker {facts['spynnaker']}"
+            details |= {name: facts[name] for name in _FACTS}
+        details["boards"] = ceil(placement.num_chips / board.num_chips)
         return HardwareModel(
             self.target,
-            lowered.graph,
+            graph,
             lowered.encoder,
-            placement=placement_of(facts, lowered.graph, limits),
+            placement=placement,
             details=details,
-            reports=facts["reports"],
+            reports=reports,
         )
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SpiNNakerModel:
