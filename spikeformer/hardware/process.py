@@ -119,7 +119,7 @@ def _run(
     """Run a command under the guard; return its status, None after the limit, and its output."""
     guard = WORKERS / "guard.py"
     process = subprocess.Popen(
-        [sys.executable, "-I", str(guard), *command],
+        [sys.executable, "-I", str(guard), str(folder), *command],
         cwd=folder,
         env=dict(variables),
         stdin=subprocess.PIPE,  # stays open as long as this process lives; the guard watches it

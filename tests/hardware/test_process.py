@@ -205,6 +205,8 @@ def test_group_ends_with_its_parent(workers, tmp_path, number):
         "time.sleep(600)\n",
         encoding="utf-8",
     )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     parent = subprocess.Popen(
         [
             sys.executable,
@@ -214,6 +216,7 @@ def test_group_ends_with_its_parent(workers, tmp_path, number):
             f"run_worker(Path(sys.executable), 'job', {{}}, {{}}, timeout=60, "
             f"workers=Path({str(workers)!r}))",
         ],
+        env=os.environ | {"TMPDIR": str(temporary)},
         stderr=subprocess.DEVNULL,
     )
     pid = tmp_path / "pid"
@@ -224,3 +227,4 @@ def test_group_ends_with_its_parent(workers, tmp_path, number):
     os.kill(parent.pid, number)
     parent.wait(10)
     assert wait_until_gone(int(pid.read_text()))
+    assert not list(temporary.iterdir())
