@@ -48,6 +48,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_history(folder, rng)
     write_test(folder, rng)
     write_sample(folder, rng)
+    write_hardware(folder)
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
         "test": {"status": "done", "seconds": 0.84},
@@ -111,6 +112,59 @@ def write_test(folder: Path, rng: np.random.Generator) -> None:
         "num_samples": 360,
     }
     write_json(folder / "results" / "test.json", results)
+
+
+def write_hardware(folder: Path) -> None:
+    """Write what the deploy stage leaves for two layers on three cores of a chip."""
+    limits = {
+        "name": "Loihi 2",
+        "cores_per_chip": 128,
+        "neurons_per_core": 8192,
+        "synapse_bytes_per_core": 131072,
+        "bytes_per_weight": 1,
+        "max_delay": 64,
+        "source": "a technology brief",
+    }
+    cores = [
+        [0, 0, LAYERS[0], 0, 512, 4096, 4096],
+        [0, 1, LAYERS[1], 0, 128, 65536, 65536],
+        [0, 2, LAYERS[1], 128, 128, 65536, 65536],
+    ]
+    layers = [
+        {"layer": name, "neurons": neurons, "synapses": synapses, "delay_steps": 1, "depth": depth}
+        | {"cores": depth + 1, "synapse_bytes": synapses, "weights": [-255, 201]}
+        | {"threshold": 255, "decay": 2048, "rounding_error": 0.002, "firing_rate": 0.125}
+        | {"state": [-812.5, 603.0], "state_used": 0.006, "clipped": 0}
+        for depth, (name, neurons, synapses) in enumerate(
+            [(LAYERS[0], 512, 4096), (LAYERS[1], 256, 131072)]
+        )
+    ]
+    traffic = {
+        "latency_steps": 5,
+        "steps_per_sample": TIMESTEPS,
+        "spikes_per_sample": 384.0,
+        "packets_per_sample": 512.5,
+        "synaptic_events_per_sample": 65536.0,
+    }
+    compared = {"samples": 128, "compared": 393_216, "layers": []}
+    content = {
+        "target": "loihi2",
+        "arithmetic": {"float": "real numbers in Lava", "chip": "integers in Lava"},
+        "samples": 128,
+        "accuracy": {"pytorch": 0.984375, "float": 0.984375, "chip": 0.9765625},
+        "agreement": 0.9921875,
+        "comparisons": [
+            {"expected": "PyTorch in float64", "recorded": recorded, "mismatches": count} | compared
+            for recorded, count in (("real numbers in Lava", 0), ("integers in Lava", 1024))
+        ],
+        "layers": layers,
+        "traffic": traffic,
+        "energy": [],
+        "seconds": {"float": 3.2, "chip": 2.1},
+        "placement": {"limits": limits, "num_chips": 1, "num_cores": 3, "cores": cores},
+        "details": {},
+    }
+    write_json(folder / "results" / "hardware.json", content)
 
 
 def write_sample(folder: Path, rng: np.random.Generator) -> None:
