@@ -7,8 +7,11 @@ converted network or a chip run fills them in from its own counters, with the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import zip_longest
+from operator import attrgetter
 
 from spikeformer.error_handling import ArgumentError, check_positive_int
 
@@ -31,6 +34,8 @@ class LayerCounts:
         spikes: Spikes that the layer sent.
         packets: Messages a chip routed, where it counted them; None takes `spikes`.
         neuron_updates: Membranes brought forward by one timestep.
+        inputs: Places from which values or spikes can come, over all samples and timesteps.
+        outputs: Places to which they go.
         weight_reads: Weights read from memory.
         activation_reads: Ordinary input values read from memory; events are counted above.
         activation_writes: Ordinary output values written.
@@ -57,6 +62,8 @@ class LayerCounts:
     spikes: float = 0.0
     packets: float | None = None
     neuron_updates: float = 0.0
+    inputs: float = 0.0
+    outputs: float = 0.0
     weight_reads: float = 0.0
     activation_reads: float = 0.0
     activation_writes: float = 0.0
@@ -70,10 +77,27 @@ class LayerCounts:
     timeline: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not 0 <= value < float("inf"):
-                raise ArgumentError(field.name, value, "a finite number of at least 0")
+        numbers = _NUMBERS(self)
+        if min(numbers) >= 0 and sum(numbers) < math.inf:  # a NaN is caught by the sum
+            return
+        for name, value in zip((*_SUMS, *_SIZES), numbers, strict=True):
+            if not 0 <= value < math.inf:
+                raise ArgumentError(name, value, "a finite number of at least 0")
+
+    @classmethod
+    def merged(cls, parts: Sequence[LayerCounts]) -> LayerCounts:
+        """Return several counts of one layer as one: work adds up, memories are shared.
+
+        Name and kind are those of the first.
+        """
+        sums = {name: sum(getattr(part, name) for part in parts) for name in _SUMS}
+        sizes = {name: max(getattr(part, name) for part in parts) for name in _SIZES}
+        packets = None
+        if any(part.packets is not None for part in parts):
+            packets = sum(p.spikes if p.packets is None else p.packets for p in parts)
+        steps = zip_longest(*(part.timeline for part in parts), fillvalue=0.0)
+        timeline = tuple(map(sum, steps))
+        return replace(parts[0], **sums, **sizes, packets=packets, timeline=timeline)
 
     @property
     def memory_accesses(self) -> float:
@@ -81,6 +105,15 @@ class LayerCounts:
         activations = self.activation_reads + self.activation_writes
         membranes = self.membrane_reads + self.membrane_writes
         return self.weight_reads + activations + membranes + self.events + self.spikes
+
+
+_SIZES = ("steps", "weights", "activations", "membranes")
+_SUMS = tuple(
+    field.name
+    for field in fields(LayerCounts)
+    if field.name not in ("name", "kind", "packets", "timeline", *_SIZES)
+)
+_NUMBERS = attrgetter(*_SUMS, *_SIZES)
 
 
 @dataclass(frozen=True)
@@ -169,6 +202,8 @@ def dense_layer(
         dense=macs,
         macs=effective,
         skipped_macs=max(0.0, macs - effective),
+        inputs=inputs,
+        outputs=outputs,
         weight_reads=macs,
         activation_reads=macs if convolves else inputs,
         activation_writes=outputs,
@@ -188,6 +223,8 @@ def event_layer(
     dense: float,
     weights: float,
     targets: float,
+    inputs: float = 0.0,
+    outputs: float = 0.0,
     graded: bool = False,
     steps: int = 1,
     timeline: Iterable[float] = (),
@@ -201,9 +238,12 @@ def event_layer(
         kind: "linear", "conv", "attention" or "matmul".
         events: Spikes received, over all samples and timesteps; two at once count twice.
         operations: Synapses they cross: for each event the outputs that it reaches.
-        dense: Operations of the full product, zeros included.
+        dense: Operations of the full product, zeros included, over all samples and timesteps.
         weights: Weights of the layer.
         targets: Membranes of one sample that the layer adds to.
+        inputs: Places that can send an event, over all samples and timesteps; needed only for
+            comparison with an ordinary network.
+        outputs: Places that get a sum; the same.
         graded: Events carry a value (levels, signs times a size), so each operation multiplies.
         steps: Timesteps in each sample.
         timeline: Operations at each timestep.
@@ -226,6 +266,8 @@ def event_layer(
         acs=0.0 if graded else operations,
         synaptic_operations=operations,
         events=events,
+        inputs=inputs,
+        outputs=outputs,
         weight_reads=operations,
         membrane_reads=operations,
         membrane_writes=operations,
@@ -243,17 +285,22 @@ def neuron_layer(
     updates: float,
     spikes: float,
     neurons: float,
+    states: int = 1,
     packets: float | None = None,
     steps: int = 1,
     timeline: Iterable[float] = (),
 ) -> LayerCounts:
     """Count a layer of spiking neurons, each updated at every timestep.
 
+    An update reads and writes each of the neuron's states; those beside the membrane decay by a
+    multiply-accumulate of their own.
+
     Args:
         name: Name of the layer.
         updates: Neurons times timesteps times samples.
         spikes: Spikes sent.
         neurons: Neurons of the layer.
+        states: Numbers that each neuron remembers: 2 with an adaptation current.
         packets: Messages that a chip routed for them, if it counted.
         steps: Timesteps in each sample.
         timeline: Spikes at each timestep.
@@ -269,8 +316,9 @@ def neuron_layer(
         neuron_updates=updates,
         spikes=spikes,
         packets=packets,
-        membrane_reads=updates,
-        membrane_writes=updates,
-        membranes=neurons,
+        macs=(states - 1) * updates,
+        membrane_reads=states * updates,
+        membrane_writes=states * updates,
+        membranes=states * neurons,
         timeline=tuple(timeline),
     )
