@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from spikeformer.profiling._text import energy_text
 from spikeformer.profiling.baselines import equivalent_bits, ordinary_equivalent
 from spikeformer.profiling.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.counts import OperationCounts
 from spikeformer.profiling.estimate import estimate
 from spikeformer.profiling.ranges import Range
+from spikeformer.profiling.text import energy_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -203,19 +203,19 @@ def test_a_rebuild_writes_the_same_bytes(finished: Path) -> None:
 
 
 def test_a_section_of_another_part(bare_folder: Path) -> None:
-    @register_section("energy", title="Energy", order=55, source="results/energy.json")
-    def energy(results: RunResults) -> Content:
-        return Content(html=Markup("<p>{} uses 12 mJ</p>").format(results.name))
+    @register_section("latency", title="Latency", order=55, source="results/latency.json")
+    def latency(results: RunResults) -> Content:
+        return Content(html=Markup("<p>{} takes 12 ms</p>").format(results.name))
 
     (bare_folder / "overrides.yaml").write_text("[seed=1]")
     write_json(bare_folder / "environment.json", {"python": "3.11"})
     try:
         page = report(bare_folder)
         with pytest.raises(ArgumentError, match="not taken"):
-            register_section("energy", title="Again", order=1, source="x")
+            register_section("latency", title="Again", order=1, source="x")
     finally:
-        SECTIONS.pop("energy")
-    assert f"{bare_folder.name} uses 12 mJ" in page
-    places = [page.index(f'<section id="{name}"') for name in ("configuration", "energy")]
+        SECTIONS.pop("latency")
+    assert f"{bare_folder.name} takes 12 ms" in page
+    places = [page.index(f'<section id="{name}"') for name in ("configuration", "latency")]
     assert places == sorted(places)
     assert page.index('<section id="environment"') > places[-1]
