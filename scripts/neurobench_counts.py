@@ -25,6 +25,7 @@ class Fire(nn.Module):
     """Spikes where a current is high enough."""
 
     def forward(self, current: Tensor) -> Tensor:
+        """Compare with a threshold."""
         return (current > 0.3).float()
 
 

@@ -54,7 +54,7 @@ class Profile(Stage):
                 for batch in batches:
                     module(batch)
         metrics = recording.get_metrics()
-        write_json(run.folder / "results" / "energy.json", _results(profiler, recording))
+        write_json(run.folder / "results" / "energy.json", energy_results(profiler, recording))
         logged = {f"energy/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
         for logger in run.parts.loggers:
             logger.log_metrics(logged)
@@ -88,7 +88,8 @@ def _first(inputs: Tensor | Mapping[str, Tensor], count: int, device: torch.devi
     return inputs[:count].to(device)
 
 
-def _results(profiler: EnergyProfiler, recording: EnergyRecording) -> dict[str, Any]:
+def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> dict[str, Any]:
+    """Return what `results/energy.json` holds, of a recording of one network."""
     estimate, comparison = recording.estimate, profiler.compare([recording.works[0].model])
     return {
         "metrics": recording.get_metrics(),

@@ -35,7 +35,7 @@ class Stage(ABC):
         """Do the work and return its numbers, plain values that JSON holds."""
 
     def is_wanted(self, config: DictConfig) -> bool:
-        """Tell whether the configuration asks for this stage; one that is not wanted is left out."""
+        """Tell whether the configuration asks for this stage; others are left out."""
         return True
 
     def outputs(self, run: Run) -> list[Path]:

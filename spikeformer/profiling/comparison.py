@@ -120,7 +120,7 @@ def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
     spiking = {name: counts for name, counts in networks.items() if _spikes(counts)}
     ordinary = {name: counts for name, counts in networks.items() if name not in spiking}
     rivals = ordinary or {
-        f"{name} without time": ordinary_equivalent(counts) for name, counts in spiking.items()
+        _twin(name, len(spiking)): ordinary_equivalent(counts) for name, counts in spiking.items()
     }
     bits = equivalent_bits(max((counts.timesteps for counts in spiking.values()), default=255))
     rows = [_row(name, "ANN", counts, PRECISIONS["fp32"]) for name, counts in rivals.items()]
@@ -133,6 +133,10 @@ def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
         for name, counts in spiking.items()
     }
     return ComparisonReport(tuple(rows), break_even, Cmos45().source)
+
+
+def _twin(name: str, networks: int) -> str:
+    return "its ordinary twin" if networks == 1 else f"the ordinary twin of {name}"
 
 
 def _spikes(counts: OperationCounts) -> bool:
@@ -171,8 +175,8 @@ def _break_even(counts: OperationCounts, rival_uj: float) -> float | None:
 def _verdict(row: ComparisonRow, rival: ComparisonRow, factor: float | None) -> str:
     share = row.energy_uj.value / rival.energy_uj.value if rival.energy_uj.value else float("inf")
     start = (
-        f"{row.name} takes {share:.2g} times the energy of {rival.name} with "
-        f"{rival.precision.removeprefix('int')}-bit activations, both with 8-bit weights"
+        f"{row.name} takes {share:.2g} times the energy of {rival.name} at "
+        f"{rival.precision.removeprefix('int')} bits, both with 8-bit weights"
     )
     if factor is None:
         return f"{start}; even without a spike it would take more, for its neurons and first layer."

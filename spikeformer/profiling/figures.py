@@ -93,7 +93,8 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
         [row.energy_uj.high - row.energy_uj.value for row in rows],
     ]
     look: dict[str, Any] = {"fmt": "none", "ecolor": _style.INK, "elinewidth": 1.0, "capsize": 2.5}
-    axes.errorbar(left, places, xerr=bounds, **look)
+    for cap in axes.errorbar(left, places, xerr=bounds, **look)[1]:
+        cap.set_markerfacecolor(_style.INK)
     axes.set_yticks(places, [f"{row.network} {row.precision}" for row in rows], parse_math=False)
     axes.tick_params(axis="y", labelcolor=_style.INK)
     axes.invert_yaxis()

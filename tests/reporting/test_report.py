@@ -16,7 +16,7 @@ from spikeformer.reporting.sections import sample
 from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
 
 FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster"}
-FIGURES |= {"output", "output_mean"}
+FIGURES |= {"output", "output_mean", "energy_layers", "energy_comparison"}
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +74,8 @@ def test_the_page_is_accessible(finished: Path) -> None:
     page = finished.read_text(encoding="utf-8")
     assert '<html lang="en">' in page
     figures = re.findall(r"<svg[^>]*>", page)
-    # Four curves, the matrix, input and two outputs, a raster per layer, the rates.
-    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1
+    # Four curves, the matrix, input and two outputs, a raster per layer, the rates, two of energy.
+    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1 + 2
     assert all('role="img"' in figure for figure in figures)
     assert all(re.search(r'aria-label="[^"]{10,}"', figure) for figure in figures)
     ids = re.findall(r'\bid="([^"]*)"', page)

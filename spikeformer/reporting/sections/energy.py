@@ -16,7 +16,7 @@ def energy(results: RunResults) -> Content | None:
     if found is None:
         return None
     prefix = _format.common_prefix(list(found.layers))
-    named = {name.removeprefix(prefix): part for name, part in found.layers.items()}
+    named = {name.removeprefix(prefix): part for name, part in found.layers.items() if part.value}
     most = max(found.layers, key=lambda name: found.layers[name].value)
     values = {
         **_headline(found),
@@ -29,7 +29,8 @@ def energy(results: RunResults) -> Content | None:
         "count": _format.count,
     }
     layers = ReportFigure(
-        plot_layer_energy(named), f"Modelled energy of {len(named)} layers, most in {most}."
+        plot_layer_energy(named or found.layers),
+        f"Modelled energy of {len(named)} layers, most in {most}.",
     )
     alt = "; ".join(
         f"{row.network} {row.precision} {energy_text(row.energy_uj.value)}"
