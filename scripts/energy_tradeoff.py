@@ -78,7 +78,7 @@ def draw(points: list[Point]) -> None:
 
 def table(points: list[Point]) -> str:
     lines = [
-        "| weight | test accuracy | firing rate | energy, µJ (bounds) | with 8-bit weights | quantised ANN |",
+        "| weight | test accuracy | firing rate | energy, µJ (bounds) | 8-bit weights | its QNN |",
         "|---|---|---|---|---|---|",
     ]
     lines += [

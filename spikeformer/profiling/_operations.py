@@ -12,7 +12,7 @@ from spikeformer.metrics import spread_of_inputs, window_reach
 from spikeformer.profiling._activity import Activity
 from spikeformer.profiling._products import convolution, pairwise, softmax_attention, weighted
 from spikeformer.profiling._scene import Fired, Scene, over_time
-from spikeformer.profiling._spike_attention import attention_neurons, attention_products
+from spikeformer.profiling._spike_attention import fused_attention
 from spikeformer.profiling.counts import LayerCounts, neuron_layer
 
 Counter = Callable[[Scene, Sequence[Any], Any], LayerCounts | list[LayerCounts]]
@@ -155,9 +155,7 @@ def _spike_conv2d(scene: Scene, args: Sequence[Any], out: Tensor) -> LayerCounts
 
 @_counts(ours.spike_attention)
 def _spike_attention(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
-    query, key, value = args[:3]
-    products = attention_products(scene, query, key, value, args[12], args[14], binary=True)
-    return [products, attention_neurons(scene, args, out[0])]
+    return fused_attention(scene, args, out[0])
 
 
 @_counts(ours.lif)

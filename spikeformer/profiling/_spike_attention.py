@@ -39,8 +39,12 @@ def attention_products(
     causal: bool,
     *,
     binary: bool = False,
+    additions: Tensor | None = None,
 ) -> LayerCounts:
-    """Count additions caused by spikes; `binary` promises that all are 0 or 1.
+    """Count additions caused by spikes.
+
+    With `binary` all are known to be 0 or 1; `additions` (b, t, ...) are their sums where somebody
+    has them already.
 
     - "qk_token": a spike of the query adds to its token's gate.
     - "sdsa": a spike of the key adds to its channel's gate where the value fires too.
@@ -58,10 +62,10 @@ def attention_products(
     ]
     query, key, *rest = (found.size for found in given)
     if not rest:
-        operations = query
+        operations = query if additions is None else additions
         dense, targets = full * tokens * channels, tokens * heads
     elif mechanism == "sdsa":
-        operations = key * rest[0]
+        operations = key * rest[0] if additions is None else additions
         dense = full * key.shape[2] * channels
         targets = heads * channels * (tokens if causal else 1)
     else:
@@ -71,7 +75,7 @@ def attention_products(
     return event_layer(
         scene.layer,
         "attention",
-        events=sum(float(found.size.sum(dtype=torch.float64)) for found in given),
+        events=_events(scene, [found.size for found in given]),
         operations=sum(timeline),
         dense=float(dense),
         weights=0.0,
@@ -82,6 +86,19 @@ def attention_products(
         steps=steps,
         timeline=timeline,
     )
+
+
+def _events(scene: Scene, sizes: list[Tensor]) -> float:
+    """Return all spikes of query, key and value, which mostly are those of one layer of neurons."""
+    fired, first = scene.fired, sizes[0].untyped_storage().data_ptr()
+    if (
+        fired is not None
+        and fired.size == sum(size.numel() for size in sizes)
+        and all(size.untyped_storage().data_ptr() == first for size in sizes)
+        and fired.address == first
+    ):
+        return sum(fired.timeline)
+    return sum(sum(over_time(size)) for size in sizes)
 
 
 def _ssa(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> tuple[Tensor, int]:
@@ -102,28 +119,34 @@ def _ssa(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> tuple[Tenso
     return torch.cat([first, second], dim=2), 2 * queries * keys * channels
 
 
-def attention_neurons(scene: Scene, args: Sequence[Any], spikes: Tensor) -> LayerCounts:
-    """Count the neurons inside `spikeformer::spike_attention`, from its arguments and its result.
+def fused_attention(scene: Scene, args: Sequence[Any], spikes: Tensor) -> list[LayerCounts]:
+    """Count `spikeformer::spike_attention` from its arguments and its result.
 
     What leaves "qk_token" and "sdsa" are spikes that a gate let through, so the gates, which are
     few, are computed once more.
     """
     query, key, value, membrane, adaptation = args[:5]
     neuron, mechanism, causal = args[5:12], args[12], args[14]
-    steps, fired = query.shape[1], spikes
+    fired, additions = spikes, None
     if mechanism != "ssa":
+        # Sums over a short axis are several times faster in contiguous memory.
         current = attention_current(
-            query, key, value, mechanism=mechanism, scale=1.0, causal=causal
-        ).flatten(2)
+            query.contiguous(), key, value, mechanism=mechanism, scale=1.0, causal=causal
+        )
         states = (None if x is None else x.flatten(1) for x in (membrane, adaptation))
-        fired, *_ = torch.ops.spikeformer.lif(current, *states, *neuron)
+        fired, *_ = torch.ops.spikeformer.lif(current.flatten(2), *states, *neuron)
+        additions = current[:, :, -1] if mechanism == "sdsa" else current
+    products = attention_products(
+        scene, query, key, value, mechanism, causal, binary=True, additions=additions
+    )
     timeline = over_time(fired)
-    return neuron_layer(
+    neurons = neuron_layer(
         scene.layer,
         updates=fired.numel(),
         spikes=sum(timeline),
         neurons=fired[0, 0].numel(),
         states=1 if adaptation is None else 2,
-        steps=steps,
+        steps=query.shape[1],
         timeline=timeline,
     )
+    return [products, neurons]
