@@ -40,7 +40,7 @@ def main() -> None:
     print("| batch | firing rate | forward, ms | counted, ms | overhead |\n|---|---|---|---|---|")
     for batch in BATCHES:
         x = torch.rand(batch, 1, 8, 8)
-        plain, counted, passes = [], [], max(4, 512 // batch // 8)
+        plain, counted, passes = [], [], max(6, 1024 // batch)
         with torch.no_grad():
             for _ in range(ROUNDS):
                 net(x)

@@ -112,7 +112,14 @@ class Scene:
 
 def over_time(x: Tensor) -> list[float]:
     """Sum (samples, timesteps, ...) for each timestep."""
-    # Sums of a row are whole and exact in float32; their sum may need more digits.
-    rows = x.sum(tuple(range(2, x.dim())), dtype=torch.float32) if x.dim() > 2 else x
-    sums: list[float] = rows.sum(0, dtype=torch.float64).tolist()
+    sums: list[float]
+    features = tuple(range(2, x.dim()))
+    if x.numel() < _EXACT or not features:
+        sums = x.sum((0, *features), dtype=torch.float32).tolist()
+    else:
+        sums = x.sum(features, dtype=torch.float32).sum(0, dtype=torch.float64).tolist()
     return sums
+
+
+# Sums of so many spikes are exact in float32, even of a few spikes at once.
+_EXACT = 1 << 21
