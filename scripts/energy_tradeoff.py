@@ -60,18 +60,21 @@ def draw(points: list[Point]) -> None:
     axes.plot(energies, [p.accuracy for p in points], "o-", color=figure_style.BLUE, markersize=5)
     for point, energy in zip(points, energies, strict=True):
         axes.annotate(
-            f" {point.weight:g}",
+            f"{point.weight:g}",
             (energy, point.accuracy),
-            va="top",
+            xytext=(0, -14),
+            textcoords="offset points",
+            ha="center",
             fontsize=figure_style.SMALL,
             color=figure_style.MUTED,
         )
     figure_style.percent_ticks(axes.yaxis)
-    axes.set_xlim(0)
+    axes.set_xlim(0, 1.06 * max(energies))
+    axes.margins(y=0.2)
     axes.set_xlabel(
         "µJ for each sample (estimate)", fontsize=figure_style.SMALL, color=figure_style.MUTED
     )
-    figure_style.title(axes, "Test accuracy by energy, labelled with the weight of the penalty")
+    figure_style.title(axes, "Test accuracy at each weight of the penalty")
     with replacing(FIGURE) as path:
         figure.savefig(path, format="svg", metadata={"Date": None})
 

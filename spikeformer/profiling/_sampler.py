@@ -76,13 +76,14 @@ class Sampler:
     def _run(self) -> None:
         due = time.perf_counter() + self._period
         while not self._stopping:
-            # Short naps, so that `stop` does not wait for a slow rate.
-            time.sleep(max(0.0, min(due - time.perf_counter(), 0.05)))
-            if time.perf_counter() < due:
+            now = time.perf_counter()
+            if now < due:
+                # Short naps, so that `stop` does not wait for a slow rate.
+                time.sleep(min(due - now, 0.05))
                 continue
             if not self._try_to_read():
                 return
-            due = max(due, time.perf_counter() - self._period) + self._period
+            due = max(due, now - self._period) + self._period
 
     def _try_to_read(self) -> bool:
         try:

@@ -203,7 +203,7 @@ class PowerMonitor:
 
     The backends of `EnergyProfiler` that model a chip replay its timeline, one millisecond for each
     timestep, and are labelled "estimate". "pyjoules" and "nvml" sample a counter in a thread;
-    "psutil" samples CPU time, labelled "proxy". Python threads share an interpreter, so readings
+    "cpu_time" samples CPU time, labelled "proxy". Python threads share an interpreter, so readings
     come late while it is busy: `analyze` tells the rate and the jitter that were reached.
 
     Args:
@@ -227,7 +227,7 @@ class PowerMonitor:
         self.backend = check_choice("backend", backend, POWER_BACKENDS)
         self.sampling_rate_hz = check_positive_int("sampling_rate_hz", sampling_rate_hz)
 
-    def record(self, samples: int | None = None) -> PowerRecording:
+    def record(self, *, samples: int | None = None) -> PowerRecording:
         """Return a recording to be used in a `with` block.
 
         Args:

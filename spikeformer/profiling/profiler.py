@@ -120,6 +120,7 @@ class EnergyProfiler:
     def compare(
         self,
         models: Sequence[nn.Module] | Mapping[str, nn.Module],
+        *,
         inputs: Tensor | Mapping[str, Tensor] | None = None,
     ) -> ComparisonReport:
         """Put networks side by side with their ordinary and quantised rivals.

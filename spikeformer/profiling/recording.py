@@ -126,15 +126,12 @@ class EnergyRecording:
     def get_metrics(self) -> dict[str, Any]:
         """Return the numbers as a flat dictionary.
 
-        Returns:
-            - `energy_per_sample_uj`, `energy_per_sample_low_uj`, `energy_per_sample_high_uj` and
-              `energy_total_uj`, in µJ;
-            - `samples` and `timesteps`;
-            - for one sample: `synaptic_operations`, `macs` and `acs` (both effective),
-              `dense_operations`, `neuron_updates`, `memory_accesses`;
-            - `firing_rate` (None without spiking neurons) and `sparsity`, in [0, 1];
-            - `footprint_bytes` and `connection_sparsity` of the networks;
-            - `kind` ("estimate" or "measured"), `backend` and `source`.
+        In µJ: `energy_per_sample_uj`, `energy_per_sample_low_uj`, `energy_per_sample_high_uj` and
+        `energy_total_uj`. Of one sample: `synaptic_operations`, `macs` and `acs` (both effective),
+        `dense_operations`, `neuron_updates` and `memory_accesses`. In [0, 1]: `firing_rate` (None
+        without spiking neurons) and `sparsity`. Of the networks: `timesteps`, `footprint_bytes` and
+        `connection_sparsity`. And `samples`, `kind` ("estimate" or "measured"), `backend` and
+        `source`.
 
         Raises:
             ProfilingError: The block is not over, raised an error, or ran no network.

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from spikeformer.error_handling import BackendUnavailableError, MissingDependencyError
-from spikeformer.profiling.counters import NvmlCounter, RaplCounter, UtilizationCounter
+from spikeformer.profiling.counters import CpuTimeCounter, NvmlCounter, RaplCounter
 
 
 def test_rapl_adds_packages_and_memory_but_not_their_parts(rapl):
@@ -142,7 +142,7 @@ def test_a_gpu_that_vanishes(nvml):
 
 
 def test_cpu_time_is_a_proxy():
-    counter = UtilizationCounter(watts_per_core=20.0)
+    counter = CpuTimeCounter(watts_per_core=20.0)
     sum(range(3_000_000))
     energy = counter.read()
     assert 0 < energy < 20 * 60
@@ -152,7 +152,7 @@ def test_cpu_time_is_a_proxy():
 
 @pytest.mark.parametrize(
     ("package", "counter"),
-    [("pyJoules.device", RaplCounter), ("pynvml", NvmlCounter), ("psutil", UtilizationCounter)],
+    [("pyJoules.device", RaplCounter), ("pynvml", NvmlCounter)],
 )
 def test_a_missing_package_is_named(package, counter, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)

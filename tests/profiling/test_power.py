@@ -109,7 +109,7 @@ def test_a_chip_replays_its_timeline():
 
 
 def test_mistakes_are_told_and_leave_nothing_behind(no_rapl):
-    with pytest.raises(ArgumentError, match=r"'loihi2'.*'psutil'.*'tpu'"):
+    with pytest.raises(ArgumentError, match=r"'loihi2'.*'cpu_time'.*'tpu'"):
         PowerMonitor("tpu")
     with pytest.raises(ArgumentError, match="sampling_rate_hz"):
         PowerMonitor(sampling_rate_hz=0)
@@ -136,7 +136,7 @@ def test_mistakes_are_told_and_leave_nothing_behind(no_rapl):
 
 
 def test_cpu_time_is_labelled_a_proxy():
-    with PowerMonitor("psutil", sampling_rate_hz=50).record() as recording:
+    with PowerMonitor("cpu_time", sampling_rate_hz=50).record() as recording:
         start = time.process_time()
         while time.process_time() - start < 0.1:
             pass
