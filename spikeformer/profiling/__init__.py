@@ -1,5 +1,6 @@
 """Energy: what a network did, what that costs, and what a counter measured."""
 
+from spikeformer.profiling._work import NetworkWork
 from spikeformer.profiling.baselines import equivalent_bits, ordinary_equivalent
 from spikeformer.profiling.chips import CHIPS, Chip, IdlePower, Placement
 from spikeformer.profiling.cmos import PRECISIONS, Cmos45, Precision, quantized
@@ -36,6 +37,7 @@ __all__ = [
     "EnergyRecording",
     "IdlePower",
     "LayerCounts",
+    "NetworkWork",
     "OperationCounter",
     "OperationCounts",
     "Placement",
