@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from spikeformer.reporting.sections import (
     configuration,
+    energy,
     environment,
     layers,
     sample,
@@ -29,6 +30,7 @@ __all__ = [
     "ReportFigure",
     "Section",
     "configuration",
+    "energy",
     "environment",
     "layers",
     "register_section",
