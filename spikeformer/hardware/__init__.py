@@ -7,6 +7,7 @@ from spikeformer.hardware.deployer import (
     Recording,
     traffic,
 )
+from spikeformer.hardware.energy import modelled_energy, operation_counts
 from spikeformer.hardware.export import export_nir
 from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.integer_graph import IntegerGraph, IntegerNeurons
@@ -76,6 +77,8 @@ __all__ = [
     "lower",
     "lowers",
     "measure",
+    "modelled_energy",
+    "operation_counts",
     "place",
     "quantise",
     "record_reference",

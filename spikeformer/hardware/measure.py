@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from spikeformer.hardware.deployer import DeployedModel, traffic
+from spikeformer.hardware.energy import modelled_energy
 from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.reference import Reference
 from spikeformer.hardware.simulation import simulate_integers
@@ -34,7 +35,8 @@ def measure(
 
     Returns:
         Plain values that JSON holds: `comparisons` spike for spike, `accuracy` and `agreement`,
-        `layers` (a row each), `traffic`, `seconds`, `placement`, `arithmetic` and `details`.
+        `layers` (a row each), `traffic`, `energy`, `seconds`, `placement`, `arithmetic` and
+        `details`.
     """
     compiled, graph = deployed.compiled, deployed.compiled.graph
     expected = reference_spikes(graph, reference)
@@ -76,6 +78,7 @@ def measure(
             for row in layer_table(compiled)
         ],
         "traffic": traffic(graph, chip),
+        "energy": modelled_energy(compiled.target, graph, {**reference.inputs, **chip}),
         "seconds": seconds,
         "placement": compiled.placement and compiled.placement.to_dict(),
         "details": compiled.details,

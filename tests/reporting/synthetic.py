@@ -7,6 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
+
+from spikeformer.neurons import LifNeuron
+from spikeformer.pipeline.profile import energy_results
+from spikeformer.profiling import EnergyProfiler
 
 EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
 LAYERS = [
@@ -49,6 +55,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_test(folder, rng)
     write_sample(folder, rng)
     write_hardware(folder)
+    write_energy(folder)
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
         "test": {"status": "done", "seconds": 0.84},
@@ -76,6 +83,14 @@ def write_run(folder: Path, seed: int = 0) -> Path:
 
 def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
+
+
+def write_energy(folder: Path) -> None:
+    model = nn.Sequential(nn.Linear(6, 20), LifNeuron(), nn.GELU(), nn.Linear(20, 4))
+    profiler = EnergyProfiler("loihi1")
+    with torch.no_grad(), profiler.measure() as recording:
+        model(torch.linspace(0, 4, 2 * TIMESTEPS * 6).view(2, TIMESTEPS, 6))
+    write_json(folder / "results" / "energy.json", energy_results(profiler, recording))
 
 
 def write_history(folder: Path, rng: np.random.Generator) -> None:
@@ -159,7 +174,14 @@ def write_hardware(folder: Path) -> None:
         ],
         "layers": layers,
         "traffic": traffic,
-        "energy": [],
+        "energy": [
+            {
+                "technology": "loihi2",
+                "energy_uj": {"low": 0.0, "value": 1.75, "high": 2.5},
+                "breakdown": {"synapses": {"low": 0.0, "value": 1.75, "high": 2.5}},
+                "source": "a publication",
+            }
+        ],
         "seconds": {"float": 3.2, "chip": 2.1},
         "placement": {"limits": limits, "num_chips": 1, "num_cores": 3, "cores": cores},
         "details": {},

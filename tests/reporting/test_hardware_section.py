@@ -39,7 +39,14 @@ def folder(tmp_path):
 def test_page_shows_equality_layers_and_cores(folder):
     page = build_report(folder).read_text()
     section = page.partition('<section id="hardware"')[2].partition("</section>")[0]
-    for text in ("PyTorch in float64", "integers in NumPy", "9 cores on 1 chip", "qkv_<wbr>neuron"):
+    for text in (
+        "PyTorch in float64",
+        "integers in NumPy",
+        "9 cores on 1 chip",
+        "loihi1",
+        "µJ",
+        "qkv_<wbr>neuron",
+    ):
         assert text in section, text
     assert (folder / "figures" / "placement.svg").is_file()
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting.figures import _style
 
 MAX_CHIPS = 6
 """Chips that are drawn; further ones would be too small to see."""

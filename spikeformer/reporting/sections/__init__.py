@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from spikeformer.reporting.sections import (
     configuration,
+    energy,
     environment,
     hardware,
     layers,
@@ -30,6 +31,7 @@ __all__ = [
     "ReportFigure",
     "Section",
     "configuration",
+    "energy",
     "environment",
     "hardware",
     "layers",

@@ -21,7 +21,7 @@ _TRAFFIC = {
 
 
 @register_section(
-    "hardware", title="Hardware", order=50, source="results/hardware.json", optional=True
+    "hardware", title="Hardware", order=47, source="results/hardware.json", optional=True
 )
 def hardware(results: RunResults) -> Content | None:
     """Show how the deployed network compares with PyTorch and what it takes of the chip."""
@@ -42,7 +42,7 @@ def hardware(results: RunResults) -> Content | None:
         "layers": [_layer(row, prefix) for row in found["layers"]],
         "has_cores": any("cores" in row for row in found["layers"]),
         "has_integers": any("weights" in row for row in found["layers"]),
-        "energy": found.get("energy"),
+        "energy": [_energy(row) for row in found["energy"]],
         "placement": None,
     }
     if not found.get("placement"):
@@ -85,6 +85,11 @@ def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     by_label = {labels[key]: value for key, value in found["accuracy"].items()}
     rows = [(label, _format.percent(value)) for label, value in by_label.items()]
     return [*rows, ("Same class as PyTorch", _format.percent(found["agreement"]))]
+
+
+def _energy(row: Mapping[str, Any]) -> dict[str, str]:
+    shown = {key: f"{value:,.3g} µJ" for key, value in row["energy_uj"].items()}
+    return {"chip": row["technology"], "source": row["source"], **shown}
 
 
 def _layer(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
