@@ -36,7 +36,7 @@ class Coding:
     encoding: str = "rate"
     neuron_model: str = "LIF"
     levels: int = 8
-    tau_mem: float = 20.0
+    tau_mem: float = 100.0
 
     def __post_init__(self) -> None:
         check_choice("spike_encoding", self.encoding, ENCODINGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from spikeformer.conversion.analysis import Analysis
 from spikeformer.conversion.coding import Coding
-from spikeformer.conversion.example_inputs import arguments, make_inputs
+from spikeformer.conversion.batches import arguments
+from spikeformer.conversion.example_inputs import make_inputs
 from spikeformer.conversion.functions import REMEDIES
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.report import ConversionReport
@@ -77,7 +79,7 @@ class SpikeformerConverter:
         neuron_model: str = "LIF",
         *,
         levels: int = 8,
-        tau_mem: float = 20.0,
+        tau_mem: float = 100.0,
         strict: bool = True,
     ) -> None:
         self.timesteps = check_positive_int("timesteps", timesteps)
@@ -130,7 +132,9 @@ class SpikeformerConverter:
             network.set_attn_implementation("eager")
         return SpikingModel(network, self.coding, self.timesteps)
 
-    def analyse(self, spiking: SpikingModel, batches: list[Any], magnitudes: Magnitudes) -> None:
+    def analyse(
+        self, spiking: SpikingModel, batches: Iterable[Any], magnitudes: Magnitudes
+    ) -> None:
         """Find a network's sites and measure its activations on some inputs.
 
         Raises:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spikeformer.conversion.batches import arguments
 from spikeformer.error_handling import ConversionError
 
 BATCH, TOKENS = 8, 32
@@ -29,7 +30,8 @@ def make_inputs(network: nn.Module) -> dict[str, Any] | tuple[Any, ...]:
     for guess in _guesses(network, generator):
         try:
             with torch.no_grad():
-                call(network, guess)
+                args, kwargs = arguments(guess)
+                network(*args, **kwargs)
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as failure:
             error = failure
         else:
@@ -40,19 +42,6 @@ def make_inputs(network: nn.Module) -> dict[str, Any] | tuple[Any, ...]:
         + ". Pass one: convert(model, example_inputs=...), a tensor, a tuple of positional or a "
         "dict of keyword arguments; or use ConversionPipeline with calibration data."
     )
-
-
-def call(network: nn.Module, inputs: Any) -> Any:
-    """Call a network with a tensor, a tuple of positional or a dict of keyword arguments."""
-    args, kwargs = arguments(inputs)
-    return network(*args, **kwargs)
-
-
-def arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return positional and keyword arguments."""
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
 
 
 def _guesses(network: nn.Module, generator: torch.Generator) -> Iterator[Any]:

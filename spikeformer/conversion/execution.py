@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.functions import NONLINEAR
 from spikeformer.conversion.interception import Function
 from spikeformer.conversion.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.sites import Operation, Plan
@@ -30,9 +31,30 @@ class Recorder(Protocol):
         ...
 
     def on_operation(
-        self, operation: Operation, operands: tuple[Tensor, ...], result: Tensor
+        self,
+        operation: Operation,
+        first_step: int,
+        operands: tuple[Tensor, ...],
+        parameters: tuple[Tensor | None, ...],
+        result: Tensor,
     ) -> None:
         """A product has been computed; shapes are those of one timestep."""
+        ...
+
+    def on_evaluation(self, steps: int, result: Any) -> None:
+        """A function that stays in floating point has been computed."""
+        ...
+
+
+class Tuner(Protocol):
+    """Changes a network while it runs, layer by layer."""
+
+    def choose(self, site: str, rates: Tensor, theta: Tensor) -> Tensor:
+        """Return the levels with which a site is to write `rates` (timesteps, *shape)."""
+        ...
+
+    def correct(self, operation: Operation, parameters: tuple[Tensor | None, ...]) -> None:
+        """Change the bias of a layer whose input has just been written."""
         ...
 
 
@@ -48,7 +70,7 @@ class Execution:
         recorder: Hears of events, if anybody does.
         silent: Leave the neurons out: rates pass as they are. Any timestep's output then equals
             the original's.
-        tune: May change a site's thresholds, once it knows what there is to write.
+        tuner: Changes thresholds and biases on the way, if there is one.
     """
 
     plan: Plan
@@ -57,20 +79,23 @@ class Execution:
     trail: Trail
     recorder: Recorder | None = None
     silent: bool = False
-    tune: Callable[[str, Tensor, Tensor], Tensor] | None = None
+    tuner: Tuner | None = None
     first_step: int = 1
+    num_steps: int = 1
     _states: dict[tuple[str, int], NeuronState] = field(default_factory=dict)
     _step: Tensor | None = None
     _last: tuple[Tensor, str, Tensor] | None = None
 
-    def begin(self, step: Tensor, first_step: int) -> None:
+    def begin(self, step: Tensor, first_step: int, num_steps: int) -> None:
         """Begin a chunk of timesteps.
 
         Args:
             step: Number of the timestep, as `torch.vmap` hands it in.
             first_step: Number of the chunk's first one.
+            num_steps: How many there are in it.
         """
-        self._step, self.first_step, self._last = step, first_step, None
+        self._step, self.first_step, self.num_steps = step, first_step, num_steps
+        self._last = None
 
     def affine(
         self,
@@ -83,8 +108,10 @@ class Execution:
         """Run a linear layer or convolution on the events of its input."""
         operation, turn = self._operation(function)
         written = self.encode(operation.sites["input"], x, turn)
+        if self.tuner is not None:
+            self.tuner.correct(operation, parameters)
         result = apply(written)
-        self._tell(operation, (x,), result)
+        self._tell(operation, (x,), parameters, result)
         return result
 
     def bilinear(
@@ -101,12 +128,15 @@ class Execution:
             for role, tensor in zip(operands, tensors, strict=True)
         )
         result = apply(left, right)
-        self._tell(operation, tensors, result)
+        self._tell(operation, tensors, (), result)
         return result
 
     def other(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function on rates."""
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        if self.recorder is not None and getattr(function, "__name__", "") in NONLINEAR:
+            self.recorder.on_evaluation(self.num_steps, result)
+        return result
 
     def encode(self, site: str | None, x: Tensor, turn: int) -> Tensor:
         """Return the rates that the events of a site add up to; None is no site."""
@@ -129,8 +159,8 @@ class Execution:
                 f"{self.trail.here}: expected an activation with channels {tuple(theta.shape)}, as "
                 f"in calibration, but got {tuple(x.shape[1:])}. Calibrate with inputs of this shape."
             )
-        if self.tune is not None:
-            theta = self.tune(source, x.detach(), theta)
+        if self.tuner is not None:
+            theta = self.tuner.choose(source, x.detach(), theta)
         fired = fire(
             x.detach(), theta, self._states.get((source, turn)), self.first_step, self.coding
         )
@@ -158,9 +188,15 @@ class Execution:
             )
         return operation, turn
 
-    def _tell(self, operation: Operation, operands: tuple[Tensor, ...], result: Tensor) -> None:
+    def _tell(
+        self,
+        operation: Operation,
+        operands: tuple[Tensor, ...],
+        parameters: tuple[Tensor | None, ...],
+        result: Tensor,
+    ) -> None:
         if self.recorder is not None:
-            self.recorder.on_operation(operation, operands, result)
+            self.recorder.on_operation(operation, self.first_step, operands, parameters, result)
 
 
 class _Encode(torch.autograd.Function):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.conversion.coding import Coding
-from spikeformer.conversion.execution import Execution, Recorder
+from spikeformer.conversion.execution import Execution, Recorder, Tuner
 from spikeformer.conversion.interception import intercept
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
@@ -69,6 +69,8 @@ class SpikingModel(nn.Module):
         self.plan = Plan()
         self.thresholds = Thresholds()
         self.types = module_types(original)
+        self.trade_off: list[dict[str, Any]] = []
+        self.choice: dict[str, Any] = {}
         self._recorder: Recorder | None = None
         mark(original)
         self.eval()
@@ -100,9 +102,21 @@ class SpikingModel(nn.Module):
         execution.silent = True
         return list(self._run(execution, 1, 2, args, kwargs).each())
 
+    @torch.no_grad()
+    def tune(self, tuner: Tuner, *args: Any, **kwargs: Any) -> None:
+        """Let `tuner` change thresholds and biases during one pass of all timesteps."""
+        execution = self._execution()
+        execution.tuner = tuner
+        if self.coding.encoding == "radix":
+            self._run(execution, self.timesteps, 1, args, kwargs)
+        else:
+            self._run(execution, 1, self.timesteps, args, kwargs)
+
     def report(self) -> ConversionReport:
         """Return what became of every module."""
-        return ConversionReport.of(self.plan, self.types, self.coding, self.timesteps)
+        return ConversionReport.of(
+            self.plan, self.types, self.coding, self.timesteps, self.trade_off, self.choice
+        )
 
     @contextmanager
     def recording(self, recorder: Recorder) -> Iterator[None]:
@@ -160,7 +174,7 @@ class SpikingModel(nn.Module):
         collected = StepOutputs()
 
         def call(step: Tensor) -> list[Tensor]:
-            execution.begin(step, first)
+            execution.begin(step, first, steps)
             return collected.take(self.original(*args, **kwargs))
 
         device = next((p.device for p in self.original.parameters()), torch.device("cpu"))

@@ -53,14 +53,20 @@ class ConversionReport:
 
     @classmethod
     def of(
-        cls, plan: Plan, types: Mapping[str, str], coding: Coding, timesteps: int, **more: Any
+        cls,
+        plan: Plan,
+        types: Mapping[str, str],
+        coding: Coding,
+        timesteps: int,
+        trade_off: list[dict[str, Any]],
+        choice: dict[str, Any],
     ) -> ConversionReport:
         """Sort the modules of a plan."""
         populations = [site for site in plan.sites.values() if site.same_as is None]
         modules = [
             ModuleReport(path, kind, *_status(plan, path)) for path, kind in types.items()
         ]
-        return cls(modules, len(populations), coding, timesteps, **more)
+        return cls(modules, len(populations), coding, timesteps, trade_off, choice)
 
     def count(self, status: str) -> int:
         """Return how many modules have a status."""

@@ -1,6 +1,7 @@
 """From a configuration to a run folder: stages, manifest, resume."""
 
 from spikeformer.pipeline.build import Components, build, build_network
+from spikeformer.pipeline.convert import Convert
 from spikeformer.pipeline.execute import run_pipeline
 from spikeformer.pipeline.fit import Fit
 from spikeformer.pipeline.loading import LoadedRun, load_run
@@ -13,6 +14,7 @@ from spikeformer.pipeline.test import Test
 
 __all__ = [
     "Components",
+    "Convert",
     "Fit",
     "LoadedRun",
     "Manifest",

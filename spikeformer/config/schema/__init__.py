@@ -1,6 +1,6 @@
 """Schemas of the config groups; importing this package registers all of them."""
 
-from spikeformer.config.schema import components, data, running, training
+from spikeformer.config.schema import components, conversion, data, running, training
 from spikeformer.config.schema._register import schema
 
-__all__ = ["components", "data", "running", "schema", "training"]
+__all__ = ["components", "conversion", "data", "running", "schema", "training"]
