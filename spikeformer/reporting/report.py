@@ -41,7 +41,8 @@ def build_report(folder: Path | str) -> Path:
     for section in sorted(SECTIONS.values(), key=lambda section: section.order):
         content = section.build(results)
         if content is None:
-            missing.append(section)
+            if not section.optional:
+                missing.append(section)
             continue
         rendered.append((section, _render(environment, section, content)))
         saved = {name: each.figure for name, each in content.figures.items() if each.save}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from spikeformer.reporting.sections import (
     configuration,
+    conversion,
     environment,
     layers,
     sample,
@@ -29,6 +30,7 @@ __all__ = [
     "ReportFigure",
     "Section",
     "configuration",
+    "conversion",
     "environment",
     "layers",
     "register_section",

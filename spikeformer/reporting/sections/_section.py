@@ -54,6 +54,7 @@ class Section:
         title: Heading.
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, which the page names when it is absent.
+        optional: Whether a run may do without it, so that nothing is said of its absence.
         build: Returns the content, or None if the run has nothing to show.
     """
 
@@ -62,6 +63,7 @@ class Section:
     order: int
     source: str
     build: Callable[[RunResults], Content | None]
+    optional: bool = False
 
 
 SECTIONS: dict[str, Section] = {}
@@ -70,7 +72,7 @@ _Builder = Callable[[RunResults], Content | None]
 
 
 def register_section(
-    name: str, *, title: str, order: int, source: str
+    name: str, *, title: str, order: int, source: str, optional: bool = False
 ) -> Callable[[_Builder], _Builder]:
     """Add the decorated function to the report's sections.
 
@@ -79,23 +81,24 @@ def register_section(
         title: Heading.
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, named in the page when the section is left out.
+        optional: Whether a run may do without it, so that nothing is said of its absence.
 
     Raises:
         ArgumentError: If the name is taken or is not an identifier.
 
     Example:
-        >>> @register_section("energy", title="Energy", order=45, source="results/energy.json")
-        ... def energy(results):
-        ...     return Content(html=Markup("<p>12 mJ</p>"))
-        >>> SECTIONS.pop("energy").title
-        'Energy'
+        >>> @register_section("latency", title="Latency", order=55, source="results/latency.json")
+        ... def latency(results):
+        ...     return Content(html=Markup("<p>12 ms</p>"))
+        >>> SECTIONS.pop("latency").title
+        'Latency'
     """
     if not name.isidentifier() or name in SECTIONS:
         taken = ", ".join(SECTIONS)
         raise ArgumentError("name", name, f"an identifier that is not taken (taken: {taken})")
 
     def decorate(build: _Builder) -> _Builder:
-        SECTIONS[name] = Section(name, title, order, source, build)
+        SECTIONS[name] = Section(name, title, order, source, build, optional)
         return build
 
     return decorate
