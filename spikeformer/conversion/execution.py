@@ -140,7 +140,7 @@ class Execution:
 
     def encode(self, site: str | None, x: Tensor, turn: int) -> Tensor:
         """Return the rates that the events of a site add up to; None is no site."""
-        if site is None or self.silent:
+        if site is None:
             return x
         if self._last is not None and self._last[0] is x:
             return self._last[2]
@@ -151,6 +151,8 @@ class Execution:
 
     def write(self, source: str, turn: int, x: Tensor) -> Tensor:
         """Let the neurons of a site write `x` (steps, *shape)."""
+        if self.silent:
+            return x
         theta = self.thresholds[source]
         if theta.ndim > x.ndim - 1 or any(
             size not in (1, x.shape[-axis]) for axis, size in enumerate(theta.shape[::-1], start=1)
