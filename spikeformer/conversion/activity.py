@@ -152,9 +152,7 @@ class Activity:
 
     def original_counts(self) -> OperationCounts:
         """Return what the original network does for the same samples."""
-        layers = tuple(
-            _dense(product, max(1, self.samples)) for product in self._products.values()
-        )
+        layers = tuple(_dense(product, max(1, self.samples)) for product in self._products.values())
         return OperationCounts(layers, max(1, self.samples), "original")
 
     def _product(self, product: _Product, steps: int) -> list[LayerCounts]:

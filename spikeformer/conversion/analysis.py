@@ -70,7 +70,7 @@ class Analysis:
             if parameter is not None and self._mark(parameter) is not _STATIC:
                 self._refuse(operation.module, f"{function} with weights that depend on the input")
         raw = self._mark(x) is _RAW
-        operation.sites["input"] = None if raw else self._note(operation, "input", x, axes)
+        self._assign(operation, "input", None if raw else self._note(operation, "input", x, axes))
         result = apply(x)
         if self._mark(x) is _STATIC:
             self._marks[result] = _STATIC
@@ -92,7 +92,7 @@ class Analysis:
             elif averages and function != "attention":
                 # The axis summed over holds tokens; channels lie in the last.
                 axes = (*axes[:-1], -1)
-            operation.sites[role] = self._note(operation, role, tensor, axes)
+            self._assign(operation, role, self._note(operation, role, tensor, axes))
         result = apply(left, right)
         if all(self._mark(tensor) is _STATIC for tensor in (left, right)):
             self._marks[result] = _STATIC
@@ -110,6 +110,8 @@ class Analysis:
         if floating:
             self._judge(name, sum(tensor.is_floating_point() for tensor in active))
         mark = self._result_mark(name, tensors, marks)
+        if tensors and (name == "__setitem__" or (name.endswith("_") and name[:2] != "__")):
+            self._rewrite(tensors[0], mark)
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
                 if mark is None:
@@ -117,6 +119,12 @@ class Analysis:
                 else:
                     self._marks[leaf] = mark
         return result
+
+    def _rewrite(self, tensor: Tensor, mark: str | None) -> None:
+        """Mark a tensor that was written into, and what it is a view of."""
+        for written in (tensor, tensor._base):
+            if written is not None and self._mark(written) is not mark:
+                self._marks.pop(written, None)
 
     def _result_mark(self, name: str, tensors: list[Tensor], marks: list[Any]) -> str | None:
         if all(mark is _STATIC for mark in marks):
@@ -154,6 +162,12 @@ class Analysis:
         if known is None:
             known = self.plan.operations[name] = Operation(name, self.trail.path, function)
         return known
+
+    @staticmethod
+    def _assign(operation: Operation, role: str, site: str | None) -> None:
+        # A module may run more than once: neurons that one of its runs needs are there for all.
+        if site is not None or role not in operation.sites:
+            operation.sites[role] = site
 
     def _note(
         self, operation: Operation, role: str, tensor: Tensor, axes: tuple[int, ...]

@@ -1,10 +1,10 @@
 """Converted networks on disk: weights as safetensors, everything else as JSON, no code.
 
-    folder/
-      conversion.json       coding, timesteps, what the analysis found, thresholds' sites, and the
-                            class of the original if it is one of `transformers`
-      model.safetensors     weights of the original and thresholds
-      config.json           configuration of the original, for models of `transformers`
+folder/
+  conversion.json       coding, timesteps, what the analysis found, thresholds' sites, and the
+                        class of the original if it is one of `transformers`
+  model.safetensors     weights of the original and thresholds
+  config.json           configuration of the original, for models of `transformers`
 """
 
 from __future__ import annotations

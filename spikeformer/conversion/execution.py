@@ -205,9 +205,7 @@ class _Encode(torch.autograd.Function):
     """Hands an activation with its axis of timesteps to the neurons of a site."""
 
     @staticmethod
-    def forward(
-        x: Tensor, step: Tensor, execution: Execution, source: str, turn: int
-    ) -> Tensor:
+    def forward(x: Tensor, step: Tensor, execution: Execution, source: str, turn: int) -> Tensor:
         return execution.write(source, turn, x.unsqueeze(0))[0]
 
     @staticmethod

@@ -103,9 +103,7 @@ def intercept(engine: Engine) -> Any:
 def _linear(
     engine: Engine, func: Function, input: Tensor, weight: Tensor, bias: Tensor | None = None
 ) -> Tensor:
-    return engine.affine(
-        "linear", input, (-1,), (weight, bias), lambda x: func(x, weight, bias)
-    )
+    return engine.affine("linear", input, (-1,), (weight, bias), lambda x: func(x, weight, bias))
 
 
 def _convolution(

@@ -143,8 +143,8 @@ def _normalisation(name: str, channels: int) -> tuple[Tensor, Tensor]:
 
     try:
         # The file itself: the processor's class may need packages that nothing here does.
-        values, _ = transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(
-            name
+        values, _ = (
+            transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(name)
         )
     except OSError:
         values = {}
@@ -153,7 +153,8 @@ def _normalisation(name: str, channels: int) -> tuple[Tensor, Tensor]:
     if not values.get("do_normalize", True):
         mean, deviation = [0.0] * channels, [1.0] * channels
     return tuple(  # type: ignore[return-value]
-        torch.tensor(numbers, dtype=torch.float32).reshape(-1, 1, 1) for numbers in (mean, deviation)
+        torch.tensor(numbers, dtype=torch.float32).reshape(-1, 1, 1)
+        for numbers in (mean, deviation)
     )
 
 

@@ -63,9 +63,7 @@ class ConversionReport:
     ) -> ConversionReport:
         """Sort the modules of a plan."""
         populations = [site for site in plan.sites.values() if site.same_as is None]
-        modules = [
-            ModuleReport(path, kind, *_status(plan, path)) for path, kind in types.items()
-        ]
+        modules = [ModuleReport(path, kind, *_status(plan, path)) for path, kind in types.items()]
         return cls(modules, len(populations), coding, timesteps, trade_off, choice)
 
     def count(self, status: str) -> int:

@@ -41,7 +41,9 @@ class LayerwiseTuner:
     def choose(self, site: str, rates: Tensor, theta: Tensor) -> Tensor:
         """Return the best of the scaled thresholds, and keep it."""
         coding = self.spiking.coding
-        written = [_written(rates, theta * scale, coding, self.spiking.timesteps) for scale in SCALES]
+        written = [
+            _written(rates, theta * scale, coding, self.spiking.timesteps) for scale in SCALES
+        ]
         errors = [rates[-1] - rate for rate in written]
         kept = theta.shape if self.channel_wise else ()
         costs = torch.stack([_summed(error.square(), kept) for error in errors])

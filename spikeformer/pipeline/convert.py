@@ -95,7 +95,11 @@ class Convert(Stage):
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the result and the converted network."""
-        names = ("results/conversion.json", "converted/conversion.json", "converted/model.safetensors")
+        names = (
+            "results/conversion.json",
+            "converted/conversion.json",
+            "converted/model.safetensors",
+        )
         return [run.folder / name for name in names]
 
     def summary(self, result: Mapping[str, Any]) -> str:

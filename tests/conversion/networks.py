@@ -89,7 +89,12 @@ TRANSFORMERS = {
 
 def mlp():
     return nn.Sequential(
-        nn.Linear(6, 16), nn.GELU(), nn.LayerNorm(16), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 4)
+        nn.Linear(6, 16),
+        nn.GELU(),
+        nn.LayerNorm(16),
+        nn.Linear(16, 16),
+        nn.Tanh(),
+        nn.Linear(16, 4),
     ).eval()
 
 

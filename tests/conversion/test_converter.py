@@ -61,7 +61,9 @@ class Counting(nn.Module):
 
 
 def test_an_unknown_function_is_refused_with_its_module_and_a_remedy():
-    with pytest.raises(ConversionError, match=r"`rnn` \(LSTM\) calls lstm.*attention.*strict=False"):
+    with pytest.raises(
+        ConversionError, match=r"`rnn` \(LSTM\) calls lstm.*attention.*strict=False"
+    ):
         SpikeformerConverter().convert(Recurrent(), torch.randint(10, (2, 5)))
     with pytest.raises(ConversionError, match=r"the Spectral calls fft_rfft.*strict=False"):
         SpikeformerConverter().convert(Spectral(), torch.randn(2, 8))
@@ -103,7 +105,9 @@ def test_inputs_must_be_numbers():
         snn(torch.full((2, 6), float("nan")))
 
 
-@pytest.mark.parametrize("example", [torch.randn(2, 7), (torch.randn(2, 6),) * 2, {"y": torch.ones(1)}])
+@pytest.mark.parametrize(
+    "example", [torch.randn(2, 7), (torch.randn(2, 6),) * 2, {"y": torch.ones(1)}]
+)
 def test_examples_must_fit(example):
     with pytest.raises(ConversionError, match=r"cannot run on this example.*as the network takes"):
         SpikeformerConverter().convert(mlp(), example)

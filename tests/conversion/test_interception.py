@@ -113,7 +113,10 @@ TREES = {
     "convolutional": (lambda: trained_batch_norm(Convolutional()), (torch.randn(2, 3, 12, 12),)),
     "shared": (Shared, (torch.randn(4, 8),)),
     "gated": (Gated, (torch.randn(4, 8),)),
-    "without a batch": (lambda: nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3)), (torch.randn(8),)),
+    "without a batch": (
+        lambda: nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3)),
+        (torch.randn(8),),
+    ),
 }
 
 

@@ -91,7 +91,9 @@ def test_early_exit_saves_timesteps(snn):
 
 
 def test_early_exit_needs_classes():
-    snn = SpikeformerConverter(timesteps=2).convert(nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4)))
+    snn = SpikeformerConverter(timesteps=2).convert(
+        nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4))
+    )
     snn.confidence = 0.9
     with pytest.raises(ConversionError, match="logits"):
         snn(torch.zeros(2, 3, dtype=torch.long))

@@ -104,7 +104,9 @@ def test_binary_rates_are_counts_of_one_size():
     counts = fired.rates[-1] * 8
     torch.testing.assert_close(counts, counts.round())
     assert (fired.rates[-1] - x[-1]).abs().max() <= 0.5 / 8 + 1e-6
-    spikes = torch.diff(fired.rates * torch.arange(1, 9)[:, None], dim=0, prepend=torch.zeros(1, 200))
+    spikes = torch.diff(
+        fired.rates * torch.arange(1, 9)[:, None], dim=0, prepend=torch.zeros(1, 200)
+    )
     assert set(spikes.round().unique().tolist()) <= {-1.0, 0.0, 1.0}
 
 

@@ -98,9 +98,7 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
         _style.percent_ticks(axes.yaxis)
     else:
         axes.set_yscale("log")
-    axes.set_xlabel(
-        "modelled energy per sample in µJ", fontsize=_style.SMALL, color=_style.MUTED
-    )
+    axes.set_xlabel("modelled energy per sample in µJ", fontsize=_style.SMALL, color=_style.MUTED)
     return figure
 
 
@@ -109,4 +107,6 @@ def _line(
 ) -> None:
     points = [(s["timesteps"], s[key]) for s in steps if s.get(key) is not None]
     if points:
-        axes.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label)
+        axes.plot(
+            *zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label
+        )
