@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from spikeformer.conversion.functions import LINEAR, NONLINEAR, QUESTIONS
-from spikeformer.conversion.interception import Function, intercept
+from spikeformer.conversion.interception import Function, Operand, intercept
 from spikeformer.conversion.sites import Operation, Plan, Site
 from spikeformer.conversion.statistics import Magnitudes
 from spikeformer.conversion.trail import Trail
@@ -42,7 +42,7 @@ class Analysis:
         self.network, self.magnitudes = network, magnitudes
         self.trail = Trail(types)
         self.plan = Plan()
-        self._marks = WeakIdKeyDictionary()
+        self._marks: Any = WeakIdKeyDictionary()
         self._own = {_storage(tensor) for tensor in [*network.parameters(), *network.buffers()]}
         self._last: tuple[Tensor, str] | None = None
 
@@ -79,7 +79,7 @@ class Analysis:
     def bilinear(
         self,
         function: str,
-        operands: dict[str, tuple[Tensor, tuple[int, ...]]],
+        operands: Mapping[str, Operand],
         apply: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Note a product of two activations, or of one and a parameter."""

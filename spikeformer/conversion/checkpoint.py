@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.converter import write_out_attention
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.sites import Plan
 from spikeformer.error_handling import ConversionError, MissingDependencyError
@@ -84,8 +85,7 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
     content = _read(folder / "conversion.json")
     if ann_model is None:
         ann_model = _make(content, folder)
-    if hasattr(ann_model, "set_attn_implementation"):
-        ann_model.set_attn_implementation("eager")
+    write_out_attention(ann_model)
     spiking = SpikingModel(
         ann_model.eval(), Coding(**content["coding"]), content["timesteps"], content["confidence"]
     )
@@ -114,8 +114,8 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
     if content.get("format") != FORMAT:
         raise ConversionError(
-            f"{path} has format {content.get('format')!r}, expected {FORMAT}: it comes from another "
-            "version of SpikeFormer. Convert the network again."
+            f"{path} has format {content.get('format')!r}, expected {FORMAT}: it comes from "
+            "another version of SpikeFormer. Convert the network again."
         )
     return content
 

@@ -16,11 +16,11 @@ NEURON_MODELS = ("LIF", "IF")
 class Coding:
     """What a neuron emits at each timestep, and what its receiver makes of it.
 
-    | encoding | spikes of a timestep | what they add up to | timesteps for 1 % |
+    | encoding | spikes of a timestep | what they add up to | timesteps |
     |---|---|---|---|
-    | `rate` | at most one, of size `± θ 2^-i`, `i < levels` | `Σ s_t / t`, corrected step by step | 4 to 8 |
-    | `radix` | at most one, of size `± θ 2^-(t-1)` | `Σ s_t`, a number in signed binary digits | 8 |
-    | `binary` | at most one, of size `± θ` | `Σ s_t / T`, the plain firing rate | 64 and more |
+    | `rate` | one of `± θ 2^-i`, `i < levels`, or none | `Σ s_t / t` | 4 to 8 |
+    | `radix` | `± θ 2^-(t-1)` or none | `Σ s_t`, signed binary digits | 8 |
+    | `binary` | `± θ` or none | `Σ s_t / T`, the firing rate | 64 and more |
 
     Attributes:
         encoding: "rate", "radix" or "binary".

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from spikeformer.conversion.analysis import Analysis
-from spikeformer.conversion.coding import Coding
 from spikeformer.conversion.batches import arguments
+from spikeformer.conversion.coding import Coding
 from spikeformer.conversion.example_inputs import make_inputs
 from spikeformer.conversion.functions import REMEDIES
 from spikeformer.conversion.model import SpikingModel
@@ -127,9 +127,7 @@ class SpikeformerConverter:
             raise ConversionError("This network is converted already; convert its original.")
         _check_weights(ann_model)
         network = copy.deepcopy(ann_model).eval()
-        if hasattr(network, "set_attn_implementation"):
-            # Its attention written out, which can also return the attention weights.
-            network.set_attn_implementation("eager")
+        write_out_attention(network)
         return SpikingModel(network, self.coding, self.timesteps)
 
     def analyse(
@@ -147,9 +145,9 @@ class SpikeformerConverter:
                 analysis.run(*arguments(inputs))
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 raise ConversionError(
-                    f"The network cannot run on this example or calibration input ({_shown(inputs)})"
-                    f": {str(error).splitlines()[0]} It happened in {analysis.trail.here}. Pass "
-                    "inputs as the network takes them, on its device."
+                    "The network cannot run on this example or calibration input "
+                    f"({_shown(inputs)}): {str(error).splitlines()[0]} It happened in "
+                    f"{analysis.trail.here}. Pass inputs as the network takes them, on its device."
                 ) from error
         spiking.plan = analysis.plan
         self._converted = spiking
@@ -172,6 +170,12 @@ class SpikeformerConverter:
                     )
                 theta = (theta * headroom * self.threshold).clamp(min=SMALLEST)
                 spiking.thresholds.set(site.name, theta.to(device))
+
+
+def write_out_attention(network: Any) -> None:
+    """Switch a model of `transformers` to attention that is written out, weights and all."""
+    if hasattr(network, "set_attn_implementation"):
+        network.set_attn_implementation("eager")
 
 
 def verify(spiking: SpikingModel, inputs: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.conversion.activity import Activity
 from spikeformer.conversion.batches import arguments, on_device_of, size, take

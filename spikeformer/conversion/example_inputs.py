@@ -47,12 +47,13 @@ def make_inputs(network: nn.Module) -> dict[str, Any] | tuple[Any, ...]:
 def _guesses(network: nn.Module, generator: torch.Generator) -> Iterator[Any]:
     first = next((p for p in network.parameters() if p.is_floating_point()), None)
     device, dtype = (first.device, first.dtype) if first is not None else (None, torch.float32)
-    config, main = getattr(network, "config", None), getattr(network, "main_input_name", "")
+    config: Any = getattr(network, "config", None)
+    main = getattr(network, "main_input_name", "")
     if config is not None and main == "pixel_values":
         size = getattr(config, "image_size", 224)
         height, width = (size, size) if isinstance(size, int) else size
-        shape = (BATCH, getattr(config, "num_channels", 3), height, width)
-        yield {"pixel_values": images(shape, generator).to(device, dtype)}
+        pixels = images((BATCH, getattr(config, "num_channels", 3), height, width), generator)
+        yield {"pixel_values": pixels.to(device, dtype)}
     elif config is not None and main == "input_ids":
         # RoBERTa counts positions from behind its padding token.
         length = min(TOKENS, getattr(config, "max_position_embeddings", TOKENS) - 2)

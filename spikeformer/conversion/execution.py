@@ -16,7 +16,7 @@ from torch import Tensor
 
 from spikeformer.conversion.coding import Coding
 from spikeformer.conversion.functions import NONLINEAR
-from spikeformer.conversion.interception import Function
+from spikeformer.conversion.interception import Function, Operand
 from spikeformer.conversion.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.sites import Operation, Plan
 from spikeformer.conversion.trail import Trail
@@ -117,7 +117,7 @@ class Execution:
     def bilinear(
         self,
         function: str,
-        operands: dict[str, tuple[Tensor, tuple[int, ...]]],
+        operands: Mapping[str, Operand],
         apply: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Run a product on the events of its operands."""
@@ -145,7 +145,9 @@ class Execution:
         if self._last is not None and self._last[0] is x:
             return self._last[2]
         source = self.plan.sites[site].source
-        written: Tensor = _Encode.apply(x, self._step, self, source, turn)
+        written: Tensor = _Encode.apply(  # type: ignore[no-untyped-call]
+            x, self._step, self, source, turn
+        )
         self._last = (x, site, written)
         return written
 
@@ -159,7 +161,7 @@ class Execution:
         ):
             raise ConversionError(
                 f"{self.trail.here}: expected an activation with channels {tuple(theta.shape)}, as "
-                f"in calibration, but got {tuple(x.shape[1:])}. Calibrate with inputs of this shape."
+                f"in calibration, but got {tuple(x.shape[1:])}. Calibrate with such inputs."
             )
         if self.tuner is not None:
             theta = self.tuner.choose(source, x.detach(), theta)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.conversion.batches import arguments, on_device_of
 from spikeformer.conversion.model import SpikingModel
@@ -51,7 +51,7 @@ def fine_tune(
         for inputs in shown:
             loss = _loss(spiking, original, inputs)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             shown.set_postfix(loss=f"{loss.item():.2e}", refresh=False)
         losses.append(_mean_loss(spiking, original, batches))

@@ -8,7 +8,7 @@ engine, which decides what stands for the operands. Everything else runs as it i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -21,6 +21,9 @@ from spikeformer.conversion.trail import Trail
 from spikeformer.error_handling import ConversionError
 
 Function = Callable[..., Any]
+
+Operand = tuple[Tensor, tuple[int, ...]]
+"""An operand of a product, and the axes along which its channels lie, counted from the end."""
 
 
 class Engine(Protocol):
@@ -50,7 +53,7 @@ class Engine(Protocol):
     def bilinear(
         self,
         function: str,
-        operands: dict[str, tuple[Tensor, tuple[int, ...]]],
+        operands: Mapping[str, Operand],
         apply: Callable[[Tensor, Tensor], Tensor],
     ) -> Tensor:
         """Return `apply(left, right)` of a bilinear map, with spikes for the activations.
@@ -101,7 +104,11 @@ def intercept(engine: Engine) -> Any:
 
 
 def _linear(
-    engine: Engine, func: Function, input: Tensor, weight: Tensor, bias: Tensor | None = None
+    engine: Engine,
+    func: Function,
+    input: Tensor,  # noqa: A002 - the names are those of torch
+    weight: Tensor,
+    bias: Tensor | None = None,
 ) -> Tensor:
     return engine.affine("linear", input, (-1,), (weight, bias), lambda x: func(x, weight, bias))
 
@@ -109,7 +116,7 @@ def _linear(
 def _convolution(
     engine: Engine,
     func: Function,
-    input: Tensor,
+    input: Tensor,  # noqa: A002
     weight: Tensor,
     bias: Tensor | None = None,
     *rest: Any,
@@ -123,7 +130,12 @@ def _convolution(
 
 
 def _addmm(
-    engine: Engine, func: Function, input: Tensor, left: Tensor, right: Tensor, **options: Any
+    engine: Engine,
+    func: Function,
+    input: Tensor,  # noqa: A002
+    left: Tensor,
+    right: Tensor,
+    **options: Any,
 ) -> Tensor:
     if isinstance(right, nn.Parameter):
         return engine.affine(
@@ -136,6 +148,7 @@ def _addmm(
 
 def _matmul(engine: Engine, func: Function, left: Tensor, right: Tensor, **options: Any) -> Tensor:
     """Products of two activations, and of one with a matrix that belongs to the network."""
+    axes: tuple[tuple[int, ...], tuple[int, ...]]
     if left.ndim == 1 or right.ndim == 1:
         axes = ((-1,), (-1,) if right.ndim == 1 else (-2,))
     else:
@@ -154,8 +167,8 @@ def _einsum(engine: Engine, func: Function, equation: Any, *operands: Any) -> Te
         operands = tuple(operands[0])
     if not isinstance(equation, str) or len(operands) != 2:
         raise ConversionError(
-            f"{engine.trail.here} calls torch.einsum in a form without spikes: expected an equation "
-            "and two operands. Write it as products of two tensors, or use torch.matmul."
+            f"{engine.trail.here} calls torch.einsum in a form without spikes: expected an "
+            "equation and two operands. Write it as products of two tensors, or with torch.matmul."
         )
     left, right = operands
     roles = {"left": (left, (-1,)), "right": (right, (-1,))}
@@ -238,21 +251,21 @@ def _multi_head_attention(
             "has no spiking form here. Make it with add_bias_kv=False and add_zero_attn=False."
         )
     if use_separate_proj_weight:
-        weights = [q_proj_weight, k_proj_weight, v_proj_weight]
+        weights: list[Any] = [q_proj_weight, k_proj_weight, v_proj_weight]
     else:
         assert in_proj_weight is not None
         weights = list(in_proj_weight.chunk(3))
     biases = [None] * 3 if in_proj_bias is None else list(in_proj_bias.chunk(3))
     batched = query.ndim == 3
-    inputs = (query, key, value)
+    inputs = [query, key, value]
     if not batched:
-        inputs = tuple(_with_batch(inputs))
+        inputs = list(_with_batch(inputs))
     projections = [
         _linear(engine, F.linear, x, weight, bias)
         for x, weight, bias in zip(inputs, weights, biases, strict=True)
     ]
     # (tokens, batch, heads x channels) to (batch, heads, tokens, channels)
-    q, k, v = (x.unflatten(-1, (num_heads, -1)).permute(1, 2, 0, 3) for x in projections)
+    q, k, v = (x.reshape(*x.shape[:-1], num_heads, -1).permute(1, 2, 0, 3) for x in projections)
     scores_mask = _merged_mask(attn_mask, key_padding_mask, num_heads, q, k)
     roles = {"query": (q, _channels(q, -1)), "key": (k, _channels(k, -1))}
     scores = engine.bilinear("attention", roles, lambda a, b: a @ b.transpose(-2, -1))
@@ -292,7 +305,7 @@ def _merged_mask(
     if mask is not None:
         merged = additive(mask)
         if merged.ndim == 3:
-            merged = merged.unflatten(0, (-1, num_heads))
+            merged = merged.reshape(-1, num_heads, *merged.shape[1:])
     if padding is not None:
         columns = additive(padding).reshape(-1, 1, 1, key.shape[-2])
         merged = columns if merged is None else merged + columns

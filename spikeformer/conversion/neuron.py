@@ -90,8 +90,8 @@ def _fused(
     rate = torch.zeros(x.shape[1:]) if state is None else state.rate.permute(order).contiguous()
     lost = None
     if coding.leak:
-        fresh = state is None or state.lost is None
-        lost = torch.zeros_like(rate) if fresh else state.lost.permute(order).contiguous()
+        before = None if state is None else state.lost
+        lost = torch.zeros_like(rate) if before is None else before.permute(order).contiguous()
     written, events, finite = _kernel.run(x, _period(theta), rate, lost, first_step, coding)
     inverse = [order.index(axis) for axis in range(len(shape))]
     after = NeuronState(rate.permute(inverse), None if lost is None else lost.permute(inverse))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from torch import nn
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.conversion import trade_off
 from spikeformer.conversion.batches import arguments, on_device_of, size, take
@@ -58,7 +58,7 @@ class ConversionPipeline:
 
     Example:
         >>> data = torch.utils.data.DataLoader(torch.randn(64, 8), batch_size=16)
-        >>> net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.GELU(), torch.nn.Linear(16, 2))
+        >>> net = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 2))
         >>> pipeline = ConversionPipeline(data, optimization_target="latency", progress=False)
         >>> snn = pipeline.convert(net, calibration_samples=64, fine_tune_epochs=0)
         >>> snn(torch.randn(4, 8)).shape, snn.timesteps <= 8

@@ -35,20 +35,22 @@ class PretrainedTransformer(nn.Module):
     def __init__(self, pretrained: str, num_classes: int | None = None) -> None:
         super().__init__()
         self.pretrained = str(pretrained)
-        self.model = load_pretrained(self.pretrained)
-        labels = self.model.config.num_labels
+        self.model = model = load_pretrained(self.pretrained)
+        labels = model.config.num_labels
         if num_classes is not None and labels != num_classes:
             raise ConversionError(
                 f"model.pretrained={pretrained} tells {labels} classes apart, but the data has "
                 f"{num_classes}. Choose the data set it was trained on."
             )
         self.image_size: tuple[int, int] | None = None
-        if self.model.main_input_name == "pixel_values":
-            size = self.model.config.image_size
+        if model.main_input_name == "pixel_values":
+            size = model.config.image_size
             self.image_size = (size, size) if isinstance(size, int) else tuple(size)
-            mean, deviation = _normalisation(self.pretrained, self.model.config.num_channels)
-            self.register_buffer("mean", mean, persistent=False)
-            self.register_buffer("deviation", deviation, persistent=False)
+            channels = model.config.num_channels
+            self.mean: Tensor
+            self.deviation: Tensor
+            for name, values in _normalisation(self.pretrained, channels).items():
+                self.register_buffer(name, values, persistent=False)
 
     def forward(
         self,
@@ -77,7 +79,8 @@ class PretrainedTransformer(nn.Module):
             if int(ids.max()) >= rows:
                 raise ConversionError(
                     f"The data has token {int(ids.max())}, but model.pretrained={self.pretrained} "
-                    f"knows {rows}. Set data.tokenizer={self.pretrained} and data.vocab_size={rows}."
+                    f"knows {rows}. Set data.tokenizer={self.pretrained} "
+                    f"and data.vocab_size={rows}."
                 )
             return {"input_ids": ids, **({} if mask is None else {"attention_mask": mask.long()})}
         if self.image_size is None:
@@ -90,7 +93,7 @@ class PretrainedTransformer(nn.Module):
         return {"pixel_values": (images - self.mean) / self.deviation}
 
 
-def load_pretrained(name: str) -> nn.Module:
+def load_pretrained(name: str) -> Any:
     """Load a classifier from a local folder, the cache or the hub, in the class it was saved from.
 
     Raises:
@@ -125,7 +128,7 @@ def load_pretrained(name: str) -> nn.Module:
                 f"model.pretrained={name} holds {saved}; expected a classifier of images or "
                 "sentences, such as ViTForImageClassification."
             )
-        model: nn.Module = kind.from_pretrained(name, **options)
+        model = kind.from_pretrained(name, **options)
     except ConversionError:
         raise
     except Exception as error:
@@ -137,31 +140,28 @@ def load_pretrained(name: str) -> nn.Module:
     return model.eval()
 
 
-def _normalisation(name: str, channels: int) -> tuple[Tensor, Tensor]:
+def _normalisation(name: str, channels: int) -> dict[str, Tensor]:
     """Return mean and deviation of each channel that a model was trained with."""
-    import transformers
+    from transformers.image_processing_base import ImageProcessingMixin
 
     try:
         # The file itself: the processor's class may need packages that nothing here does.
-        values, _ = (
-            transformers.image_processing_base.ImageProcessingMixin.get_image_processor_dict(name)
-        )
+        values, _ = ImageProcessingMixin.get_image_processor_dict(name)
     except OSError:
         values = {}
-    mean = values.get("image_mean") or [0.5] * channels
-    deviation = values.get("image_std") or [0.5] * channels
-    if not values.get("do_normalize", True):
+    if values.get("do_normalize", True):
+        mean = values.get("image_mean") or [0.5] * channels
+        deviation = values.get("image_std") or [0.5] * channels
+    else:
         mean, deviation = [0.0] * channels, [1.0] * channels
-    return tuple(  # type: ignore[return-value]
-        torch.tensor(numbers, dtype=torch.float32).reshape(-1, 1, 1)
-        for numbers in (mean, deviation)
-    )
+    numbers = {"mean": mean, "deviation": deviation}
+    return {key: torch.tensor(value).reshape(-1, 1, 1) for key, value in numbers.items()}
 
 
 def _mismatch(name: str, takes: str, gives: str, remedy: str) -> ConversionError:
     return ConversionError(
-        f"model.pretrained={name} takes {takes}, but the data gives {gives}. Choose other data, such "
-        f"as {remedy}."
+        f"model.pretrained={name} takes {takes}, but the data gives {gives}. Choose other data, "
+        f"such as {remedy}."
     )
 
 

@@ -27,7 +27,8 @@ def test_models_of_transformers_come_back_by_themselves(name, tmp_path):
     loaded = load_converted(save_converted(snn, tmp_path / "snn"))
     assert type(loaded.original) is type(snn.original)
     assert (loaded.timesteps, loaded.coding) == (snn.timesteps, snn.coding)
-    assert loaded.confidence == snn.confidence and loaded.choice == snn.choice
+    assert loaded.confidence == snn.confidence
+    assert loaded.choice == snn.choice
     with torch.no_grad():
         assert torch.equal(loaded(**example)[0], snn(**example)[0])
     assert str(loaded.report()) == str(snn.report())

@@ -22,12 +22,14 @@ def test_accuracy_and_agreement_are_shares_of_samples():
     truth[:15] = (truth[:15] + 1) % 4
     batches = [(X[i : i + 25], truth[i : i + 25]) for i in range(0, 60, 25)]
     result = evaluate_conversion(snn, batches, ["accuracy", "agreement"], original=network)
-    assert result.num_samples == 60 and result.original_accuracy == pytest.approx(0.75)
+    assert result.num_samples == 60
+    assert result.original_accuracy == pytest.approx(0.75)
     for step, mine in zip(result.steps, ours, strict=True):
         assert step.accuracy == pytest.approx((mine == truth).float().mean().item())
         assert step.agreement == pytest.approx((mine == wanted).float().mean().item())
     assert result.retention == pytest.approx(result.last.accuracy / 0.75)
-    assert result.last.energy_uj is None and result.seconds is None
+    assert result.last.energy_uj is None
+    assert result.seconds is None
 
 
 def test_counts_are_those_of_a_brute_force():
@@ -45,15 +47,18 @@ def test_counts_are_those_of_a_brute_force():
     counts = {layer.name: layer for layer in activity.counts().layers}
     original = {layer.name: layer for layer in activity.original_counts().layers}
     assert original["0"].macs == counts["0"].macs == 3 * 2 * 16 * 9
-    assert original["2"].macs == 3 * 4 * 9 * 8 and original["4"].macs == 3 * 36 * 5
-    fired = {site: 0 for site in ("2", "4")}
+    assert original["2"].macs == 3 * 4 * 9 * 8
+    assert original["4"].macs == 3 * 36 * 5
+    fired = dict.fromkeys(("2", "4"), 0)
     for site, spikes, _ in reference.events:
         fired[site] += int(spikes.count_nonzero())
     assert counts["4"].events == fired["4"]
     assert counts["4"].synaptic_operations == fired["4"] * 5
-    assert counts["2"].events == fired["2"] and counts["2"].dense == 4 * original["2"].macs
+    assert counts["2"].events == fired["2"]
+    assert counts["2"].dense == 4 * original["2"].macs
     neurons = counts["4 neurons"]
-    assert neurons.neuron_updates == 3 * 36 * 4 and neurons.spikes == fired["4"]
+    assert neurons.neuron_updates == 3 * 36 * 4
+    assert neurons.spikes == fired["4"]
     assert sum(neurons.timeline) == fired["4"]
     assert activity.events() == sum(fired.values())
     assert activity.events_per_neuron() == pytest.approx(sum(fired.values()) / (3 * (32 + 36)))
@@ -68,7 +73,8 @@ def test_attention_counts_both_operands():
     activity.samples = 2
     layers = {layer.name: layer for layer in activity.original_counts().layers}
     scores = layers["vit.layers.0.attention:matmul"]
-    assert scores.macs == 2 * 4 * 5 * 5 * 8 and scores.kind == "attention"
+    assert scores.macs == 2 * 4 * 5 * 5 * 8
+    assert scores.kind == "attention"
     spiking = {layer.name: layer for layer in activity.counts().layers}
     events = activity.rates()
     sent = sum(
@@ -86,10 +92,13 @@ def test_energy_grows_with_time_and_has_bounds():
     energies = [step.energy_uj for step in result.steps]
     assert all(low <= value <= high for low, value, high in energies)
     values = [value for _, value, _ in energies]
-    assert values == sorted(values) and values[0] > 0
+    assert values == sorted(values)
+    assert values[0] > 0
     events = [step.events_per_neuron for step in result.steps]
-    assert events == sorted(events) and 0 < events[-1] <= 5
-    assert result.original_energy_uj[1] > 0 and result.seconds > 0
+    assert events == sorted(events)
+    assert 0 < events[-1] <= 5
+    assert result.original_energy_uj[1] > 0
+    assert result.seconds > 0
     assert result.to_dict()["steps"][0]["timesteps"] == 1
 
 
@@ -99,7 +108,8 @@ def test_early_exit_is_measured():
     snn.confidence = 0.3
     result = evaluate_conversion(snn, [(X, network(X).argmax(-1))], original=network)
     assert 1 <= result.exit_timesteps < 6
-    assert 0 < result.exit_agreement <= 1 and result.exit_accuracy == result.exit_agreement
+    assert 0 < result.exit_agreement <= 1
+    assert result.exit_accuracy == result.exit_agreement
 
 
 def test_batches_of_many_kinds():

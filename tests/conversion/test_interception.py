@@ -138,7 +138,8 @@ def test_module_trees(name):
         output = snn(*example)
     assert relative(first(output), first(wanted)) < 0.02
     if name == "shared":
-        assert output["depth"] == 3 and output["nothing"] is None
+        assert output["depth"] == 3
+        assert output["nothing"] is None
 
 
 def test_masks_of_multi_head_attention():
@@ -169,7 +170,8 @@ def test_multi_head_attention_hands_out_its_weights():
     snn = SpikeformerConverter(timesteps=16, neuron_model="IF").convert(network, example)
     with torch.no_grad():
         for ours, theirs in zip(snn(*example), network(*example), strict=True):
-            assert ours.shape == theirs.shape and relative(ours, theirs) < 0.03
+            assert ours.shape == theirs.shape
+            assert relative(ours, theirs) < 0.03
 
 
 def test_static_operands_have_no_neurons():
@@ -202,7 +204,8 @@ def test_the_network_itself_is_left_alone():
     before = copy.deepcopy(network.state_dict())
     snn = SpikeformerConverter(timesteps=2).convert(network, torch.randn(2, 5, 16))
     snn(torch.randn(2, 5, 16))
-    assert not network._forward_hooks and not network.qkv._forward_hooks
+    assert not network._forward_hooks
+    assert not network.qkv._forward_hooks
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     assert torch.backends.mha.get_fastpath_enabled()
 

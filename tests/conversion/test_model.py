@@ -41,8 +41,7 @@ def test_memory_does_not_grow_with_time(snn):
         numel = 0
 
         def __torch_function__(self, func, types, args=(), kwargs=None):
-            result = func(*args, **(kwargs or {}))
-            return result
+            return func(*args, **(kwargs or {}))
 
     sizes = []
     for timesteps in (8, 32):
@@ -50,7 +49,7 @@ def test_memory_does_not_grow_with_time(snn):
         snn._execution = lambda execution=execution: execution
         with torch.no_grad():
             snn(**images(2))
-        kept = [state for state in execution._states.values()]
+        kept = list(execution._states.values())
         sizes.append(sum(state.rate.numel() + state.lost.numel() for state in kept))
         del snn._execution
     assert sizes[0] == sizes[1] > 0

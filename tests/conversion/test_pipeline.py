@@ -34,8 +34,10 @@ def test_calibration_makes_it_faithful(network):
     pipeline = quick()
     snn = pipeline.convert(network, calibration_samples=256)
     result = pipeline.evaluate_conversion(snn, loader())
-    assert result.last.agreement >= 0.99 and result.last.error < 0.01
-    assert snn.timesteps <= 8 and snn.confidence is None
+    assert result.last.agreement >= 0.99
+    assert result.last.error < 0.01
+    assert snn.timesteps <= 8
+    assert snn.confidence is None
 
 
 def test_targets_make_different_choices(network):
@@ -47,7 +49,8 @@ def test_targets_make_different_choices(network):
         row = {key: snn.choice[key] for key in snn.trade_off[0]}
         assert row in snn.trade_off
         assert (snn.timesteps, snn.coding.levels) == (row["timesteps"], row["levels"])
-        assert pipeline.report().choice == snn.choice and pipeline.report().trade_off
+        assert pipeline.report().choice == snn.choice
+        assert pipeline.report().trade_off
         assert pipeline.evaluate_conversion(snn, loader()).last.agreement >= 0.98
     assert choices["energy"]["energy_uj"] < choices["accuracy"]["energy_uj"]
     assert choices["latency"]["timesteps"] < choices["accuracy"]["timesteps"]
@@ -134,7 +137,8 @@ def test_networks_without_classes():
     )
     snn = pipeline.convert(vit(), fine_tune_epochs=1)
     result = pipeline.evaluate_conversion(snn, batches)
-    assert result.last.accuracy is None and result.last.agreement is None
+    assert result.last.accuracy is None
+    assert result.last.agreement is None
     assert result.last.error < 0.05
     assert len(pipeline.losses) == 2
 

@@ -31,7 +31,8 @@ def test_without_neurons_every_timestep_is_the_original(name):
     with torch.no_grad():
         wanted = network(**example)
         for output in snn.without_neurons(**example):
-            assert type(output) is type(wanted) and list(output) == list(wanted)
+            assert type(output) is type(wanted)
+            assert list(output) == list(wanted)
             for field in wanted:
                 assert relative(output[field], wanted[field]) < 1e-5
 
@@ -45,7 +46,8 @@ def test_with_neurons_it_approaches_the_original(name):
         wanted = network(**example)[0]
         errors = [relative(output[0], wanted) for output in snn.readouts(**example)]
     assert errors[15] < 0.01
-    assert errors[15] < errors[7] < 0.02 and errors[7] < errors[1]
+    assert errors[15] < errors[7] < 0.02
+    assert errors[7] < errors[1]
 
 
 @pytest.mark.parametrize("name", ["vit", "bert"])
@@ -57,12 +59,16 @@ def test_it_is_called_like_the_original(name):
     more = {"output_hidden_states": True, "output_attentions": True}
     with torch.no_grad():
         wanted, output = network(**example, **more), snn(**example, **more)
-        assert type(output) is type(wanted) and list(output) == list(wanted)
-        assert len(output.hidden_states) == 3 and len(output.attentions) == 2
+        assert type(output) is type(wanted)
+        assert list(output) == list(wanted)
+        assert len(output.hidden_states) == 3
+        assert len(output.attentions) == 2
         for ours, theirs in zip(output.hidden_states, wanted.hidden_states, strict=True):
-            assert ours.shape == theirs.shape and relative(ours, theirs) < 0.05
+            assert ours.shape == theirs.shape
+            assert relative(ours, theirs) < 0.05
         plain = snn(**example, return_dict=False)
-    assert isinstance(plain, tuple) and torch.equal(plain[0], output[0])
+    assert isinstance(plain, tuple)
+    assert torch.equal(plain[0], output[0])
     assert snn.config is snn.original.config
 
 
@@ -103,7 +109,8 @@ def test_the_original_keeps_its_attention_and_its_mode(attention):
     network.train()
     example = images()
     snn = SpikeformerConverter(timesteps=4).convert(network)
-    assert network.training and network.config._attn_implementation == attention
+    assert network.training
+    assert network.config._attn_implementation == attention
     with torch.no_grad():
         # Dropout stays off, whatever mode the original or the converted network is in.
         assert torch.equal(snn(**example).logits, snn.train()(**example).logits)

@@ -1,9 +1,9 @@
 """Train the small models of `transformers` that the conversion benchmark converts.
 
-python scripts/bench/conversion/pretrain.py vit --data /data/cifar10 --output outputs/pretrained/vit
-python scripts/bench/conversion/pretrain.py bert --data /data/sst2 --output outputs/pretrained/bert
+python scripts/bench/conversion/pretrain.py vit --data /data/cifar10 --output outputs/vit
+python scripts/bench/conversion/pretrain.py bert --data /data/sst2 --output outputs/bert
 
-Two CPU cores train the ViT on CIFAR-10 in about half an hour and the BERT on SST-2 in a few minutes.
+One CPU core trains the ViT on CIFAR-10 in about half an hour and the BERT on SST-2 in minutes.
 The folder holds what `save_pretrained` writes: weights, configuration, and image processor or
 tokenizer. It can be loaded anywhere, as `model.pretrained=FOLDER` does.
 """

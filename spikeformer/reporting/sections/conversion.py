@@ -10,6 +10,7 @@ from spikeformer.reporting.results import ResultsError, RunResults
 from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
 
 SOURCE = "results/conversion.json"
+_ABSENT = "\N{EN DASH}"
 
 
 @register_section("conversion", title="Conversion", order=15, source=SOURCE, optional=True)
@@ -59,14 +60,14 @@ def _rows(evaluation: dict[str, Any], last: dict[str, Any]) -> list[tuple[str, s
     """Return name, original and spiking value of each figure that was measured."""
 
     def share(value: float | None) -> str:
-        return "–" if value is None else _format.percent(value)
+        return _ABSENT if value is None else _format.percent(value)
 
     def milliseconds(value: float | None) -> str:
-        return "–" if value is None else f"{1e3 * value:.3g}\N{NO-BREAK SPACE}ms"
+        return _ABSENT if value is None else f"{1e3 * value:.3g}\N{NO-BREAK SPACE}ms"
 
     def energy(bounds: list[float] | None) -> str:
         if bounds is None:
-            return "–"
+            return _ABSENT
         low, value, high = bounds
         return f"{value:,.3g}\N{NO-BREAK SPACE}µJ ({low:,.3g} to {high:,.3g})"
 
