@@ -186,8 +186,8 @@ every timestep.
 Accuracies, events and times are measured. Energies are estimates for digital logic in 45 nm that
 reads and writes on-chip memory for every operation, with the bounds that
 `spikeformer.profiling` gives; LayerNorm, softmax and GELU, which stay in floating point and run at
-every timestep, are in neither. A spike of one of eight sizes is a multiplication, and at T = 8 most
-neurons fire about every other timestep: **on such logic the spiking network costs more than the
+every timestep, are in neither. A spike of one of eight sizes is a multiplication, and at T = 8 a
+neuron fires in half to two thirds of the timesteps: **on such logic the spiking network costs more than the
 original**, not less. What it offers is a network whose messages are graded events, for hardware
 that is built for them.
 
