@@ -154,8 +154,8 @@ def page(result: dict) -> str:
         parts.append(
             f"""## {name}
 
-{model["parameters"]:,} parameters; accuracy of the original on {first["num_samples"]:,} test
-samples: **{first["original_accuracy"]:.2%}**, modelled energy
+{model["parameters"]:,} parameters; accuracy of the original on the first {first["num_samples"]:,}
+test samples: **{first["original_accuracy"]:.2%}**, modelled energy
 {_energy(first["original_energy_uj"])} per sample.
 
 | conversion | T | accuracy | same class | relative error | events per neuron | energy |
@@ -187,9 +187,9 @@ Accuracies, events and times are measured. Energies are estimates for digital lo
 reads and writes on-chip memory for every operation, with the bounds that
 `spikeformer.profiling` gives; LayerNorm, softmax and GELU, which stay in floating point and run at
 every timestep, are in neither. A spike of one of eight sizes is a multiplication, and at T = 8 a
-neuron fires in half to two thirds of the timesteps: **on such logic the spiking network costs more than the
-original**, not less. What it offers is a network whose messages are graded events, for hardware
-that is built for them.
+neuron fires in half to two thirds of the timesteps: **on such logic the spiking network costs more
+than the original**, not less. What it offers is a network whose messages are graded events, for
+hardware that is built for them.
 
 Measured on {result["date"]} on {machine["cpu"]}, {result["threads"]} threads, torch
 {result["packages"]["torch"]}, transformers {_version("transformers")}, by
