@@ -46,6 +46,7 @@ _HOMES = {
         "SpikingNeuron",
     ),
     "spikeformer.pipeline": ("load_run", "run_pipeline"),
+    "spikeformer.profiling": ("EnergyProfiler", "PowerMonitor"),
     "spikeformer.training": ("SpikingModule", "SpikingTrainer", "TrainingHistory"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

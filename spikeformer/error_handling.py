@@ -43,6 +43,10 @@ class MissingDependencyError(SpikeformerError):
     """A feature needs an optional package that is not installed."""
 
 
+class ProfilingError(SpikeformerError):
+    """There is nothing to report energy of, or it cannot be measured as asked."""
+
+
 class ConfigurationError(SpikeformerError, ValueError):
     """The configuration cannot be built; the message names the key."""
 

@@ -23,6 +23,7 @@ from spikeformer.error_handling import (
 )
 from spikeformer.models import SpikingAttention, SpikingTransformer
 from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
+from spikeformer.profiling import EnergyProfiler, PowerMonitor
 from spikeformer.training import SpikingTrainer, TrainingHistory
 
 REQUIRED = inspect.Parameter.empty
@@ -50,6 +51,11 @@ SIGNATURES = {
         "surrogate_type": "fast_sigmoid",
     },
     AdLifNeuron: {"threshold": 1.0, "tau_mem": 20.0, "tau_adp": 200.0, "beta": 0.1},
+    EnergyProfiler: {"backend": "simulation"},
+    EnergyProfiler.measure: {},
+    EnergyProfiler.compare: {"models": REQUIRED},
+    PowerMonitor: {"backend": "loihi2", "sampling_rate_hz": 1000},
+    PowerMonitor.record: {},
     RateCoding: {"timesteps": 32},
     RateCoding.encode: {"x": REQUIRED},
     PoissonCoding: {"timesteps": 32, "max_rate": 100.0},

@@ -1,5 +1,6 @@
 """Lightning callbacks that watch and shape spiking."""
 
+from spikeformer.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
 from spikeformer.callbacks.firing import FiringRateMonitor
 from spikeformer.callbacks.probe import ActivityProbe, LayerActivity
 from spikeformer.callbacks.progress import SpikingProgressBar
@@ -9,6 +10,8 @@ from spikeformer.callbacks.spike_monitor import SpikeMonitor
 
 __all__ = [
     "ActivityProbe",
+    "EnergyEarlyStopping",
+    "EnergyMonitor",
     "EpochSeed",
     "FiringRateMonitor",
     "LayerActivity",

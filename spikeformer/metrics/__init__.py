@@ -1,6 +1,14 @@
 """What spikes do: firing rates, silent and saturated neurons, synaptic operations."""
 
 from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons
-from spikeformer.metrics.synops import SynapticOperations, fan_out
+from spikeformer.metrics.synops import SynapticOperations, fan_out, spread_of_inputs, window_reach
 
-__all__ = ["FiringRate", "SaturatedNeurons", "SilentNeurons", "SynapticOperations", "fan_out"]
+__all__ = [
+    "FiringRate",
+    "SaturatedNeurons",
+    "SilentNeurons",
+    "SynapticOperations",
+    "fan_out",
+    "spread_of_inputs",
+    "window_reach",
+]

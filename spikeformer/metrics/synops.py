@@ -2,15 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache, reduce
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_input
 from torchmetrics import Metric
 
 from spikeformer.error_handling import ArgumentError
+
+
+def window_reach(
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Tensor:
+    """Return how many windows of a convolution cover each pixel, a tensor of shape `size`.
+
+    Args:
+        size: Length of the input along each spatial axis; the others have one number for each too.
+        kernel: Length of the kernel.
+        stride: Steps of the kernel.
+        padding: Zeros on both sides of the input.
+        dilation: Distance of the kernel's elements.
+
+    Example:
+        >>> window_reach([4], [3], [1], [1], [1]).tolist()
+        [2.0, 3.0, 3.0, 2.0]
+    """
+    axes = map(_reach_along, size, kernel, stride, padding, dilation)
+    return reduce(lambda plane, axis: plane.unsqueeze(-1) * axis, axes, torch.ones(()))
+
+
+@lru_cache(maxsize=1024)
+def _reach_along(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Tensor:
+    windows = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    starts = torch.arange(max(windows, 0)) * stride - padding
+    covered = (starts.unsqueeze(1) + torch.arange(kernel) * dilation).flatten()
+    covered = covered[(covered >= 0) & (covered < size)]
+    return torch.bincount(covered, minlength=size).float()
+
+
+def spread_of_inputs(
+    size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    output_size: Sequence[int],
+) -> Tensor:
+    """Return how many outputs each pixel of a transposed convolution reaches, of shape `size`.
+
+    Args:
+        size: Length of the input along each spatial axis; the others have one number for each too.
+        kernel: Length of the kernel.
+        stride: Steps of the kernel.
+        padding: What is cut off from both sides of the output.
+        dilation: Distance of the kernel's elements.
+        output_size: Length of the output.
+
+    Example:
+        >>> spread_of_inputs([3], [3], [2], [1], [1], [5]).tolist()
+        [2.0, 3.0, 2.0]
+    """
+    axes = map(_spread_along, size, kernel, stride, padding, dilation, output_size)
+    return reduce(lambda plane, axis: plane.unsqueeze(-1) * axis, axes, torch.ones(()))
+
+
+@lru_cache(maxsize=1024)
+def _spread_along(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, output_size: int
+) -> Tensor:
+    reached = torch.arange(size)[:, None] * stride - padding + torch.arange(kernel) * dilation
+    return ((reached >= 0) & (reached < output_size)).sum(1).float()
 
 
 def fan_out(layer: nn.Module, inputs: Tensor) -> Tensor:
@@ -30,15 +97,8 @@ def fan_out(layer: nn.Module, inputs: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return inputs.new_full((), layer.out_features)
     if isinstance(layer, nn.Conv2d) and not isinstance(layer.padding, str):
-        # A transposed convolution of ones counts, for each pixel, the windows that cover it.
-        with torch.no_grad():
-            kernel = inputs.new_ones(1, 1, *layer.kernel_size)
-            plane = inputs.new_ones(1, 1, *inputs.shape[-2:])
-            geometry = (layer.stride, layer.padding, layer.dilation)
-            windows = F.conv2d(plane, kernel, None, *geometry)
-            reach: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
-                plane.shape, kernel, torch.ones_like(windows), *geometry
-            )
+        geometry = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        reach = window_reach(inputs.shape[-2:], *geometry).to(inputs)
         return reach * (layer.out_channels // layer.groups)
     raise ArgumentError(
         "layer", type(layer).__name__, "nn.Linear or nn.Conv2d with numeric padding"

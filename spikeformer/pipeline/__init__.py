@@ -7,6 +7,7 @@ from spikeformer.pipeline.fit import Fit
 from spikeformer.pipeline.loading import LoadedRun, load_run
 from spikeformer.pipeline.loggers import wandb_logger
 from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.profile import Profile
 from spikeformer.pipeline.report import Report
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
@@ -18,6 +19,7 @@ __all__ = [
     "Fit",
     "LoadedRun",
     "Manifest",
+    "Profile",
     "Report",
     "Run",
     "Stage",

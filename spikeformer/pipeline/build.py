@@ -46,6 +46,7 @@ def build(config: DictConfig, folder: Path) -> Components:
 
     Raises:
         ConfigurationError: A part cannot be made; the message names the key.
+        BackendUnavailableError: The profiler's counter cannot be read here.
         DataError: The data is absent, unreadable or not what the configuration says.
     """
     trusted = config.trusted_packages
@@ -71,6 +72,8 @@ def build(config: DictConfig, folder: Path) -> Components:
         default_root_dir=str(folder),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )
+    if config.profiler:
+        instantiate(config.profiler, trusted=trusted).check_available()
     resolve_backend(config.ops, trainer.strategy.root_device, op="lif")
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))

@@ -37,6 +37,7 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]
+    stages = [stage for stage in stages if stage.is_wanted(config)]
     run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
     run.write_description(list(overrides))
     for logger in run.parts.loggers:

@@ -34,6 +34,10 @@ class Stage(ABC):
     def run(self, run: Run) -> dict[str, Any]:
         """Do the work and return its numbers, plain values that JSON holds."""
 
+    def is_wanted(self, config: DictConfig) -> bool:
+        """Tell whether the configuration asks for this stage; others are left out."""
+        return True
+
     def outputs(self, run: Run) -> list[Path]:
         """Return the files that make this stage's result."""
         return []

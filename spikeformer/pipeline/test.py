@@ -13,12 +13,12 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from spikeformer.callbacks import ActivityProbe
-from spikeformer.error_handling import ConfigurationError, check_choice
+from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
-from spikeformer.pipeline.build import load_weights
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.sample import record_sample
 from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.weights import load_trained
 
 
 class Test(Stage):
@@ -38,7 +38,7 @@ class Test(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Test on one device, and write `results/test.json` and `results/sample.npz`."""
         module, data = run.parts.module, run.parts.data
-        load_weights(module, self._weights_file(run))
+        load_trained(run, self.weights, self.name)
         outputs = _OutputCollector()
         trainer = _single_device_trainer(run, outputs)
         with ActivityProbe(module.net) as probe:
@@ -76,17 +76,6 @@ class Test(Stage):
             if key != "num_samples"
         ]
         return ", ".join(sorted(numbers)) + f" on {result['num_samples']:,} samples"
-
-    def _weights_file(self, run: Run) -> Path:
-        file = run.last_checkpoint.with_name(f"{self.weights}.ckpt")
-        if file.is_file():
-            return file
-        if run.config.checkpoint:
-            return Path(run.config.checkpoint)
-        raise ConfigurationError(
-            f"The test stage found no {file.name}: train with a checkpoint callback "
-            "(callbacks=default), or name a checkpoint with checkpoint=PATH."
-        )
 
 
 class _OutputCollector(L.Callback):

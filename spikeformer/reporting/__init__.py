@@ -9,6 +9,7 @@ from __future__ import annotations
 from spikeformer.reporting import figures
 from spikeformer.reporting.report import build_report
 from spikeformer.reporting.results import (
+    EnergyResults,
     ResultsError,
     RunResults,
     SampleResults,
@@ -27,6 +28,7 @@ from spikeformer.reporting.sections import (
 __all__ = [
     "SECTIONS",
     "Content",
+    "EnergyResults",
     "ReportFigure",
     "ResultsError",
     "RunResults",

@@ -18,7 +18,8 @@ class ResultsError(SpikeformerError):
     """A run folder is absent or one of its files cannot be read; the message names it."""
 
 
-def _broken(path: Path, expected: str, detail: object) -> ResultsError:
+def broken(path: Path, expected: str, detail: object) -> ResultsError:
+    """Return the error for a file that cannot be read; a stage can write it again."""
     return ResultsError(
         f"Expected {path} to hold {expected}, but it cannot be read: {detail}. "
         "Repeat the stage that wrote it, or delete the file to leave it out."
@@ -32,7 +33,7 @@ def text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _broken(path, "UTF-8 text", error) from error
+        raise broken(path, "UTF-8 text", error) from error
 
 
 def json_object(path: Path) -> dict[str, Any] | None:
@@ -43,9 +44,9 @@ def json_object(path: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(content)
     except json.JSONDecodeError as error:
-        raise _broken(path, "JSON", error) from error
+        raise broken(path, "JSON", error) from error
     if not isinstance(value, dict):
-        raise _broken(path, "a JSON object", f"got a {type(value).__name__}")
+        raise broken(path, "a JSON object", f"got a {type(value).__name__}")
     return value
 
 
@@ -53,7 +54,7 @@ def _yaml(path: Path, content: str) -> Any:
     try:
         return yaml.safe_load(content)
     except yaml.YAMLError as error:
-        raise _broken(path, "YAML", error) from error
+        raise broken(path, "YAML", error) from error
 
 
 def yaml_mapping(path: Path) -> tuple[dict[str, Any] | None, str | None]:
@@ -63,7 +64,7 @@ def yaml_mapping(path: Path) -> tuple[dict[str, Any] | None, str | None]:
         return None, None
     value = _yaml(path, content)
     if value is not None and not isinstance(value, dict):
-        raise _broken(path, "a YAML mapping", f"got a {type(value).__name__}")
+        raise broken(path, "a YAML mapping", f"got a {type(value).__name__}")
     return value or {}, content
 
 
@@ -72,7 +73,7 @@ def yaml_list(path: Path) -> list[str]:
     content = text(path)
     value = None if content is None else _yaml(path, content)
     if value is not None and not isinstance(value, list):
-        raise _broken(path, "a YAML list", f"got a {type(value).__name__}")
+        raise broken(path, "a YAML list", f"got a {type(value).__name__}")
     return [str(item) for item in value or []]
 
 
@@ -85,11 +86,11 @@ def history(path: Path) -> pd.DataFrame | None:
     except pd.errors.EmptyDataError:
         return None
     except (OSError, ValueError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
-        raise _broken(path, "comma-separated values", error) from error
+        raise broken(path, "comma-separated values", error) from error
     textual = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
     textual = [name for name in textual if frame[name].notna().any()]
     if textual:
-        raise _broken(path, "numbers", f"column {textual[0]!r} holds text")
+        raise broken(path, "numbers", f"column {textual[0]!r} holds text")
     if "epoch" in frame:
         # A logger may write one row per split; the last value of each column counts.
         frame = frame.groupby("epoch", as_index=False).last()
@@ -104,7 +105,7 @@ def arrays(path: Path) -> dict[str, np.ndarray] | None:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise _broken(path, "NumPy arrays", error) from error
+        raise broken(path, "NumPy arrays", error) from error
 
 
 def mapping(data: dict[str, Any], key: str, path: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.files import replacing
-from spikeformer.reporting.figures import _style
 
 _THEME = {
     _style.INK: "var(--ink)",

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spikeformer.profiling import ComparisonRow, Range
 from spikeformer.reporting import _read
 from spikeformer.reporting._read import ResultsError
 
 __all__ = [
+    "EnergyResults",
     "ResultsError",
     "RunResults",
     "SampleResults",
@@ -84,6 +86,33 @@ class SampleResults:
 
 
 @dataclass(frozen=True)
+class EnergyResults:
+    """What the profile stage found for one sample of the test split.
+
+    Attributes:
+        metrics: Energies in µJ, operations, `kind` ("estimate" or "measured"), `source` and so on.
+        layers: Modelled energy in µJ by layer, in network order.
+        table: One record for each layer: its kind, operations and energies.
+        comparison: The network beside its ordinary and quantised rivals.
+        verdict: Sentences on who wins.
+        comparison_source: Publications behind the comparison.
+        uncovered: Operations that the technology cannot run, by layer; they are in no energy.
+        unpriced: Values that went through operations without a published energy.
+        uncounted: Layers with weights of which nothing was counted.
+    """
+
+    metrics: dict[str, Any]
+    layers: dict[str, Range]
+    table: list[dict[str, Any]]
+    comparison: list[ComparisonRow]
+    verdict: list[str]
+    comparison_source: str
+    uncovered: dict[str, float]
+    unpriced: dict[str, int]
+    uncounted: list[str]
+
+
+@dataclass(frozen=True)
 class RunResults:
     """Everything a run folder tells; what it does not hold is None or empty.
 
@@ -94,6 +123,7 @@ class RunResults:
         stages: The pipeline's stages in their order.
         history: One row per epoch, columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`.
         test: Measurements over the test split.
+        energy: What a sample takes, if a profiler was chosen.
         sample: One test sample traced through the network.
         config: The composed configuration.
         config_text: The same as the YAML text that was saved.
@@ -107,6 +137,7 @@ class RunResults:
     stages: dict[str, StageStatus] = field(default_factory=dict)
     history: pd.DataFrame | None = None
     test: TestResults | None = None
+    energy: EnergyResults | None = None
     sample: SampleResults | None = None
     config: dict[str, Any] | None = None
     config_text: str | None = None
@@ -150,6 +181,7 @@ def load_results(folder: Path | str) -> RunResults:
         stages=_stages(manifest, folder / "manifest.json"),
         history=_read.history(folder / "metrics.csv"),
         test=_test(folder / "results" / "test.json"),
+        energy=_energy(folder / "results" / "energy.json"),
         sample=_sample(folder / "results" / "sample.npz"),
         config=config,
         config_text=config_text,
@@ -196,6 +228,37 @@ def _test(path: Path) -> TestResults | None:
         saturated=_read.numbers(data, "saturated", path),
         num_samples=None if samples is None else int(_read.number(samples, "num_samples", path)),
     )
+
+
+def _energy(path: Path) -> EnergyResults | None:
+    data = _read.json_object(path)
+    if data is None:
+        return None
+    try:
+        rows = [
+            ComparisonRow(
+                **{
+                    **row,
+                    "energy_uj": Range(**row["energy_uj"]),
+                    "breakdown": {key: Range(**part) for key, part in row["breakdown"].items()},
+                }
+            )
+            for row in data["comparison"]
+        ]
+        modelled = data["modelled"]
+        return EnergyResults(
+            metrics=dict(data["metrics"]),
+            layers={name: Range(**part) for name, part in modelled["layers"].items()},
+            table=list(data["layers"]),
+            comparison=rows,
+            verdict=list(data["verdict"]),
+            comparison_source=str(data["comparison_source"]),
+            uncovered=dict(modelled["uncovered"]),
+            unpriced=dict(data["unpriced"]),
+            uncounted=list(data["uncounted"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _read.broken(path, "what the profile stage writes", repr(error)) from error
 
 
 def _sample(path: Path) -> SampleResults | None:

@@ -12,6 +12,7 @@ from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network
 from spikeformer.pipeline.build import build_many, build_module
+from spikeformer.profiling import BACKENDS
 from tests.runs import CONF, options
 
 # What an option needs beside itself.
@@ -67,7 +68,7 @@ def test_every_trainer_is_lightnings(name):
 @pytest.mark.parametrize("name", options("callbacks"))
 def test_every_callback_is_made(name):
     made = build_many(composed(f"callbacks={name}").callbacks, ())
-    assert len(made) == {"default": 5, "none": 0}.get(name, 1)
+    assert len(made) == {"default": 5, "none": 0, "energy_early_stopping": 2}.get(name, 1)
 
 
 @pytest.mark.parametrize("name", options("logger"))
@@ -103,7 +104,17 @@ def test_converting_loads_a_pretrained_model():
         assert config.data.get("tokenizer", "folder") == "folder"
 
 
-@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "profiler", "paths", "hydra"])
+@pytest.mark.parametrize("name", options("profiler"))
+def test_every_profiler_is_made(name):
+    config = composed(f"profiler={name}")
+    if name == "none":
+        assert not config.profiler
+    else:
+        assert instantiate(config.profiler).backend == name
+        assert set(options("profiler")) == {"none", *BACKENDS}
+
+
+@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "paths", "hydra"])
 def test_the_remaining_groups_compose(group):
     for name in options(group):
         composed(f"+{group}={name}" if group == "local" else f"{group}={name}")
@@ -111,8 +122,8 @@ def test_the_remaining_groups_compose(group):
 
 def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
-    tried = {*BUILT, "data", "trainer", "callbacks", "logger", "pipeline", "conversion"}
-    assert groups == tried | {"experiment", "debug", "hardware", "profiler", "paths", "hydra"}
+    tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
+    assert groups == tried | {"experiment", "debug", "hardware", "paths", "hydra"}
 
 
 def test_all_keys_of_the_default_have_values():

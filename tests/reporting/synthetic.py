@@ -7,6 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
+
+from spikeformer.neurons import LifNeuron
+from spikeformer.pipeline.profile import energy_results
+from spikeformer.profiling import EnergyProfiler
 
 EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
 LAYERS = [
@@ -48,6 +54,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_history(folder, rng)
     write_test(folder, rng)
     write_sample(folder, rng)
+    write_energy(folder)
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
         "test": {"status": "done", "seconds": 0.84},
@@ -75,6 +82,14 @@ def write_run(folder: Path, seed: int = 0) -> Path:
 
 def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value))
+
+
+def write_energy(folder: Path) -> None:
+    model = nn.Sequential(nn.Linear(6, 20), LifNeuron(), nn.GELU(), nn.Linear(20, 4))
+    profiler = EnergyProfiler("loihi1")
+    with torch.no_grad(), profiler.measure() as recording:
+        model(torch.linspace(0, 4, 2 * TIMESTEPS * 6).view(2, TIMESTEPS, 6))
+    write_json(folder / "results" / "energy.json", energy_results(profiler, recording))
 
 
 def write_history(folder: Path, rng: np.random.Generator) -> None:

@@ -16,7 +16,7 @@ from spikeformer.reporting.sections import sample
 from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
 
 FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster"}
-FIGURES |= {"output", "output_mean"}
+FIGURES |= {"output", "output_mean", "energy_layers", "energy_comparison"}
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_the_page_is_accessible(finished: Path) -> None:
     page = finished.read_text(encoding="utf-8")
     assert '<html lang="en">' in page
     figures = re.findall(r"<svg[^>]*>", page)
-    # Four curves, the matrix, input and two outputs, a raster per layer, the rates.
-    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1
+    # Four curves, the matrix, input and two outputs, a raster per layer, the rates, two of energy.
+    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1 + 2
     assert all('role="img"' in figure for figure in figures)
     assert all(re.search(r'aria-label="[^"]{10,}"', figure) for figure in figures)
     ids = re.findall(r'\bid="([^"]*)"', page)
@@ -205,19 +205,19 @@ def test_a_rebuild_writes_the_same_bytes(finished: Path) -> None:
 
 
 def test_a_section_of_another_part(bare_folder: Path) -> None:
-    @register_section("energy", title="Energy", order=55, source="results/energy.json")
-    def energy(results: RunResults) -> Content:
-        return Content(html=Markup("<p>{} uses 12 mJ</p>").format(results.name))
+    @register_section("latency", title="Latency", order=55, source="results/latency.json")
+    def latency(results: RunResults) -> Content:
+        return Content(html=Markup("<p>{} takes 12 ms</p>").format(results.name))
 
     (bare_folder / "overrides.yaml").write_text("[seed=1]")
     write_json(bare_folder / "environment.json", {"python": "3.11"})
     try:
         page = report(bare_folder)
         with pytest.raises(ArgumentError, match="not taken"):
-            register_section("energy", title="Again", order=1, source="x")
+            register_section("latency", title="Again", order=1, source="x")
     finally:
-        SECTIONS.pop("energy")
-    assert f"{bare_folder.name} uses 12 mJ" in page
-    places = [page.index(f'<section id="{name}"') for name in ("configuration", "energy")]
+        SECTIONS.pop("latency")
+    assert f"{bare_folder.name} takes 12 ms" in page
+    places = [page.index(f'<section id="{name}"') for name in ("configuration", "latency")]
     assert places == sorted(places)
     assert page.index('<section id="environment"') > places[-1]

@@ -19,6 +19,15 @@ class PipelineConfig:
     resume: str | None = None
 
 
+@schema("profiler", "profiler")
+@dataclass
+class ProfilerConfig:
+    """`spikeformer.profiling.EnergyProfiler`."""
+
+    _target_: str = "spikeformer.profiling.EnergyProfiler"
+    backend: str = "simulation"
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:

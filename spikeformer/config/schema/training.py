@@ -176,6 +176,29 @@ class SpikeRegularizationConfig:
     target: float = 0.1
 
 
+@schema("callbacks", "energy_monitor")
+@dataclass
+class EnergyMonitorConfig:
+    """`spikeformer.callbacks.EnergyMonitor`."""
+
+    _target_: str = "spikeformer.callbacks.EnergyMonitor"
+    backend: str = "simulation"
+    every_n_epochs: int = 1
+
+
+@schema("callbacks", "energy_early_stopping")
+@dataclass
+class EnergyEarlyStoppingConfig:
+    """`spikeformer.callbacks.EnergyEarlyStopping`."""
+
+    _target_: str = "spikeformer.callbacks.EnergyEarlyStopping"
+    monitor: str = "val/loss"
+    mode: str = "min"
+    patience: int = 5
+    min_delta: float = 0.0
+    min_saving: float = 0.01
+
+
 @schema("callbacks", "lr_monitor")
 @dataclass
 class LrMonitorConfig:

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.reporting import _format
-from spikeformer.reporting.figures import _style
 
 _MAX_COUNTS_SHOWN = 20
 _MAX_NAMES_SHOWN = 30

@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting.figures import _style
 
 _SHADES = (_style.BLUE, _style.ORANGE, _style.MUTED, _style.OTHER)
 _MARKERS = ("o", "s", "^", "v")

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.reporting import _format
-from spikeformer.reporting.figures import _style
 
 _FIRST = ("loss", "accuracy", "firing_rate", "lr")
 _SPLITS = {

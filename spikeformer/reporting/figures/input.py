@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting.figures import _style
 
 
 def is_drawable(array: np.ndarray) -> bool:

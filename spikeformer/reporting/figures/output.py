@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.reporting import _format
-from spikeformer.reporting.figures import _style
 
 _MAX_OTHERS = 20
 

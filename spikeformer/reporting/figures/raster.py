@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError, check_positive_int
 from spikeformer.reporting import _format
-from spikeformer.reporting.figures import _style
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 2.2, 1.3  # inches
 _REACH = 0.42  # of a timestep to either side, which leaves a gap between two timesteps

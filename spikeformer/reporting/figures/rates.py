@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.reporting import _format
-from spikeformer.reporting.figures import _style
 
 _SILENT, _SATURATED = "v", "^"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from spikeformer.reporting.sections import (
     configuration,
     conversion,
+    energy,
     environment,
     layers,
     sample,
@@ -31,6 +32,7 @@ __all__ = [
     "Section",
     "configuration",
     "conversion",
+    "energy",
     "environment",
     "layers",
     "register_section",

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting.figures import _style, plot_confusion_matrix
+from spikeformer.reporting.figures import plot_confusion_matrix
 
 MATRIX = np.array([[8, 2, 0], [0, 5, 0], [1, 0, 0]])
 

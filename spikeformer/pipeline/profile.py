@@ -1,0 +1,103 @@
+"""The stage that tells the energy of a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import Tensor
+
+from spikeformer.config import instantiate
+from spikeformer.error_handling import check_choice, check_positive_int
+from spikeformer.files import write_json
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.weights import load_trained
+from spikeformer.profiling import EnergyProfiler, EnergyRecording
+
+
+class Profile(Stage):
+    """Runs the network on test samples and tells what a sample takes, beside its rivals.
+
+    Args:
+        weights: "last" (after the last epoch) or "best" (by validation).
+        num_samples: Test samples to run, or fewer if there are not so many.
+    """
+
+    name = "profile"
+    config_keys = ("data", "model", "task", "checkpoint", "seed", "profiler")
+
+    def __init__(self, weights: str = "last", num_samples: int = 512) -> None:
+        self.weights = check_choice("weights", weights, ("last", "best"))
+        self.num_samples = check_positive_int("num_samples", num_samples)
+
+    def is_wanted(self, config: DictConfig) -> bool:
+        """Tell whether a profiler is chosen."""
+        return bool(config.profiler)
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Measure or model, and write `results/energy.json`; the numbers go to the loggers too."""
+        profiler: EnergyProfiler = instantiate(
+            run.config.profiler, trusted=run.config.trusted_packages
+        )
+        module = run.parts.module
+        load_trained(run, self.weights, self.name)
+        module.to(run.parts.trainer.strategy.root_device).eval()
+        batches = list(self._batches(run))
+        with torch.no_grad():
+            module(batches[0])  # what a first pass allocates and compiles is no part of it
+            with profiler.attach(module.net).measure() as recording:
+                for batch in batches:
+                    module(batch)
+        metrics = recording.get_metrics()
+        write_json(run.folder / "results" / "energy.json", energy_results(profiler, recording))
+        logged = {f"energy/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
+        for logger in run.parts.loggers:
+            logger.log_metrics(logged)
+        return metrics
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the result file."""
+        return [run.folder / "results" / "energy.json"]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return the energy with its bounds, and whether it was measured."""
+        low, high = result["energy_per_sample_low_uj"], result["energy_per_sample_high_uj"]
+        return (
+            f"{result['energy_per_sample_uj']:.3g} µJ for each sample ({low:.3g} to {high:.3g}; "
+            f"{result['kind']}, {result['backend']}) over {result['samples']:,} samples"
+        )
+
+    def _batches(self, run: Run) -> Iterator[Any]:
+        """Yield inputs of test batches on the network's device, until there are enough samples."""
+        left, device = self.num_samples, run.parts.trainer.strategy.root_device
+        for inputs, target in run.parts.data.test_dataloader():
+            yield _first(inputs, left, device)
+            left -= target.shape[0]
+            if left <= 0:
+                return
+
+
+def _first(inputs: Tensor | Mapping[str, Tensor], count: int, device: torch.device) -> Any:
+    if isinstance(inputs, Mapping):
+        return {key: value[:count].to(device) for key, value in inputs.items()}
+    return inputs[:count].to(device)
+
+
+def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> dict[str, Any]:
+    """Return what `results/energy.json` holds, of a recording of one network."""
+    estimate, comparison = recording.estimate, profiler.compare([recording.works[0].model])
+    return {
+        "metrics": recording.get_metrics(),
+        "modelled": asdict(estimate),
+        "layers": recording.to_pandas().to_dict("records"),
+        "comparison": [asdict(row) for row in comparison.rows],
+        "verdict": comparison.verdict(),
+        "comparison_source": comparison.source,
+        "unpriced": dict(recording.works[0].unpriced),
+        "uncounted": recording.works[0].uncounted(),
+    }

@@ -1,0 +1,31 @@
+"""The weights that a run's later stages work with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.pipeline.build import load_weights
+from spikeformer.pipeline.run import Run
+
+
+def load_trained(run: Run, weights: str, stage: str) -> None:
+    """Load what the run trained, or else the checkpoint that it was given.
+
+    Args:
+        run: The run.
+        weights: "last" or "best".
+        stage: Who asks, for the message.
+
+    Raises:
+        ConfigurationError: There is neither.
+    """
+    file = run.last_checkpoint.with_name(f"{weights}.ckpt")
+    if not file.is_file():
+        if not run.config.checkpoint:
+            raise ConfigurationError(
+                f"The {stage} stage found no {file.name}: train with a checkpoint callback "
+                "(callbacks=default), or name a checkpoint with checkpoint=PATH."
+            )
+        file = Path(run.config.checkpoint)
+    load_weights(run.parts.module, file)

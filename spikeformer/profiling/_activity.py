@@ -1,0 +1,61 @@
+"""Whether a tensor holds spikes, and how many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Kind = Literal["spikes", "graded", "real"]
+
+
+class Activity(NamedTuple):
+    """What is in an operand.
+
+    Attributes:
+        kind: "spikes" are whole numbers of events, "graded" ones are events that carry a value,
+            "real" ordinary numbers.
+        size: Events at each place: the spikes, or 1 where a value is not zero.
+    """
+
+    kind: Kind
+    size: Tensor
+
+
+def activity(x: Tensor, *, spiking: bool, levels: Sequence[int] = ()) -> Activity:
+    """Look at the values of an operand.
+
+    Zeros and ones (of any sign) are spikes wherever they come from. In a spiking network other
+    whole numbers are spikes too, several at once, and fractions of one of `levels` are graded.
+
+    Args:
+        x: Floating-point values.
+        spiking: Whether the network has spiking neurons.
+        levels: Levels of its graded neurons.
+    """
+    x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    fired = torch.ne(x, 0, out=torch.empty_like(x))
+    number, total, square = (float(_total(part)) for part in (fired, x, x.square()))
+    # sum over non-zero x of (x - 1)^2, which is 0 if they are all 1
+    if square - 2 * total + number == 0:
+        return Activity("spikes", x)
+    if square == number and float(_total(x.abs())) == number:
+        return Activity("spikes", fired)
+    if spiking and _whole(x):
+        return Activity("spikes", x.abs())
+    if spiking and any(_whole(x * level) for level in levels):
+        return Activity("graded", fired)
+    return Activity("real", fired)
+
+
+def _total(x: Tensor) -> Tensor:
+    # Sums of a part are whole and exact in float32; their sum may need more digits.
+    return x.flatten(1).sum(1).double().sum() if x.dim() > 1 else x.double().sum()
+
+
+def _whole(x: Tensor) -> bool:
+    """Whether all values are whole numbers; a few of them usually tell that they are not."""
+    few = x.flatten()[:1024]
+    return all(bool(((part - part.round()).abs() < 1e-4).all()) for part in (few, x))

@@ -1,0 +1,179 @@
+"""Energy of networks: the public entry."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from spikeformer.error_handling import (
+    ArgumentError,
+    BackendUnavailableError,
+    MissingDependencyError,
+    ProfilingError,
+    check_choice,
+)
+from spikeformer.profiling._work import NetworkWork
+from spikeformer.profiling.comparison import ComparisonReport, compare_counts
+from spikeformer.profiling.counters import COUNTERS
+from spikeformer.profiling.counts import OperationCounts
+from spikeformer.profiling.estimate import TECHNOLOGIES
+from spikeformer.profiling.recording import EnergyRecording
+
+log = logging.getLogger(__name__)
+
+MEASURED_BACKENDS = ("pyjoules", "nvml")
+
+BACKENDS = (*TECHNOLOGIES, *MEASURED_BACKENDS, "auto")
+"""What a profiler can tell energy by."""
+
+
+class EnergyProfiler:
+    """Tells the energy of networks: modelled from their operations, or measured by a counter.
+
+    - "simulation" prices arithmetic, memory and addressing in 45 nm;
+    - "loihi1", "loihi2", "spinnaker" and "spinnaker2" price synaptic operations, neuron updates and
+      messages by what was published of these chips;
+    - "pyjoules" reads the energy counters of CPU and memory (RAPL), "nvml" those of GPUs;
+    - "auto" measures if there is a counter, else it says so and takes "simulation".
+
+    Every number comes with its bounds, its kind ("estimate" or "measured") and its source.
+
+    Args:
+        backend: One of `BACKENDS`.
+
+    Raises:
+        ArgumentError: There is no such backend.
+
+    Example:
+        >>> import torch
+        >>> from spikeformer import SpikingViT
+        >>> model = SpikingViT(image_size=8, d_model=16, nhead=2, num_layers=1).eval()
+        >>> profiler = EnergyProfiler(backend="simulation")
+        >>> with profiler.measure() as recording:
+        ...     outputs = model(torch.rand(2, 3, 8, 8))
+        >>> metrics = recording.get_metrics()
+        >>> metrics["samples"], metrics["kind"], metrics["energy_per_sample_uj"] > 0
+        (2, 'estimate', True)
+    """
+
+    def __init__(self, backend: str = "simulation") -> None:
+        self.backend = check_choice("backend", backend, BACKENDS)
+        self._models: tuple[nn.Module, ...] = ()
+        # The models are kept with their counts, so that no other can take the same identity.
+        self._measured: dict[int, NetworkWork] = {}
+
+    def attach(self, *models: nn.Module) -> Self:
+        """Count only these models from now on; none counts every model that runs.
+
+        Raises:
+            ArgumentError: One of them is no module.
+        """
+        for model in models:
+            if not isinstance(model, nn.Module):
+                raise ArgumentError("models", type(model).__name__, "instances of torch.nn.Module")
+        self._models = models
+        return self
+
+    def check_available(self) -> None:
+        """Raise an error if the backend cannot work on this machine; costs next to nothing.
+
+        Raises:
+            BackendUnavailableError: There is no counter, or this user may not read it.
+            MissingDependencyError: A package is not installed.
+        """
+        if self.backend in MEASURED_BACKENDS:
+            COUNTERS[self.backend]().close()
+
+    def measure(self) -> EnergyRecording:
+        """Return a recording to be used in a `with` block.
+
+        Models are found by hooks on every forward pass inside the block; nothing stays behind, also
+        when the block raises an error.
+
+        Raises:
+            BackendUnavailableError: On entering: the counter is absent or may not be read.
+            ProfilingError: On entering: another measurement is going on.
+        """
+        backend, open_counter = self.backend, self._counter()
+        technology = TECHNOLOGIES.get(backend, TECHNOLOGIES["simulation"])
+        return EnergyRecording(backend, technology, self._models, open_counter, self._remember)
+
+    def _counter(self) -> Any:
+        if self.backend != "auto":
+            return COUNTERS[self.backend] if self.backend in MEASURED_BACKENDS else None
+        for name in MEASURED_BACKENDS:
+            try:
+                COUNTERS[name]().close()
+            except (BackendUnavailableError, MissingDependencyError):
+                continue
+            return COUNTERS[name]
+        log.warning("No energy counter on this machine: using the model (backend='simulation').")
+        return None
+
+    def _remember(self, works: Sequence[NetworkWork]) -> None:
+        self._measured |= {id(work.model): work for work in works}
+
+    def compare(
+        self,
+        models: Sequence[nn.Module] | Mapping[str, nn.Module],
+        *,
+        inputs: Tensor | Mapping[str, Tensor] | None = None,
+    ) -> ComparisonReport:
+        """Put networks side by side with their ordinary and quantised rivals.
+
+        Every spiking network gets a row for itself in full precision and with 8-bit weights; beside
+        it stand an ordinary network and that network at `ceil(log2(T + 1))` bits. Ordinary networks
+        are those among `models`; if there are none, they are the spiking ones with their layers run
+        once on ordinary numbers. All of it is modelled in 45 nm, the one technology that runs all.
+
+        Args:
+            models: Networks in the order of the table, perhaps by name.
+            inputs: A batch to run them on, as a tensor or by argument name; None takes what was
+                counted of them in the last `measure` block.
+
+        Raises:
+            ProfilingError: A network has never run, and there are no `inputs`.
+            ArgumentError: There is no network.
+        """
+        named = dict(models) if isinstance(models, Mapping) else _named(models)
+        if not named:
+            raise ArgumentError("models", models, "at least one torch.nn.Module")
+        if inputs is not None:
+            self._run(list(named.values()), inputs)
+        return compare_counts({name: self._counts(name, model) for name, model in named.items()})
+
+    def _run(self, models: Sequence[nn.Module], inputs: Tensor | Mapping[str, Tensor]) -> None:
+        simulation = EnergyProfiler("simulation").attach(*models)
+        for model in models:
+            training = model.training
+            try:
+                with torch.no_grad(), simulation.measure():
+                    model.eval()
+                    model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
+            finally:
+                model.train(training)
+        self._measured |= simulation._measured
+
+    def _counts(self, name: str, model: nn.Module) -> OperationCounts:
+        if id(model) not in self._measured:
+            raise ProfilingError(
+                f"`{name}` has not run in a `measure` block of this profiler: run it there, or "
+                "hand over a batch, as in `compare(models, inputs=batch)`."
+            )
+        return self._measured[id(model)].counts()
+
+
+def _named(models: Sequence[nn.Module]) -> dict[str, nn.Module]:
+    """Name models by their class, with a number where that is not unique."""
+    named: dict[str, nn.Module] = {}
+    for model in models:
+        if not isinstance(model, nn.Module):
+            raise ArgumentError("models", type(model).__name__, "instances of torch.nn.Module")
+        name = type(model).__name__
+        same = sum(key.partition(" ")[0] == name for key in named)
+        named[f"{name} {same + 1}" if same else name] = model
+    return named
