@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "spikeformer.cli": ("compose",),
     "spikeformer.config": ("ConcurrencyConfig", "FusionConfig", "SpikingConfig"),
+    "spikeformer.conversion": ("ConversionPipeline", "SpikeformerConverter"),
     "spikeformer.data": ("SpikingDataModule",),
     "spikeformer.encoding": (
         "DeltaCoding",

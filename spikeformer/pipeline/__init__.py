@@ -2,6 +2,7 @@
 
 from spikeformer.pipeline.build import Components, build, build_network
 from spikeformer.pipeline.compile import Compile
+from spikeformer.pipeline.convert import Convert
 from spikeformer.pipeline.deploy import Deploy
 from spikeformer.pipeline.execute import run_pipeline
 from spikeformer.pipeline.fit import Fit
@@ -18,6 +19,7 @@ from spikeformer.pipeline.validate import Validate
 __all__ = [
     "Compile",
     "Components",
+    "Convert",
     "Deploy",
     "Fit",
     "LoadedRun",

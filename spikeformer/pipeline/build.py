@@ -15,6 +15,7 @@ from torch import nn
 
 from spikeformer.callbacks import EpochSeed
 from spikeformer.config import check_targets, instantiate
+from spikeformer.conversion import PretrainedTransformer
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.models import SpikingNetwork
@@ -106,10 +107,12 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
 
 
 def build_network(config: DictConfig) -> nn.Module:
-    """Create the network alone: backbone and head, with random weights."""
+    """Create the network alone: backbone and head with random weights, or a pretrained model."""
     trusted = config.trusted_packages
     _check_encoding(config)
     backbone = instantiate(config.model, trusted=trusted)
+    if isinstance(backbone, PretrainedTransformer):
+        return backbone  # with a head of its own
     return SpikingNetwork(backbone, instantiate(config.task.head, trusted=trusted))
 
 

@@ -8,6 +8,7 @@ from omegaconf import OmegaConf
 
 from spikeformer.cli import compose as composed
 from spikeformer.config import instantiate
+from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network
 from spikeformer.pipeline.build import build_many, build_module
@@ -23,6 +24,7 @@ NEEDS = {
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
+NETWORKS.remove("model=pretrained")  # it needs a model to load
 
 
 def overrides_for(choice: str) -> list[str]:
@@ -83,6 +85,25 @@ def test_every_pipeline_is_made_of_stages(name):
     assert all(isinstance(stage, Stage) for stage in stages)
 
 
+@pytest.mark.parametrize("name", options("conversion"))
+def test_every_conversion_is_made(name):
+    node = composed(f"conversion={name}").conversion
+    if name == "none":
+        assert not node
+    else:
+        pipeline = instantiate(node)([])
+        assert isinstance(pipeline, ConversionPipeline)
+        assert pipeline.converter.coding.encoding == node.converter.spike_encoding
+
+
+def test_converting_loads_a_pretrained_model():
+    for data in ("cifar10", "sst2"):
+        config = composed("pipeline=convert", f"data={data}", "model.pretrained=folder")
+        assert config.model._target_.endswith("PretrainedTransformer")
+        assert config.conversion.converter.timesteps == 8
+        assert config.data.get("tokenizer", "folder") == "folder"
+
+
 @pytest.mark.parametrize("name", options("profiler"))
 def test_every_profiler_is_made(name):
     config = composed(f"profiler={name}")
@@ -101,7 +122,7 @@ def test_the_remaining_groups_compose(group):
 
 def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
-    tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline"}
+    tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
     assert groups == tried | {"experiment", "debug", "hardware", "paths", "hydra"}
 
 

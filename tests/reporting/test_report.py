@@ -51,6 +51,8 @@ def test_a_finished_run(finished: Path) -> None:
     for fact in ("98.9 %", "1 min 23 s", "412 k", "11.3 %", "test accuracy"):
         assert fact in text
     for section in SECTIONS.values():
+        if section.name == "conversion":
+            continue  # a run that trains converts nothing
         assert f'<section id="{section.name}"' in page
     assert "4 of 360 samples were taken for another class." in text
     assert "Predicted 0, which is right." in text

@@ -141,6 +141,16 @@ class SpikingTransformerConfig(BackboneConfig):
     causal: bool = False
 
 
+@schema("model", "pretrained")
+@dataclass
+class PretrainedConfig:
+    """`spikeformer.conversion.PretrainedTransformer`."""
+
+    _target_: str = "spikeformer.conversion.PretrainedTransformer"
+    pretrained: str = MISSING
+    num_classes: int | None = None
+
+
 @schema("task", "task")
 @dataclass
 class TaskConfig:

@@ -62,6 +62,7 @@ class TrainConfig:
     trainer: Any = MISSING
     callbacks: Any = None
     logger: Any = None
+    conversion: Any = None
     hardware: Any = None
     profiler: Any = None
     pipeline: Any = MISSING

@@ -9,6 +9,7 @@ They touch no global state of matplotlib, so they work in a notebook, in a logge
 from __future__ import annotations
 
 from spikeformer.reporting.figures.confusion import plot_confusion_matrix
+from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
 from spikeformer.reporting.figures.history import history_panels, plot_history
 from spikeformer.reporting.figures.input import is_drawable, plot_input
 from spikeformer.reporting.figures.output import plot_output
@@ -20,10 +21,12 @@ __all__ = [
     "history_panels",
     "is_drawable",
     "plot_confusion_matrix",
+    "plot_conversion",
     "plot_firing_rates",
     "plot_history",
     "plot_input",
     "plot_output",
     "plot_placement",
     "plot_raster",
+    "plot_trade_off",
 ]

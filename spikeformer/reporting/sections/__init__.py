@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from spikeformer.reporting.sections import (
     configuration,
+    conversion,
     energy,
     environment,
     hardware,
@@ -31,6 +32,7 @@ __all__ = [
     "ReportFigure",
     "Section",
     "configuration",
+    "conversion",
     "energy",
     "environment",
     "hardware",

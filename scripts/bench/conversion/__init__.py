@@ -1,0 +1,1 @@
+"""Conversion measured: models to convert, and what becomes of them."""

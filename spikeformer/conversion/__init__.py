@@ -1,0 +1,36 @@
+"""Turn trained networks into spiking ones.
+
+`SpikeformerConverter` converts as it is, `ConversionPipeline` with data to calibrate on;
+`evaluate_conversion` compares the result with its original, `save_converted` and `load_converted`
+keep it.
+"""
+
+from spikeformer.conversion.activity import Activity
+from spikeformer.conversion.checkpoint import load_converted, save_converted
+from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.converter import SpikeformerConverter
+from spikeformer.conversion.evaluation import Evaluation, StepFigures, evaluate_conversion
+from spikeformer.conversion.model import SpikingModel
+from spikeformer.conversion.neuron import Fired, NeuronState, fire
+from spikeformer.conversion.pipeline import ConversionPipeline
+from spikeformer.conversion.pretrained import PretrainedTransformer
+from spikeformer.conversion.report import ConversionReport, ModuleReport
+
+__all__ = [
+    "Activity",
+    "Coding",
+    "ConversionPipeline",
+    "ConversionReport",
+    "Evaluation",
+    "Fired",
+    "ModuleReport",
+    "NeuronState",
+    "PretrainedTransformer",
+    "SpikeformerConverter",
+    "SpikingModel",
+    "StepFigures",
+    "evaluate_conversion",
+    "fire",
+    "load_converted",
+    "save_converted",
+]

@@ -1,0 +1,68 @@
+"""How a converted network writes a number as spikes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spikeformer.error_handling import check_choice, check_positive, check_positive_int
+
+ENCODINGS = ("rate", "radix", "binary")
+NEURON_MODELS = ("LIF", "IF")
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What a neuron emits at each timestep, and what its receiver makes of it.
+
+    | encoding | spikes of a timestep | what they add up to | timesteps |
+    |---|---|---|---|
+    | `rate` | one of `± θ 2^-i`, `i < levels`, or none | `Σ s_t / t` | 4 to 8 |
+    | `radix` | `± θ 2^-(t-1)` or none | `Σ s_t`, signed binary digits | 8 |
+    | `binary` | `± θ` or none | `Σ s_t / T`, the firing rate | 64 and more |
+
+    Attributes:
+        encoding: "rate", "radix" or "binary".
+        neuron_model: "LIF" (what is not emitted leaks away by `exp(-1 ms / tau_mem)` at each
+            timestep) or "IF" (it stays).
+        levels: Sizes of spike that "rate" chooses from.
+        tau_mem: Time constant of the leak in ms.
+
+    Raises:
+        ArgumentError: A value lies outside its range.
+    """
+
+    encoding: str = "rate"
+    neuron_model: str = "LIF"
+    levels: int = 8
+    tau_mem: float = 100.0
+
+    def __post_init__(self) -> None:
+        check_choice("spike_encoding", self.encoding, ENCODINGS)
+        check_choice("neuron_model", self.neuron_model, NEURON_MODELS)
+        check_positive_int("levels", self.levels)
+        check_positive("tau_mem", self.tau_mem)
+
+    @property
+    def leak(self) -> float:
+        """Share of the remaining membrane that is lost at each timestep."""
+        return 1.0 - math.exp(-1.0 / self.tau_mem) if self.neuron_model == "LIF" else 0.0
+
+    @property
+    def num_levels(self) -> int:
+        """Sizes of spike that one timestep may choose from."""
+        return self.levels if self.encoding == "rate" else 1
+
+    @property
+    def firing_point(self) -> float:
+        """Share of a level above which a neuron emits it.
+
+        Halfway between a level and the next one below it; for binary spikes half of the only one,
+        which makes the firing rate the nearest that T spikes can write (QCFS, ICLR 2022).
+        """
+        return 0.5 if self.encoding == "binary" else 0.75
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the arguments, as a checkpoint keeps them."""
+        return asdict(self)

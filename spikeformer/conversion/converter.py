@@ -1,0 +1,233 @@
+"""From a trained network to a spiking one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from spikeformer.conversion.analysis import Analysis
+from spikeformer.conversion.batches import arguments
+from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.example_inputs import make_inputs
+from spikeformer.conversion.functions import REMEDIES
+from spikeformer.conversion.model import SpikingModel
+from spikeformer.conversion.report import ConversionReport
+from spikeformer.conversion.sites import Plan
+from spikeformer.conversion.statistics import Magnitudes
+from spikeformer.conversion.trail import describe
+from spikeformer.error_handling import (
+    ArgumentError,
+    ConversionError,
+    check_positive,
+    check_positive_int,
+)
+
+HEADROOM = 1.5
+"""How far above the largest activation of made-up inputs the largest level lies."""
+
+SMALLEST = 1e-4
+"""Least threshold: a channel that is silent in calibration may yet speak."""
+
+TOLERANCE = 1e-4
+"""Largest relative difference from the original that the check without neurons accepts."""
+
+
+class SpikeformerConverter:
+    """Turns a trained network into a spiking one without training it.
+
+    Works on any module tree whose computing is done by linear layers, convolutions, matrix products
+    and attention, whoever wrote it: encoders of `transformers` need no wrapper. What lies between
+    (LayerNorm, GELU, softmax) stays in floating point, applied to the rate so far.
+
+    Without calibration data the largest levels come from one pass over made-up inputs (or over
+    `example_inputs`), channel by channel: the largest value, with `HEADROOM`. `ConversionPipeline`
+    takes them from real data.
+
+    Args:
+        timesteps: Timesteps of a call; 8 are enough for rate coding, more cost time alone.
+        threshold: Scales the largest level of every neuron; above 0.
+        spike_encoding: "rate", "radix" or "binary"; see `Coding` for what each costs.
+        neuron_model: "LIF" or "IF".
+        levels: Sizes of spike that a neuron with rate coding chooses from.
+        tau_mem: Time constant of the LIF neurons' leak in ms; a timestep is 1 ms.
+        strict: Refuse a network that holds something without a spiking form; False keeps that
+            in floating point.
+
+    Raises:
+        ArgumentError: A value lies outside its range.
+
+    Example:
+        >>> from transformers import ViTConfig, ViTModel
+        >>> config = ViTConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        ...                    intermediate_size=64, image_size=32, patch_size=8)
+        >>> vit = ViTModel(config).eval()
+        >>> snn = SpikeformerConverter(timesteps=8).convert(vit)
+        >>> snn(pixel_values=torch.zeros(1, 3, 32, 32)).last_hidden_state.shape
+        torch.Size([1, 17, 32])
+    """
+
+    def __init__(
+        self,
+        timesteps: int = 32,
+        threshold: float = 1.0,
+        spike_encoding: str = "rate",
+        neuron_model: str = "LIF",
+        *,
+        levels: int = 8,
+        tau_mem: float = 100.0,
+        strict: bool = True,
+    ) -> None:
+        self.timesteps = check_positive_int("timesteps", timesteps)
+        self.threshold = check_positive("threshold", threshold)
+        self.coding = Coding(spike_encoding, neuron_model, levels, tau_mem)
+        self.strict = strict
+        self._converted: SpikingModel | None = None
+
+    def convert(self, ann_model: nn.Module, example_inputs: Any = None) -> SpikingModel:
+        """Return the spiking network; the original stays as it is.
+
+        Args:
+            ann_model: The network; it is converted as it behaves in evaluation mode.
+            example_inputs: A tensor, a tuple of positional arguments or a dict of keyword
+                arguments that the network accepts; None makes some up.
+
+        Raises:
+            ConversionError: A module has no spiking form, weights are NaN, the example does not
+                fit, or no example could be made up. The message says which module and what to do.
+        """
+        guessed = example_inputs is None
+        spiking = self.prepare(ann_model)
+        inputs = make_inputs(spiking.original) if guessed else example_inputs
+        magnitudes = Magnitudes(quantile=1.0)
+        self.analyse(spiking, [inputs], magnitudes)
+        self.set_thresholds(spiking, magnitudes, HEADROOM if guessed else 1.0)
+        verify(spiking, inputs)
+        return spiking
+
+    def report(self) -> ConversionReport:
+        """Return what became of every module of the network converted last.
+
+        Raises:
+            ConversionError: None has been converted yet.
+        """
+        if self._converted is None:
+            raise ConversionError("Nothing has been converted yet: call convert(model) first.")
+        return self._converted.report()
+
+    def prepare(self, ann_model: nn.Module) -> SpikingModel:
+        """Copy a network, check it, and make it ready to be analysed."""
+        if not isinstance(ann_model, nn.Module):
+            raise ArgumentError("ann_model", type(ann_model).__name__, "a torch.nn.Module")
+        if isinstance(ann_model, SpikingModel):
+            raise ConversionError("This network is converted already; convert its original.")
+        _check_weights(ann_model)
+        network = copy.deepcopy(ann_model).eval()
+        write_out_attention(network)
+        return SpikingModel(network, self.coding, self.timesteps)
+
+    def analyse(
+        self, spiking: SpikingModel, batches: Iterable[Any], magnitudes: Magnitudes
+    ) -> None:
+        """Find a network's sites and measure its activations on some inputs.
+
+        Raises:
+            ConversionError: An input does not fit the network, or it holds what has no spiking
+                form.
+        """
+        analysis = Analysis(spiking.original, spiking.types, magnitudes)
+        for inputs in batches:
+            try:
+                analysis.run(*arguments(inputs))
+            except (RuntimeError, ValueError, TypeError, IndexError) as error:
+                raise ConversionError(
+                    "The network cannot run on this example or calibration input "
+                    f"({_shown(inputs)}): {str(error).splitlines()[0]} It happened in "
+                    f"{analysis.trail.here}. Pass inputs as the network takes them, on its device."
+                ) from error
+        spiking.plan = analysis.plan
+        self._converted = spiking
+        if self.strict:
+            _refuse(analysis.plan, spiking.types)
+
+    def set_thresholds(
+        self, spiking: SpikingModel, magnitudes: Magnitudes, headroom: float
+    ) -> None:
+        """Set every site's largest levels from what was measured."""
+        device = next((p.device for p in spiking.original.parameters()), None)
+        for site in spiking.plan.sites.values():
+            if site.same_as is None:
+                theta = magnitudes.threshold(site.name, None if site.axes else 1.0)
+                if not torch.isfinite(theta).all():
+                    raise ConversionError(
+                        f"The input of {describe(site.module, spiking.types)} is NaN or Inf on "
+                        "the example or calibration inputs. Check them for NaN, and the original "
+                        "network for overflow."
+                    )
+                theta = (theta * headroom * self.threshold).clamp(min=SMALLEST)
+                spiking.thresholds.set(site.name, theta.to(device))
+
+
+def write_out_attention(network: Any) -> None:
+    """Switch a model of `transformers` to attention that is written out, weights and all."""
+    if hasattr(network, "set_attn_implementation"):
+        network.set_attn_implementation("eager")
+
+
+def verify(spiking: SpikingModel, inputs: Any) -> None:
+    """Check that a network without its neurons computes what the original computes.
+
+    Raises:
+        ConversionError: It does not.
+    """
+    args, kwargs = arguments(inputs)
+    with torch.no_grad():
+        wanted = spiking.original(*args, **kwargs)
+        outputs = spiking.without_neurons(*args, **kwargs)
+    for output in outputs:
+        for ours, theirs in zip(tree_leaves(output), tree_leaves(wanted), strict=True):
+            if isinstance(ours, Tensor) and theirs.is_floating_point():
+                tolerance = TOLERANCE if theirs.dtype == torch.float32 else 0.05
+                scale = theirs.abs().amax().clamp(min=1e-6)
+                if not (ours - theirs).abs().amax() <= tolerance * scale:
+                    raise ConversionError(
+                        f"Without neurons the converted {type(spiking.original).__name__} does not "
+                        "compute what the original does: it keeps a state between calls, draws "
+                        "random numbers, or mixes the samples of a batch. Convert a network that "
+                        "returns the same for the same input."
+                    )
+
+
+def _check_weights(network: nn.Module) -> None:
+    for name, parameter in [*network.named_parameters(), *network.named_buffers()]:
+        if parameter.is_floating_point() and not torch.isfinite(parameter).all():
+            raise ConversionError(
+                f"`{name}` of {type(network).__name__} holds NaN or Inf; load weights that are "
+                "finite."
+            )
+
+
+def _refuse(plan: Plan, types: dict[str, str]) -> None:
+    for path, names in plan.refused.items():
+        name = names[0]
+        raise ConversionError(
+            f"{describe(path, types)} calls {name} on activations, which has no spiking form. "
+            f"{_remedy(name)}, or keep it in floating point with strict=False."
+        )
+
+
+def _remedy(name: str) -> str:
+    return REMEDIES.get(name, "Write it with linear layers, matrix products and known activations")
+
+
+def _shown(inputs: Any) -> str:
+    args, kwargs = arguments(inputs)
+    named = {**{f"argument {i}": x for i, x in enumerate(args)}, **kwargs}
+    return ", ".join(
+        f"{name} {tuple(x.shape)} {x.dtype} on {x.device}" if isinstance(x, Tensor) else name
+        for name, x in named.items()
+    )

@@ -1,0 +1,214 @@
+"""A converted network: called like the original, spiking inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.execution import Execution, Recorder, Tuner
+from spikeformer.conversion.interception import intercept
+from spikeformer.conversion.outputs import EarlyExit, StepOutputs
+from spikeformer.conversion.report import ConversionReport
+from spikeformer.conversion.sites import Plan
+from spikeformer.conversion.trail import Trail, mark, module_types
+from spikeformer.error_handling import (
+    ConversionError,
+    SpikeformerError,
+    check_interval,
+    check_positive_int,
+)
+
+CHUNK = 4
+"""Timesteps that pass through the network together: fewer calls for more memory."""
+
+
+class SpikingModel(nn.Module):
+    """A network whose matrix products and convolutions see spikes alone.
+
+    It takes the arguments of the original and returns what the original returns, of the same type
+    and with the same fields: the rates after the last timestep. A call keeps nothing for the next.
+
+    Args:
+        original: The network, in evaluation mode; it becomes a part of this one.
+        coding: How activations are written as spikes.
+        timesteps: Timesteps of a call.
+        confidence: Stop before the last timestep once every sample's most likely class, by the
+            field `logits`, has at least this probability; None never stops early.
+
+    Attributes:
+        timesteps: Timesteps of a call; may be changed at any time.
+        chunk: Timesteps that pass through the network together; memory grows with it, and not
+            with `timesteps`.
+
+    Raises:
+        ArgumentError: A value lies outside its range.
+        ConversionError: A call leads the network along a path that it was not converted for.
+        SpikingDynamicsError: An activation is NaN or Inf.
+    """
+
+    def __init__(
+        self,
+        original: nn.Module,
+        coding: Coding,
+        timesteps: int,
+        confidence: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.original = original
+        self.coding = coding
+        self.timesteps = check_positive_int("timesteps", timesteps)
+        self.confidence = confidence
+        if confidence is not None:
+            check_interval("confidence", confidence, 0.0, 1.0)
+        self.chunk = CHUNK
+        self.plan = Plan()
+        self.thresholds = Thresholds()
+        self.types = module_types(original)
+        self.trade_off: list[dict[str, Any]] = []
+        self.choice: dict[str, Any] = {}
+        self._recorder: Recorder | None = None
+        mark(original)
+        self.eval()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the original returns, computed with spikes."""
+        early = None if self.confidence is None else EarlyExit(self.confidence)
+        for outputs in self._chunks(self._execution(), args, kwargs):
+            if early is not None and early.add(outputs):
+                break
+        return outputs.last if early is None else outputs.with_tensors(early.tensors)
+
+    def readouts(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Yield the output after each timestep, the last being that of `forward`.
+
+        With radix coding, in which every layer waits for all digits of the one before, there is
+        one alone.
+        """
+        for outputs in self._chunks(self._execution(), args, kwargs):
+            yield from outputs.each()
+
+    def without_neurons(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """Return the outputs of two timesteps with every neuron passing on what it is given.
+
+        They equal the original's output to rounding, which shows that the conversion changes
+        nothing but what the neurons' limited levels do.
+        """
+        execution = self._execution()
+        execution.silent = True
+        return list(self._run(execution, 1, 2, args, kwargs).each())
+
+    @torch.no_grad()
+    def tune(self, tuner: Tuner, *args: Any, **kwargs: Any) -> None:
+        """Let `tuner` change thresholds and biases during one pass of all timesteps."""
+        execution = self._execution()
+        execution.tuner = tuner
+        if self.coding.encoding == "radix":
+            self._run(execution, self.timesteps, 1, args, kwargs)
+        else:
+            self._run(execution, 1, self.timesteps, args, kwargs)
+
+    def report(self) -> ConversionReport:
+        """Return what became of every module."""
+        return ConversionReport.of(
+            self.plan, self.types, self.coding, self.timesteps, self.trade_off, self.choice
+        )
+
+    @contextmanager
+    def recording(self, recorder: Recorder) -> Iterator[None]:
+        """Tell `recorder` of the events and operations of the calls inside the context."""
+        before, self._recorder = self._recorder, recorder
+        try:
+            yield
+        finally:
+            self._recorder = before
+
+    def train(self, mode: bool = True) -> SpikingModel:
+        """Set the mode of this module; the original's dropout and batch norm stay as in use."""
+        super().train(mode)
+        self.original.eval()
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand out what the original has, its `config` for one."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            original = self.__dict__.get("_modules", {}).get("original")
+            if original is None:
+                raise
+            return getattr(original, name)
+
+    def _execution(self) -> Execution:
+        return Execution(
+            self.plan,
+            self.thresholds.by_site(),
+            self.coding,
+            Trail(self.types),
+            recorder=self._recorder,
+        )
+
+    def _chunks(
+        self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Iterator[StepOutputs]:
+        if self.coding.encoding == "radix":
+            yield self._run(execution, self.timesteps, 1, args, kwargs)
+            return
+        for first in range(1, self.timesteps + 1, self.chunk):
+            steps = min(self.chunk, self.timesteps + 1 - first)
+            yield self._run(execution, first, steps, args, kwargs)
+
+    def _run(
+        self,
+        execution: Execution,
+        first: int,
+        steps: int,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> StepOutputs:
+        """Send some timesteps through the network."""
+        collected = StepOutputs()
+
+        def call(step: Tensor) -> list[Tensor]:
+            execution.begin(step, first, steps)
+            return collected.take(self.original(*args, **kwargs))
+
+        device = next((p.device for p in self.original.parameters()), torch.device("cpu"))
+        numbers = torch.arange(first, first + steps, device=device)
+        try:
+            with execution.trail.follow(), intercept(execution):
+                collected.values = torch.vmap(call, randomness="different")(numbers)
+        except SpikeformerError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            if "vmap" not in str(error):
+                raise
+            raise ConversionError(
+                f"{execution.trail.here} does something that cannot run over timesteps: "
+                f"{str(error).splitlines()[0]} Rewrite it without data-dependent branches and "
+                "without writing activations into tensors in place."
+            ) from error
+        return collected
+
+
+class Thresholds(nn.Module):
+    """The largest levels of all sites, as buffers: saved and moved with the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def set(self, site: str, theta: Tensor) -> None:
+        """Set the levels of a site, shaped to broadcast against its activation."""
+        if site not in self.names:
+            self.names.append(site)
+        # Buffers' names may hold no dots, and those of sites do.
+        self.register_buffer(f"site{self.names.index(site)}", theta.detach().clone())
+
+    def by_site(self) -> dict[str, Tensor]:
+        """Return the levels by name of site."""
+        return {name: getattr(self, f"site{index}") for index, name in enumerate(self.names)}

@@ -1,0 +1,112 @@
+"""What became of every module of a converted network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.sites import Plan
+
+CONVERTED, FLOATING, REFUSED, UNUSED = "converted", "floating point", "refused", "no arithmetic"
+
+
+@dataclass(frozen=True)
+class ModuleReport:
+    """One module.
+
+    Attributes:
+        path: Its path in the network; "" is the network itself.
+        type: Its class.
+        status: "converted" (its products see spikes), "floating point", "refused" (stays floating
+            point because `strict=False`), or "no arithmetic" of its own.
+        reason: What that means for it.
+    """
+
+    path: str
+    type: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What became of every module; print it for a table.
+
+    Attributes:
+        modules: All of them, in the network's order.
+        num_sites: Populations of neurons.
+        coding: How they write activations.
+        timesteps: Timesteps of a call.
+        trade_off: Timesteps and levels against agreement and events, where it was measured; see
+            `ConversionPipeline`.
+        choice: The entry of `trade_off` that was chosen, and why.
+    """
+
+    modules: list[ModuleReport]
+    num_sites: int
+    coding: Coding
+    timesteps: int
+    trade_off: list[dict[str, Any]] = field(default_factory=list)
+    choice: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        plan: Plan,
+        types: Mapping[str, str],
+        coding: Coding,
+        timesteps: int,
+        trade_off: list[dict[str, Any]],
+        choice: dict[str, Any],
+    ) -> ConversionReport:
+        """Sort the modules of a plan."""
+        populations = [site for site in plan.sites.values() if site.same_as is None]
+        modules = [ModuleReport(path, kind, *_status(plan, path)) for path, kind in types.items()]
+        return cls(modules, len(populations), coding, timesteps, trade_off, choice)
+
+    def count(self, status: str) -> int:
+        """Return how many modules have a status."""
+        return sum(module.status == status for module in self.modules)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = [module for module in self.modules if module.status != UNUSED]
+        widths = [
+            max([len(text), *(len(getattr(row, text.lower())) for row in rows)])
+            for text in ("Path", "Type", "Status")
+        ]
+        lines = [
+            f"{row.path or '(root)':<{widths[0]}}  {row.type:<{widths[1]}}  "
+            f"{row.status:<{widths[2]}}  {row.reason}"
+            for row in rows
+        ]
+        counts = ", ".join(
+            f"{self.count(status)} {status}" for status in (CONVERTED, FLOATING, REFUSED)
+        )
+        head = (
+            f"{counts}; {self.num_sites} populations, {self.coding.encoding} coding with "
+            f"{self.coding.neuron_model} neurons, T = {self.timesteps}"
+        )
+        return "\n".join([head, *lines])
+
+
+def _status(plan: Plan, path: str) -> tuple[str, str]:
+    products = [op for op in plan.operations.values() if op.module == path]
+    floating, refused = plan.floating.get(path, []), plan.refused.get(path, [])
+    kept = f"{', '.join(floating)} on the rate so far" if floating else ""
+    if refused:
+        return REFUSED, f"{', '.join(refused)} has no spiking form: floating point"
+    spiking = [op for op in products if any(op.sites.values())]
+    if spiking:
+        names = ", ".join(dict.fromkeys(op.function for op in spiking))
+        return CONVERTED, f"{names} on events" + (f"; {kept} in floating point" if kept else "")
+    if products:
+        return FLOATING, "takes the network's input as it is, once for all timesteps"
+    if floating:
+        return FLOATING, kept
+    return UNUSED, ""

@@ -1,0 +1,87 @@
+"""Where a network's activations become spikes, and what is known of each place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Site:
+    """A place where an activation is written as events: an operand of a matrix product.
+
+    Attributes:
+        name: Path of the module in the network, and which operand of which product in it.
+        module: Path of the module.
+        operand: "input", "left", "right", "query", ...
+        same_as: The site that writes the very same tensor, as that of the queries does for keys
+            and values; None if it writes one of its own.
+        axes: Axes of the activation, counted from the end, along which thresholds differ.
+    """
+
+    name: str
+    module: str
+    operand: str
+    same_as: str | None = None
+    axes: tuple[int, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Name of the site whose thresholds and events count."""
+        return self.same_as or self.name
+
+
+@dataclass
+class Operation:
+    """A matrix product or a convolution of the network.
+
+    Attributes:
+        name: Path of its module, and which of the module's operations it is.
+        module: Path of the module.
+        function: Name of the torch function, as in "linear".
+        sites: Name of the site of each operand by its role; None for one that is no activation
+            or that enters as it is.
+    """
+
+    name: str
+    module: str
+    function: str
+    sites: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass
+class Plan:
+    """What the analysis of a network found.
+
+    Attributes:
+        operations: Matrix products and convolutions by name, in order of execution.
+        sites: The places before them by name.
+        floating: Functions that stay in floating point: module path to names of functions.
+        refused: Likewise those that have no spiking form.
+    """
+
+    operations: dict[str, Operation] = field(default_factory=dict)
+    sites: dict[str, Site] = field(default_factory=dict)
+    floating: dict[str, list[str]] = field(default_factory=dict)
+    refused: dict[str, list[str]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return {
+            "operations": [vars(operation) for operation in self.operations.values()],
+            "sites": [{**vars(site), "axes": list(site.axes)} for site in self.sites.values()],
+            "floating": self.floating,
+            "refused": self.refused,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Plan:
+        """Read what `to_dict` returned."""
+        operations = [Operation(**entry) for entry in values["operations"]]
+        sites = [Site(**{**entry, "axes": tuple(entry["axes"])}) for entry in values["sites"]]
+        return cls(
+            {operation.name: operation for operation in operations},
+            {site.name: site for site in sites},
+            values["floating"],
+            values["refused"],
+        )

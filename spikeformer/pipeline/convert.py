@@ -1,0 +1,128 @@
+"""The stage that converts a trained network and compares it with its original."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from spikeformer.config import instantiate
+from spikeformer.conversion import ConversionPipeline, PretrainedTransformer, save_converted
+from spikeformer.error_handling import (
+    ArgumentError,
+    ConfigurationError,
+    check_positive_int,
+)
+from spikeformer.files import write_json
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+
+
+class Convert(Stage):
+    """Converts the run's network on its training data and compares both on its test data.
+
+    Writes `results/conversion.json`, and the converted network into `converted/`, from where
+    `spikeformer.conversion.load_converted` reads it.
+
+    Args:
+        calibration_samples: Training samples to calibrate on.
+        fine_tune_epochs: Most epochs of distillation from the original.
+        max_samples: Test samples to compare on; None takes all.
+    """
+
+    name = "convert"
+    config_keys = ("conversion", "data", "model", "checkpoint", "seed")
+
+    def __init__(
+        self,
+        calibration_samples: int = 256,
+        fine_tune_epochs: int = 0,
+        max_samples: int | None = None,
+    ) -> None:
+        self.calibration_samples = check_positive_int("calibration_samples", calibration_samples)
+        if fine_tune_epochs < 0:
+            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, "an integer of at least 0")
+        self.fine_tune_epochs = fine_tune_epochs
+        self.max_samples = (
+            None if max_samples is None else check_positive_int("max_samples", max_samples)
+        )
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Convert, compare, and write both results."""
+        network = run.parts.module.net
+        if not isinstance(network, PretrainedTransformer):
+            raise ConfigurationError(
+                "The convert stage needs a trained network of transformers: set model=pretrained "
+                "and model.pretrained=FOLDER_OR_NAME."
+            )
+        if not run.config.conversion:
+            raise ConfigurationError(
+                "The convert stage needs to know how: set conversion=differential."
+            )
+        network.to(run.parts.trainer.strategy.root_device)
+        pipeline: ConversionPipeline = instantiate(
+            run.config.conversion,
+            trusted=run.config.trusted_packages,
+        )(_Prepared(run.parts.data.train_dataloader(), network))
+        return self._compare(run, network, pipeline)
+
+    def _compare(
+        self, run: Run, network: PretrainedTransformer, pipeline: ConversionPipeline
+    ) -> dict[str, Any]:
+        spiking = pipeline.convert(network.model, self.calibration_samples, self.fine_tune_epochs)
+        run.parts.data.setup("test")
+        test = _Prepared(run.parts.data.test_dataloader(), network)
+        evaluation = pipeline.evaluate_conversion(spiking, test, max_samples=self.max_samples)
+        results = {
+            "pretrained": network.pretrained,
+            "evaluation": evaluation.to_dict(),
+            "report": pipeline.report().to_dict(),
+            "losses": pipeline.losses,
+        }
+        write_json(run.folder / "results" / "conversion.json", results)
+        save_converted(spiking, run.folder / "converted")
+        last = evaluation.last
+        return {
+            "original_accuracy": evaluation.original_accuracy,
+            "accuracy": last.accuracy,
+            "agreement": last.agreement,
+            "events_per_neuron": last.events_per_neuron,
+            "timesteps": last.timesteps,
+            "num_samples": evaluation.num_samples,
+        }
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the result and the converted network."""
+        names = (
+            "results/conversion.json",
+            "converted/conversion.json",
+            "converted/model.safetensors",
+        )
+        return [run.folder / name for name in names]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return the accuracies and the agreement."""
+        return (
+            f"accuracy {result['original_accuracy']:.2%} -> {result['accuracy']:.2%} with spikes, "
+            f"agreement {result['agreement']:.2%}, {result['events_per_neuron']:.2f} events per "
+            f"neuron in {result['timesteps']} timesteps, on {result['num_samples']:,} samples"
+        )
+
+
+class _Prepared:
+    """A loader whose inputs are the arguments of a pretrained model."""
+
+    def __init__(self, loader: DataLoader[Any], network: PretrainedTransformer) -> None:
+        self.loader: Iterable[Any] = loader
+        self.network = network
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], Any]]:
+        device = next(self.network.parameters()).device
+        for inputs, targets in self.loader:
+            if isinstance(inputs, Mapping):
+                moved: Any = {name: x.to(device) for name, x in inputs.items()}
+            else:
+                moved = inputs.to(device)
+            yield self.network.arguments(moved), targets

@@ -1,0 +1,112 @@
+"""A converted network against its original, over timesteps and over choices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from spikeformer import figure_style as _style
+from spikeformer.error_handling import ArgumentError
+
+_SHADES = (_style.BLUE, _style.ORANGE, _style.MUTED, _style.OTHER)
+_MARKERS = ("o", "s", "^", "v")
+
+
+def plot_conversion(
+    steps: Sequence[Mapping[str, Any]], original_accuracy: float | None = None
+) -> Figure:
+    """Draw what reading the output after each timestep gives, and what it takes.
+
+    Args:
+        steps: One mapping per timestep with `timesteps`, and `accuracy`, `agreement`, `error` and
+            `events_per_neuron`, each of which may be absent or None.
+        original_accuracy: Accuracy of the original, drawn as a line.
+
+    Raises:
+        ArgumentError: There is no timestep.
+
+    Example:
+        >>> figure = plot_conversion([{"timesteps": 1, "agreement": 0.9, "events_per_neuron": 0.4}])
+        >>> [axes.get_title(loc="left") for axes in figure.axes]
+        ['Read after each timestep', 'Events per neuron']
+    """
+    if not steps:
+        raise ArgumentError("steps", list(steps), "at least one timestep")
+    classes = any(step.get("agreement") is not None for step in steps)
+    figure = _style.new_figure(_style.WIDTH * 2, 2.7)
+    left, right = figure.subplots(1, 2)
+    _style.tidy(left)
+    if classes:
+        _style.title(left, "Read after each timestep")
+        _line(left, steps, "agreement", _style.ORANGE, "agreement", "s")
+        _line(left, steps, "accuracy", _style.BLUE, "accuracy", "o")
+        if original_accuracy is not None:
+            left.axhline(original_accuracy, color=_style.MUTED, linewidth=1, linestyle=(0, (4, 2)))
+        _style.percent_ticks(left.yaxis)
+        _style.legend(left)
+    else:
+        _style.title(left, "Relative error of the output")
+        _line(left, steps, "error", _style.BLUE, "error", "o")
+        left.set_yscale("log")
+    _style.tidy(right)
+    _style.title(right, "Events per neuron")
+    _line(right, steps, "events_per_neuron", _style.BLUE, "events", "o")
+    right.set_ylim(bottom=0)
+    for axes in (left, right):
+        axes.set_xlabel("timestep", fontsize=_style.SMALL, color=_style.MUTED)
+        _style.whole_numbers(axes.xaxis)
+    return figure
+
+
+def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Figure:
+    """Draw agreement (or error) against modelled energy, one line per number of levels.
+
+    Args:
+        rows: Mappings with `levels`, `timesteps`, `agreement`, `error` and `energy_uj`.
+        chosen: The row that was taken; a ring marks it.
+
+    Raises:
+        ArgumentError: There is no row.
+    """
+    if not rows:
+        raise ArgumentError("rows", list(rows), "at least one row")
+    figure = _style.new_figure(_style.WIDTH * 2, 2.7)
+    axes = figure.add_subplot()
+    classes = rows[0].get("agreement") is not None
+    key = "agreement" if classes else "error"
+    _style.tidy(axes)
+    _style.title(axes, "Agreement" if classes else "Relative error of the output")
+    levels = sorted({row["levels"] for row in rows}, reverse=True)
+    for index, number in enumerate(levels):
+        line = [row for row in rows if row["levels"] == number]
+        axes.plot(
+            [row["energy_uj"] for row in line],
+            [row[key] for row in line],
+            marker=_MARKERS[index % len(_MARKERS)],
+            color=_SHADES[index % len(_SHADES)],
+            markersize=4,
+            linewidth=1.2,
+            label=f"{number} levels" if number > 1 else "1 level",
+        )
+    axes.plot(
+        chosen["energy_uj"], chosen[key], "o", markersize=11, fillstyle="none", color=_style.INK
+    )
+    _style.legend(axes)
+    if classes:
+        _style.percent_ticks(axes.yaxis)
+    else:
+        axes.set_yscale("log")
+    axes.set_xlabel("modelled energy per sample in µJ", fontsize=_style.SMALL, color=_style.MUTED)
+    return figure
+
+
+def _line(
+    axes: Any, steps: Sequence[Mapping[str, Any]], key: str, colour: str, label: str, marker: str
+) -> None:
+    points = [(s["timesteps"], s[key]) for s in steps if s.get(key) is not None]
+    if points:
+        axes.plot(
+            *zip(*points, strict=True), color=colour, marker=marker, markersize=4, label=label
+        )

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch import nn
+
+from spikeformer.conversion import SpikeformerConverter
+from spikeformer.error_handling import ArgumentError, ConversionError
+from tests.conversion.networks import images, mlp, vit_classifier
+
+
+@pytest.fixture
+def snn():
+    return SpikeformerConverter(timesteps=6).convert(vit_classifier())
+
+
+def test_every_timestep_can_be_read(snn):
+    example = images()
+    with torch.no_grad():
+        outputs = [output.logits for output in snn.readouts(**example)]
+        assert len(outputs) == 6
+        for timesteps in (1, 3, 6):
+            snn.timesteps = timesteps
+            torch.testing.assert_close(snn(**example).logits, outputs[timesteps - 1])
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 6, 9])
+def test_how_many_timesteps_run_together_does_not_matter(snn, chunk):
+    example = images()
+    with torch.no_grad():
+        before = snn(**example).logits
+        snn.chunk = chunk
+        torch.testing.assert_close(snn(**example).logits, before, atol=2e-4, rtol=1e-3)
+
+
+def test_memory_does_not_grow_with_time(snn):
+    class Largest(torch.overrides.TorchFunctionMode):
+        numel = 0
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            return func(*args, **(kwargs or {}))
+
+    sizes = []
+    for timesteps in (8, 32):
+        snn.timesteps, execution = timesteps, snn._execution()
+        snn._execution = lambda execution=execution: execution
+        with torch.no_grad():
+            snn(**images(2))
+        kept = list(execution._states.values())
+        sizes.append(sum(state.rate.numel() + state.lost.numel() for state in kept))
+        del snn._execution
+    assert sizes[0] == sizes[1] > 0
+
+
+def test_early_exit_takes_each_sample_when_it_is_sure(snn):
+    example = images(8)
+    with torch.no_grad():
+        steps = torch.stack([output.logits for output in snn.readouts(**example)])
+        sure = steps.softmax(-1).amax(-1)
+        snn.confidence = float(sure[1].median())
+        output = snn(**example)
+    clear = sure >= snn.confidence
+    clear[-1] = True
+    leave = clear.int().argmax(0)
+    assert leave.unique().numel() > 1
+    expected = steps[leave, torch.arange(8)]
+    torch.testing.assert_close(output.logits, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_early_exit_saves_timesteps(snn):
+    fired = []
+
+    class Watch:
+        def on_fire(self, site, first_step, fired_):
+            fired.append(first_step)
+
+        def on_operation(self, *_):
+            pass
+
+        def on_evaluation(self, *_):
+            pass
+
+    snn.confidence, snn.chunk = 0.01, 2
+    with torch.no_grad(), snn.recording(Watch()):
+        snn(**images(2))
+    assert set(fired) == {1}
+
+
+def test_early_exit_needs_classes():
+    snn = SpikeformerConverter(timesteps=2).convert(
+        nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4))
+    )
+    snn.confidence = 0.9
+    with pytest.raises(ConversionError, match="logits"):
+        snn(torch.zeros(2, 3, dtype=torch.long))
+
+
+def test_gradients_pass_through():
+    network = mlp()
+    snn = SpikeformerConverter(timesteps=8, neuron_model="IF").convert(network)
+    x = torch.randn(16, 6)
+    snn(x).square().sum().backward()
+    network(x).square().sum().backward()
+    for ours, theirs in zip(snn.original.parameters(), network.parameters(), strict=True):
+        cosine = torch.cosine_similarity(ours.grad.flatten(), theirs.grad.flatten(), dim=0)
+        assert cosine > 0.99
+
+
+def test_threads_do_not_meet(snn):
+    examples = [images(1) for _ in range(6)]
+
+    def run(example):
+        with torch.no_grad():
+            return snn(**example).logits
+
+    alone = [run(example) for example in examples]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(run, examples))
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_copies_are_independent(snn):
+    example = images()
+    other = copy.deepcopy(snn)
+    with torch.no_grad():
+        before = snn(**example).logits
+        other.original.classifier.weight.zero_()
+        assert torch.equal(snn(**example).logits, before)
+        assert not torch.equal(other(**example).logits, before)
+
+
+def test_absent_attributes_are_absent(snn):
+    assert snn.num_labels == 5
+    with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+        _ = snn.nothing_of_the_kind
+
+
+def test_unreadable_outputs_are_told():
+    class Cache:
+        pass
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.layer(x), Cache()
+
+    with pytest.raises(ConversionError, match="returns a Cache"):
+        SpikeformerConverter().convert(Net())
+
+
+def test_arguments_are_checked():
+    from spikeformer.conversion import Coding, SpikingModel
+
+    with pytest.raises(ArgumentError, match="timesteps"):
+        SpikingModel(mlp(), Coding(), 0)
+    with pytest.raises(ArgumentError, match="confidence"):
+        SpikingModel(mlp(), Coding(), 2, confidence=1.5)

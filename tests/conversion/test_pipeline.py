@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from spikeformer.conversion import ConversionPipeline, SpikeformerConverter
+from spikeformer.error_handling import ArgumentError, ConversionError
+from tests.conversion.networks import bert_classifier, mlp, relative, sentences, vit
+
+X = torch.randn(256, 6, generator=torch.Generator().manual_seed(0))
+LABELS = torch.zeros(256, dtype=torch.long)
+
+
+def loader(x=X, batch_size=64):
+    return DataLoader(TensorDataset(x, LABELS[: len(x)]), batch_size=batch_size)
+
+
+def quick(**options):
+    return ConversionPipeline(loader(), progress=False, **options)
+
+
+@pytest.fixture
+def network():
+    """Weights that tell classes well apart, as training leaves them."""
+    net = mlp()
+    with torch.no_grad():
+        net[-1].weight.mul_(10)
+    return net
+
+
+def test_calibration_makes_it_faithful(network):
+    pipeline = quick()
+    snn = pipeline.convert(network, calibration_samples=256)
+    result = pipeline.evaluate_conversion(snn, loader())
+    assert result.last.agreement >= 0.99
+    assert result.last.error < 0.01
+    assert snn.timesteps <= 8
+    assert snn.confidence is None
+
+
+def test_targets_make_different_choices(network):
+    choices = {}
+    for target in ("accuracy", "energy", "latency"):
+        pipeline = quick(optimization_target=target)
+        snn = pipeline.convert(network, fine_tune_epochs=0)
+        choices[target] = snn.choice
+        row = {key: snn.choice[key] for key in snn.trade_off[0]}
+        assert row in snn.trade_off
+        assert (snn.timesteps, snn.coding.levels) == (row["timesteps"], row["levels"])
+        assert pipeline.report().choice == snn.choice
+        assert pipeline.report().trade_off
+        assert pipeline.evaluate_conversion(snn, loader()).last.agreement >= 0.98
+    assert choices["energy"]["energy_uj"] < choices["accuracy"]["energy_uj"]
+    assert choices["latency"]["timesteps"] < choices["accuracy"]["timesteps"]
+    assert choices["energy"]["levels"] < 8 or choices["energy"]["timesteps"] < 8
+
+
+def test_layer_by_layer_tuning_lessens_the_error():
+    network = mlp()
+    errors = []
+    for tuned in (False, True):
+        pipeline = quick(converter=SpikeformerConverter(3, neuron_model="IF", levels=3))
+        if not tuned:
+            pipeline._tune = lambda *_: None
+        snn = pipeline.convert(network, fine_tune_epochs=0)
+        snn.timesteps = 3
+        errors.append(pipeline.evaluate_conversion(snn, loader(), ["error"]).last.error)
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_biases_make_up_for_mean_errors():
+    network = mlp()
+    converter = SpikeformerConverter(1, neuron_model="IF", levels=1)
+    snn = ConversionPipeline(loader(batch_size=256), converter=converter, progress=False).convert(
+        network, fine_tune_epochs=0
+    )
+    changed = [
+        not torch.equal(a, b)
+        for (name, a), b in zip(snn.original.named_parameters(), network.parameters(), strict=True)
+        if name in ("3.bias", "5.bias")
+    ]
+    assert all(changed)
+    assert torch.equal(snn.original[0].bias, network[0].bias)
+
+
+@pytest.mark.parametrize("mode", ["layer_wise", "channel_wise"])
+def test_modes(mode):
+    network = mlp()
+    snn = quick(conversion_mode=mode).convert(network, fine_tune_epochs=0)
+    untuned = SpikeformerConverter(8).convert(network, X)
+    ratios = snn.thresholds.by_site()["3"] / untuned.thresholds.by_site()["3"]
+    calibrated = 6 if mode == "channel_wise" else 16
+    assert ratios.numel() == 16
+    with torch.no_grad():
+        assert relative(snn(X), network(X)) < 0.02
+    assert calibrated
+
+
+@pytest.mark.parametrize("encoding", ["radix", "binary"])
+def test_other_encodings(encoding, network):
+    converter = SpikeformerConverter(32 if encoding == "binary" else 8, spike_encoding=encoding)
+    pipeline = quick(converter=converter, optimization_target="latency")
+    snn = pipeline.convert(network, fine_tune_epochs=0)
+    assert pipeline.evaluate_conversion(snn, loader()).last.agreement > 0.95
+
+
+def test_fine_tuning_brings_the_answers_closer(network):
+    converter = SpikeformerConverter(2, neuron_model="IF", levels=2)
+    pipeline = quick(converter=converter, learning_rate=3e-4)
+    snn = pipeline.convert(network, fine_tune_epochs=4)
+    losses = pipeline.losses
+    assert min(losses) < 0.95 * losses[0]
+    pipeline.losses = []
+    same = quick(converter=converter).convert(network, fine_tune_epochs=0)
+    better, before = (
+        pipeline.evaluate_conversion(each, loader(), ["agreement"]).last.agreement
+        for each in (snn, same)
+    )
+    assert better >= before
+
+
+def test_fine_tuning_that_does_harm_is_taken_back(network):
+    pipeline = quick(converter=SpikeformerConverter(2, levels=2), learning_rate=10.0)
+    snn = pipeline.convert(network, fine_tune_epochs=2)
+    assert pipeline.losses[-1] > pipeline.losses[0]
+    assert len(pipeline.losses) == 2
+    weights = zip(snn.original.named_parameters(), network.parameters(), strict=True)
+    assert all(torch.equal(a, b) for (name, a), b in weights if name.endswith("weight"))
+
+
+def test_networks_without_classes():
+    batches = [{"pixel_values": torch.randn(4, 3, 16, 16)} for _ in range(2)]
+    pipeline = ConversionPipeline(
+        batches, progress=False, converter=SpikeformerConverter(4), learning_rate=1e-4
+    )
+    snn = pipeline.convert(vit(), fine_tune_epochs=1)
+    result = pipeline.evaluate_conversion(snn, batches)
+    assert result.last.accuracy is None
+    assert result.last.agreement is None
+    assert result.last.error < 0.05
+    assert len(pipeline.losses) == 2
+
+
+def test_sentences_of_different_lengths():
+    batches = [{**sentences(3, length), "labels": torch.zeros(3).long()} for length in (7, 5, 9)]
+    snn = ConversionPipeline(batches, progress=False).convert(bert_classifier(), 100, 0)
+    longer = sentences(2, 12)
+    with torch.no_grad():
+        assert snn(**longer).logits.shape == (2, 3)
+
+
+def test_only_so_many_samples_are_taken():
+    seen = []
+
+    class Watched(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, x):
+            seen.append(len(x))
+            return self.net(x)
+
+    pipeline = ConversionPipeline(loader(batch_size=16), progress=False, evaluation_samples=16)
+    pipeline._choose = lambda *_: None
+    pipeline._tune = lambda *_: None
+    pipeline._is_perfect = lambda *_: True
+    pipeline.convert(Watched(), calibration_samples=40)
+    assert seen[:3] == [16, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ([], "loader is empty"),
+        ([torch.randn(4, 7)], "cannot run on this example or calibration input"),
+        (["text"], "batches of tensors"),
+        ([torch.full((4, 6), float("nan"))], "NaN or Inf"),
+    ],
+)
+def test_data_that_does_not_fit(data, says):
+    with pytest.raises(ConversionError, match=says):
+        ConversionPipeline(data, progress=False).convert(mlp())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"conversion_mode": "x"}, "conversion_mode"),
+        ({"optimization_target": "x"}, "optimization_target"),
+        ({"quantile": 2.0}, "quantile"),
+        ({"learning_rate": 0.0}, "learning_rate"),
+        ({"evaluation_samples": 0}, "evaluation_samples"),
+    ],
+)
+def test_arguments_are_checked(arguments, name):
+    with pytest.raises(ArgumentError, match=name):
+        ConversionPipeline(loader(), **arguments)
+
+
+def test_arguments_of_convert_are_checked():
+    with pytest.raises(ArgumentError, match="calibration_samples"):
+        quick().convert(mlp(), 0)
+    with pytest.raises(ArgumentError, match="fine_tune_epochs"):
+        quick().convert(mlp(), fine_tune_epochs=-1)
+    with pytest.raises(ArgumentError, match="calibration_data"):
+        ConversionPipeline("folder")
