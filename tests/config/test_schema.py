@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ GIVEN = {
         "embed_dim", "num_heads", "timesteps", "neuron", "threshold", "norm", "causal",
         "binary_input",
     },
+    "schema/conversion": {"calibration_data"},
     "schema/loss": {"outputs", "target"},
     "schema/scheduler": {"optimizer", "total_steps"},
 }  # fmt: skip
@@ -103,6 +104,9 @@ def test_fields_are_the_constructors_arguments(key, kind, path):
     for name, field in keys.items():
         default = default_of(field)
         if default == MISSING or name not in arguments:
+            continue
+        if is_dataclass(default):  # a component inside another
+            test_fields_are_the_constructors_arguments(key, type(default), default._target_)
             continue
         expected = arguments[name].default
         if isinstance(expected, tuple):

@@ -30,9 +30,8 @@ def test_freed_memory_is_used_again():
         command = [sys.executable, "-c", FAULTS, mode]
         return int(subprocess.run(command, capture_output=True, check=True).stdout)
 
-    # A step touches 64 MiB, 16,384 pages.
-    assert faults("keep") < 1000
-    assert faults("leave") > 10_000
+    # How many pages one fault brings in is the kernel's choice.
+    assert faults("keep") < faults("leave") / 8
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
