@@ -121,7 +121,9 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
         for key, device in DEVICES.items()
         if any(case["device"] == key for case in result["cases"])
     )
-    digits = "\n[Digits](digits.md) has the accuracy and the training time of the default run.\n"
+    digits = "\n[Digits](digits.md) has the accuracy and the training time of the default run.
+
+[Conversion](conversion.md) has what remains of trained transformers as spikes.\n"
     return f"""# Benchmarks
 
 {OURS}'s time divided by that of the fastest way of each library to do the same work, as the
