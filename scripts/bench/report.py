@@ -121,9 +121,11 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
         for key, device in DEVICES.items()
         if any(case["device"] == key for case in result["cases"])
     )
-    digits = "\n[Digits](digits.md) has the accuracy and the training time of the default run.
+    others = """
+[Digits](digits.md) has the accuracy and the training time of the default run.
 
-[Conversion](conversion.md) has what remains of trained transformers as spikes.\n"
+[Conversion](conversion.md) has what remains of trained transformers as spikes.
+"""
     return f"""# Benchmarks
 
 {OURS}'s time divided by that of the fastest way of each library to do the same work, as the
@@ -132,7 +134,7 @@ range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what
 | benchmark | device | {heads} |
 |---|---|{"---|" * len(_PEERS)}
 {rows}
-{digits if with_digits else ""}
+{others if with_digits else ""}
 `make bench` measures again; `make bench-peers` installs the other libraries, each in an environment
 of its own.
 """
