@@ -194,6 +194,8 @@ hardware that is built for them.
 Measured on {result["date"]} on {machine["cpu"]}, {result["threads"]} threads, torch
 {result["packages"]["torch"]}, transformers {_version("transformers")}, by
 `{result["command"]}`; the numbers are in [conversion.json](conversion.json).
+
+[Beside SpikingJelly](conversion-peer.md) are both libraries on the same small models.
 """
 
 
