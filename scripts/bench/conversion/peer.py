@@ -228,9 +228,9 @@ def page(result: dict[str, Any]) -> str:
     return f"""# Conversion beside SpikingJelly
 
 A small network, trained on the digits of scikit-learn and converted by both libraries in one run
-from the same weights, with the same {result["calibration_samples"]} training images for calibration, and
-evaluated on the same {result["test_samples"]} test images. "Same class" is the share of images for
-which a converted model answers what the original answers.
+from the same weights, with the same {result["calibration_samples"]} training images for
+calibration, and evaluated on the same {result["test_samples"]} test images. "Same class" is the
+share of images for which a converted model answers what the original answers.
 
 {sections}
 
