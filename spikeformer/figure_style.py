@@ -82,7 +82,10 @@ def plain_ticks(axis: Any) -> None:
 
 
 def legend(
-    axes: Axes, handles: Sequence[Any] | None = None, side: Literal["left", "right"] = "right"
+    axes: Axes,
+    handles: Sequence[Any] | None = None,
+    side: Literal["left", "right"] = "right",
+    columns: int = 3,
 ) -> Legend:
     """Put a frameless legend above one end of the axes, by default level with the title.
 
@@ -92,7 +95,7 @@ def legend(
         **({} if handles is None else {"handles": handles}),
         loc=f"lower {side}",
         bbox_to_anchor=(1.0 if side == "right" else 0.0, 1.0),
-        ncols=3,
+        ncols=columns,
         frameon=False,
         fontsize=SMALL,
         labelcolor=MUTED,

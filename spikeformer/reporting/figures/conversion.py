@@ -93,7 +93,7 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
     axes.plot(
         chosen["energy_uj"], chosen[key], "o", markersize=11, fillstyle="none", color=_style.INK
     )
-    _style.legend(axes)
+    _style.legend(axes, columns=len(levels))
     if classes:
         _style.percent_ticks(axes.yaxis)
     else:

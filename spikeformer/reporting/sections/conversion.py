@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikeformer.profiling.text import energy_text
 from spikeformer.reporting import _format, _read
 from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
 from spikeformer.reporting.results import ResultsError, RunResults
@@ -68,8 +69,8 @@ def _rows(evaluation: dict[str, Any], last: dict[str, Any]) -> list[tuple[str, s
     def energy(bounds: list[float] | None) -> str:
         if bounds is None:
             return _ABSENT
-        low, value, high = bounds
-        return f"{value:,.3g}\N{NO-BREAK SPACE}µJ ({low:,.3g} to {high:,.3g})"
+        low, value, high = map(energy_text, bounds)
+        return f"{value} ({low} to {high})"
 
     rows = [
         ("Accuracy", share(evaluation["original_accuracy"]), share(last["accuracy"])),
