@@ -98,7 +98,7 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
     axes.set_yticks(places, [f"{row.network} {row.precision}" for row in rows], parse_math=False)
     axes.tick_params(axis="y", labelcolor=_style.INK)
     axes.invert_yaxis()
-    axes.set_xlabel("µJ for each sample (estimate)", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, "µJ for each sample (estimate)")
     axes.set_xlim(0)
     _style.title(axes, " ")
     _style.legend(axes, side="left")
@@ -122,7 +122,7 @@ def plot_power_timeline(
     axes.plot(seconds, watts, color=_style.BLUE, linewidth=1.0, drawstyle="steps-pre")
     axes.axhline(average_watts, color=_style.ORANGE, linewidth=1.0, linestyle="--")
     axes.set_ylim(0)
-    axes.set_xlabel("s", fontsize=_style.SMALL, color=_style.MUTED)
-    axes.set_ylabel("W", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, "s")
+    _style.ylabel(axes, "W")
     _style.title(axes, f"Power: {label}, {average_watts:.3g} W on average")
     return figure

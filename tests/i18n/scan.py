@@ -10,7 +10,7 @@ from pathlib import Path
 import spikeformer
 
 PACKAGE = Path(spikeformer.__file__).parent
-TAKES_KEY = {"t", "LocalizedError", "_argument_error"}
+TAKES_KEY = {"t", "LocalizedError", "_argument_error", "markup", "words"}
 """What is called with a key as its first literal argument that looks like one."""
 
 KEY = re.compile(r"[a-z]\w*(\.\w+)+")
@@ -23,11 +23,10 @@ def used_keys() -> dict[str, str]:
         for key, line in _in_code(ast.parse(path.read_text(encoding="utf-8"))):
             found[key] = f"{path.relative_to(PACKAGE.parent)}:{line}"
     for path in sorted(PACKAGE.rglob("*.j2")):
-        for key in re.findall(r"""\bt\(\s*["']([\w.]+)["']""", path.read_text(encoding="utf-8")):
+        for key in re.findall(
+            r"""\b(?:t|markup)\(\s*["']([\w.]+)["']""", path.read_text(encoding="utf-8")
+        ):
             found[key] = str(path.relative_to(PACKAGE.parent))
-        for start in re.findall(r"""\bt\(\s*["']([\w.]+)["']\s*~""", path.read_text("utf-8")):
-            found.pop(start, None)
-            found[f"{start}*"] = str(path.relative_to(PACKAGE.parent))
     return found
 
 
