@@ -10,7 +10,7 @@ from pathlib import Path
 import spikeformer
 
 PACKAGE = Path(spikeformer.__file__).parent
-TAKES_KEY = {"t", "LocalizedError", "_argument_error", "markup", "words"}
+TAKES_KEY = {"t", "LocalizedError", "_argument_error", "markup", "refuses_operator", "words"}
 """What is called with a key as its first literal argument that looks like one."""
 
 KEY = re.compile(r"[a-z]\w*(\.\w+)+")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spikeformer.hardware import arithmetic_label
 from spikeformer.i18n import format_number, t
 from spikeformer.reporting import _format, _read
 from spikeformer.reporting.figures import plot_placement
@@ -26,7 +27,9 @@ def hardware(results: RunResults) -> Content | None:
     values: dict[str, object] = {
         "target": found["target"],
         "samples": found["samples"],
-        "comparisons": [*_before_the_chip(results), *found["comparisons"]],
+        "comparisons": [
+            _comparison(row) for row in (*_before_the_chip(results), *found["comparisons"])
+        ],
         "accuracies": _accuracies(found),
         "traffic": _traffic(found["traffic"]),
         "prefix": prefix,
@@ -58,6 +61,11 @@ def _before_the_chip(results: RunResults) -> list[Any]:
     return [found[key] for key in ("graph", "float32") if key in found]
 
 
+def _comparison(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = {key: arithmetic_label(row[key]) for key in ("recorded", "expected")}
+    return {**row, **names}
+
+
 def _core(core: list[Any]) -> dict[str, Any]:
     """Return a core as the figure takes it; the order is that of `hardware.Core`."""
     chip, number, population, _, _, _, used = core
@@ -77,8 +85,8 @@ def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     labels = {
-        "pytorch": t("reporting.pytorch_float64"),
-        **found["arithmetic"],
+        "pytorch": arithmetic_label("PyTorch in float64"),
+        **{key: arithmetic_label(name) for key, name in found["arithmetic"].items()},
         "before": t("reporting.before_tuning"),
     }
     # One row where the target has no numbers of its own.
