@@ -223,7 +223,7 @@ def _refuse(plan: Plan, types: dict[str, str]) -> None:
 
 
 def _remedy(name: str) -> str:
-    return REMEDIES.get(name, t("conversion.remedy_other"))
+    return t(REMEDIES.get(name, "conversion.remedy_other"))
 
 
 def _shown(inputs: Any) -> str:

@@ -105,9 +105,9 @@ def _status(plan: Plan, path: str) -> tuple[str, str]:
     spiking = [op for op in products if any(op.sites.values())]
     if spiking:
         names = ", ".join(dict.fromkeys(op.function for op in spiking))
-        return CONVERTED, t("conversion.on_events", names=names) + (
-            t("conversion.and_floating", kept=kept) if kept else ""
-        )
+        if kept:
+            return CONVERTED, t("conversion.on_events_and_floating", names=names, kept=kept)
+        return CONVERTED, t("conversion.on_events", names=names)
     if products:
         return FLOATING, t("conversion.takes_input")
     if floating:

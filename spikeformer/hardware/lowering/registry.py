@@ -104,12 +104,12 @@ def check_supported(model: nn.Module) -> None:
             )
     if found:
         lines = [f"{_listed(paths)}: {reason}" for reason, paths in found.items()]
-        raise HardwareCompatibilityError(t("hardware.no_place") + "\n".join(lines))
+        raise HardwareCompatibilityError(t("hardware.no_place", layers="\n".join(lines)))
 
 
 def _listed(paths: list[str]) -> str:
-    more = t("hardware.and_more", number=len(paths) - 2) if len(paths) > 2 else ""
-    return ", ".join(paths[:2]) + more
+    first = ", ".join(paths[:2])
+    return t("hardware.and_more", paths=first, number=len(paths) - 2) if paths[2:] else first
 
 
 def _nearest(table: dict[type[nn.Module], Any], module: nn.Module) -> Any:

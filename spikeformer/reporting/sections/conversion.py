@@ -49,6 +49,11 @@ def _content(found: dict[str, Any]) -> Content:
         "written": _written(found["pretrained"], report),
         "rows": _rows(evaluation, last),
         "num_samples": evaluation["num_samples"],
+        "statuses": {
+            "converted": t("conversion.status_converted"),
+            "floating point": t("conversion.status_floating"),
+            "refused": t("conversion.status_refused"),
+        },
         "modules": [m for m in report["modules"] if m["status"] != "no arithmetic"],
     }
     return Content(values, figures)
