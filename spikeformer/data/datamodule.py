@@ -71,7 +71,7 @@ class SpikingDataModule(L.LightningDataModule):
 
     def load(self) -> Splits:
         """Read everything and return the three splits; called once per process, by `setup`."""
-        raise NotImplementedError(f"{type(self).__name__} must implement load()")
+        raise NotImplementedError(t("data.must_load", module=type(self).__name__))
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
         """Return a randomly changed training batch; by default the batch itself.

@@ -87,7 +87,14 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
     left = [0.0] * len(rows)
     for purpose, colour in _PURPOSES.items():
         widths = [row.breakdown[purpose].value for row in rows]
-        axes.barh(places, widths, left=left, height=0.45, color=colour, label=purpose)
+        axes.barh(
+            places,
+            widths,
+            left=left,
+            height=0.45,
+            color=colour,
+            label=_style.words(f"profiling.purpose_{purpose}"),
+        )
         left = [a + b for a, b in zip(left, widths, strict=True)]
     bounds = [
         [row.energy_uj.value - row.energy_uj.low for row in rows],
@@ -99,7 +106,7 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
     axes.set_yticks(places, [f"{row.network} {row.precision}" for row in rows], parse_math=False)
     axes.tick_params(axis="y", labelcolor=_style.INK)
     axes.invert_yaxis()
-    _style.xlabel(axes, "µJ for each sample (estimate)")
+    _style.xlabel(axes, _style.words("profiling.axis_energy"))
     axes.set_xlim(0)
     _style.title(axes, " ")
     _style.legend(axes, side="left")
@@ -125,5 +132,5 @@ def plot_power_timeline(
     axes.set_ylim(0)
     _style.xlabel(axes, "s")
     _style.ylabel(axes, "W")
-    _style.title(axes, f"Power: {label}, {average_watts:.3g} W on average")
+    _style.title(axes, _style.words("profiling.power", label=label, watts=average_watts))
     return figure

@@ -134,4 +134,6 @@ def _check_channels(axis: int, channels: int, vectors: dict[str, Tensor]) -> Non
         raise ArgumentError("channel_axis", axis, t("ops.feature_axis"))
     for name, vector in vectors.items():
         if vector.shape != (channels,):
-            raise ArgumentError(name, tuple(vector.shape), f"of shape ({channels},)")
+            raise ArgumentError(
+                name, tuple(vector.shape), t("expected.of_shape", shape=(channels,))
+            )

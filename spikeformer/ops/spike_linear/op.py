@@ -76,10 +76,12 @@ def _check(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         received = f"{tuple(spikes.shape)} {spikes.dtype}"
         raise ArgumentError("spikes", received, t("ops.rows"))
     if weight.dim() != 2 or weight.shape[1] != spikes.shape[-1]:
-        shape = f"of shape (outputs, {spikes.shape[-1]})"
-        raise ArgumentError("weight", tuple(weight.shape), shape)
+        expected = t("expected.of_shape", shape=f"(outputs, {spikes.shape[-1]})")
+        raise ArgumentError("weight", tuple(weight.shape), expected)
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ArgumentError("bias", tuple(bias.shape), f"of shape ({weight.shape[0]},)")
+        raise ArgumentError(
+            "bias", tuple(bias.shape), t("expected.of_shape", shape=(weight.shape[0],))
+        )
     autocast = torch.is_autocast_enabled(spikes.device.type)
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tensor.dtype != spikes.dtype and not autocast:
