@@ -23,6 +23,7 @@ from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.error_handling import SpikeformerError
+from spikeformer.i18n import t
 
 MISTAKES = (
     SpikeformerError,
@@ -60,10 +61,7 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     except MISTAKES as error:
         begun = (folder / "manifest.json").exists()
         if begun:
-            print(
-                f"Finished stages are kept; go on with: python train.py pipeline.resume={folder}",
-                file=sys.stderr,
-            )
+            print(t("cli.stages_are_kept", folder=folder), file=sys.stderr)
         else:
             _remove(folder)
         if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":
@@ -73,7 +71,8 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _leave(error: BaseException) -> NoReturn:
-    print(f"error: {explain(error, sys.argv[1:], config_folder())}", file=sys.stderr)
+    message = explain(error, sys.argv[1:], config_folder())
+    print(t("cli.error", message=message), file=sys.stderr)
     sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
 
 

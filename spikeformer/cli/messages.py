@@ -14,6 +14,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from spikeformer.i18n import t
+
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
     """Return what was wrong, where, and what to do, in as few lines as it takes.
@@ -24,9 +26,9 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         config_folder: The folder of config groups.
     """
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return t("cli.interrupted")
     if isinstance(error, BrokenPipeError):
-        return "nobody reads the output any more"
+        return t("cli.nobody_reads")
     # Hydra's own errors may be OSErrors too: a missing config file is one.
     if isinstance(error, OSError) and not isinstance(error, HydraException):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
@@ -45,11 +47,8 @@ def _explain_interpolation(error: OmegaConfBaseException) -> str:
     wanted = missing[1] if missing else str(error).splitlines()[0]
     where = f"{error.full_key} " if error.full_key else ""
     group = wanted.partition(".")[0]
-    return (
-        f"{where}needs {wanted}, which the chosen {group} does not have: "
-        f"these choices do not go together. Choose another {group}, or another "
-        f"{str(error.full_key or 'model').partition('.')[0]}."
-    )
+    other = str(error.full_key or "model").partition(".")[0]
+    return t("cli.choices_clash", where=where, wanted=wanted, group=group, other=other)
 
 
 def _tidy(text: str) -> str:
@@ -76,7 +75,7 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
             suggestions += difflib.get_close_matches(value, options, n=1)
         elif not options and key not in (known := _known_keys(config_folder, arguments)):
             suggestions += difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-    return [f"Did you mean {name}?" for name in dict.fromkeys(suggestions)]
+    return [t("cli.did_you_mean", name=name) for name in dict.fromkeys(suggestions)]
 
 
 def _options(config_folder: str, group: str) -> list[str]:

@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import spikeformer
-from spikeformer.i18n import get_locale
+from spikeformer.i18n import get_locale, t
 
 
 def config_folder() -> str:
@@ -61,4 +61,4 @@ def new_folder(path: str) -> str:
         except FileExistsError:
             continue
         return str(candidate)
-    raise FileExistsError(f"{wanted} and 999 folders named after it exist already")
+    raise FileExistsError(t("cli.folders_exist", folder=wanted))

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
 
 
 def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
@@ -23,9 +24,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     if value in ("", "null"):
         return list(arguments)
     if {"-m", "--multirun"} & set(arguments):
-        raise ConfigurationError(
-            "pipeline.resume goes with one run: resume the runs of a sweep one by one."
-        )
+        raise ConfigurationError(t("cli.resume_one_run"))
     folder = Path(value)
     saved = _saved_overrides(folder)
     newer = {_key(argument) for argument in arguments}
@@ -36,9 +35,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
 def _saved_overrides(folder: Path) -> list[str]:
     path = folder / "overrides.yaml"
     if not path.is_file():
-        raise ConfigurationError(
-            f"pipeline.resume={folder}: this is no run folder, it holds no overrides.yaml."
-        )
+        raise ConfigurationError(t("cli.no_run_folder", folder=folder))
     try:
         return [str(override) for override in OmegaConf.load(path)]
     except (OSError, YAMLError, OmegaConfBaseException) as error:

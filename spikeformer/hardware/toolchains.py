@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.i18n import t
 
 FOLDER_VARIABLE = "SPIKEFORMER_TOOLCHAINS"
 """Environment variable that names the folder with the toolchains, where it is another one."""
@@ -29,20 +30,14 @@ def find_toolchain(name: str, python: str | Path | None = None) -> Path:
         given = Path(python).expanduser().absolute()
         if given.is_file() and os.access(given, os.X_OK):
             return given
-        raise HardwareCompatibilityError(
-            f"Expected the interpreter of the toolchain {name!r} at {given}, but nothing there "
-            "can be run. Leave it out to use the one that `make toolchains` installs."
-        )
+        raise HardwareCompatibilityError(t("hardware.no_toolchain_python", name=name, python=given))
     folders = _folders()
     for folder in folders:
         environment = folder / name
         if (environment / ".installed").exists():
             return environment / "bin" / "python"
     looked = ", ".join(str(folder / name) for folder in folders)
-    raise HardwareCompatibilityError(
-        f"The toolchain {name!r} is not installed (looked in {looked}). "
-        "Run `make toolchains` in the repository."
-    )
+    raise HardwareCompatibilityError(t("hardware.no_toolchain", name=name, looked=looked))
 
 
 def _folders() -> list[Path]:

@@ -18,6 +18,7 @@ from spikeformer.config import check_targets, instantiate
 from spikeformer.conversion import PretrainedTransformer
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
+from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
 from spikeformer.training import HistoryRecorder, SpikingModule
@@ -97,13 +98,11 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
             module.update_metrics(module.make_metrics(), outputs, target[:2])
             module.optimizer([nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError, IndexError, SpikingDynamicsError) as error:
-        raise ConfigurationError(
-            f"data, model, task, loss and optimizer do not go together: {error}"
-        ) from error
+        raise ConfigurationError(t("pipeline.parts_clash", reason=error)) from error
     finally:
         module.train(training)
     if loss.ndim:
-        raise ConfigurationError(f"loss: expected one number, but got shape {tuple(loss.shape)}.")
+        raise ConfigurationError(t("pipeline.loss_is_no_number", shape=tuple(loss.shape)))
 
 
 def build_network(config: DictConfig) -> nn.Module:
@@ -157,11 +156,13 @@ def load_weights(module: nn.Module, path: Path) -> None:
             network of another shape.
     """
     if not path.is_file():
-        raise ConfigurationError(f"checkpoint={path}: there is no such file.")
+        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        raise ConfigurationError(f"checkpoint={path} is no readable checkpoint: {error}") from error
+        raise ConfigurationError(
+            t("pipeline.unreadable_checkpoint", path=path, reason=error)
+        ) from error
     net = {
         key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")
     }
@@ -169,16 +170,14 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         target.load_state_dict(net)
     except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
         raise ConfigurationError(
-            f"checkpoint={path} belongs to another network: {str(error).splitlines()[1].strip()} "
-            "Use the configuration it was trained with."
+            t("pipeline.foreign_checkpoint", path=path, reason=reason)
         ) from error
 
 
 def _check_encoding(config: DictConfig) -> None:
     direct = "spikeformer.encoding.DirectCoding"
     if "encoding" not in config.model and config.encoding._target_ != direct:
-        raise ConfigurationError(
-            f"encoding={config.encoding._target_}: {config.model._target_} embeds tokens as direct "
-            "currents and takes no spike encoder. Leave encoding=direct."
-        )
+        encoding, model = config.encoding._target_, config.model._target_
+        raise ConfigurationError(t("pipeline.takes_no_encoder", encoding=encoding, model=model))

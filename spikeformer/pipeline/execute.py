@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import configured_locale, instantiate
 from spikeformer.files import file_hash, value_hash
-from spikeformer.i18n import use_locale
+from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.manifest import Manifest, StageRecord
@@ -65,7 +65,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
         return fingerprint
     manifest = run.manifest
     if manifest.is_current(stage.name, fingerprint):
-        announce(stage.name, f"unchanged: {stage.summary(manifest.stages[stage.name].result)}")
+        before = stage.summary(manifest.stages[stage.name].result)
+        announce(stage.name, t("pipeline.unchanged", summary=before))
         return fingerprint
     record = StageRecord("running", fingerprint, inputs=inputs)
     keep(run, stage.name, record)

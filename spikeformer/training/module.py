@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.i18n import t
 from spikeformer.models import sparsity_loss
 from spikeformer.training.losses import Loss
 
@@ -53,7 +54,7 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
-            raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
+            raise ArgumentError("sparsity_weight", sparsity_weight, t("expected.non_negative"))
         self.net = net
         self.loss = loss
         self.optimizer = optimizer
@@ -115,9 +116,7 @@ class SpikingModule(L.LightningModule):
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
             raise SpikingDynamicsError(
-                f"The training loss became {loss.item()} at step {self.global_step}. Lower "
-                "optimizer.lr, set trainer.gradient_clip_val, or use neuron.check_finite=true to "
-                "find the layer. Checkpoints of earlier epochs are intact."
+                t("training.loss_not_finite", loss=loss.item(), step=self.global_step)
             )
         metrics = cast(Mapping[str, Metric], self.metrics[f"{stage}_metrics"])
         with torch.no_grad():
@@ -131,9 +130,7 @@ class SpikingModule(L.LightningModule):
         """Return the optimizer, without weight decay on biases, norms and neurons' parameters."""
         params = [p for p in self.net.parameters() if p.requires_grad]
         if not params:
-            raise ArgumentError(
-                "net", type(self.net).__name__, "a network with parameters to train"
-            )
+            raise ArgumentError("net", type(self.net).__name__, t("training.trainable_network"))
         groups: list[dict[str, Any]] = [
             {"params": [p for p in params if p.ndim >= 2]},
             {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
