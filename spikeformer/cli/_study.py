@@ -36,6 +36,10 @@ class StudySweeper(OptunaSweeperImpl):
         **settings: Arguments of Hydra's `OptunaSweeper`; its direction is the objective's.
     """
 
+    launcher: Launcher
+    n_trials: int
+    sweep_dir: str
+
     def __init__(self, objective: Mapping[str, str], **settings: Any) -> None:
         super().__init__(**{**settings, "direction": list(objective.values())})
         self.objective = list(objective)
@@ -45,7 +49,7 @@ class StudySweeper(OptunaSweeperImpl):
     ) -> None:
         """Make the launcher, and let it return the objectives."""
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
-        self.launcher: Launcher = _Scored(self.launcher, self.objective)
+        self.launcher = _Scored(self.launcher, self.objective)
         self.sweep_dir = str(Path(self.sweep_dir).resolve())
 
     def sweep(self, arguments: list[str]) -> None:
@@ -84,7 +88,7 @@ class StudySweeper(OptunaSweeperImpl):
     def _wanted(self, arguments: list[str]) -> int:
         """Return how many trials make a whole search: on a grid no more than it has points."""
         if not isinstance(self.sampler, functools.partial):
-            return int(self.n_trials)
+            return self.n_trials
         given = [*self._parse_sweeper_params_config(), *arguments]
         distributions, fixed = create_params_from_overrides(given)
         sizes = [
@@ -92,7 +96,7 @@ class StudySweeper(OptunaSweeperImpl):
             for name, distribution in distributions.items()
             if name not in fixed
         ]
-        return min(int(self.n_trials), math.prod(sizes))
+        return min(self.n_trials, math.prod(sizes))
 
     def _configure_trials(
         self, trials: list[Any], search_space_distributions: Any, fixed_params: Any
