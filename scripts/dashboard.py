@@ -6,7 +6,7 @@
     python scripts/dashboard.py ENTITY/PROJECT --group SWEEP     of one sweep
     python scripts/dashboard.py ENTITY/PROJECT --spec            what would be sent, as JSON
 
-Needs the extra `dashboard`. The first needs no account, the last no login.
+Needs the extra `dashboard`. The first needs no account, the last no login for a workspace.
 """
 
 from __future__ import annotations
@@ -119,6 +119,12 @@ def local(root: Path, page: Path | None) -> None:
 
 def remote(arguments: argparse.Namespace) -> None:
     """Save a workspace or a report in Weights & Biases, or print what would be saved."""
+    # A report names its project by an id, which only the server knows.
+    if wandb_mode() != "online" and (arguments.report or not arguments.spec):
+        raise SpikeformerError(
+            "Weights & Biases needs a login for this: run `wandb login`. Without an account, "
+            "`--local outputs/` makes the same views from run folders."
+        )
     entity, slash, project = arguments.project.partition("/")
     if not (entity and slash and project):
         raise SpikeformerError(f"Expected ENTITY/PROJECT, but got {arguments.project!r}.")
@@ -127,11 +133,6 @@ def remote(arguments: argparse.Namespace) -> None:
     if arguments.spec:
         print(json.dumps(view._to_model().model_dump(by_alias=True, mode="json"), indent=2))
         return
-    if wandb_mode() != "online":
-        raise SpikeformerError(
-            "Weights & Biases needs a login for this: run `wandb login`. Without an account, "
-            "`--local outputs/` makes the same views from run folders."
-        )
     view.save()
     print(view.url)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
@@ -13,6 +14,7 @@ from string import Template
 from types import TracebackType
 
 TEMPLATE = Path(__file__).with_name("slurm.conf.template")
+WRAPPERS = Path(__file__).with_name("bin")
 INSTALLED = Path(__file__).parents[2] / ".toolchains" / "slurm"
 """Where `make slurm-demo` unpacks Debian's packages."""
 PATIENCE_S = 30
@@ -35,7 +37,8 @@ class Cluster:
         libraries = f"{self.plugins}:{self.plugins.parent}"
         self.environment = {
             **os.environ,
-            "PATH": f"{self.installed / 'usr' / 'bin'}:{os.environ['PATH']}",
+            "PATH": f"{WRAPPERS}:{self.installed / 'usr' / 'bin'}:{os.environ['PATH']}",
+            "SLURM_SACCT": str(self.installed / "usr" / "bin" / "sacct"),
             "LD_LIBRARY_PATH": f"{libraries}:{os.environ.get('LD_LIBRARY_PATH', '')}".rstrip(":"),
             "SLURM_CONF": str(self.state / "slurm.conf"),
         }
@@ -72,7 +75,19 @@ class Cluster:
         """
         return subprocess.run(
             command, env=self.environment, capture_output=True, text=True, check=True, timeout=60
-        ).stdout
+        ).stdout.strip()
+
+    def wait_until_idle(self) -> None:
+        """Wait for the queue to be empty, as jobs end a little later than their results are there.
+
+        Raises:
+            RuntimeError: It is not after half a minute.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while self.run("squeue", "--noheader"):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Jobs did not end:\n{self.run('squeue')}")
+            time.sleep(0.2)
 
     def _configuration(self) -> str:
         control_port, node_port = _free_ports(2)
@@ -113,8 +128,12 @@ class Cluster:
         raise RuntimeError(f"Slurm did not start within {PATIENCE_S} s:\n{log[-2000:]}")
 
     def _stop(self) -> None:
-        """End both daemons, the polite way first."""
+        """End jobs and daemons, the polite way first."""
         if all(daemon.poll() is None for daemon in self._daemons):
+            user = getpass.getuser()
+            subprocess.run(["scancel", "--user", user], env=self.environment, capture_output=True)
+            with contextlib.suppress(RuntimeError, subprocess.SubprocessError):
+                self.wait_until_idle()
             subprocess.run(["scontrol", "shutdown"], env=self.environment, capture_output=True)
         for daemon in self._daemons:
             try:

@@ -34,7 +34,9 @@ class SameConfiguration(L.Callback):
         if trainer.world_size == 1:
             return
         mine = torch.tensor(self.fingerprint, device=trainer.strategy.root_device)
-        if (trainer.strategy.all_gather(mine) != mine).any():
+        highest = trainer.strategy.reduce(mine.clone(), reduce_op="max")
+        lowest = -trainer.strategy.reduce(-mine, reduce_op="max")
+        if highest != lowest:
             raise ConfigurationError(
                 "The processes of this run were given different values. Start all of them with "
                 "the same overrides; in a sweep, let Hydra's launcher or Lightning start them."
