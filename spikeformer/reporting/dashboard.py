@@ -117,7 +117,9 @@ def _numeric(runs: Iterable[RunSummary], key: str) -> bool:
 
 
 def _label(key: str) -> str:
-    return _LABELS.get(key, f"Test {_format.metric_name(key)}")
+    name = _format.metric_name(key)
+    name = name if name.isupper() else name[:1].lower() + name[1:]
+    return _LABELS.get(key, f"Test {name}")
 
 
 def _row(run: RunSummary, page: Path) -> dict[str, Any]:

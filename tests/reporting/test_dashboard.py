@@ -95,19 +95,16 @@ def test_it_says_what_there_is(browser: Any) -> None:
     assert link.endswith("out%20puts/a/report.html")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "dark"), [(360, False), (1280, True)])
 def test_it_fits_and_needs_nothing_from_elsewhere(
-    browser: Any, page: Path, width: int, dark: bool
+    chromium: Any, page: Path, width: int, dark: bool
 ) -> None:
-    show(browser, page, width=width, dark=dark)
-    wait(browser, "return document.documentElement.dataset.ready === 'true'")
-    assert overflow(browser) <= 0
+    show(chromium, page, width=width, dark=dark)
+    wait(chromium, "return document.documentElement.dataset.ready === 'true'")
+    assert overflow(chromium) <= 0
     script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-    loaded = [
-        name for name in browser.execute_script(script) if not name.startswith(("data:", "blob:"))
-    ]
-    assert loaded == []
+    loaded = chromium.execute_script(script)
+    assert [name for name in loaded if not name.startswith(("data:", "blob:"))] == []
 
 
 def test_the_table_sorts_numbers_and_texts(browser: Any) -> None:

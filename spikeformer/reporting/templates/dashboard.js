@@ -123,7 +123,7 @@ if (axes.length > 1) {
         label: axis.label, values: axis.values,
         ...(axis.names ? { tickvals: axis.names.map((_, at) => at), ticktext: axis.names } : {}),
       })),
-    }], { ...layout({}, {}), margin: { t: 56, r: 88, b: 24, l: 88 } }, settings),
+    }], { ...layout({}, {}), margin: { t: 56, r: 88, b: 24, l: 88 } }, { ...settings, displayModeBar: false }),
     select: (chosen) => Plotly.restyle(plot, { "line.color": [places.map((i) => Number(chosen[i]))] }),
     listen: () => plot.on("plotly_restyle", ([change]) => {
       if (!Object.keys(change).some((key) => key.includes("constraintrange"))) return;
