@@ -22,6 +22,7 @@ from spikeformer.cli.language import speak
 from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
+from spikeformer.cli.sweep import as_a_command_of_its_own
 from spikeformer.error_handling import SpikeformerError
 from spikeformer.i18n import t
 
@@ -57,7 +58,8 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:
-        return run_pipeline(config, folder, list(hydra_config.overrides.task))
+        with as_a_command_of_its_own():
+            return run_pipeline(config, folder, list(hydra_config.overrides.task))
     except MISTAKES as error:
         begun = (folder / "manifest.json").exists()
         if begun:

@@ -16,6 +16,14 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from spikeformer.i18n import t
 
+_EXTRAS = {
+    "hydra/launcher/joblib": "sweeps",
+    "hydra/launcher/submitit": "slurm",
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/sampler": "sweeps",
+}
+"""Hydra's plug-ins by the extra that brings them."""
+
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
     """Return what was wrong, where, and what to do, in as few lines as it takes.
@@ -37,7 +45,7 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
         text += f": {_tidy(str(error.__cause__))}"
-    suggestion = _suggest(text, arguments, config_folder)
+    suggestion = _suggest(text, arguments, config_folder) + _suggest_extra(text)
     notes = getattr(error, "__notes__", [])
     return "\n".join([text, *suggestion, *notes])
 
@@ -76,6 +84,15 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
         elif not options and key not in (known := _known_keys(config_folder, arguments)):
             suggestions += difflib.get_close_matches(key, known, n=1, cutoff=0.75)
     return [t("cli.did_you_mean", name=name) for name in dict.fromkeys(suggestions)]
+
+
+def _suggest_extra(text: str) -> list[str]:
+    """Return how to install the plug-in that a choice of launcher or sweeper needs."""
+    return [
+        f'It comes with an extra: python -m pip install --editable ".[{extra}]"'
+        for choice, extra in _EXTRAS.items()
+        if f"Could not find '{choice}" in text
+    ]
 
 
 def _options(config_folder: str, group: str) -> list[str]:

@@ -21,6 +21,7 @@ from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
+from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.training import HistoryRecorder, SpikingModule
 
 
@@ -69,7 +70,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         config.trainer,
         trusted=trusted,
         logger=loggers or False,
-        callbacks=[EpochSeed(config.seed), history, *callbacks],
+        callbacks=[SameConfiguration(config), EpochSeed(config.seed), history, *callbacks],
         default_root_dir=str(folder),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )

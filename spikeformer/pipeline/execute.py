@@ -49,12 +49,24 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     for stage in stages:
         stage.check(run)
     run.write_description(list(overrides))
-    for logger in run.parts.loggers:
-        logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+    if not _is_finished(stages, run):  # else there is nothing to log
+        for logger in run.parts.loggers:
+            values = OmegaConf.to_container(config, resolve=True)
+            logger.log_hyperparams(cast(dict[str, Any], values))
     upstream = ""
     for stage in stages:
         upstream = execute(stage, run, upstream)
     return {name: record.result for name, record in manifest.stages.items()}
+
+
+def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
+    """Tell whether every stage is done already."""
+    upstream = ""
+    for stage in stages:
+        upstream = value_hash(stage_inputs(stage, run.config, upstream))
+        if not run.manifest.is_current(stage.name, upstream):
+            return False
+    return True
 
 
 def execute(stage: Stage, run: Run, upstream: str) -> str:

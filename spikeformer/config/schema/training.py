@@ -231,6 +231,7 @@ class WandbConfig:
     group: str | None = None
     job_type: str | None = None
     tags: list[str] = field(default_factory=list)
+    id: str | None = None
 
 
 @schema("logger", "csv")
