@@ -51,6 +51,10 @@ class ProfilingError(SpikeformerError):
     """There is nothing to report energy of, or it cannot be measured as asked."""
 
 
+class ProcessGroupError(SpikeformerError):
+    """A process of a distributed run is gone, hangs, or was never there."""
+
+
 class ConfigurationError(SpikeformerError, ValueError):
     """The configuration cannot be built; the message names the key."""
 
