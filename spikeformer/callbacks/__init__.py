@@ -2,6 +2,7 @@
 
 from spikeformer.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
 from spikeformer.callbacks.firing import FiringRateMonitor
+from spikeformer.callbacks.hybrid import HybridPhases
 from spikeformer.callbacks.probe import ActivityProbe, LayerActivity
 from spikeformer.callbacks.progress import SpikingProgressBar
 from spikeformer.callbacks.regularization import SpikeRegularization
@@ -14,6 +15,7 @@ __all__ = [
     "EnergyMonitor",
     "EpochSeed",
     "FiringRateMonitor",
+    "HybridPhases",
     "LayerActivity",
     "SpikeMonitor",
     "SpikeRegularization",

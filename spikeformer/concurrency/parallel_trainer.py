@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import torch
 import torch.distributed as dist
@@ -265,4 +265,4 @@ def _right(outputs: Tensor, labels: Tensor) -> Tensor:
     scores = outputs.mean(dim=1) if outputs.ndim == 3 else outputs
     if scores.ndim != 2 or labels.ndim != 1 or labels.is_floating_point():
         return torch.full((), float("nan"), device=outputs.device)
-    return cast(Tensor, (scores.argmax(dim=1) == labels).sum()).float()
+    return (scores.argmax(dim=1) == labels).sum().float()

@@ -44,11 +44,8 @@ def rate_twin(net: nn.Module, timesteps: int | None = None) -> nn.Module:
 
 
 def _timesteps(net: nn.Module) -> int | None:
-    found = {
-        module.timesteps
-        for module in net.modules()
-        if isinstance(getattr(module, "timesteps", None), int)
-    }
+    values = {getattr(module, "timesteps", None) for module in net.modules()}
+    found = {value for value in values if isinstance(value, int)}
     if len(found) > 1:
         raise ArgumentError("timesteps", sorted(found), "the same in all layers")
     return found.pop() if found else None
@@ -65,7 +62,7 @@ def _replaced(module: nn.Module, timesteps: int | None) -> nn.Module:
     if isinstance(module, SpikeEncoder):
         module.register_forward_hook(_mean_over_time)
     elif timesteps is not None and hasattr(module, "timesteps"):
-        module.timesteps = 1
+        vars(module)["timesteps"] = 1
     for name, child in module.named_children():
         setattr(module, name, _replaced(child, timesteps))
     return module

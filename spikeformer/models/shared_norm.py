@@ -99,8 +99,6 @@ def _follow(norm: _BatchNorm, mean: Tensor, unbiased_variance: Tensor) -> None:
 class _OverProcesses(_BatchNorm):
     """What a batch norm of torch becomes; unlike `torch.nn.SyncBatchNorm` it works on CPUs too."""
 
-    plain_type: type[_BatchNorm]
-
     def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
         """Take what the module took before."""
 
@@ -126,10 +124,9 @@ def share_batch_norms(net: nn.Module, share: bool = True) -> None:
     """
     for module in net.modules():
         if hasattr(module, "over_processes"):
-            module.over_processes = share
+            vars(module)["over_processes"] = share
         elif share and type(module) in (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d):
-            plain = type(module)
+            vars(module)["plain_type"] = type(module)
             module.__class__ = _OverProcesses
-            module.plain_type = plain
         elif not share and isinstance(module, _OverProcesses):
-            module.__class__ = module.plain_type
+            module.__class__ = vars(module).pop("plain_type")

@@ -1,6 +1,7 @@
 """Training: LightningModules, losses, schedules, and the `SpikingTrainer` facade."""
 
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
+from spikeformer.training.hybrid import HybridTrainer
 from spikeformer.training.losses import LOSSES, get_loss
 from spikeformer.training.module import SpikingModule
 from spikeformer.training.schedules import cosine_with_warmup
@@ -17,6 +18,7 @@ __all__ = [
     "LOSSES",
     "ClassificationModule",
     "HistoryRecorder",
+    "HybridTrainer",
     "LanguageModule",
     "MultiLabelModule",
     "RegressionModule",
