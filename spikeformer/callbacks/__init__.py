@@ -3,6 +3,7 @@
 from spikeformer.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
 from spikeformer.callbacks.firing import FiringRateMonitor
 from spikeformer.callbacks.hybrid import HybridPhases
+from spikeformer.callbacks.interruption import StopOnSignal
 from spikeformer.callbacks.probe import ActivityProbe, LayerActivity
 from spikeformer.callbacks.progress import SpikingProgressBar
 from spikeformer.callbacks.regularization import SpikeRegularization
@@ -20,4 +21,5 @@ __all__ = [
     "SpikeMonitor",
     "SpikeRegularization",
     "SpikingProgressBar",
+    "StopOnSignal",
 ]

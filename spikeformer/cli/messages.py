@@ -14,6 +14,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from spikeformer.error_handling import SpikeformerError
+
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
     """Return what was wrong, where, and what to do, in as few lines as it takes.
@@ -24,11 +26,11 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         config_folder: The folder of config groups.
     """
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
+        return str(error) or "interrupted"
     if isinstance(error, BrokenPipeError):
         return "nobody reads the output any more"
     # Hydra's own errors may be OSErrors too: a missing config file is one.
-    if isinstance(error, OSError) and not isinstance(error, HydraException):
+    if isinstance(error, OSError) and not isinstance(error, HydraException | SpikeformerError):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if isinstance(error, InterpolationKeyError):
         return _explain_interpolation(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from spikeformer.config import instantiate
 from spikeformer.files import file_hash, value_hash
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
+from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
@@ -46,8 +48,9 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
     for logger in run.parts.loggers:
         logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
     upstream = ""
-    for stage in stages:
-        upstream = execute(stage, run, upstream)
+    with interruptible():
+        for stage in stages:
+            upstream = execute(stage, run, upstream)
     return {name: record.result for name, record in manifest.stages.items()}
 
 
@@ -69,7 +72,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     except BaseException as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         record.seconds = time.perf_counter() - start
-        keep(run, stage.name, record)
+        with suppress(OSError):  # on a full disk the error itself is the news
+            keep(run, stage.name, record)
         raise
     record.status, record.result = "done", result
     record.seconds = time.perf_counter() - start
