@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -75,7 +76,9 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
 def _leave(error: BaseException) -> NoReturn:
     message = explain(error, sys.argv[1:], config_folder())
     print(t("cli.error", message=message), file=sys.stderr)
-    sys.exit(130 if isinstance(error, KeyboardInterrupt) else 2)
+    if isinstance(error, KeyboardInterrupt):
+        sys.exit(128 + getattr(error, "signal_number", signal.SIGINT))
+    sys.exit(2)
 
 
 def _quieten_libraries() -> None:
@@ -91,6 +94,8 @@ def _quieten_libraries() -> None:
         "LeafSpec",
         "exists and is not empty",
         "number of training batches",
+        # Ours is, by `StopOnSignal`, in a way that Lightning does not look for.
+        "dataloader is not resumable",
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
 

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from spikeformer.error_handling import SpikeformerError
 from spikeformer.i18n import t
 
 _EXTRAS = {
@@ -34,11 +35,11 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         config_folder: The folder of config groups.
     """
     if isinstance(error, KeyboardInterrupt):
-        return t("cli.interrupted")
+        return str(error) or t("cli.interrupted")
     if isinstance(error, BrokenPipeError):
         return t("cli.nobody_reads")
     # Hydra's own errors may be OSErrors too: a missing config file is one.
-    if isinstance(error, OSError) and not isinstance(error, HydraException):
+    if isinstance(error, OSError) and not isinstance(error, HydraException | SpikeformerError):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if isinstance(error, InterpolationKeyError):
         return _explain_interpolation(error)

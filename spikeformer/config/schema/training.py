@@ -109,6 +109,7 @@ class TrainerConfig:
     num_sanity_val_steps: int = 0
     deterministic: Any = None
     benchmark: bool | None = None
+    sync_batchnorm: bool = False
     detect_anomaly: bool = False
     profiler: str | None = None
     enable_progress_bar: bool = True
