@@ -68,6 +68,8 @@ class AudioSpikeEncoder(SensoryEncoder):
         self.dynamic_range_db = check_positive("dynamic_range_db", dynamic_range_db)
         mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands now, not when it hears
         self.stem = ConvStem(1, embed_dim, timesteps, strides, neuron=neuron, threshold=threshold)
+        # Channels-last convolutions hand their output to the token layers without a copy.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor, *, sample_rate: int | None = None) -> Tensor:
         """Encode sounds.

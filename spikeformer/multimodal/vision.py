@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from spikeformer.error_handling import SpikingDynamicsError, check_positive_int
@@ -53,6 +54,8 @@ class VisionSpikeEncoder(SensoryEncoder):
         self.stem = ConvStem(
             in_channels, embed_dim, timesteps, strides, neuron=neuron, threshold=threshold
         )
+        # Channels-last convolutions hand their output to the token layers without a copy.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode images.
