@@ -31,6 +31,7 @@ _HOMES = {
         "SpikingDynamicsError",
         "error_context",
     ),
+    "spikeformer.fusion": ("CrossModalAttentionFusion", "MultiModalSpikeTransformer"),
     "spikeformer.hardware": (
         "DeployedModel",
         "HardwareModel",
@@ -45,6 +46,12 @@ _HOMES = {
         "SpikingNetwork",
         "SpikingTransformer",
         "SpikingViT",
+    ),
+    "spikeformer.multimodal": (
+        "AudioSpikeEncoder",
+        "MultiModalNetwork",
+        "TextSpikeEncoder",
+        "VisionSpikeEncoder",
     ),
     "spikeformer.neurons": (
         "AdLifNeuron",
