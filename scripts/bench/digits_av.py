@@ -71,7 +71,8 @@ def main() -> None:
     for split, trained in TRAINED.items():
         for seed in arguments.seeds:
             for modalities in trained:
-                folder = Path(arguments.runs) / f"{split}-{modalities}-{seed}"
+                name = f"{split}-{modalities.replace(',', '-')}-{seed}"
+                folder = Path(arguments.runs) / name
                 train(folder, arguments.fsdd, split, modalities, seed)
                 measured.append(measure(folder, split, modalities, seed))
                 print(folder, measured[-1]["results"][0], flush=True)
