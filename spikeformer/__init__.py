@@ -32,6 +32,7 @@ _HOMES = {
         "SpikingDynamicsError",
         "error_context",
     ),
+    "spikeformer.fusion": ("CrossModalAttentionFusion", "MultiModalSpikeTransformer"),
     "spikeformer.hardware": (
         "DeployedModel",
         "HardwareModel",
@@ -46,6 +47,12 @@ _HOMES = {
         "SpikingNetwork",
         "SpikingTransformer",
         "SpikingViT",
+    ),
+    "spikeformer.multimodal": (
+        "AudioSpikeEncoder",
+        "MultiModalNetwork",
+        "TextSpikeEncoder",
+        "VisionSpikeEncoder",
     ),
     "spikeformer.neurons": (
         "AdLifNeuron",

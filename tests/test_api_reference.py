@@ -21,8 +21,10 @@ from spikeformer.error_handling import (
     SpikingDynamicsError,
     error_context,
 )
+from spikeformer.fusion import CrossModalAttentionFusion, MultiModalSpikeTransformer
 from spikeformer.hardware import Loihi2Deployer, NeuromorphicDeployer, SpiNNakerDeployer
 from spikeformer.models import SpikingAttention, SpikingTransformer
+from spikeformer.multimodal import AudioSpikeEncoder, TextSpikeEncoder, VisionSpikeEncoder
 from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.profiling import EnergyProfiler, PowerMonitor
 from spikeformer.training import SpikingTrainer, TrainingHistory
@@ -60,6 +62,16 @@ SIGNATURES = {
     RateCoding: {"timesteps": 32},
     RateCoding.encode: {"x": REQUIRED},
     PoissonCoding: {"timesteps": 32, "max_rate": 100.0},
+    MultiModalSpikeTransformer: {
+        "fusion_config": REQUIRED,
+        "modality_dims": REQUIRED,
+        "num_classes": REQUIRED,
+        "num_layers": 6,
+    },
+    CrossModalAttentionFusion.forward: {"modality_inputs": REQUIRED, "modality_mask": None},
+    VisionSpikeEncoder: {"embed_dim": REQUIRED, "timesteps": REQUIRED},
+    AudioSpikeEncoder: {"embed_dim": REQUIRED, "timesteps": REQUIRED},
+    TextSpikeEncoder: {"vocab_size": REQUIRED, "embed_dim": REQUIRED, "timesteps": REQUIRED},
     NeuromorphicDeployer.compile: {"model": REQUIRED},
     NeuromorphicDeployer.deploy: {"compiled_model": REQUIRED},
     Loihi2Deployer.compile: {"model": REQUIRED},

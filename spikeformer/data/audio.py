@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikeformer.data._columns import input_column
-from spikeformer.data._decode import encoded, read_bytes
-from spikeformer.data._optional import optional_import
+from spikeformer.data._recordings import read_waveforms
 from spikeformer.data.augmentation import random_mask, random_shift
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
-from spikeformer.error_handling import ArgumentError, DataError, check_positive, check_positive_int
+from spikeformer.error_handling import ArgumentError, check_positive, check_positive_int
 from spikeformer.i18n import t
 
 CHUNK = 256
@@ -133,11 +130,7 @@ class AudioDataModule(TableDataModule):
 
     def _spectrograms(self, part: Part, column: str) -> Tensor:
         """(samples, 1, num_mels, num_frames) in dB."""
-        cells = encoded(part.table, column, "Audio")
-        waveforms = torch.zeros(len(cells), self.num_samples)
-        for number, cell in enumerate(cells):
-            wave = torch.from_numpy(self._decode(cell[column], number, part.name))
-            waveforms[number, : len(wave)] = wave[: self.num_samples]
+        waveforms = read_waveforms(part, column, self.sample_rate, self.num_samples)
         options = {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
@@ -147,26 +140,3 @@ class AudioDataModule(TableDataModule):
         return torch.cat([log_mel(chunk, **options) for chunk in torch.split(waveforms, CHUNK)])[
             :, None
         ]
-
-    def _decode(self, cell: Any, number: int, name: str) -> np.ndarray:
-        soundfile = optional_import("soundfile", t("data.for_recordings"))
-        try:
-            wave, rate = soundfile.read(
-                io.BytesIO(read_bytes(cell)), dtype="float32", always_2d=True
-            )
-        except (soundfile.SoundFileError, OSError, TypeError) as error:
-            raise DataError(
-                t("data.broken_recording", number=number, split=name, reason=error)
-            ) from error
-        if rate != self.sample_rate:
-            raise DataError(
-                t(
-                    "data.sample_rate",
-                    configured=self.sample_rate,
-                    number=number,
-                    split=name,
-                    rate=rate,
-                )
-            )
-        mono: np.ndarray[Any, Any] = wave.mean(1)
-        return mono

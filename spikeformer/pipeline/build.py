@@ -15,7 +15,6 @@ from torch import nn
 
 from spikeformer.callbacks import EpochSeed, StopOnSignal
 from spikeformer.config import check_targets, instantiate
-from spikeformer.conversion import PretrainedTransformer
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
@@ -125,12 +124,13 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
 
 
 def build_network(config: DictConfig) -> nn.Module:
-    """Create the network alone: backbone and head with random weights, or a pretrained model."""
+    """Create the network alone: backbone and head, or a model that brings its own."""
     trusted = config.trusted_packages
     _check_encoding(config)
     backbone = instantiate(config.model, trusted=trusted)
-    if isinstance(backbone, PretrainedTransformer):
-        return backbone  # with a head of its own
+    if getattr(backbone, "has_head", False):
+        network: nn.Module = backbone
+        return network
     return SpikingNetwork(backbone, instantiate(config.task.head, trusted=trusted))
 
 

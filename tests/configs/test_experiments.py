@@ -22,7 +22,7 @@ def test_one_batch_of_every_experiment(name, tmp_path):
     ]
     source = composed(*overrides).data
     if "path" in source:
-        folder = SHARED / {"cifar10_tiny": "cifar10"}.get(name, name)
+        folder = SHARED / {"cifar10_tiny": "cifar10", "digits_av": "fsdd"}.get(name, name)
         if not folder.is_dir():
             pytest.skip(f"{folder} is not there; SPIKEFORMER_DATA can say where data sets are")
         overrides += [f"data.path={folder}", "data.limit_train=32", "data.limit_test=16"]

@@ -21,6 +21,7 @@ NEEDS = {
     "data=csv_text": ["data.path=x", "data.num_classes=3"],
     "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
     "logger=many": [],
+    "model=multimodal": ["data=digits_av"],
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
@@ -49,7 +50,9 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
     config = composed(*overrides_for(f"data={name}"), "model.num_layers=1")
     assert isinstance(instantiate(config.data), SpikingDataModule)
     network = build_network(config).eval()
-    if "vocab_size" in config.data:
+    if name == "digits_av":
+        outputs = network(vision=torch.rand(2, 1, 8, 8), audio=torch.randn(2, 6556))
+    elif "vocab_size" in config.data:
         outputs = network(torch.randint(config.data.vocab_size, (2, 5)))
     else:
         size = OmegaConf.to_container(config.data.image_size, resolve=True)
