@@ -34,6 +34,7 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
         SpikeformerError: The configuration or the data is not usable, or a stage failed. What
             earlier stages wrote stays.
     """
+    config = config.copy()  # the platform chooses some of it
     manifest = Manifest.open(folder, config.name)
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
