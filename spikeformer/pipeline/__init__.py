@@ -14,7 +14,8 @@ from spikeformer.pipeline.report import Report
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 from spikeformer.pipeline.test import Test
-from spikeformer.pipeline.validate import Validate
+from spikeformer.pipeline.validate import Validate, ValidateTrained
+from spikeformer.pipeline.verify import Verify
 
 __all__ = [
     "Compile",
@@ -31,6 +32,8 @@ __all__ = [
     "StageRecord",
     "Test",
     "Validate",
+    "ValidateTrained",
+    "Verify",
     "build",
     "build_network",
     "load_run",

@@ -30,7 +30,7 @@ def test_stages_follow_the_test(trained):
     assert [line.split()[0] for line in lines] == [
         "fit",
         "test",
-        "validate",
+        "verify",
         "compile",
         "deploy",  # what runs
         "deploy",  # what came out
