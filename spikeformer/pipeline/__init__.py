@@ -9,6 +9,7 @@ from spikeformer.pipeline.fit import Fit
 from spikeformer.pipeline.loading import LoadedRun, load_run
 from spikeformer.pipeline.loggers import wandb_logger
 from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.predict import Predict
 from spikeformer.pipeline.profile import Profile
 from spikeformer.pipeline.report import Report
 from spikeformer.pipeline.run import Run
@@ -25,6 +26,7 @@ __all__ = [
     "Fit",
     "LoadedRun",
     "Manifest",
+    "Predict",
     "Profile",
     "Report",
     "Run",

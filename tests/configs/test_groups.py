@@ -24,6 +24,8 @@ NEEDS = {
     "logger=many": [],
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
+# Groups whose options are made in the tests of their stages.
+MORE = ("validation", "concurrency")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
 NETWORKS.remove("model=pretrained")  # it needs a model to load
 
@@ -116,7 +118,7 @@ def test_every_profiler_is_made(name):
         assert set(options("profiler")) == {"none", *BACKENDS}
 
 
-@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "paths", "hydra"])
+@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "paths", "hydra", *MORE])
 def test_the_remaining_groups_compose(group):
     for name in options(group):
         composed(f"+{group}={name}" if group == "local" else f"{group}={name}")
@@ -125,7 +127,7 @@ def test_the_remaining_groups_compose(group):
 def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
     tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
-    assert groups == tried | {"experiment", "debug", "hardware", "paths", "hydra"}
+    assert groups == tried | {"experiment", "debug", "hardware", "paths", "hydra", *MORE}
 
 
 def test_all_keys_of_the_default_have_values():
