@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import spikeformer
+from spikeformer.i18n import get_locale
 
 
 def config_folder() -> str:
@@ -18,9 +19,10 @@ def config_folder() -> str:
 
 
 def register_resolvers() -> None:
-    """Register `choice`, `options`, `run_dir` and `new_folder` with OmegaConf."""
+    """Register `choice`, `options`, `locale`, `run_dir` and `new_folder` with OmegaConf."""
     OmegaConf.register_new_resolver("choice", choice, replace=True)
     OmegaConf.register_new_resolver("options", options, replace=True)
+    OmegaConf.register_new_resolver("locale", get_locale, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
 

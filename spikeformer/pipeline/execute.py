@@ -10,8 +10,9 @@ from typing import Any, cast
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from spikeformer.config import instantiate
+from spikeformer.config import configured_locale, instantiate
 from spikeformer.files import file_hash, value_hash
+from spikeformer.i18n import use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.manifest import Manifest, StageRecord
@@ -35,6 +36,11 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
             earlier stages wrote stays.
     """
     config = config.copy()  # the platform chooses some of it
+    with use_locale(configured_locale(config.locale)):
+        return _run_stages(config, folder, overrides)
+
+
+def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = Manifest.open(folder, config.name)
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages

@@ -67,6 +67,7 @@ class TrainConfig:
 
     name: str = MISSING
     seed: int = 0
+    locale: str = "en"
     timesteps: int = 4
     ops: str = "auto"
     sparsity_weight: float = 0.0
