@@ -36,7 +36,7 @@ class ImageDataModule(TableDataModule):
             most 1. If either is above 0, training targets are class weights, float
             (batch, num_classes) with rows that sum to one.
         memory_limit_gib: Decoded images of a split above this many GiB stay encoded and are
-            decoded by the loaders; use `num_workers` then.
+            decoded by the loaders' workers.
         **table: The arguments of `TableDataModule`.
 
     Raises:

@@ -40,7 +40,7 @@ class TableOptions(TypedDict, total=False):
     limit_test: int | None
     cache_dir: str | None
     batch_size: int
-    num_workers: int
+    num_workers: int | None
     seed: int
 
 
@@ -89,7 +89,7 @@ class TableDataModule(SpikingDataModule):
         limit_test: Use only this many samples of the test (and of a separate validation) split.
         cache_dir: Folder of the prepared copies; None leaves the choice to `datasets`.
         batch_size: Samples per batch and process.
-        num_workers: Loader processes.
+        num_workers: Loader processes; None takes as many as the data need, see `SpikingDataModule`.
         seed: Seed of the shuffling and the augmentation.
 
     Raises:
@@ -116,7 +116,7 @@ class TableDataModule(SpikingDataModule):
         limit_test: int | None = None,
         cache_dir: str | None = None,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)

@@ -15,11 +15,13 @@ from torch import nn
 
 from spikeformer.callbacks import EpochSeed, StopOnSignal
 from spikeformer.config import check_targets, instantiate
+from spikeformer.cross_platform import AUTO
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
+from spikeformer.pipeline.platform import settle_trainer, tell, tell_choices
 from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.training import (
     HistoryRecorder,
@@ -47,7 +49,8 @@ def build(config: DictConfig, folder: Path) -> Components:
     is trained or written.
 
     Args:
-        config: The composed configuration, as `conf/train.yaml` lays it out.
+        config: The composed configuration, as `conf/train.yaml` lays it out; what says `auto` in
+            its group `trainer` is replaced by what the platform chooses.
         folder: The run folder.
 
     Raises:
@@ -57,6 +60,7 @@ def build(config: DictConfig, folder: Path) -> Components:
     """
     trusted = config.trusted_packages
     check_targets(config, trusted)
+    choices = settle_trainer(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data: SpikingDataModule = instantiate(config.data, trusted=trusted)
@@ -70,6 +74,7 @@ def build(config: DictConfig, folder: Path) -> Components:
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
             keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
+    divided = config.trainer.accumulate_grad_batches  # `auto` waits for the fit stage
     trainer: L.Trainer = instantiate(
         config.trainer,
         trusted=trusted,
@@ -84,6 +89,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if shares_norms(config) else [])],
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
+        accumulate_grad_batches=1 if divided == AUTO else divided,
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )
     if config.profiler:
@@ -92,6 +98,9 @@ def build(config: DictConfig, folder: Path) -> Components:
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
     rehearse(module, data)
+    for choice in choices:
+        tell(choice)
+    tell_choices(config, data, trainer)
     return Components(data, module, trainer, loggers, history)
 
 

@@ -37,6 +37,7 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
         SpikeformerError: The configuration or the data is not usable, or a stage failed. What
             earlier stages wrote stays.
     """
+    config = config.copy()  # the platform chooses some of it
     with use_locale(configured_locale(config.locale)):
         return _run_stages(config, folder, overrides)
 

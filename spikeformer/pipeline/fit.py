@@ -11,6 +11,7 @@ import torch.distributed
 
 from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
+from spikeformer.pipeline.platform import divide_batch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
 
@@ -37,6 +38,10 @@ class Fit(Stage):
         "sparsity_weight",
         "checkpoint",
     )
+
+    def check(self, run: Run) -> None:
+        """Divide the batch if memory is short and the configuration leaves it to the platform."""
+        divide_batch(run)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Train, and return what the last epoch reached."""

@@ -12,6 +12,7 @@ from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network
 from spikeformer.pipeline.build import build_many, build_module
+from spikeformer.pipeline.platform import settle_trainer
 from spikeformer.profiling import BACKENDS
 from tests.runs import CONF, options
 
@@ -24,6 +25,8 @@ NEEDS = {
     "model=multimodal": ["data=digits_av"],
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
+# Groups whose options are made in the tests of their stages.
+MORE = ("validation", "concurrency")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
 NETWORKS.remove("model=pretrained")  # it needs a model to load
 
@@ -62,7 +65,8 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
 
 @pytest.mark.parametrize("name", options("trainer"))
 def test_every_trainer_is_lightnings(name):
-    config = composed(f"trainer={name}")
+    config = composed(f"trainer={name}", "trainer.accumulate_grad_batches=1")
+    settle_trainer(config)
     if name in ("cpu", "auto"):
         assert type(instantiate(config.trainer, logger=False)).__name__ == "Trainer"
     assert config.trainer._target_ == "lightning.Trainer"
@@ -118,7 +122,7 @@ def test_every_profiler_is_made(name):
 
 
 @pytest.mark.parametrize(
-    "group", ["experiment", "debug", "hardware", "hparams_search", "paths", "hydra"]
+    "group", ["experiment", "debug", "hardware", "hparams_search", "paths", "hydra", *MORE]
 )
 def test_the_remaining_groups_compose(group):
     for name in options(group):
@@ -129,7 +133,8 @@ def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
     tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
     assert groups == tried | {
-        *("experiment", "debug", "hardware", "hparams_search", "paths", "hydra")
+        *("experiment", "debug", "hardware", "hparams_search", "paths", "hydra"),
+        *MORE,
     }
 
 

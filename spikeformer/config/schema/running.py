@@ -28,6 +28,29 @@ class ProfilerConfig:
     backend: str = "simulation"
 
 
+@schema("validation", "validation")
+@dataclass
+class ValidationConfig:
+    """`spikeformer.validation.ComprehensiveValidator`."""
+
+    _target_: str = "spikeformer.validation.ComprehensiveValidator"
+    validation_level: str = "standard"
+
+
+@schema("concurrency", "concurrency")
+@dataclass
+class WorkersConfig:
+    """`spikeformer.config.ConcurrencyConfig`."""
+
+    _target_: str = "spikeformer.config.ConcurrencyConfig"
+    max_workers: int = 4
+    batch_size_per_worker: int = 32
+    enable_data_parallelism: bool = True
+    enable_model_parallelism: bool = False
+    async_data_loading: bool = True
+    prefetch_factor: int = 2
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:
@@ -67,5 +90,7 @@ class TrainConfig:
     conversion: Any = None
     hardware: Any = None
     profiler: Any = None
+    validation: Any = None
+    concurrency: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING

@@ -17,6 +17,7 @@ from spikeformer.reporting.sections import (
     sample,
     test,
     training,
+    validation,
 )
 from spikeformer.reporting.sections._section import (
     SECTIONS,
@@ -41,4 +42,5 @@ __all__ = [
     "sample",
     "test",
     "training",
+    "validation",
 ]
