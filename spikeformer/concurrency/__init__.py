@@ -1,6 +1,4 @@
-"""Work spread over workers: batched inference for many callers, encoding
-on several cores, training by several processes.
-"""
+"""Work spread over workers: inference for many callers, encoding, distributed training."""
 
 from spikeformer.concurrency.encoding import parallel_spike_encoding
 from spikeformer.concurrency.errors import ConcurrencyError
