@@ -14,7 +14,16 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from spikeformer.error_handling import SpikeformerError
 from spikeformer.i18n import t
+
+_EXTRAS = {
+    "hydra/launcher/joblib": "sweeps",
+    "hydra/launcher/submitit": "slurm",
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/sampler": "sweeps",
+}
+"""Hydra's plug-ins by the extra that brings them."""
 
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
@@ -26,18 +35,18 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         config_folder: The folder of config groups.
     """
     if isinstance(error, KeyboardInterrupt):
-        return t("cli.interrupted")
+        return str(error) or t("cli.interrupted")
     if isinstance(error, BrokenPipeError):
         return t("cli.nobody_reads")
     # Hydra's own errors may be OSErrors too: a missing config file is one.
-    if isinstance(error, OSError) and not isinstance(error, HydraException):
+    if isinstance(error, OSError) and not isinstance(error, HydraException | SpikeformerError):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if isinstance(error, InterpolationKeyError):
         return _explain_interpolation(error)
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
         text += f": {_tidy(str(error.__cause__))}"
-    suggestion = _suggest(text, arguments, config_folder)
+    suggestion = _suggest(text, arguments, config_folder) + _suggest_extra(text)
     notes = getattr(error, "__notes__", [])
     return "\n".join([text, *suggestion, *notes])
 
@@ -76,6 +85,15 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
         elif not options and key not in (known := _known_keys(config_folder, arguments)):
             suggestions += difflib.get_close_matches(key, known, n=1, cutoff=0.75)
     return [t("cli.did_you_mean", name=name) for name in dict.fromkeys(suggestions)]
+
+
+def _suggest_extra(text: str) -> list[str]:
+    """Return how to install the plug-in that a choice of launcher or sweeper needs."""
+    return [
+        f'It comes with an extra: python -m pip install --editable ".[{extra}]"'
+        for choice, extra in _EXTRAS.items()
+        if f"Could not find '{choice}" in text
+    ]
 
 
 def _options(config_folder: str, group: str) -> list[str]:

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import nn
 
-from spikeformer.callbacks import EpochSeed
+from spikeformer.callbacks import EpochSeed, StopOnSignal
 from spikeformer.config import check_targets, instantiate
 from spikeformer.conversion import PretrainedTransformer
 from spikeformer.data import SpikingDataModule
@@ -21,7 +21,13 @@ from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
-from spikeformer.training import HistoryRecorder, SpikingModule
+from spikeformer.pipeline.ranks import SameConfiguration
+from spikeformer.training import (
+    HistoryRecorder,
+    SharedBatchNorms,
+    SpikingModule,
+    WholeCheckpoints,
+)
 
 
 @dataclass
@@ -69,7 +75,15 @@ def build(config: DictConfig, folder: Path) -> Components:
         config.trainer,
         trusted=trusted,
         logger=loggers or False,
-        callbacks=[EpochSeed(config.seed), history, *callbacks],
+        callbacks=[
+            SameConfiguration(config),
+            EpochSeed(config.seed),
+            history,
+            StopOnSignal(folder / "checkpoints" / "last.ckpt"),
+            *callbacks,
+        ],
+        plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if shares_norms(config) else [])],
+        sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )
@@ -80,6 +94,11 @@ def build(config: DictConfig, folder: Path) -> Components:
         load_weights(module, Path(config.checkpoint))
     rehearse(module, data)
     return Components(data, module, trainer, loggers, history)
+
+
+def shares_norms(config: DictConfig) -> bool:
+    """Whether batch norms shall take their statistics over all processes."""
+    return bool(config.trainer.get("sync_batchnorm", False))
 
 
 def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:

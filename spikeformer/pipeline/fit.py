@@ -45,8 +45,9 @@ class Fit(Stage):
             keep_freed_memory()
         try:
             trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
-        except SystemExit as stop:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from stop
+        except SystemExit as stop:  # what Lightning makes of an interruption
+            cause = stop.__context__
+            raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
         if trainer.checkpoint_callback is None:
             trainer.save_checkpoint(run.last_checkpoint)
         if torch.distributed.is_initialized():

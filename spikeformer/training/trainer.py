@@ -19,6 +19,7 @@ from spikeformer.i18n import t
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.losses import Loss, get_loss
 from spikeformer.training.module import SpikingModule
+from spikeformer.training.plugins import WholeCheckpoints
 from spikeformer.training.tasks import (
     ClassificationModule,
     LanguageModule,
@@ -122,7 +123,7 @@ class SpikingTrainer:
             enable_checkpointing=checkpointing,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
-            **{**options, **self.trainer_kwargs},
+            **{"plugins": [WholeCheckpoints()], **options, **self.trainer_kwargs},
         )
         # An empty list says that there is no validation on purpose; None makes Lightning warn.
         validation: Any = [] if val_loader is None else val_loader

@@ -114,7 +114,9 @@ def test_every_profiler_is_made(name):
         assert set(options("profiler")) == {"none", *BACKENDS}
 
 
-@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "paths", "hydra"])
+@pytest.mark.parametrize(
+    "group", ["experiment", "debug", "hardware", "hparams_search", "paths", "hydra"]
+)
 def test_the_remaining_groups_compose(group):
     for name in options(group):
         composed(f"+{group}={name}" if group == "local" else f"{group}={name}")
@@ -123,7 +125,9 @@ def test_the_remaining_groups_compose(group):
 def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
     tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
-    assert groups == tried | {"experiment", "debug", "hardware", "paths", "hydra"}
+    assert groups == tried | {
+        *("experiment", "debug", "hardware", "hparams_search", "paths", "hydra")
+    }
 
 
 def test_all_keys_of_the_default_have_values():
