@@ -77,6 +77,10 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         """Add one batch to the metrics that `make_metrics` returned, save for the loss."""
 
+    def answer(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs as loss and metrics shall see them; a task may rule some out."""
+        return outputs
+
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Return the network's outputs, shape (batch, timesteps, ...)."""
         outputs: Tensor = self.net(**inputs) if isinstance(inputs, Mapping) else self.net(inputs)
@@ -111,7 +115,7 @@ class SpikingModule(L.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
         inputs, target = batch
-        outputs = self(inputs)
+        outputs = self.answer(self(inputs), target)
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
             raise SpikingDynamicsError(

@@ -61,6 +61,7 @@ class TrainConfig:
     scheduler: Any = None
     trainer: Any = MISSING
     callbacks: Any = None
+    regularizer: Any = None
     logger: Any = None
     conversion: Any = None
     hardware: Any = None
