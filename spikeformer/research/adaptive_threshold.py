@@ -40,9 +40,7 @@ class ThresholdState(NamedTuple):
 
 def initial_state(threshold: float, window_size: int) -> ThresholdState:
     """Return the state of a threshold that has observed nothing."""
-    return ThresholdState(
-        torch.tensor(float(threshold)), torch.zeros(window_size), torch.tensor(0)
-    )
+    return ThresholdState(torch.tensor(float(threshold)), torch.zeros(window_size), torch.tensor(0))
 
 
 def check_target_rate(value: float) -> float:
@@ -156,9 +154,7 @@ class AdaptiveSpikeThreshold(nn.Module):
         adapts = state is not None or self.training
         fired = []
         for potential in v.unbind(1):
-            spikes = spike(
-                potential / now.threshold - 1, self.surrogate_type, self.surrogate_slope
-            )
+            spikes = spike(potential / now.threshold - 1, self.surrogate_type, self.surrogate_slope)
             fired.append(spikes.to(v.dtype))
             if adapts:
                 now = now.after(spikes.mean(), self.adaptation_rate, self.target_rate)

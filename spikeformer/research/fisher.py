@@ -49,7 +49,7 @@ def empirical_fisher(
         check_positive_int("max_samples", max_samples)
     parameters = trainable(model)
     total = torch.zeros(num_trainable(model), device=parameters[0].device)
-    places = total.split([parameter.numel() for parameter in parameters])
+    places = torch.split(total, [parameter.numel() for parameter in parameters])
     modes = {module: module.training for module in model.modules()}
     count = 0
     bar = tqdm(total=max_samples, desc="importance", disable=not progress, leave=False)

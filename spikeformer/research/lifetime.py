@@ -86,7 +86,9 @@ class LifetimeLearningSpikingTransformer(SpikingTransformer):
         """Tell the model that what comes now is another task."""
         self.task.add_(1)
 
-    def estimate_parameter_importance(self, dataloader: Iterable[Any], criterion: Criterion) -> None:
+    def estimate_parameter_importance(
+        self, dataloader: Iterable[Any], criterion: Criterion
+    ) -> None:
         """Find out what the current task, just learned, needs, and remember it from now on.
 
         Args:

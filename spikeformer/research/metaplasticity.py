@@ -1,105 +1,120 @@
-"""Synapses that consolidate what they have held for long."""
+"""Binary synapses that are the harder to change the longer they have been sure."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from spikeformer.error_handling import check_interval, check_positive_int
-from spikeformer.models.layers import SpikeLinear
+from spikeformer.error_handling import SpikingDynamicsError, check_interval, check_positive_int
+from spikeformer.ops import spike_linear
+
+INITIAL_SCALE = 0.01
+"""Hidden weights start evenly spread up to this magnitude, and are measured in it."""
 
 
-class MetaplasticSynapses(SpikeLinear):
-    r"""Dense layer whose weights are coupled to a chain of slower, hidden variables.
+class MetaplasticSynapses(nn.Module):
+    r"""Dense layer of binary weights, each the sign of a hidden one that remembers.
 
-    The weight is the first of n variables; variable k is a beaker of size `C_k = 2^(k-1)`,
-    joined to the next by a tube of conductance `g_k = metaplastic_rate * 2^(1-k)`. After each
-    step of an optimizer, which moves `u_1 = w` alone, liquid flows between neighbours::
+    The layer computes with `sign(h) / sqrt(input_size)`. The hidden weight h is what an optimizer
+    moves; the gradient passes straight through the sign. Of the step Delta that it proposes, what
+    would bring h towards zero, and so towards another sign, is held back the more the larger h
+    has become::
 
-        C_k du_k = g_(k-1) (u_(k-1) - u_k) + g_k (u_(k+1) - u_k),    g_0 = g_n = 0
+        h <- h + Delta * (f(h) if Delta * h < 0 else 1),
+        f(h) = 1 - tanh(metaplastic_rate * |h| / h0)^2,    h0 = 0.01
 
-    A weight that has held a value for long fills the slow beakers, and they pull it back when
-    something else is learned: how plastic it is depends on its past. Each further variable
-    remembers four times as long. The flow keeps `sum_k C_k u_k`; the leak of the last beaker in
-    the source is left out, so that nothing decays.
+    Thus |h| is the synapse's consolidation: it grows while task after task agrees on the sign, and
+    guards it against one that does not. Hidden weights start evenly in [-h0, h0], so at the
+    default rate a weight of a hundred times that is held firmly. (In the source's terms
+    `m = metaplastic_rate / h0`: 1 here, 1.35 there.)
 
     Call `consolidate()` after each step, or let the optimizer do it::
 
         optimizer.register_step_post_hook(lambda *_: synapses.consolidate())
 
+    How fast hidden weights grow is up to the optimizer; the source uses Adam with a learning
+    rate of 0.005.
+
     Args:
         input_size: Channels of the input.
         output_size: Channels of the output.
-        metaplastic_rate: Part of the difference between weight and first hidden variable that
-            flows in a step, in [0, 0.5]; 0 leaves plain weights.
-        num_variables: n, the weight and its hidden variables; at least 2.
-        bias: Whether to add a bias, which is coupled likewise.
+        metaplastic_rate: How soon growing weights consolidate; 0 leaves plain binary weights.
 
-    Source: Benna & Fusi, *Computational principles of synaptic memory consolidation*, 2016,
-    doi:10.1038/nn.4401; with gradient descent: Kaplanis et al., ICML 2018, arXiv:1802.07239.
+    Source: Laborieux et al., *Synaptic metaplasticity in binarized neural networks*, 2021,
+    doi:10.1038/s41467-021-22768-y.
 
     Example:
-        >>> synapses = MetaplasticSynapses(8, 4, metaplastic_rate=0.1)
-        >>> spikes = (torch.rand(2, 5, 8) < 0.3).float()
-        >>> optimizer = torch.optim.SGD(synapses.parameters(), lr=0.1)
+        >>> synapses = MetaplasticSynapses(8, 4)
+        >>> optimizer = torch.optim.Adam(synapses.parameters(), lr=0.005)
         >>> handle = optimizer.register_step_post_hook(lambda *_: synapses.consolidate())
+        >>> spikes = (torch.rand(2, 5, 8) < 0.3).float()
         >>> synapses(spikes).square().mean().backward()
         >>> optimizer.step()
         >>> synapses(spikes).shape
         torch.Size([2, 5, 4])
     """
 
-    hidden_weight: Tensor
-    hidden_bias: Tensor | None
+    consolidated: Tensor
 
-    def __init__(
-        self,
-        input_size: int,
-        output_size: int,
-        metaplastic_rate: float = 0.01,
-        *,
-        num_variables: int = 4,
-        bias: bool = False,
-    ) -> None:
-        check_positive_int("input_size", input_size)
-        check_positive_int("output_size", output_size)
-        super().__init__(input_size, output_size, bias, binary=False)
-        self.metaplastic_rate = check_interval("metaplastic_rate", metaplastic_rate, 0.0, 0.5)
-        if check_positive_int("num_variables", num_variables) < 2:
-            check_interval("num_variables", num_variables, 2, float("inf"))
-        self.num_variables = num_variables
-        hidden = num_variables - 1
-        # Hidden variables start where the weights start: nothing flows before something is learned.
-        self.register_buffer("hidden_weight", _copies(self.weight, hidden))
-        self.register_buffer("hidden_bias", _copies(self.bias, hidden) if bias else None)
+    def __init__(self, input_size: int, output_size: int, metaplastic_rate: float = 0.01) -> None:
+        super().__init__()
+        self.input_size = check_positive_int("input_size", input_size)
+        self.output_size = check_positive_int("output_size", output_size)
+        self.metaplastic_rate = check_interval("metaplastic_rate", metaplastic_rate, 0.0, math.inf)
+        hidden = INITIAL_SCALE * (2 * torch.rand(output_size, input_size) - 1)
+        self.hidden = nn.Parameter(hidden)
+        # Where the hidden weights were after the last step; a checkpoint has both.
+        self.register_buffer("consolidated", hidden.clone())
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights that the layer computes with, shape (output_size, input_size)."""
+        sign: Tensor = _Sign.apply(self.hidden)  # type: ignore[no-untyped-call]
+        return sign * self.input_size**-0.5
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Map (..., input_size) to (..., output_size).
+
+        Raises:
+            SpikingDynamicsError: The last axis has another size.
+        """
+        if spikes.shape[-1] != self.input_size:
+            raise SpikingDynamicsError(
+                f"Expected an input of shape (..., input_size={self.input_size}), but got "
+                f"{tuple(spikes.shape)}."
+            )
+        return spike_linear(spikes, self.weight, None, binary=False)
 
     @torch.no_grad()
     def consolidate(self) -> None:
-        """Let the variables flow once; to be called after each step of the optimizer."""
-        _flow(self.weight, self.hidden_weight, self.metaplastic_rate)
-        if self.bias is not None and self.hidden_bias is not None:
-            _flow(self.bias, self.hidden_bias, self.metaplastic_rate)
+        """Hold back what the optimizer's last step takes from consolidated weights."""
+        before, step = self.consolidated, self.hidden - self.consolidated
+        plasticity = 1 - torch.tanh(before * (self.metaplastic_rate / INITIAL_SCALE)).square()
+        self.hidden.copy_(before + torch.where(step * before < 0, plasticity * step, step))
+        before.copy_(self.hidden)
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""
         return (
-            f"{super().extra_repr()}, metaplastic_rate={self.metaplastic_rate}, "
-            f"num_variables={self.num_variables}"
+            f"input_size={self.input_size}, output_size={self.output_size}, "
+            f"metaplastic_rate={self.metaplastic_rate}"
         )
 
 
-def _copies(weight: Tensor, number: int) -> Tensor:
-    return weight.detach().expand(number, *weight.shape).clone()
+class _Sign(torch.autograd.Function):
+    """1 where x is at least 0, else -1; the gradient passes as it is."""
 
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
 
-def _flow(weight: Tensor, hidden: Tensor, rate: float) -> None:
-    """Move liquid between `weight` and the variables of `hidden`, (variables - 1, *weight), once."""
-    level = torch.cat((weight.detach()[None], hidden))
-    shape = (-1, *[1] * weight.ndim)
-    halves = 0.5 ** torch.arange(len(level), device=weight.device, dtype=weight.dtype).view(shape)
-    # Into each beaker from the next one; C_k = 1 / halves, g_k = rate * halves.
-    flow = rate * halves[:-1] * (level[1:] - level[:-1])
-    level[:-1] += flow * halves[:-1]
-    level[1:] -= flow * halves[1:]
-    weight.copy_(level[0])
-    hidden.copy_(level[1:])
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
+        """Keep nothing."""
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad

@@ -104,9 +104,7 @@ class TaskProtocol(L.Callback):
 
 
 @torch.no_grad()
-def accuracy_on(
-    module: SpikingModule, data: TaskSequence, task: int, trainer: L.Trainer
-) -> float:
+def accuracy_on(module: SpikingModule, data: TaskSequence, task: int, trainer: L.Trainer) -> float:
     """Return the share of a task's test samples that the network gets right."""
     modes: dict[nn.Module, bool] = {part: part.training for part in module.modules()}
     module.eval()

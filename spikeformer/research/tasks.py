@@ -1,10 +1,10 @@
-"""Sequences of tasks made from one data set."""
+"""Tasks that come one after the other, made from one data set."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -135,7 +135,7 @@ class TaskSequence(SpikingDataModule):
                     f"trainer.max_epochs={epochs} cannot be shared out to {self.num_tasks} tasks: "
                     f"set a multiple, such as trainer.max_epochs={10 * self.num_tasks}."
                 )
-            self.trainer.reload_dataloaders_every_n_epochs = 1
+            self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
 
     def task_of(self, epoch: int) -> int:
         """Return the number, from 0, of the task that an epoch of training has."""
@@ -225,126 +225,6 @@ class TaskSamples(Dataset[Any]):
         chosen = torch.as_tensor(positions)
         inputs, target = self.dataset.__getitems__(self.indices[chosen].tolist())
         return self.change(inputs, target, self.tasks[chosen])
-
-
-class SplitTasks(TaskSequence):
-    """Each task has some of the classes, in their order: 0 and 1, then 2 and 3, and so on.
-
-    With `task=task_incremental` a network chooses among the classes of a sample's task, without
-    among all (class-incremental); with `shared_labels` it tells the first of a task's classes from
-    the second and so on, in any task (domain-incremental).
-
-    Args:
-        base: Where the samples come from.
-        shared_labels: Number the classes within their task.
-        classes_per_task: Classes of a task; here so that `task=task_incremental` can refer to it.
-        **sequence: The arguments of `TaskSequence`.
-
-    Source: the three scenarios: van de Ven et al., 2022, doi:10.1038/s42256-022-00568-3; split
-    tasks: Zenke et al., ICML 2017, arXiv:1703.04200.
-
-    Example:
-        >>> from spikeformer.data import DigitsDataModule
-        >>> data = SplitTasks(DigitsDataModule())
-        >>> data.setup()
-        >>> data.task_names
-        ['0, 1', '2, 3', '4, 5', '6, 7', '8, 9']
-    """
-
-    def __init__(
-        self,
-        base: SpikingDataModule,
-        *,
-        shared_labels: bool = False,
-        classes_per_task: int = 2,
-        **sequence: Any,
-    ) -> None:
-        super().__init__(base, **sequence)
-        self.classes_per_task = check_positive_int("classes_per_task", classes_per_task)
-        self.shared_labels = shared_labels
-        self._names: list[str] = []
-
-    @property
-    def task_names(self) -> list[str]:
-        """The names of each task's classes."""
-        size = self.classes_per_task
-        starts = range(0, self.num_tasks * size, size)
-        return [", ".join(self._names[start : start + size]) for start in starts]
-
-    def members(self, labels: Tensor, classes: int) -> list[Tensor]:
-        """Return the indices of the samples of each task's classes."""
-        if self.classes_per_task * self.num_tasks > classes:
-            raise DataError(
-                f"data.num_tasks={self.num_tasks} of data.classes_per_task={self.classes_per_task} "
-                f"need {self.classes_per_task * self.num_tasks} classes, but the data has {classes}."
-            )
-        return [(labels // self.classes_per_task == task).nonzero()[:, 0] for task in self._tasks]
-
-    def change(self, inputs: Any, target: Tensor, tasks: Tensor) -> tuple[Any, Tensor]:
-        """Number classes within their task, if labels are shared."""
-        return inputs, target % self.classes_per_task if self.shared_labels else target
-
-    def name_classes(self, names: list[str]) -> list[str]:
-        """Return the names, joined where classes share a label."""
-        self._names = names
-        if not self.shared_labels:
-            return names
-        return ["/".join(names[label :: self.classes_per_task]) for label in self._labels]
-
-    @property
-    def _tasks(self) -> range:
-        return range(self.num_tasks)
-
-    @property
-    def _labels(self) -> range:
-        return range(self.classes_per_task)
-
-
-class PermutedTasks(TaskSequence):
-    """Each task has all samples, with the pixels in an order of its own; the first is in order.
-
-    Images are not augmented: a shift of permuted pixels is no shift.
-
-    Args:
-        base: Where the images come from.
-        **sequence: The arguments of `TaskSequence`.
-
-    Source: Goodfellow et al., 2013, arXiv:1312.6211; Kirkpatrick et al., 2017,
-    doi:10.1073/pnas.1611835114.
-    """
-
-    _orders: Tensor | None = None
-
-    @property
-    def task_names(self) -> list[str]:
-        """The number of each order."""
-        return ["in order", *(f"order {task}" for task in range(1, self.num_tasks))]
-
-    def members(self, labels: Tensor, classes: int) -> list[Tensor]:
-        """Return all indices, for each task."""
-        return [torch.arange(len(labels)) for _ in range(self.num_tasks)]
-
-    def change(self, inputs: Any, target: Tensor, tasks: Tensor) -> tuple[Any, Tensor]:
-        """Return the images with the pixels of each in the order of its task."""
-        if not isinstance(inputs, Tensor) or inputs.ndim != 4:
-            raise DataError(
-                "Expected images of shape (batch, channels, height, width) to permute, but got "
-                f"{type(inputs).__name__}. Choose data of images."
-            )
-        pixels = inputs.flatten(2)
-        orders = self._pixel_orders(pixels.shape[2])[tasks]
-        return pixels.gather(2, orders[:, None].expand_as(pixels)).view_as(inputs), target
-
-    def augment(self, batch: Any, generator: torch.Generator) -> Any:
-        """Return the batch itself."""
-        return batch
-
-    def _pixel_orders(self, pixels: int) -> Tensor:
-        if self._orders is None:
-            generator = torch.Generator().manual_seed(derive_seed(self.task_seed))
-            others = [torch.randperm(pixels, generator=generator) for _ in range(1, self.num_tasks)]
-            self._orders = torch.stack([torch.arange(pixels), *others])
-        return cast(Tensor, self._orders)
 
 
 def _repeated(indices: Tensor, length: int) -> Tensor:

@@ -55,19 +55,19 @@ class PermutedTasksConfig(TaskSequenceConfig):
     _target_: str = "spikeformer.research.PermutedTasks"
 
 
-@schema("model", "metaplastic")
+@schema("model", "dense")
 @dataclass
-class MetaplasticConfig:
-    """`spikeformer.research.MetaplasticNetwork`."""
+class DenseConfig:
+    """`spikeformer.research.DenseSpikingNetwork`."""
 
-    _target_: str = "spikeformer.research.MetaplasticNetwork"
+    _target_: str = "spikeformer.research.DenseSpikingNetwork"
     in_channels: int = MISSING
     image_size: Any = MISSING
     d_model: int = 256
     num_layers: int = 2
     timesteps: int = MISSING
     threshold: float = MISSING
-    metaplastic_rate: float = 0.01
+    synapses: Any = MISSING
     neuron: Any = MISSING
 
 

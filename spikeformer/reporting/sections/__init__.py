@@ -15,6 +15,7 @@ from spikeformer.reporting.sections import (
     hardware,
     layers,
     sample,
+    tasks,
     test,
     training,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "layers",
     "register_section",
     "sample",
+    "tasks",
     "test",
     "training",
 ]

@@ -1,8 +1,10 @@
-"""A spiking network all of whose weights are metaplastic."""
+"""A spiking network of dense layers, for whatever synapses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -17,8 +19,15 @@ from spikeformer.neurons import LifNeuron, NeuronFactory
 from spikeformer.research.metaplasticity import MetaplasticSynapses
 
 
-class MetaplasticNetwork(nn.Module):
-    """Images as constant currents through layers of `MetaplasticSynapses` and spiking neurons.
+class SynapseFactory(Protocol):
+    """Anything that makes a dense layer: `torch.nn.Linear`, or a partial of another class."""
+
+    def __call__(self, input_size: int, output_size: int, /) -> nn.Module:
+        """Return a new layer."""
+
+
+class DenseSpikingNetwork(nn.Module):
+    """Images as constant currents through dense layers and spiking neurons; it knows no neighbours.
 
     Args:
         in_channels: Channels of the image.
@@ -27,12 +36,12 @@ class MetaplasticNetwork(nn.Module):
         num_layers: Number of layers.
         timesteps: Number of simulation timesteps.
         threshold: Spiking threshold of every neuron.
-        metaplastic_rate: Of the synapses.
+        synapses: Factory of the dense layers.
         neuron: Factory of the spiking neurons.
 
     Example:
         >>> import torch
-        >>> network = MetaplasticNetwork(1, (8, 8), d_model=32)
+        >>> network = DenseSpikingNetwork(1, (8, 8), d_model=32, synapses=MetaplasticSynapses)
         >>> network(torch.rand(2, 1, 8, 8)).shape
         torch.Size([2, 4, 1, 32])
     """
@@ -46,23 +55,22 @@ class MetaplasticNetwork(nn.Module):
         timesteps: int = 4,
         threshold: float = 1.0,
         *,
-        metaplastic_rate: float = 0.01,
+        synapses: SynapseFactory = nn.Linear,
         neuron: NeuronFactory = LifNeuron,
     ) -> None:
         super().__init__()
         size = tuple(image_size)
         if len(size) != 2 or min(size) < 1:
             raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
+        check_positive_int("num_layers", num_layers)
+        check_positive_int("d_model", d_model)
+        check_positive("threshold", threshold)
         self.image_shape = (check_positive_int("in_channels", in_channels), *size)
         self.timesteps = check_positive_int("timesteps", timesteps)
-        check_positive("threshold", threshold)
         widths = [in_channels * size[0] * size[1], *[d_model] * num_layers]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
-            layers += [
-                MetaplasticSynapses(before, after, metaplastic_rate, bias=True),
-                neuron(threshold=threshold),
-            ]
+        for before, after in pairwise(widths):
+            layers += [synapses(before, after), neuron(threshold=threshold)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -70,6 +78,9 @@ class MetaplasticNetwork(nn.Module):
 
         Returns:
             Shape (batch, timesteps, 1, d_model).
+
+        Raises:
+            SpikingDynamicsError: `images` has another shape.
         """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise SpikingDynamicsError(
@@ -82,7 +93,7 @@ class MetaplasticNetwork(nn.Module):
 
 
 class MetaplasticHead(ClassificationHead):
-    """A classification head whose weights are metaplastic too.
+    """A classification head of `MetaplasticSynapses`.
 
     Args:
         d_model: Channels of a token.
@@ -92,11 +103,7 @@ class MetaplasticHead(ClassificationHead):
     """
 
     def __init__(
-        self,
-        d_model: int,
-        num_classes: int,
-        metaplastic_rate: float = 0.01,
-        dropout: float = 0.0,
+        self, d_model: int, num_classes: int, metaplastic_rate: float = 0.01, dropout: float = 0.0
     ) -> None:
         super().__init__(d_model, num_classes, dropout)
-        self.readout = MetaplasticSynapses(d_model, num_classes, metaplastic_rate, bias=True)
+        self.readout = MetaplasticSynapses(d_model, num_classes, metaplastic_rate)
