@@ -55,6 +55,12 @@ _HOMES = {
     ),
     "spikeformer.pipeline": ("load_run", "run_pipeline"),
     "spikeformer.profiling": ("EnergyProfiler", "PowerMonitor"),
+    "spikeformer.research": (
+        "AdaptiveSpikeThreshold",
+        "ElasticWeightConsolidation",
+        "LifetimeLearningSpikingTransformer",
+        "MetaplasticSynapses",
+    ),
     "spikeformer.training": ("SpikingModule", "SpikingTrainer", "TrainingHistory"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

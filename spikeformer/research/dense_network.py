@@ -106,4 +106,5 @@ class MetaplasticHead(ClassificationHead):
         self, d_model: int, num_classes: int, metaplastic_rate: float = 0.01, dropout: float = 0.0
     ) -> None:
         super().__init__(d_model, num_classes, dropout)
-        self.readout = MetaplasticSynapses(d_model, num_classes, metaplastic_rate)
+        synapses = MetaplasticSynapses(d_model, num_classes, metaplastic_rate)
+        self.readout = synapses  # type: ignore[assignment]

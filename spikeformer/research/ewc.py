@@ -39,7 +39,7 @@ class ElasticWeightConsolidation(nn.Module):
         >>> ewc = ElasticWeightConsolidation(model, strength=10.0)
         >>> batches = [(torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))]
         >>> ewc.consolidate(model, batches, nn.functional.cross_entropy)
-        >>> float(ewc.penalty(model))
+        >>> ewc.penalty(model).item()
         0.0
         >>> with torch.no_grad():
         ...     _ = model.weight.add_(1.0)

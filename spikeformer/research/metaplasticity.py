@@ -12,7 +12,9 @@ from spikeformer.error_handling import SpikingDynamicsError, check_interval, che
 from spikeformer.ops import spike_linear
 
 INITIAL_SCALE = 0.01
-"""Hidden weights start evenly spread up to this magnitude, and are measured in it."""
+"""Hidden weights start evenly spread up to this magnitude."""
+UNIT = 0.001
+"""The magnitude in which hidden weights are measured."""
 
 
 class MetaplasticSynapses(nn.Module):
@@ -24,19 +26,19 @@ class MetaplasticSynapses(nn.Module):
     has become::
 
         h <- h + Delta * (f(h) if Delta * h < 0 else 1),
-        f(h) = 1 - tanh(metaplastic_rate * |h| / h0)^2,    h0 = 0.01
+        f(h) = 1 - tanh(metaplastic_rate * |h| / h0)^2,    h0 = 0.001
 
-    Thus |h| is the synapse's consolidation: it grows while task after task agrees on the sign, and
-    guards it against one that does not. Hidden weights start evenly in [-h0, h0], so at the
-    default rate a weight of a hundred times that is held firmly. (In the source's terms
-    `m = metaplastic_rate / h0`: 1 here, 1.35 there.)
+    Thus |h| is the synapse's consolidation: it grows while samples agree on the sign, and guards it
+    against a task that does not. At the default rate it shows from |h| = 0.1 on, ten times the
+    largest that a hidden weight starts with. (In the source's terms `m = metaplastic_rate / h0` is
+    10 here; there it is 1.35, for training that is longer and grows larger weights.)
 
     Call `consolidate()` after each step, or let the optimizer do it::
 
         optimizer.register_step_post_hook(lambda *_: synapses.consolidate())
 
-    How fast hidden weights grow is up to the optimizer; the source uses Adam with a learning
-    rate of 0.005.
+    How fast hidden weights grow is up to the optimizer: Adam moves them by up to its learning rate
+    in a step. Leave out weight decay, which would wear off what is consolidated.
 
     Args:
         input_size: Channels of the input.
@@ -48,7 +50,7 @@ class MetaplasticSynapses(nn.Module):
 
     Example:
         >>> synapses = MetaplasticSynapses(8, 4)
-        >>> optimizer = torch.optim.Adam(synapses.parameters(), lr=0.005)
+        >>> optimizer = torch.optim.Adam(synapses.parameters(), lr=0.02)
         >>> handle = optimizer.register_step_post_hook(lambda *_: synapses.consolidate())
         >>> spikes = (torch.rand(2, 5, 8) < 0.3).float()
         >>> synapses(spikes).square().mean().backward()
@@ -92,7 +94,7 @@ class MetaplasticSynapses(nn.Module):
     def consolidate(self) -> None:
         """Hold back what the optimizer's last step takes from consolidated weights."""
         before, step = self.consolidated, self.hidden - self.consolidated
-        plasticity = 1 - torch.tanh(before * (self.metaplastic_rate / INITIAL_SCALE)).square()
+        plasticity = 1 - torch.tanh(before * (self.metaplastic_rate / UNIT)).square()
         self.hidden.copy_(before + torch.where(step * before < 0, plasticity * step, step))
         before.copy_(self.hidden)
 
