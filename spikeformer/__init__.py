@@ -63,6 +63,12 @@ _HOMES = {
     ),
     "spikeformer.pipeline": ("load_run", "run_pipeline"),
     "spikeformer.profiling": ("EnergyProfiler", "PowerMonitor"),
+    "spikeformer.research": (
+        "AdaptiveSpikeThreshold",
+        "ElasticWeightConsolidation",
+        "LifetimeLearningSpikingTransformer",
+        "MetaplasticSynapses",
+    ),
     "spikeformer.training": (
         "HybridTrainer",
         "SpikingModule",

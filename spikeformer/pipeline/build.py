@@ -69,6 +69,8 @@ def build(config: DictConfig, folder: Path) -> Components:
     history = HistoryRecorder(folder / "metrics.csv")
     loggers = build_many(config.logger, trusted)
     callbacks = build_many(config.callbacks, trusted)
+    if config.regularizer:
+        callbacks.append(instantiate(config.regularizer, trusted=trusted))
     if not loggers:  # Lightning refuses to monitor what nobody records.
         callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
     for callback in callbacks:
@@ -120,7 +122,7 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
     training = module.training
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            outputs = module.eval()(few)
+            outputs = module.answer(module.eval()(few), target[:2])
             loss = module.loss(outputs, target[:2])
             module.update_metrics(module.make_metrics(), outputs, target[:2])
             module.optimizer([nn.Parameter(torch.zeros(1))])

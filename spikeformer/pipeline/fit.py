@@ -34,6 +34,7 @@ class Fit(Stage):
         "scheduler",
         "trainer",
         "callbacks",
+        "regularizer",
         "seed",
         "sparsity_weight",
         "checkpoint",

@@ -82,6 +82,10 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         """Add one batch to the metrics that `make_metrics` returned, save for the loss."""
 
+    def answer(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs as loss and metrics shall see them; a task may rule some out."""
+        return outputs
+
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Return the network's outputs, shape (batch, timesteps, ...)."""
         return _run(self.net, inputs)
@@ -124,6 +128,7 @@ class SpikingModule(L.LightningModule):
         inputs, target = batch
         stand_in = self.stand_in if stage == "train" else None
         outputs = self(inputs) if stand_in is None else _run(stand_in, inputs)
+        outputs = self.answer(outputs, target)
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
             raise SpikingDynamicsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from spikeformer.cli import compose as composed
@@ -23,6 +24,7 @@ NEEDS = {
     "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
     "logger=many": [],
     "model=multimodal": ["data=digits_av"],
+    "task=task_incremental": ["data=split_digits"],
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
 # Groups whose options are made in the tests of their stages.
@@ -92,6 +94,15 @@ def test_every_pipeline_is_made_of_stages(name):
     assert all(isinstance(stage, Stage) for stage in stages)
 
 
+@pytest.mark.parametrize("name", options("regularizer"))
+def test_every_regularizer_is_a_callback(name):
+    config = composed(f"regularizer={name}")
+    if name == "none":
+        assert not config.regularizer
+    else:
+        assert isinstance(instantiate(config.regularizer), Callback)
+
+
 @pytest.mark.parametrize("name", options("conversion"))
 def test_every_conversion_is_made(name):
     node = composed(f"conversion={name}").conversion
@@ -133,7 +144,7 @@ def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
     tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
     assert groups == tried | {
-        *("experiment", "debug", "hardware", "hparams_search", "paths", "hydra"),
+        *("experiment", "debug", "hardware", "hparams_search", "paths", "hydra", "regularizer"),
         *MORE,
     }
 

@@ -86,6 +86,7 @@ class TrainConfig:
     scheduler: Any = None
     trainer: Any = MISSING
     callbacks: Any = None
+    regularizer: Any = None
     logger: Any = None
     conversion: Any = None
     hardware: Any = None
