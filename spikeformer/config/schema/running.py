@@ -73,7 +73,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
-    objective: dict[str, str] | None = None
+    objective: dict[str, str] = field(default_factory=dict)
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
