@@ -69,6 +69,9 @@ def build(config: DictConfig, folder: Path) -> Components:
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
             keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
+    plugins: list[Any] = [WholeCheckpoints()]
+    if shares_norms(config):
+        plugins.append(SharedBatchNorms())
     trainer: L.Trainer = instantiate(
         config.trainer,
         trusted=trusted,
@@ -79,7 +82,7 @@ def build(config: DictConfig, folder: Path) -> Components:
             StopOnSignal(folder / "checkpoints" / "last.ckpt"),
             *callbacks,
         ],
-        plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if shares_norms(config) else [])],
+        plugins=plugins,
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
