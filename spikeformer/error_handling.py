@@ -51,6 +51,14 @@ class ProfilingError(SpikeformerError):
     """There is nothing to report energy of, or it cannot be measured as asked."""
 
 
+class ComplianceError(SpikeformerError):
+    """A record of consent is absent, locked, or not what was asked for."""
+
+
+class LedgerTamperedError(ComplianceError):
+    """The ledger of consents is not what was written into it."""
+
+
 class ConfigurationError(SpikeformerError, ValueError):
     """The configuration cannot be built; the message names the key."""
 

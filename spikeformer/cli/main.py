@@ -39,6 +39,10 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
+        if sys.argv[1:2] == ["privacy"]:
+            from spikeformer.cli.privacy import run_privacy
+
+            sys.exit(run_privacy(sys.argv[2:]))
         sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
         hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
     except MISTAKES as error:

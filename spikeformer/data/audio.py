@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikeformer.data._cached import through_cache
 from spikeformer.data._columns import input_column
 from spikeformer.data._decode import encoded, read_bytes
 from spikeformer.data._optional import optional_import
@@ -131,19 +132,29 @@ class AudioDataModule(TableDataModule):
     def _spectrograms(self, part: Part, column: str) -> Tensor:
         """(samples, 1, num_mels, num_frames) in dB."""
         cells = encoded(part.table, column, "Audio")
-        waveforms = torch.zeros(len(cells), self.num_samples)
-        for number, cell in enumerate(cells):
-            wave = torch.from_numpy(self._decode(cell[column], number, part.name))
-            waveforms[number, : len(wave)] = wave[: self.num_samples]
         options = {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
             "hop_length": self.hop_length,
             "num_mels": self.num_mels,
         }
-        return torch.cat([log_mel(chunk, **options) for chunk in torch.split(waveforms, CHUNK)])[
-            :, None
-        ]
+        how = (log_mel, mel_filters, options, self.num_samples, torch.__version__)
+
+        def compute() -> Tensor:
+            waveforms = self._waveforms(cells, column, part.name)
+            return torch.cat([log_mel(x, **options) for x in torch.split(waveforms, CHUNK)])[
+                :, None
+            ]
+
+        return through_cache(self.cache, cells, column, how, compute)
+
+    def _waveforms(self, cells: Any, column: str, name: str) -> Tensor:
+        """(samples, num_samples), cut or padded with silence."""
+        waveforms = torch.zeros(len(cells), self.num_samples)
+        for number, cell in enumerate(cells):
+            wave = torch.from_numpy(self._decode(cell[column], number, name))
+            waveforms[number, : len(wave)] = wave[: self.num_samples]
+        return waveforms
 
     def _decode(self, cell: Any, number: int, name: str) -> np.ndarray:
         soundfile = optional_import("soundfile", "decoding recordings")

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from spikeformer.caching import TensorCache
 from spikeformer.data.sampling import EpochSampler, derive_seed
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 
@@ -56,6 +57,8 @@ class SpikingDataModule(L.LightningDataModule):
     """
 
     task = "classification"
+    cache: TensorCache | None = None
+    """Where to keep what was decoded; set before `setup`."""
 
     def __init__(self, *, batch_size: int = 64, num_workers: int = 0, seed: int = 0) -> None:
         super().__init__()

@@ -14,12 +14,15 @@ from omegaconf import DictConfig
 from torch import nn
 
 from spikeformer.callbacks import EpochSeed
+from spikeformer.compliance import ConsentGate
 from spikeformer.config import check_targets, instantiate
 from spikeformer.conversion import PretrainedTransformer
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
+from spikeformer.pipeline.caching import RunCaches, make_caches
+from spikeformer.pipeline.privacy import set_gate
 from spikeformer.training import HistoryRecorder, SpikingModule
 
 
@@ -32,6 +35,8 @@ class Components:
     trainer: L.Trainer
     loggers: list[Logger]
     history: HistoryRecorder
+    caches: RunCaches | None = None
+    gate: ConsentGate | None = None
 
 
 def build(config: DictConfig, folder: Path) -> Components:
@@ -54,6 +59,9 @@ def build(config: DictConfig, folder: Path) -> Components:
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data: SpikingDataModule = instantiate(config.data, trusted=trusted)
+    caches = make_caches(config)
+    data.cache = None if caches is None else caches.shared.tensors
+    gate = set_gate(config, data)
     data.prepare_data()
     data.setup("fit")
     history = HistoryRecorder(folder / "metrics.csv")
@@ -78,7 +86,7 @@ def build(config: DictConfig, folder: Path) -> Components:
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
     rehearse(module, data)
-    return Components(data, module, trainer, loggers, history)
+    return Components(data, module, trainer, loggers, history, caches, gate)
 
 
 def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:

@@ -28,6 +28,28 @@ class ProfilerConfig:
     backend: str = "simulation"
 
 
+@schema("cache", "cache")
+@dataclass
+class CacheConfig:
+    """`spikeformer.caching.configure_caches`."""
+
+    _target_: str = "spikeformer.caching.configure_caches"
+    memory_mib: float = 256.0
+    folder: str | None = None
+    disk_gib: float = 4.0
+
+
+@schema("compliance", "gdpr")
+@dataclass
+class ConsentConfig:
+    """`spikeformer.compliance.ConsentGate`."""
+
+    _target_: str = "spikeformer.compliance.ConsentGate"
+    folder: str | None = None
+    subject_key: str | None = None
+    purpose: str = "model_training"
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:
@@ -35,6 +57,7 @@ class PathsConfig:
 
     output_dir: str = "outputs"
     run_dir: str = MISSING
+    cache_dir: str = MISSING
 
 
 @schema("root", "train")
@@ -65,5 +88,7 @@ class TrainConfig:
     conversion: Any = None
     hardware: Any = None
     profiler: Any = None
+    cache: Any = None
+    compliance: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING
