@@ -27,6 +27,11 @@ from spikeformer.models import SpikingAttention, SpikingTransformer
 from spikeformer.multimodal import AudioSpikeEncoder, TextSpikeEncoder, VisionSpikeEncoder
 from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.profiling import EnergyProfiler, PowerMonitor
+from spikeformer.research import (
+    AdaptiveSpikeThreshold,
+    LifetimeLearningSpikingTransformer,
+    MetaplasticSynapses,
+)
 from spikeformer.training import SpikingTrainer, TrainingHistory
 
 REQUIRED = inspect.Parameter.empty
@@ -88,6 +93,22 @@ SIGNATURES = {
         "epochs": 100,
         "callbacks": None,
     },
+    AdaptiveSpikeThreshold: {
+        "initial_threshold": 1.0,
+        "adaptation_rate": 0.1,
+        "window_size": 100,
+    },
+    MetaplasticSynapses: {
+        "input_size": REQUIRED,
+        "output_size": REQUIRED,
+        "metaplastic_rate": 0.01,
+    },
+    LifetimeLearningSpikingTransformer.begin_new_task: {},
+    LifetimeLearningSpikingTransformer.estimate_parameter_importance: {
+        "dataloader": REQUIRED,
+        "criterion": REQUIRED,
+    },
+    LifetimeLearningSpikingTransformer.ewc_loss: {},
     SpikingConfig: {
         "timesteps": 32,
         "threshold": 1.0,
@@ -142,6 +163,7 @@ def test_signature(function):
 
 def test_bases():
     assert issubclass(SpikingTransformer, torch.nn.Module)
+    assert issubclass(LifetimeLearningSpikingTransformer, SpikingTransformer)
     assert issubclass(SpikingAttention, torch.nn.Module)
     assert issubclass(LifNeuron, SpikingNeuron)
     assert issubclass(AdLifNeuron, LifNeuron)

@@ -13,6 +13,7 @@ from spikeformer.data._decode import encoded, read_bytes
 from spikeformer.data._optional import optional_import
 from spikeformer.data.tables import Part
 from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
 
 
 def read_waveforms(part: Part, column: str, sample_rate: int, num_samples: int) -> Tensor:
@@ -36,18 +37,16 @@ def read_waveforms(part: Part, column: str, sample_rate: int, num_samples: int) 
 
 
 def _decode(cell: Any, number: int, name: str, sample_rate: int) -> np.ndarray:
-    soundfile = optional_import("soundfile", "decoding recordings")
+    soundfile = optional_import("soundfile", t("data.for_recordings"))
     try:
         wave, rate = soundfile.read(io.BytesIO(read_bytes(cell)), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise DataError(
-            f"recording {number} of the {name} split cannot be decoded: {error}; "
-            "remove or replace it"
+            t("data.broken_recording", number=number, split=name, reason=error)
         ) from error
     if rate != sample_rate:
         raise DataError(
-            f"data.sample_rate={sample_rate} but recording {number} of the {name} split "
-            f"has {rate} samples per second; set data.sample_rate={rate}"
+            t("data.sample_rate", configured=sample_rate, number=number, split=name, rate=rate)
         )
     mono: np.ndarray[Any, Any] = wave.mean(1)
     return mono

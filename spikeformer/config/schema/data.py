@@ -13,7 +13,7 @@ class DataConfig:
 
     _target_: str = "???"
     batch_size: int = 64
-    num_workers: int = 0
+    num_workers: int | None = None
     seed: int = 0
 
 

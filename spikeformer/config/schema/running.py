@@ -28,6 +28,29 @@ class ProfilerConfig:
     backend: str = "simulation"
 
 
+@schema("validation", "validation")
+@dataclass
+class ValidationConfig:
+    """`spikeformer.validation.ComprehensiveValidator`."""
+
+    _target_: str = "spikeformer.validation.ComprehensiveValidator"
+    validation_level: str = "standard"
+
+
+@schema("concurrency", "concurrency")
+@dataclass
+class WorkersConfig:
+    """`spikeformer.config.ConcurrencyConfig`."""
+
+    _target_: str = "spikeformer.config.ConcurrencyConfig"
+    max_workers: int = 4
+    batch_size_per_worker: int = 32
+    enable_data_parallelism: bool = True
+    enable_model_parallelism: bool = False
+    async_data_loading: bool = True
+    prefetch_factor: int = 2
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:
@@ -50,6 +73,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
+    objective: dict[str, str] | None = None
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
@@ -62,9 +86,12 @@ class TrainConfig:
     scheduler: Any = None
     trainer: Any = MISSING
     callbacks: Any = None
+    regularizer: Any = None
     logger: Any = None
     conversion: Any = None
     hardware: Any = None
     profiler: Any = None
+    validation: Any = None
+    concurrency: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING

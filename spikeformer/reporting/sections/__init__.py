@@ -15,8 +15,10 @@ from spikeformer.reporting.sections import (
     hardware,
     layers,
     sample,
+    tasks,
     test,
     training,
+    validation,
 )
 from spikeformer.reporting.sections._section import (
     SECTIONS,
@@ -39,6 +41,8 @@ __all__ = [
     "layers",
     "register_section",
     "sample",
+    "tasks",
     "test",
     "training",
+    "validation",
 ]
