@@ -96,7 +96,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
-    objective: dict[str, str] = field(default_factory=dict)
+    objective: list[str] = field(default_factory=list)
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
