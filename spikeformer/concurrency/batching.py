@@ -60,7 +60,7 @@ class Buckets:
         if request not in bucket:
             return False
         bucket.remove(request)
-        self._taken(request)
+        self._forget(request.shape, request.samples)
         return True
 
     def ready(self, now: float, *, hurry: bool = False, full: bool = False) -> list[Request]:
@@ -96,14 +96,14 @@ class Buckets:
         while bucket and samples + bucket[0].samples <= self.batch_size:
             batch.append(bucket.popleft())
             samples += batch[-1].samples
-        for request in batch:
-            self._taken(request)
+        self._forget(shape, samples)
         return batch
 
-    def _taken(self, request: Request) -> None:
-        self._samples[request.shape] -= request.samples
-        if not self._buckets[request.shape]:
-            del self._buckets[request.shape], self._samples[request.shape]
+    def _forget(self, shape: Shape, samples: int) -> None:
+        """Count samples out that have left their bucket, and the bucket if it is empty."""
+        self._samples[shape] -= samples
+        if not self._buckets[shape]:
+            del self._buckets[shape], self._samples[shape]
 
 
 def shape_of(inputs: Inputs) -> Shape:
