@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,6 +52,30 @@ class MissingDependencyError(SpikeformerError):
 
 class ProfilingError(SpikeformerError):
     """There is nothing to report energy of, or it cannot be measured as asked."""
+
+
+class ProcessGroupError(SpikeformerError):
+    """A process of a distributed run is gone, hangs, or was never there."""
+
+
+class StorageError(SpikeformerError, OSError):
+    """A file cannot be written: the disk is full, or the folder is not ours."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the run to stop: Ctrl-C, or a scheduler that wants the machine back.
+
+    No `SpikeformerError`: nothing went wrong, and `except Exception` must not swallow it.
+
+    Args:
+        signal_number: The signal.
+        saved: What of the work is saved, for the message.
+    """
+
+    def __init__(self, signal_number: int, saved: str = "") -> None:
+        self.signal_number = signal_number
+        name = signal.Signals(signal_number).name
+        super().__init__(f"stopped by {name}" + (f"; {saved}" if saved else ""))
 
 
 class ConfigurationError(SpikeformerError, ValueError):

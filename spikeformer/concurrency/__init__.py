@@ -1,8 +1,9 @@
-"""Work spread over workers: batched inference for many callers, encoding on several cores."""
+"""Work spread over workers: inference for many callers, encoding, distributed training."""
 
 from spikeformer.concurrency.encoding import parallel_spike_encoding
 from spikeformer.concurrency.errors import ConcurrencyError
 from spikeformer.concurrency.inference import AsyncSpikingInference, Completed
+from spikeformer.concurrency.parallel_trainer import ParallelSpikingTrainer
 from spikeformer.concurrency.replicas import Replica, make_replicas
 from spikeformer.config import ConcurrencyConfig
 
@@ -11,6 +12,7 @@ __all__ = [
     "Completed",
     "ConcurrencyConfig",
     "ConcurrencyError",
+    "ParallelSpikingTrainer",
     "Replica",
     "make_replicas",
     "parallel_spike_encoding",

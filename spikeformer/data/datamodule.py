@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from spikeformer.cross_platform import get_platform_info, loader_workers
 from spikeformer.data.sampling import EpochSampler, derive_seed
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+from spikeformer.i18n import t
 
 
 @dataclass
@@ -65,16 +66,16 @@ class SpikingDataModule(L.LightningDataModule):
         super().__init__()
         self.batch_size = check_positive_int("batch_size", batch_size)
         if num_workers is not None and num_workers < 0:
-            raise ArgumentError("num_workers", num_workers, "an integer of at least 0")
+            raise ArgumentError("num_workers", num_workers, t("expected.natural_number"))
         if seed < 0:
-            raise ArgumentError("seed", seed, "an integer of at least 0")
+            raise ArgumentError("seed", seed, t("expected.natural_number"))
         self.num_workers = num_workers
         self.seed = seed
         self._splits: Splits | None = None
 
     def load(self) -> Splits:
         """Read everything and return the three splits; called once per process, by `setup`."""
-        raise NotImplementedError(f"{type(self).__name__} must implement load()")
+        raise NotImplementedError(t("data.must_load", module=type(self).__name__))
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
         """Return a randomly changed training batch; by default the batch itself.
@@ -92,10 +93,7 @@ class SpikingDataModule(L.LightningDataModule):
     def splits(self) -> Splits:
         """The splits, after `setup`."""
         if self._splits is None:
-            raise DataError(
-                f"Expected {type(self).__name__}.setup() to have run, but nothing is loaded yet. "
-                "Call setup() first; a Lightning Trainer does so by itself."
-            )
+            raise DataError(t("data.setup_first", module=type(self).__name__))
         return self._splits
 
     @property

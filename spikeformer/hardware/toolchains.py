@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spikeformer.cross_platform import installed_toolchain, toolchain_folders
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.i18n import t
 
 
 def find_toolchain(name: str, python: str | Path | None = None) -> Path:
@@ -26,15 +27,9 @@ def find_toolchain(name: str, python: str | Path | None = None) -> Path:
         given = Path(python).expanduser().absolute()
         if given.is_file() and os.access(given, os.X_OK):
             return given
-        raise HardwareCompatibilityError(
-            f"Expected the interpreter of the toolchain {name!r} at {given}, but nothing there "
-            "can be run. Leave it out to use the one that `make toolchains` installs."
-        )
+        raise HardwareCompatibilityError(t("hardware.no_toolchain_python", name=name, python=given))
     found = installed_toolchain(name)
     if found is None:
         looked = ", ".join(str(folder / name) for folder in toolchain_folders())
-        raise HardwareCompatibilityError(
-            f"The toolchain {name!r} is not installed (looked in {looked}). "
-            "Run `make toolchains` in the repository."
-        )
+        raise HardwareCompatibilityError(t("hardware.no_toolchain", name=name, looked=looked))
     return found

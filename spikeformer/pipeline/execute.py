@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import configured_locale, instantiate
 from spikeformer.files import file_hash, value_hash
-from spikeformer.i18n import use_locale
+from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
+from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
@@ -50,12 +52,25 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     for stage in stages:
         stage.check(run)
     run.write_description(list(overrides))
-    for logger in run.parts.loggers:
-        logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+    if not _is_finished(stages, run):  # else there is nothing to log
+        for logger in run.parts.loggers:
+            values = OmegaConf.to_container(config, resolve=True)
+            logger.log_hyperparams(cast(dict[str, Any], values))
+    upstream = ""
+    with interruptible():
+        for stage in stages:
+            upstream = execute(stage, run, upstream)
+    return {name: record.result for name, record in manifest.stages.items()}
+
+
+def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
+    """Tell whether every stage is done already."""
     upstream = ""
     for stage in stages:
-        upstream = execute(stage, run, upstream)
-    return {name: record.result for name, record in manifest.stages.items()}
+        upstream = value_hash(stage_inputs(stage, run.config, upstream))
+        if not run.manifest.is_current(stage.name, upstream):
+            return False
+    return True
 
 
 def execute(stage: Stage, run: Run, upstream: str) -> str:
@@ -66,7 +81,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
         return fingerprint
     manifest = run.manifest
     if manifest.is_current(stage.name, fingerprint):
-        announce(stage.name, f"unchanged: {stage.summary(manifest.stages[stage.name].result)}")
+        before = stage.summary(manifest.stages[stage.name].result)
+        announce(stage.name, t("pipeline.unchanged", summary=before))
         return fingerprint
     record = StageRecord("running", fingerprint, inputs=inputs)
     keep(run, stage.name, record)
@@ -76,7 +92,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     except BaseException as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         record.seconds = time.perf_counter() - start
-        keep(run, stage.name, record)
+        with suppress(OSError):  # on a full disk the error itself is the news
+            keep(run, stage.name, record)
         raise
     record.status, record.result = "done", result
     record.seconds = time.perf_counter() - start

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from spikeformer.files import write_json
 from spikeformer.hardware import accuracy, compare, record_reference, reference_spikes, simulate
+from spikeformer.i18n import t
 from spikeformer.pipeline.hardware import (
     check_hardware,
     chip_samples,
@@ -81,8 +82,5 @@ class Verify(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return the size of the graph and its mismatches."""
-        return (
-            f"{result['neurons']:,} neurons, {result['synapses']:,} synapses, "
-            f"{result['mismatches']:,} mismatches in {result['compared']:,} spikes and silences "
-            f"of {result['samples']:,} samples"
-        )
+        numbers = ("neurons", "synapses", "mismatches", "compared", "samples")
+        return t("pipeline.validated", **{name: result[name] for name in numbers})

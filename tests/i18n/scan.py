@@ -4,48 +4,57 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import spikeformer
 
 PACKAGE = Path(spikeformer.__file__).parent
-TAKES_KEY = {"t", "LocalizedError", "_argument_error"}
-"""What is called with a key as its first literal argument that looks like one."""
+_KEY = re.compile(r"[a-z]\w*\.\w*\*?")
+_ASKS = {"t", "LocalizedError", "markup", "words"}
+"""Functions whose first argument is a key."""
 
-KEY = re.compile(r"[a-z]\w*(\.\w+)+")
 
-
-def used_keys() -> dict[str, str]:
-    """Return where each key is asked for; a key that is put together ends with its known part."""
+def asked_keys() -> dict[str, str]:
+    """Return the keys that are asked for by name, and where."""
     found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for key, line in _in_code(ast.parse(path.read_text(encoding="utf-8"))):
-            found[key] = f"{path.relative_to(PACKAGE.parent)}:{line}"
-    for path in sorted(PACKAGE.rglob("*.j2")):
-        for key in re.findall(r"""\bt\(\s*["']([\w.]+)["']""", path.read_text(encoding="utf-8")):
-            found[key] = str(path.relative_to(PACKAGE.parent))
-        for start in re.findall(r"""\bt\(\s*["']([\w.]+)["']\s*~""", path.read_text("utf-8")):
-            found.pop(start, None)
-            found[f"{start}*"] = str(path.relative_to(PACKAGE.parent))
+    for path, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _name(node.func) in _ASKS and node.args:
+                for leaf in _alternatives(node.args[0]):
+                    if isinstance(leaf, ast.Constant):
+                        found[leaf.value] = f"{path}:{node.lineno}"
+    for path, text in _templates():
+        found |= dict.fromkeys(re.findall(r"\b(?:t|markup)\(\s*'([\w.]+)'", text), str(path))
     return found
 
 
-def _in_code(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else None
-        name = node.func.id if isinstance(node.func, ast.Name) else name
-        if name not in TAKES_KEY:
-            continue
-        for argument in node.args:
-            for leaf in _alternatives(argument):
-                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str):
-                    if KEY.fullmatch(leaf.value):
-                        yield leaf.value, node.lineno
-                elif isinstance(leaf, ast.JoinedStr) and isinstance(leaf.values[0], ast.Constant):
-                    yield f"{leaf.values[0].value}*", node.lineno
+def mentioned_keys(parts: Collection[str]) -> set[str]:
+    """Return the keys of these catalogues in any string; one put together ends with a star."""
+    found = set(asked_keys())
+    for _, tree in _modules():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+            elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+                found.add(f"{node.values[0].value}*")
+    return {key for key in found if key.partition(".")[0] in parts and _KEY.fullmatch(key)}
+
+
+def _modules() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE.parent), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _templates() -> Iterator[tuple[Path, str]]:
+    for path in sorted(PACKAGE.rglob("*.j2")):
+        yield path.relative_to(PACKAGE.parent), path.read_text(encoding="utf-8")
+
+
+def _name(function: ast.expr) -> str | None:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else None
 
 
 def _alternatives(node: ast.expr) -> Iterator[ast.expr]:

@@ -73,6 +73,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
+    objective: dict[str, str] | None = None
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
@@ -85,6 +86,7 @@ class TrainConfig:
     scheduler: Any = None
     trainer: Any = MISSING
     callbacks: Any = None
+    regularizer: Any = None
     logger: Any = None
     conversion: Any = None
     hardware: Any = None

@@ -109,6 +109,7 @@ class TrainerConfig:
     num_sanity_val_steps: int = 0
     deterministic: Any = None
     benchmark: bool | None = None
+    sync_batchnorm: bool = False
     detect_anomaly: bool = False
     profiler: str | None = None
     enable_progress_bar: bool = True
@@ -231,6 +232,7 @@ class WandbConfig:
     group: str | None = None
     job_type: str | None = None
     tags: list[str] = field(default_factory=list)
+    id: str | None = None
 
 
 @schema("logger", "csv")
