@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 
@@ -54,13 +55,13 @@ def count() -> None:
             x = torch.rand(batch, *shape)
             plain, counted = [], []
             net(x)
-            passes = max(3, min(200, int(SECONDS / ROUNDS / seconds(lambda x=x: net(x)))))
+            passes = max(3, min(200, int(SECONDS / ROUNDS / seconds(partial(net, x)))))
             for _ in range(ROUNDS):
                 net(x)
-                plain += [seconds(lambda x=x: net(x)) for _ in range(passes)]
+                plain += [seconds(partial(net, x)) for _ in range(passes)]
                 with OperationCounter(net) as counter:
                     net(x)
-                    counted += [seconds(lambda x=x: net(x)) for _ in range(passes)]
+                    counted += [seconds(partial(net, x)) for _ in range(passes)]
             rate = counter.works[0].counts().firing_rate
             without, with_ = min(plain) * 1e3, min(counted) * 1e3
             print(

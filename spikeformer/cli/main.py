@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import spikeformer.config.schema  # noqa: F401 - registers the schemas
+from spikeformer.cli.doctor import doctor
 from spikeformer.cli.language import speak
 from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder, register_resolvers
@@ -38,12 +39,19 @@ MISTAKES = (
 
 
 def main() -> None:
-    """Run the pipeline that the command line describes."""
+    """Run the pipeline that the command line describes, or `doctor`."""
     # Hydra then raises its errors instead of printing a traceback and exiting.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
         speak(sys.argv[1:])
+        if sys.argv[1:2] == ["doctor"]:
+            doctor(sys.argv[2:])
+            return
+        if sys.argv[1:2] == ["privacy"]:
+            from spikeformer.cli.privacy import run_privacy
+
+            sys.exit(run_privacy(sys.argv[2:]))
         sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
         speak(sys.argv[1:])
         hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
@@ -94,6 +102,7 @@ def _quieten_libraries() -> None:
         "LeafSpec",
         "exists and is not empty",
         "number of training batches",
+        "returned a view tensor",
         # Ours is, by `StopOnSignal`, in a way that Lightning does not look for.
         "dataloader is not resumable",
     ):

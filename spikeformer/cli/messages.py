@@ -21,7 +21,7 @@ _EXTRAS = {
     "hydra/launcher/joblib": "sweeps",
     "hydra/launcher/submitit": "slurm",
     "hydra/launcher/ray": "ray",
-    "hydra/sweeper/sampler": "sweeps",
+    "hydra/sweeper/optuna": "sweeps",
 }
 """Hydra's plug-ins by the extra that brings them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,9 @@ class PretrainedTransformer(nn.Module):
             another number of classes.
         MissingDependencyError: `transformers` is not installed.
     """
+
+    has_head: ClassVar[bool] = True
+    """Its outputs are a task's, not features for a head."""
 
     def __init__(self, pretrained: str, num_classes: int | None = None) -> None:
         super().__init__()

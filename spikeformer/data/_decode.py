@@ -116,6 +116,9 @@ class DecodedBatches(Dataset[tuple[Tensor, Tensor]]):
         targets: (samples,) int64.
     """
 
+    decodes = True
+    """Loading takes work, which workers can do beside the training."""
+
     def __init__(self, decoder: ImageDecoder, targets: Tensor) -> None:
         self.decoder, self.targets = decoder, targets
 

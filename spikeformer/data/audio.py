@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikeformer.data._cached import through_cache
 from spikeformer.data._columns import input_column
-from spikeformer.data._decode import encoded, read_bytes
-from spikeformer.data._optional import optional_import
+from spikeformer.data._decode import encoded
+from spikeformer.data._recordings import read_waveforms
 from spikeformer.data.augmentation import random_mask, random_shift
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
-from spikeformer.error_handling import ArgumentError, DataError, check_positive, check_positive_int
+from spikeformer.error_handling import ArgumentError, check_positive, check_positive_int
 from spikeformer.i18n import t
 
 CHUNK = 256
@@ -134,39 +133,18 @@ class AudioDataModule(TableDataModule):
     def _spectrograms(self, part: Part, column: str) -> Tensor:
         """(samples, 1, num_mels, num_frames) in dB."""
         cells = encoded(part.table, column, "Audio")
-        waveforms = torch.zeros(len(cells), self.num_samples)
-        for number, cell in enumerate(cells):
-            wave = torch.from_numpy(self._decode(cell[column], number, part.name))
-            waveforms[number, : len(wave)] = wave[: self.num_samples]
         options = {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
             "hop_length": self.hop_length,
             "num_mels": self.num_mels,
         }
-        return torch.cat([log_mel(chunk, **options) for chunk in torch.split(waveforms, CHUNK)])[
-            :, None
-        ]
+        how = (log_mel, mel_filters, options, self.num_samples, torch.__version__)
 
-    def _decode(self, cell: Any, number: int, name: str) -> np.ndarray:
-        soundfile = optional_import("soundfile", t("data.for_recordings"))
-        try:
-            wave, rate = soundfile.read(
-                io.BytesIO(read_bytes(cell)), dtype="float32", always_2d=True
-            )
-        except (soundfile.SoundFileError, OSError, TypeError) as error:
-            raise DataError(
-                t("data.broken_recording", number=number, split=name, reason=error)
-            ) from error
-        if rate != self.sample_rate:
-            raise DataError(
-                t(
-                    "data.sample_rate",
-                    configured=self.sample_rate,
-                    number=number,
-                    split=name,
-                    rate=rate,
-                )
-            )
-        mono: np.ndarray[Any, Any] = wave.mean(1)
-        return mono
+        def compute() -> Tensor:
+            waveforms = read_waveforms(part, column, self.sample_rate, self.num_samples)
+            return torch.cat([log_mel(x, **options) for x in torch.split(waveforms, CHUNK)])[
+                :, None
+            ]
+
+        return through_cache(self.cache, cells, column, how, compute)

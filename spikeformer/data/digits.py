@@ -22,7 +22,7 @@ class DigitsDataModule(SpikingDataModule):
 
     Args:
         batch_size: Samples per batch and process.
-        num_workers: Loader processes.
+        num_workers: Loader processes; None takes none, as all images lie in memory.
         seed: Seed of the shuffling and the augmentation.
         split_seed: Seed of the train/validation/test split, apart from `seed` so that runs with
             different seeds are tested on the same images.
@@ -48,7 +48,7 @@ class DigitsDataModule(SpikingDataModule):
         self,
         *,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         seed: int = 0,
         split_seed: int = 0,
         test_fraction: float = 0.2,

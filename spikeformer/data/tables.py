@@ -10,10 +10,12 @@ from typing import Any, TypedDict
 import numpy as np
 from torch.utils.data import Dataset
 
+from spikeformer.compliance import ConsentGate
 from spikeformer.data._checks import check_classes
 from spikeformer.data._columns import class_names_of, label_column, labels_of
 from spikeformer.data._sources import Tables, load_tables
 from spikeformer.data._splits import Indices, check_fraction, stratified_draw, stratified_split
+from spikeformer.data._subjects import with_consent
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
@@ -40,7 +42,7 @@ class TableOptions(TypedDict, total=False):
     limit_test: int | None
     cache_dir: str | None
     batch_size: int
-    num_workers: int
+    num_workers: int | None
     seed: int
 
 
@@ -89,13 +91,16 @@ class TableDataModule(SpikingDataModule):
         limit_test: Use only this many samples of the test (and of a separate validation) split.
         cache_dir: Folder of the prepared copies; None leaves the choice to `datasets`.
         batch_size: Samples per batch and process.
-        num_workers: Loader processes.
+        num_workers: Loader processes; None takes as many as the data need, see `SpikingDataModule`.
         seed: Seed of the shuffling and the augmentation.
 
     Raises:
         ArgumentError: A value is outside its range.
         DataError: In `setup`, if the data is absent, unreadable or not what the keys say.
     """
+
+    gate: ConsentGate | None = None
+    """Whom to leave out for want of consent; set before `setup`."""
 
     def __init__(
         self,
@@ -116,7 +121,7 @@ class TableDataModule(SpikingDataModule):
         limit_test: int | None = None,
         cache_dir: str | None = None,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
@@ -165,6 +170,8 @@ class TableDataModule(SpikingDataModule):
             format=self.format,
             cache_dir=self.cache_dir,
         )
+        if self.gate is not None:
+            tables = with_consent(tables, self.gate, self.where)
         classes, parts = self._label(tables)
         check_classes(self.configured_classes if self.needs_labels else None, classes, self.where)
         built = self.build(self._choose(parts))

@@ -92,11 +92,10 @@ def place(graph: SpikeGraph, limits: ChipLimits) -> Placement:
     """
     cores: list[Core] = []
     for population in graph.neurons:
-        synapses = np.zeros(population.size, np.int64)
+        synapses = fan_in(graph, population)
         for projection in graph.incoming(population.name):
             if graph.populations[projection.source].kind == "values":
                 continue
-            synapses += projection.operator.fan_in()
             if limits.max_delay is not None and projection.delay > limits.max_delay:
                 raise HardwareCompatibilityError(
                     t(
@@ -114,6 +113,15 @@ def place(graph: SpikeGraph, limits: ChipLimits) -> Placement:
             size = count * limits.bytes_per_weight
             cores.append(Core(chip, core, population.name, first, last - first, count, size))
     return Placement(limits, tuple(cores))
+
+
+def fan_in(graph: SpikeGraph, population: Population) -> Array:
+    """Return how many synapses lead to each neuron of a population, (size,)."""
+    total = np.zeros(population.size, np.int64)
+    for projection in graph.incoming(population.name):
+        if graph.populations[projection.source].kind != "values":
+            total += projection.operator.fan_in()
+    return total
 
 
 def _shares(population: Population, synapses: Array, limits: ChipLimits) -> list[tuple[int, int]]:

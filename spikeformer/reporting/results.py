@@ -127,10 +127,13 @@ class RunResults:
         energy: What a sample takes, if a profiler was chosen.
         sample: One test sample traced through the network.
         hardware: What the deploy stage measured on a chip, as it wrote it.
+        validation: What the validate stages found, as they wrote it, before and after training.
         config: The composed configuration.
         config_text: The same as the YAML text that was saved.
         overrides: What the user changed on the command line.
         environment: Machine, package versions, git state, seed and command.
+        cache: How often the caches had the answer, if the run used them.
+        privacy: Whose data the run used, by pseudonym, if it asked for consents.
     """
 
     folder: Path
@@ -142,10 +145,13 @@ class RunResults:
     energy: EnergyResults | None = None
     sample: SampleResults | None = None
     hardware: dict[str, Any] | None = None
+    validation: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] | None = None
     config_text: str | None = None
     overrides: list[str] = field(default_factory=list)
     environment: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+    privacy: dict[str, Any] | None = None
 
 
 def load_results(folder: Path | str) -> RunResults:
@@ -184,11 +190,28 @@ def load_results(folder: Path | str) -> RunResults:
         energy=_energy(folder / "results" / "energy.json"),
         sample=_sample(folder / "results" / "sample.npz"),
         hardware=_read.json_object(folder / "results" / "hardware.json"),
+        validation=_validation(folder / "results"),
         config=config,
         config_text=config_text,
         overrides=_read.yaml_list(folder / "overrides.yaml"),
         environment=_read.json_object(folder / "environment.json"),
+        cache=_read.mapping(manifest, "cache", folder / "manifest.json") or None,
+        privacy=_read.json_object(folder / "results" / "privacy.json"),
     )
+
+
+def _validation(folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for when, name in (("before training", "validation"), ("after training", "validation_trained")):
+        path = folder / f"{name}.json"
+        content = _read.json_object(path)
+        if content is None:
+            continue
+        results = content.get("results")
+        if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+            raise _read.broken(path, "what the validate stage writes", "`results` is no list")
+        found += [{**each, "when": when, "run_level": content.get("level")} for each in results]
+    return found
 
 
 def _stages(manifest: dict[str, Any], path: Path) -> dict[str, StageStatus]:

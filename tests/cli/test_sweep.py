@@ -13,8 +13,11 @@ import time
 import pytest
 import torch
 import yaml
+from hydra.errors import ConfigCompositionException
 
 from spikeformer.cli import main
+from spikeformer.cli.messages import explain
+from spikeformer.cli.resolvers import config_folder
 from tests.runs import REPOSITORY, SMALL
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
@@ -117,7 +120,7 @@ def test_every_rank_of_a_sweeps_child_gets_the_childs_values(command, tmp_path):
 
 @pytest.mark.parametrize(
     ("extra", "message"),
-    [((), "objective="), (("objective={fit.val/accuracy: up}",), "'maximize', 'minimize'")],
+    [((), "objective="), (("objective=[fit.val/accuracy]",), "'maximize STAGE.NUMBER'")],
 )
 def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
     pytest.importorskip("optuna", reason="the extra sweeps is not installed")
@@ -137,3 +140,17 @@ def test_an_objective_that_no_run_has():
     for wrong in ("fit.val/acc", "test.accuracy", "fit.done", "report.path", "fit"):
         with pytest.raises(ConfigurationError, match=r"one of fit\.val/accuracy"):
             score(results, wrong)
+
+
+@pytest.mark.parametrize(
+    ("choice", "extra"),
+    [
+        ("hydra/launcher/joblib", "sweeps"),
+        ("hydra/launcher/submitit_slurm", "slurm"),
+        ("hydra/launcher/ray", "ray"),
+        ("hydra/sweeper/optuna", "sweeps"),
+    ],
+)
+def test_a_missing_plugin_names_its_extra(choice, extra):
+    error = ConfigCompositionException(f"Could not find '{choice}'\n\nAvailable options: basic")
+    assert f'".[{extra}]"' in explain(error, [], config_folder())

@@ -91,7 +91,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: Any = 1
     num_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Any = "auto"
     precision: Any = "32-true"
     max_epochs: int = 50
     max_steps: int = -1
@@ -101,7 +101,7 @@ class TrainerConfig:
     limit_val_batches: Any = None
     limit_test_batches: Any = None
     overfit_batches: Any = 0.0
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: Any = 1
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str | None = None
     check_val_every_n_epoch: int = 1
@@ -120,9 +120,9 @@ class TrainerConfig:
 @schema("callbacks", "checkpoint")
 @dataclass
 class CheckpointConfig:
-    """`lightning.pytorch.callbacks.ModelCheckpoint`."""
+    """`spikeformer.callbacks.BestAndLast`."""
 
-    _target_: str = "lightning.pytorch.callbacks.ModelCheckpoint"
+    _target_: str = "spikeformer.callbacks.BestAndLast"
     dirpath: str | None = None
     filename: str = "best"
     monitor: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
@@ -95,16 +95,20 @@ def check_supported(model: nn.Module) -> None:
         HardwareCompatibilityError: There is such a layer.
     """
     found: dict[str, list[str]] = {}
+    for path, reason in obstacles(model):
+        found.setdefault(reason, []).append(path or t("hardware.the_network"))
+    if found:
+        lines = [f"{_listed(paths)}: {reason}" for reason, paths in found.items()]
+        raise HardwareCompatibilityError(t("hardware.no_place", layers="\n".join(lines)))
+
+
+def obstacles(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield path and reason of each layer that has no place on a chip."""
     for path, module in model.named_modules():
         obstacle = _nearest(_OBSTACLES, module)
         reason = obstacle(module) if obstacle else None
         if reason:
-            found.setdefault(f"{type(module).__name__} {reason}", []).append(
-                path or t("hardware.the_network")
-            )
-    if found:
-        lines = [f"{_listed(paths)}: {reason}" for reason, paths in found.items()]
-        raise HardwareCompatibilityError(t("hardware.no_place", layers="\n".join(lines)))
+            yield path, f"{type(module).__name__} {reason}"
 
 
 def _listed(paths: list[str]) -> str:

@@ -56,7 +56,7 @@ def hardware(results: RunResults) -> Content | None:
 
 
 def _before_the_chip(results: RunResults) -> list[Any]:
-    """Return the comparisons of the validate stage: the graph, and float32."""
+    """Return the comparisons of the verify stage: the graph, and float32."""
     found = _read.json_object(results.folder / "hardware" / "equivalence.json") or {}
     return [found[key] for key in ("graph", "float32") if key in found]
 
