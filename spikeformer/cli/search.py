@@ -10,6 +10,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError
+from spikeformer.i18n import t
 
 
 class OptunaSearch(Sweeper):
@@ -37,10 +38,8 @@ class OptunaSearch(Sweeper):
             ArgumentError: It does not say "maximize" or "minimize".
         """
         if not config.objective:
-            raise ConfigurationError(
-                "A search needs to know what to improve: choose hparams_search=optuna, or set "
-                "'objective=[maximize fit.val/accuracy]'."
-            )
+            example = "'objective=[maximize fit.val/accuracy]'"
+            raise ConfigurationError(t("cli.no_objective", example=example))
         objective = dict(map(_named_direction, config.objective))
         # SQLAlchemy 1.4 warns of version 2, with which this Optuna does not work.
         os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
