@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "spikeformer.cli": ("compose",),
+    "spikeformer.concurrency": ("ParallelSpikingTrainer",),
     "spikeformer.config": ("ConcurrencyConfig", "FusionConfig", "SpikingConfig"),
     "spikeformer.conversion": ("ConversionPipeline", "SpikeformerConverter"),
     "spikeformer.data": ("SpikingDataModule",),
@@ -31,6 +32,7 @@ _HOMES = {
         "SpikingDynamicsError",
         "error_context",
     ),
+    "spikeformer.fusion": ("CrossModalAttentionFusion", "MultiModalSpikeTransformer"),
     "spikeformer.hardware": (
         "DeployedModel",
         "HardwareModel",
@@ -46,6 +48,12 @@ _HOMES = {
         "SpikingTransformer",
         "SpikingViT",
     ),
+    "spikeformer.multimodal": (
+        "AudioSpikeEncoder",
+        "MultiModalNetwork",
+        "TextSpikeEncoder",
+        "VisionSpikeEncoder",
+    ),
     "spikeformer.neurons": (
         "AdLifNeuron",
         "IntegerLifNeuron",
@@ -55,7 +63,18 @@ _HOMES = {
     ),
     "spikeformer.pipeline": ("load_run", "run_pipeline"),
     "spikeformer.profiling": ("EnergyProfiler", "PowerMonitor"),
-    "spikeformer.training": ("SpikingModule", "SpikingTrainer", "TrainingHistory"),
+    "spikeformer.research": (
+        "AdaptiveSpikeThreshold",
+        "ElasticWeightConsolidation",
+        "LifetimeLearningSpikingTransformer",
+        "MetaplasticSynapses",
+    ),
+    "spikeformer.training": (
+        "HybridTrainer",
+        "SpikingModule",
+        "SpikingTrainer",
+        "TrainingHistory",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from spikeformer.error_handling import StorageError
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it takes the place of `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Yield a temporary path in the same folder; on success it takes the place of `path`.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written; `path` is as it was.
+    """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        raise _explained(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _explained(path: Path, error: OSError) -> OSError:
+    remedies = {
+        errno.ENOSPC: "Free some space",
+        errno.EDQUOT: "Free some of your quota",
+        errno.EROFS: "Choose another folder with paths.output_dir=FOLDER",
+        errno.EACCES: "Choose a folder that you may write with paths.output_dir=FOLDER",
+        errno.EPERM: "Choose a folder that you may write with paths.output_dir=FOLDER",
+    }
+    remedy = remedies.get(error.errno or 0)
+    if remedy is None:
+        return error
+    return StorageError(
+        f"{path} could not be written: {error.strerror}. What was there before is intact. {remedy}."
+    )
 
 
 def write_text(path: Path, text: str) -> None:

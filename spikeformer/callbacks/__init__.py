@@ -2,6 +2,8 @@
 
 from spikeformer.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
 from spikeformer.callbacks.firing import FiringRateMonitor
+from spikeformer.callbacks.hybrid import HybridPhases
+from spikeformer.callbacks.interruption import StopOnSignal
 from spikeformer.callbacks.probe import ActivityProbe, LayerActivity
 from spikeformer.callbacks.progress import SpikingProgressBar
 from spikeformer.callbacks.regularization import SpikeRegularization
@@ -14,8 +16,10 @@ __all__ = [
     "EnergyMonitor",
     "EpochSeed",
     "FiringRateMonitor",
+    "HybridPhases",
     "LayerActivity",
     "SpikeMonitor",
     "SpikeRegularization",
     "SpikingProgressBar",
+    "StopOnSignal",
 ]

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DistributedSampler
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 
 def derive_seed(*parts: int) -> int:
@@ -54,14 +55,21 @@ class EpochSampler(DistributedSampler[int]):
 
     def __init__(self, length: int, seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
         if seed < 0:
-            raise ArgumentError("seed", seed, "an integer of at least 0")
+            raise ArgumentError("seed", seed, t("expected.natural_number"))
         super().__init__(range(length), num_replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
         self.length = length
+        self._skipped = (0, 0)
+
+    def skip(self, samples: int) -> None:
+        """Leave out the first samples that this process would get in the present epoch."""
+        self._skipped = (self.epoch, samples)
 
     def __iter__(self) -> Iterator[int]:
+        epoch, samples = self._skipped
+        first = self.rank + self.num_replicas * (samples if epoch == self.epoch else 0)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))
         order = torch.randperm(self.length, generator=generator).tolist()
         yield from (
             order[position % self.length]
-            for position in range(self.rank, self.total_size, self.num_replicas)
+            for position in range(first, self.total_size, self.num_replicas)
         )

@@ -17,6 +17,8 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
+from spikeformer.models.rate_twin import rate_twin
+from spikeformer.models.shared_norm import share_batch_norms
 from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
@@ -47,5 +49,7 @@ __all__ = [
     "StemFactory",
     "TokenBatchNorm",
     "TokenLayerNorm",
+    "rate_twin",
+    "share_batch_norms",
     "sparsity_loss",
 ]

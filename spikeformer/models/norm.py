@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import check_choice
+from spikeformer.models.shared_norm import normalise, trains_with_others
 from spikeformer.neurons import LifState, Norm, SpikingNeuron
-from spikeformer.ops import norm_lif
+from spikeformer.ops import lif, norm_lif
 
 NORMS = ("batch", "layer")
 
@@ -20,10 +21,19 @@ class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
 
     channel_axis: ClassVar[int]
 
+    over_processes: bool = False
+    """Take the statistics over all processes that train together (`share_batch_norms`)."""
+
+    @property
+    def _joins_others(self) -> bool:
+        return self.over_processes and self.training and trains_with_others()
+
     def lif(
         self, current: Tensor, state: LifState | None, **neuron: Any
     ) -> tuple[Tensor, LifState]:
         """Normalise `current`, (batch, timesteps, ...), and let the described neuron fire."""
+        if self._joins_others:
+            return lif(self(current), state, **neuron)
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -52,6 +62,8 @@ class FrameBatchNorm(_BatchNormThenLif, nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (batch, timesteps, channels, height, width)."""
+        if self._joins_others:
+            return normalise(self, x, self.channel_axis, over_processes=True)
         frames: Tensor = super().forward(x.flatten(0, 1))
         return frames.view(*x.shape[:2], *frames.shape[1:])
 
@@ -67,31 +79,12 @@ class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` (batch, tokens) is True at real tokens, None if all are real."""
-        if mask is None or not self.training:
-            return super().forward(x.flatten(0, -2)).view(x.shape)
-        return self._normalize_real(x, mask)
-
-    def _normalize_real(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Normalise by the statistics of real tokens and keep the running ones up to date.
-
-        Weighted sums over all tokens: picking the real ones out and putting them back costs more.
-        """
-        real = mask.to(torch.float32)[:, None, :, None]
-        count = real.sum() * x.shape[1]
-        mean = (x * real).sum(dim=(0, 1, 2)) / count
-        centred = x - mean
-        variance = (centred.square() * real).sum(dim=(0, 1, 2)) / count
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        with torch.no_grad():
-            unbiased = variance * (count / (count - 1).clamp(min=1))
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(unbiased, self.momentum)
-            self.num_batches_tracked.add_(1)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale + self.bias).to(x.dtype)
+        if self.training and (mask is not None or self._joins_others):
+            # Weighted sums over all tokens: picking the real ones out and putting them back costs
+            # more.
+            real = None if mask is None else mask.to(torch.float32)[:, None, :, None]
+            return normalise(self, x, self.channel_axis, real, over_processes=self._joins_others)
+        return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
 class TokenLayerNorm(nn.LayerNorm):

@@ -5,6 +5,7 @@ from spikeformer.neurons.base import LifDynamics, LifNorm, NeuronFactory, Norm, 
 from spikeformer.neurons.integer_lif import IntegerLifNeuron, unit_spikes
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
+from spikeformer.neurons.rate import RateNeuron
 from spikeformer.ops import LifState
 
 NEURONS: dict[str, type[SpikingNeuron]] = {
@@ -26,6 +27,7 @@ __all__ = [
     "NeuronFactory",
     "Norm",
     "ParametricLifNeuron",
+    "RateNeuron",
     "SpikingNeuron",
     "unit_spikes",
 ]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from spikeformer.config import instantiate
+from spikeformer.config import configured_locale, instantiate
 from spikeformer.files import file_hash, value_hash
+from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
+from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.privacy import record_outputs, record_use
 from spikeformer.pipeline.run import Run
@@ -35,6 +38,12 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
         SpikeformerError: The configuration or the data is not usable, or a stage failed. What
             earlier stages wrote stays.
     """
+    config = config.copy()  # the platform chooses some of it
+    with use_locale(configured_locale(config.locale)):
+        return _run_stages(config, folder, overrides)
+
+
+def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = Manifest.open(folder, config.name)
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
@@ -46,16 +55,29 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
     note_caches(run)
     run.write_description(list(overrides))
     record_use(run)
-    for logger in run.parts.loggers:
-        logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+    if not _is_finished(stages, run):  # else there is nothing to log
+        for logger in run.parts.loggers:
+            values = OmegaConf.to_container(config, resolve=True)
+            logger.log_hyperparams(cast(dict[str, Any], values))
     upstream = ""
-    for stage in stages:
-        note_caches(run)  # for the report, which comes last
-        upstream = execute(stage, run, upstream)
-        if run.parts.trainer.is_global_zero:
-            record_outputs(run, stage.name)
+    with interruptible():
+        for stage in stages:
+            note_caches(run)  # for the report, which comes last
+            upstream = execute(stage, run, upstream)
+            if run.parts.trainer.is_global_zero:
+                record_outputs(run, stage.name)
     tell_caches(run)
     return {name: record.result for name, record in manifest.stages.items()}
+
+
+def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
+    """Tell whether every stage is done already."""
+    upstream = ""
+    for stage in stages:
+        upstream = value_hash(stage_inputs(stage, run.config, upstream))
+        if not run.manifest.is_current(stage.name, upstream):
+            return False
+    return True
 
 
 def execute(stage: Stage, run: Run, upstream: str) -> str:
@@ -66,7 +88,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
         return fingerprint
     manifest = run.manifest
     if manifest.is_current(stage.name, fingerprint):
-        announce(stage.name, f"unchanged: {stage.summary(manifest.stages[stage.name].result)}")
+        before = stage.summary(manifest.stages[stage.name].result)
+        announce(stage.name, t("pipeline.unchanged", summary=before))
         return fingerprint
     record = StageRecord("running", fingerprint, inputs=inputs)
     keep(run, stage.name, record)
@@ -76,7 +99,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     except BaseException as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         record.seconds = time.perf_counter() - start
-        keep(run, stage.name, record)
+        with suppress(OSError):  # on a full disk the error itself is the news
+            keep(run, stage.name, record)
         raise
     record.status, record.result = "done", result
     record.seconds = time.perf_counter() - start

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import file_hash, write_json
+from spikeformer.i18n import t
 
 Status = Literal["running", "done", "failed"]
 
@@ -70,9 +71,7 @@ class Manifest:
             stages = {key: StageRecord(**value) for key, value in content["stages"].items()}
             return cls(folder, content["name"], content["created"], stages)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(
-                f"{path} is no manifest of a run ({error}). Start a new run instead."
-            ) from error
+            raise ConfigurationError(t("pipeline.no_manifest", path=path, reason=error)) from error
 
     def save(self) -> None:
         """Write the manifest in one step."""

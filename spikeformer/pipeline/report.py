@@ -17,7 +17,7 @@ class Report(Stage):
     """Writes `report.html` and `figures/`, and sends the figures to W&B."""
 
     name = "report"
-    config_keys = ("name",)
+    config_keys = ("locale", "name")
 
     def run(self, run: Run) -> dict[str, Any]:
         """Write the page; return where it is."""

@@ -1,8 +1,10 @@
 """Training: LightningModules, losses, schedules, and the `SpikingTrainer` facade."""
 
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
+from spikeformer.training.hybrid import HybridTrainer
 from spikeformer.training.losses import LOSSES, get_loss
 from spikeformer.training.module import SpikingModule
+from spikeformer.training.plugins import SharedBatchNorms, WholeCheckpoints
 from spikeformer.training.schedules import cosine_with_warmup
 from spikeformer.training.tasks import (
     ClassificationModule,
@@ -17,12 +19,15 @@ __all__ = [
     "LOSSES",
     "ClassificationModule",
     "HistoryRecorder",
+    "HybridTrainer",
     "LanguageModule",
     "MultiLabelModule",
     "RegressionModule",
+    "SharedBatchNorms",
     "SpikingModule",
     "SpikingTrainer",
     "TrainingHistory",
+    "WholeCheckpoints",
     "cosine_with_warmup",
     "get_loss",
 ]

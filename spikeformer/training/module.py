@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.i18n import t
 from spikeformer.models import sparsity_loss
 from spikeformer.training.losses import Loss
 
@@ -53,7 +54,7 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
-            raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
+            raise ArgumentError("sparsity_weight", sparsity_weight, t("expected.non_negative"))
         self.net = net
         self.loss = loss
         self.optimizer = optimizer
@@ -61,6 +62,10 @@ class SpikingModule(L.LightningModule):
         self.sparsity_weight = sparsity_weight
         self.penalties: dict[str, Callable[[], Tensor | None]] = {}
         """Named terms that callbacks add to the training loss."""
+        self.stand_in: Callable[..., Tensor] | None = None
+        """Runs in the network's place in training steps; set by callbacks."""
+        self.task_weight = 1.0
+        """Factor on the task's own loss in training steps; set by callbacks."""
         self.metrics = nn.ModuleDict(
             {f"{stage}_metrics": nn.ModuleDict(self.make_metrics()) for stage in STAGES}
         )
@@ -77,10 +82,13 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         """Add one batch to the metrics that `make_metrics` returned, save for the loss."""
 
+    def answer(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs as loss and metrics shall see them; a task may rule some out."""
+        return outputs
+
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Return the network's outputs, shape (batch, timesteps, ...)."""
-        outputs: Tensor = self.net(**inputs) if isinstance(inputs, Mapping) else self.net(inputs)
-        return outputs
+        return _run(self.net, inputs)
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
         """Return outputs averaged over time."""
@@ -91,14 +99,21 @@ class SpikingModule(L.LightningModule):
         """Return the loss of a batch with all penalties."""
         loss, _ = self._step(batch, "train")
         self.log("train/loss_step", loss, on_epoch=False)
-        if self.sparsity_weight and (sparsity := sparsity_loss(self.net)) is not None:
-            self.log("train/sparsity_loss", sparsity, on_step=False, on_epoch=True)
-            loss = loss + self.sparsity_weight * sparsity
+        loss = self.task_weight * loss
+        if self.sparsity_weight and self.stand_in is None:
+            loss = loss + self._sparsity_penalty()
         for name, penalty in self.penalties.items():
             if (term := penalty()) is not None:
                 self.log(f"train/{name}", term, on_step=False, on_epoch=True)
                 loss = loss + term
         return loss
+
+    def _sparsity_penalty(self) -> Tensor | float:
+        sparsity = sparsity_loss(self.net)
+        if sparsity is None:
+            return 0.0
+        self.log("train/sparsity_loss", sparsity, on_step=False, on_epoch=True)
+        return self.sparsity_weight * sparsity
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation metrics."""
@@ -111,13 +126,13 @@ class SpikingModule(L.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
         inputs, target = batch
-        outputs = self(inputs)
+        stand_in = self.stand_in if stage == "train" else None
+        outputs = self(inputs) if stand_in is None else _run(stand_in, inputs)
+        outputs = self.answer(outputs, target)
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
             raise SpikingDynamicsError(
-                f"The training loss became {loss.item()} at step {self.global_step}. Lower "
-                "optimizer.lr, set trainer.gradient_clip_val, or use neuron.check_finite=true to "
-                "find the layer. Checkpoints of earlier epochs are intact."
+                t("training.loss_not_finite", loss=loss.item(), step=self.global_step)
             )
         metrics = cast(Mapping[str, Metric], self.metrics[f"{stage}_metrics"])
         with torch.no_grad():
@@ -131,9 +146,7 @@ class SpikingModule(L.LightningModule):
         """Return the optimizer, without weight decay on biases, norms and neurons' parameters."""
         params = [p for p in self.net.parameters() if p.requires_grad]
         if not params:
-            raise ArgumentError(
-                "net", type(self.net).__name__, "a network with parameters to train"
-            )
+            raise ArgumentError("net", type(self.net).__name__, t("training.trainable_network"))
         groups: list[dict[str, Any]] = [
             {"params": [p for p in params if p.ndim >= 2]},
             {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
@@ -152,6 +165,10 @@ class SpikingModule(L.LightningModule):
         if "total_steps" not in inspect.signature(self.scheduler).parameters:
             return {}
         return {"total_steps": max(1, int(self.trainer.estimated_stepping_batches))}
+
+
+def _run(net: Callable[..., Tensor], inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
+    return net(**inputs) if isinstance(inputs, Mapping) else net(inputs)
 
 
 STAGES = ("train", "val", "test")

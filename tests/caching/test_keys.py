@@ -116,7 +116,7 @@ def test_a_list_inside_itself():
 
 
 def test_strangers_are_refused_with_a_way_out():
-    with pytest.raises(ArgumentError, match="object.*key=lambda"):
+    with pytest.raises(ArgumentError, match=r"object.*key=lambda"):
         content_key([object()])
     with pytest.raises(ArgumentError, match="dense"):
         content_key(torch.eye(2).to_sparse())

@@ -118,10 +118,10 @@ def test_a_set_that_is_not_what_the_configuration_says(command):
     assert "data.num_classes=10" in errors
 
 
-def test_resume_of_a_sweep_is_refused(command):
-    status, errors, _ = command("--multirun", "pipeline.resume=x", "seed=1,2")
+def test_a_sweep_that_is_not_there_is_not_resumed(command):
+    status, errors, _ = command("--multirun", "pipeline.resume=x")
     assert status == 2
-    assert "one by one" in errors
+    assert "no sweep folder" in errors
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_misuse(manager, tmp_path):
     with pytest.raises(ArgumentError, match="at least one"):
         manager.record_consent("anna", [])
     with pytest.raises(ArgumentError, match="time zone"):
-        manager.record_consent("anna", [TRAINING], expires=datetime(2030, 1, 1))  # noqa: DTZ001
+        manager.record_consent("anna", [TRAINING], expires=datetime(2030, 1, 1))
     with pytest.raises(ArgumentError, match="one of access"):
         manager.handle_data_subject_request("forget", "anna")
     with pytest.raises(ArgumentError, match="what to change"):

@@ -50,6 +50,29 @@ class ConsentConfig:
     purpose: str = "model_training"
 
 
+@schema("validation", "validation")
+@dataclass
+class ValidationConfig:
+    """`spikeformer.validation.ComprehensiveValidator`."""
+
+    _target_: str = "spikeformer.validation.ComprehensiveValidator"
+    validation_level: str = "standard"
+
+
+@schema("concurrency", "concurrency")
+@dataclass
+class WorkersConfig:
+    """`spikeformer.config.ConcurrencyConfig`."""
+
+    _target_: str = "spikeformer.config.ConcurrencyConfig"
+    max_workers: int = 4
+    batch_size_per_worker: int = 32
+    enable_data_parallelism: bool = True
+    enable_model_parallelism: bool = False
+    async_data_loading: bool = True
+    prefetch_factor: int = 2
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:
@@ -67,11 +90,13 @@ class TrainConfig:
 
     name: str = MISSING
     seed: int = 0
+    locale: str = "en"
     timesteps: int = 4
     ops: str = "auto"
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
+    objective: dict[str, str] | None = None
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
@@ -84,11 +109,14 @@ class TrainConfig:
     scheduler: Any = None
     trainer: Any = MISSING
     callbacks: Any = None
+    regularizer: Any = None
     logger: Any = None
     conversion: Any = None
     hardware: Any = None
     profiler: Any = None
     cache: Any = None
     compliance: Any = None
+    validation: Any = None
+    concurrency: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING

@@ -101,7 +101,7 @@ class TrainerConfig:
     limit_val_batches: Any = None
     limit_test_batches: Any = None
     overfit_batches: Any = 0.0
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: Any = 1
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str | None = None
     check_val_every_n_epoch: int = 1
@@ -109,6 +109,7 @@ class TrainerConfig:
     num_sanity_val_steps: int = 0
     deterministic: Any = None
     benchmark: bool | None = None
+    sync_batchnorm: bool = False
     detect_anomaly: bool = False
     profiler: str | None = None
     enable_progress_bar: bool = True
@@ -231,6 +232,7 @@ class WandbConfig:
     group: str | None = None
     job_type: str | None = None
     tags: list[str] = field(default_factory=list)
+    id: str | None = None
 
 
 @schema("logger", "csv")

@@ -17,8 +17,10 @@ from spikeformer.reporting.sections import (
     layers,
     privacy,
     sample,
+    tasks,
     test,
     training,
+    validation,
 )
 from spikeformer.reporting.sections._section import (
     SECTIONS,
@@ -43,6 +45,8 @@ __all__ = [
     "privacy",
     "register_section",
     "sample",
+    "tasks",
     "test",
     "training",
+    "validation",
 ]
