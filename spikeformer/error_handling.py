@@ -54,14 +54,6 @@ class ProfilingError(SpikeformerError):
     """There is nothing to report energy of, or it cannot be measured as asked."""
 
 
-class ComplianceError(SpikeformerError):
-    """A record of consent is absent, locked, or not what was asked for."""
-
-
-class LedgerTamperedError(ComplianceError):
-    """The ledger of consents is not what was written into it."""
-
-
 class ProcessGroupError(SpikeformerError):
     """A process of a distributed run is gone, hangs, or was never there."""
 
@@ -84,6 +76,14 @@ class Interrupted(KeyboardInterrupt):
         self.signal_number = signal_number
         name = signal.Signals(signal_number).name
         super().__init__(f"stopped by {name}" + (f"; {saved}" if saved else ""))
+
+
+class ComplianceError(SpikeformerError):
+    """A record of consent is absent, locked, or not what was asked for."""
+
+
+class LedgerTamperedError(ComplianceError):
+    """The ledger of consents is not what was written into it."""
 
 
 class ConfigurationError(SpikeformerError, ValueError):

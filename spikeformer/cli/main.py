@@ -102,6 +102,7 @@ def _quieten_libraries() -> None:
         "LeafSpec",
         "exists and is not empty",
         "number of training batches",
+        "returned a view tensor",
         # Ours is, by `StopOnSignal`, in a way that Lightning does not look for.
         "dataloader is not resumable",
     ):

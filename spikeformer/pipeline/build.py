@@ -85,6 +85,9 @@ def build(config: DictConfig, folder: Path) -> Components:
         if isinstance(callback, ModelCheckpoint):
             keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
     divided = config.trainer.accumulate_grad_batches  # `auto` waits for the fit stage
+    plugins: list[Any] = [WholeCheckpoints()]
+    if shares_norms(config):
+        plugins.append(SharedBatchNorms())
     trainer: L.Trainer = instantiate(
         config.trainer,
         trusted=trusted,
@@ -96,7 +99,7 @@ def build(config: DictConfig, folder: Path) -> Components:
             StopOnSignal(folder / "checkpoints" / "last.ckpt"),
             *callbacks,
         ],
-        plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if shares_norms(config) else [])],
+        plugins=plugins,
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
         accumulate_grad_batches=1 if divided == AUTO else divided,

@@ -28,28 +28,6 @@ class ProfilerConfig:
     backend: str = "simulation"
 
 
-@schema("cache", "cache")
-@dataclass
-class CacheConfig:
-    """`spikeformer.caching.configure_caches`."""
-
-    _target_: str = "spikeformer.caching.configure_caches"
-    memory_mib: float = 256.0
-    folder: str | None = None
-    disk_gib: float = 4.0
-
-
-@schema("compliance", "gdpr")
-@dataclass
-class ConsentConfig:
-    """`spikeformer.compliance.ConsentGate`."""
-
-    _target_: str = "spikeformer.compliance.ConsentGate"
-    folder: str | None = None
-    subject_key: str | None = None
-    purpose: str = "model_training"
-
-
 @schema("validation", "validation")
 @dataclass
 class ValidationConfig:
@@ -71,6 +49,28 @@ class WorkersConfig:
     enable_model_parallelism: bool = False
     async_data_loading: bool = True
     prefetch_factor: int = 2
+
+
+@schema("cache", "cache")
+@dataclass
+class CacheConfig:
+    """`spikeformer.caching.configure_caches`."""
+
+    _target_: str = "spikeformer.caching.configure_caches"
+    memory_mib: float = 256.0
+    folder: str | None = None
+    disk_gib: float = 4.0
+
+
+@schema("compliance", "gdpr")
+@dataclass
+class ConsentConfig:
+    """`spikeformer.compliance.ConsentGate`."""
+
+    _target_: str = "spikeformer.compliance.ConsentGate"
+    folder: str | None = None
+    subject_key: str | None = None
+    purpose: str = "model_training"
 
 
 @schema("paths", "paths")
@@ -96,7 +96,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
-    objective: dict[str, str] | None = None
+    objective: list[str] = field(default_factory=list)
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
@@ -114,9 +114,9 @@ class TrainConfig:
     conversion: Any = None
     hardware: Any = None
     profiler: Any = None
-    cache: Any = None
-    compliance: Any = None
     validation: Any = None
     concurrency: Any = None
+    cache: Any = None
+    compliance: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING

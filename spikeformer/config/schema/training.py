@@ -91,7 +91,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: Any = 1
     num_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Any = "auto"
     precision: Any = "32-true"
     max_epochs: int = 50
     max_steps: int = -1
@@ -120,9 +120,9 @@ class TrainerConfig:
 @schema("callbacks", "checkpoint")
 @dataclass
 class CheckpointConfig:
-    """`lightning.pytorch.callbacks.ModelCheckpoint`."""
+    """`spikeformer.callbacks.BestAndLast`."""
 
-    _target_: str = "lightning.pytorch.callbacks.ModelCheckpoint"
+    _target_: str = "spikeformer.callbacks.BestAndLast"
     dirpath: str | None = None
     filename: str = "best"
     monitor: str | None = None
