@@ -93,11 +93,11 @@ def test_features_that_are_alike_up_to_rotation_cost_nothing():
         net.embed.weight.copy_(torch.linalg.qr(torch.randn(16, 4))[0])
         net.embed.bias.zero_()
     net.train()(x)
-    assert float(teacher.features_loss()) == pytest.approx(0, abs=1e-10)
+    assert teacher.features_loss().item() == pytest.approx(0, abs=1e-10)
     with torch.no_grad():
         net.embed.weight[:, 0] = 0
     net(x)
-    assert float(teacher.features_loss()) > 1e-4
+    assert teacher.features_loss().item() > 1e-4
     teacher.stop()
 
 
