@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo toolchains test test-fast test-gpu lint format bench bench-peers docs serve-docs \
-	browser clean
+.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu lint format bench bench-peers docs \
+	serve-docs browser clean
 
 help:  ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -32,6 +32,7 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 
 setup: $(VENV)/.dev  ## Make .venv and .toolchains with everything for development
 	@$(MAKE) --no-print-directory toolchains || echo "without it, its tests are skipped"
+	@$(MAKE) --no-print-directory .toolchains/slurm/.installed || echo "without it, its tests are skipped"
 
 demo: $(VENV)/.core  ## Train a spiking vision transformer on digits and write its report
 	$(BIN)/python train.py
@@ -49,6 +50,13 @@ toolchains:  ## Install Intel's Lava (Loihi 2), sPyNNaker and NEST (SpiNNaker) i
 	@$(PYTHON) -m venv --clear $(@D) \
 		&& $(@D)/bin/python -m pip install --quiet --requirement $< && touch $@ \
 		|| { rm -rf $(@D); echo "$(@D) did not install"; exit 1; }
+
+# Unpacked into .toolchains; a system with a Slurm of its own needs none of this.
+.toolchains/slurm/.installed: toolchains/slurm.sh
+	@$< $(@D) && touch $@ || { rm -rf $(@D); echo "$(@D) did not install"; exit 1; }
+
+slurm-demo: $(VENV)/.dev .toolchains/slurm/.installed  ## Run a sweep on a Slurm of one node, unpacked into .toolchains
+	$(BIN)/python scripts/slurm/demo.py
 
 test: setup browser  ## Run the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

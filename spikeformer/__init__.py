@@ -32,6 +32,7 @@ _HOMES = {
         "SpikingDynamicsError",
         "error_context",
     ),
+    "spikeformer.fusion": ("CrossModalAttentionFusion", "MultiModalSpikeTransformer"),
     "spikeformer.hardware": (
         "DeployedModel",
         "HardwareModel",
@@ -47,6 +48,12 @@ _HOMES = {
         "SpikingTransformer",
         "SpikingViT",
     ),
+    "spikeformer.multimodal": (
+        "AudioSpikeEncoder",
+        "MultiModalNetwork",
+        "TextSpikeEncoder",
+        "VisionSpikeEncoder",
+    ),
     "spikeformer.neurons": (
         "AdLifNeuron",
         "IntegerLifNeuron",
@@ -56,6 +63,12 @@ _HOMES = {
     ),
     "spikeformer.pipeline": ("load_run", "run_pipeline"),
     "spikeformer.profiling": ("EnergyProfiler", "PowerMonitor"),
+    "spikeformer.research": (
+        "AdaptiveSpikeThreshold",
+        "ElasticWeightConsolidation",
+        "LifetimeLearningSpikingTransformer",
+        "MetaplasticSynapses",
+    ),
     "spikeformer.training": (
         "HybridTrainer",
         "SpikingModule",

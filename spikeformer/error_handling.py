@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from spikeformer.i18n import t
+
 
 class SpikeformerError(Exception):
     """Base of every error that SpikeFormer raises on purpose.
@@ -76,6 +78,14 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"stopped by {name}" + (f"; {saved}" if saved else ""))
 
 
+class ComplianceError(SpikeformerError):
+    """A record of consent is absent, locked, or not what was asked for."""
+
+
+class LedgerTamperedError(ComplianceError):
+    """The ledger of consents is not what was written into it."""
+
+
 class ConfigurationError(SpikeformerError, ValueError):
     """The configuration cannot be built; the message names the key."""
 
@@ -92,47 +102,73 @@ class ArgumentError(SpikeformerError, ValueError):
 
     def __init__(self, argument: str, value: Any, expected: str, remedy: str = "") -> None:
         self.argument, self.value, self.expected, self.remedy = argument, value, expected, remedy
-        hint = f" {remedy}" if remedy else ""
-        super().__init__(f"Expected `{argument}` to be {expected}, but got {value!r}.{hint}")
+        text = t("error_handling.argument", argument=argument, value=value, expected=expected)
+        super().__init__(f"{text} {remedy}" if remedy else text)
 
-    def __reduce__(self) -> tuple[type[ArgumentError], tuple[str, Any, str, str]]:
-        return type(self), (self.argument, self.value, self.expected, self.remedy)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The text travels along: another process may speak another language.
+        arguments = (self.argument, self.value, self.expected, self.remedy)
+        return type(self), arguments, {**self.__dict__, "args": self.args}
+
+
+class LocalizedError(SpikeformerError):
+    """An error known by the key of its message; it reads in the locale of whoever prints it.
+
+    Args:
+        key: As for `spikeformer.i18n.t`.
+        **values: Values by placeholder.
+
+    Example:
+        >>> raise LocalizedError("error.model_not_found", model_name="MyModel")
+        Traceback (most recent call last):
+        ...
+        spikeformer.error_handling.LocalizedError: Model not found: MyModel
+    """
+
+    def __init__(self, key: str, /, **values: Any) -> None:
+        super().__init__(key)
+        self.key, self.values = key, values
+
+    def __str__(self) -> str:
+        return t(self.key, **self.values)
 
 
 def check_positive_int(argument: str, value: int) -> int:
     """Return `value` if it is an integer of at least one, else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(argument, value, "an integer of at least 1")
+        raise ArgumentError(argument, value, t("expected.positive_integer"))
     return value
 
 
 def check_positive(argument: str, value: float) -> float:
     """Return `value` if it is a finite number above zero, else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ArgumentError(argument, value, "a number above 0")
+        raise ArgumentError(argument, value, t("expected.positive_number"))
     if not 0 < value < math.inf:
-        raise ArgumentError(argument, value, "a finite number above 0")
+        raise ArgumentError(argument, value, t("expected.positive_finite_number"))
     return value
 
 
 def check_interval(argument: str, value: float, low: float, high: float) -> float:
     """Return `value` if it lies in the closed interval [low, high], else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ArgumentError(argument, value, f"a number from {low} to {high}")
+        raise ArgumentError(argument, value, t("expected.number_from_to", low=low, high=high))
     return value
 
 
 def check_choice(argument: str, value: str, choices: Collection[str]) -> str:
     """Return `value` if it is one of `choices`, else raise `ArgumentError` listing them."""
     if value not in choices:
-        raise ArgumentError(argument, value, "one of " + ", ".join(map(repr, choices)))
+        names = ", ".join(map(repr, choices))
+        raise ArgumentError(argument, value, t("expected.one_of", choices=names))
     return value
 
 
 def check_divisible(argument: str, value: int, divisor_name: str, divisor: int) -> int:
     """Return `value` if `divisor` divides it, else raise `ArgumentError` naming both."""
     if check_positive_int(argument, value) % check_positive_int(divisor_name, divisor):
-        raise ArgumentError(argument, value, f"divisible by {divisor_name}={divisor}")
+        expected = t("expected.divisible_by", name=divisor_name, divisor=divisor)
+        raise ArgumentError(argument, value, expected)
     return value
 
 
@@ -155,5 +191,5 @@ def error_context(component: str, operation: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error.add_note(f"while running {component}.{operation}")
+        error.add_note(t("error_handling.while_running", what=f"{component}.{operation}"))
         raise

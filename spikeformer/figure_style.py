@@ -7,13 +7,17 @@ form of colour blindness, and no figure relies on colour alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, fontManager, get_font
 from matplotlib.legend import Legend
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from spikeformer.i18n import format_number, t, text_direction, use_locale
 
 INK = "#1d2430"
 MUTED = "#687082"
@@ -62,6 +66,43 @@ def title(axes: Axes, text: str, **kwargs: Any) -> None:
     axes.set_title(text, loc="left", parse_math=False, **look)
 
 
+def xlabel(axes: Axes, text: str) -> None:
+    """Label the horizontal axis."""
+    axes.set_xlabel(text, fontsize=SMALL, color=MUTED)
+
+
+def ylabel(axes: Axes, text: str) -> None:
+    """Label the vertical axis."""
+    axes.set_ylabel(text, fontsize=SMALL, color=MUTED)
+
+
+def words(key: str, /, **values: Any) -> str:
+    """Return a message for a figure: in English where the figures' font cannot write the locale's.
+
+    Matplotlib's own font has the letters of Latin scripts. It has none of Chinese and Japanese, and
+    Matplotlib does not join and order Arabic ones; a font with more letters, chosen by
+    `matplotlib.rcParams["font.family"]`, brings the former.
+    """
+    return drawable(t, key, **values)
+
+
+def drawable(write: Callable[..., str], *args: Any, **kwargs: Any) -> str:
+    """Return what `write` returns, in English where the figures' font cannot show the locale's."""
+    if text_direction() == "ltr" and _letters() >= set(map(ord, text := write(*args, **kwargs))):
+        return text
+    with use_locale("en"):
+        return write(*args, **kwargs)
+
+
+def _letters() -> frozenset[int]:
+    return _letters_of(fontManager.findfont(FontProperties()))
+
+
+@cache
+def _letters_of(font: str) -> frozenset[int]:
+    return frozenset(get_font(font).get_charmap())
+
+
 def whole_numbers(axis: Any) -> None:
     """Allow only whole numbers as ticks, as epochs and timesteps need."""
     axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
@@ -69,14 +110,16 @@ def whole_numbers(axis: Any) -> None:
 
 def percent_ticks(axis: Any) -> None:
     """Label fractions in percent."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{format_number(100 * value, '.4g')} %")
+    )
 
 
 def plain_ticks(axis: Any) -> None:
     """Label numbers without matplotlib's offset and multiplier."""
 
     def plain(value: float, _: int) -> str:
-        return f"{value:.5g}".replace("-", "\N{MINUS SIGN}")
+        return format_number(value, ".5g").replace("-", "\N{MINUS SIGN}")
 
     axis.set_major_formatter(FuncFormatter(plain))
 

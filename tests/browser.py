@@ -25,7 +25,7 @@ FLAGS = (
 
 
 @contextmanager
-def open_browser() -> Iterator[Any]:
+def open_browser(*more_flags: str) -> Iterator[Any]:
     """Start Chromium with a profile of its own; skip the test where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
@@ -35,7 +35,7 @@ def open_browser() -> Iterator[Any]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = browser
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        for flag in (*FLAGS, *more_flags, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         service = webdriver.ChromeService(driver, log_output=os.devnull)

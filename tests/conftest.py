@@ -12,6 +12,9 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
+# The messages that tests expect are English, whatever the developer reads.
+os.environ.pop("SPIKEFORMER_LOCALE", None)
+
 # A first call may compile a kernel, so no example has a deadline; failures repeat on any machine.
 hypothesis.settings.register_profile("spikeformer", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("spikeformer")

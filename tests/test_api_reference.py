@@ -21,10 +21,17 @@ from spikeformer.error_handling import (
     SpikingDynamicsError,
     error_context,
 )
+from spikeformer.fusion import CrossModalAttentionFusion, MultiModalSpikeTransformer
 from spikeformer.hardware import Loihi2Deployer, NeuromorphicDeployer, SpiNNakerDeployer
 from spikeformer.models import SpikingAttention, SpikingTransformer
+from spikeformer.multimodal import AudioSpikeEncoder, TextSpikeEncoder, VisionSpikeEncoder
 from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.profiling import EnergyProfiler, PowerMonitor
+from spikeformer.research import (
+    AdaptiveSpikeThreshold,
+    LifetimeLearningSpikingTransformer,
+    MetaplasticSynapses,
+)
 from spikeformer.training import SpikingTrainer, TrainingHistory
 
 REQUIRED = inspect.Parameter.empty
@@ -60,6 +67,16 @@ SIGNATURES = {
     RateCoding: {"timesteps": 32},
     RateCoding.encode: {"x": REQUIRED},
     PoissonCoding: {"timesteps": 32, "max_rate": 100.0},
+    MultiModalSpikeTransformer: {
+        "fusion_config": REQUIRED,
+        "modality_dims": REQUIRED,
+        "num_classes": REQUIRED,
+        "num_layers": 6,
+    },
+    CrossModalAttentionFusion.forward: {"modality_inputs": REQUIRED, "modality_mask": None},
+    VisionSpikeEncoder: {"embed_dim": REQUIRED, "timesteps": REQUIRED},
+    AudioSpikeEncoder: {"embed_dim": REQUIRED, "timesteps": REQUIRED},
+    TextSpikeEncoder: {"vocab_size": REQUIRED, "embed_dim": REQUIRED, "timesteps": REQUIRED},
     NeuromorphicDeployer.compile: {"model": REQUIRED},
     NeuromorphicDeployer.deploy: {"compiled_model": REQUIRED},
     Loihi2Deployer.compile: {"model": REQUIRED},
@@ -76,6 +93,22 @@ SIGNATURES = {
         "epochs": 100,
         "callbacks": None,
     },
+    AdaptiveSpikeThreshold: {
+        "initial_threshold": 1.0,
+        "adaptation_rate": 0.1,
+        "window_size": 100,
+    },
+    MetaplasticSynapses: {
+        "input_size": REQUIRED,
+        "output_size": REQUIRED,
+        "metaplastic_rate": 0.01,
+    },
+    LifetimeLearningSpikingTransformer.begin_new_task: {},
+    LifetimeLearningSpikingTransformer.estimate_parameter_importance: {
+        "dataloader": REQUIRED,
+        "criterion": REQUIRED,
+    },
+    LifetimeLearningSpikingTransformer.ewc_loss: {},
     SpikingConfig: {
         "timesteps": 32,
         "threshold": 1.0,
@@ -130,6 +163,7 @@ def test_signature(function):
 
 def test_bases():
     assert issubclass(SpikingTransformer, torch.nn.Module)
+    assert issubclass(LifetimeLearningSpikingTransformer, SpikingTransformer)
     assert issubclass(SpikingAttention, torch.nn.Module)
     assert issubclass(LifNeuron, SpikingNeuron)
     assert issubclass(AdLifNeuron, LifNeuron)

@@ -185,8 +185,8 @@ So few images and epochs show how training methods differ, not what the network 
 {chr(10).join(rows)}
 
 Measured on {result["date"]} on {hardware["cpu"]}, one thread of a machine that others used too
-(times vary, and hardly compare), torch {result["packages"]["torch"]}, by `{result["command"]}`; the numbers are in
-[hybrid.json](hybrid.json).
+(times vary, and hardly compare), torch {result["packages"]["torch"]}, by `{result["command"]}`;
+the numbers are in [hybrid.json](hybrid.json).
 """
 
 

@@ -14,6 +14,7 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
+from spikeformer.i18n import t
 from spikeformer.profiling import TECHNOLOGIES, OperationCounter, estimate
 
 ENERGY = "val/energy_uj"
@@ -113,10 +114,9 @@ class EnergyEarlyStopping(L.Callback):
         metrics = trainer.callback_metrics
         for name in (self.monitor, ENERGY):
             if name not in metrics:
+                logged = ", ".join(sorted(metrics))
                 raise ConfigurationError(
-                    f"EnergyEarlyStopping needs `{name}`, but logged were "
-                    f"{', '.join(sorted(metrics))}. Use callbacks=[default,energy_early_stopping], "
-                    "which brings the energy, and a metric of the task as its `monitor`."
+                    t("callbacks.energy_needs_metric", name=name, logged=logged)
                 )
         sign = 1.0 if self.mode == "min" else -1.0
         badness, energy = sign * float(metrics[self.monitor]), float(metrics[ENERGY])
@@ -130,8 +130,7 @@ class EnergyEarlyStopping(L.Callback):
         if self.waited >= self.patience:
             trainer.should_stop = True
             rank_zero_info(
-                f"{self.patience} validations brought neither a better {self.monitor} nor less "
-                "energy: training ends."
+                t("callbacks.energy_stops", patience=self.patience, monitor=self.monitor)
             )
 
     def _is_progress(self, badness: float, energy: float) -> bool:

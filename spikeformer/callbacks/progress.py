@@ -9,6 +9,8 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from spikeformer.i18n import t
+
 _SHOWN = {
     "train/loss_step": "loss",
     "train/accuracy": "accuracy",
@@ -47,7 +49,9 @@ class SpikingProgressBar(TQDMProgressBar):
         super().on_train_epoch_end(trainer, pl_module)
         if not self.interactive and trainer.is_global_zero:
             numbers = "  ".join(f"{k} {v}" for k, v in self.get_metrics(trainer, pl_module).items())
-            print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {numbers}", flush=True)
+            number, most = trainer.current_epoch + 1, trainer.max_epochs
+            line = t("callbacks.epoch", number=number, most=most, metrics=numbers)
+            print(line, flush=True)
 
 
 def _running_accuracy(module: L.LightningModule) -> float | None:

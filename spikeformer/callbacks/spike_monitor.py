@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from spikeformer.callbacks.probe import ActivityProbe
 from spikeformer.error_handling import check_interval, check_positive_int
+from spikeformer.i18n import t
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +72,11 @@ class SpikeMonitor(L.Callback):
             self._warned.discard(key)
         elif key not in self._warned:
             self._warned.add(key)
-            remedy = "lower" if condition == "dead" else "raise"
-            log.warning(
-                "Layer %s is %s in epoch %d (firing rate %.3f): %s its threshold or check the "
-                "scale of its input.",
-                name,
-                condition,
-                epoch,
-                rate,
-                remedy,
+            dead = condition == "dead"
+            message = t(
+                "callbacks.layer_dead" if dead else "callbacks.layer_saturated",
+                layer=name,
+                epoch=epoch,
+                rate=rate,
             )
+            log.warning(message)

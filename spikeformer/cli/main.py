@@ -19,10 +19,14 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import spikeformer.config.schema  # noqa: F401 - registers the schemas
+from spikeformer.cli.doctor import doctor
+from spikeformer.cli.language import speak
 from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
+from spikeformer.cli.sweep import as_a_command_of_its_own
 from spikeformer.error_handling import SpikeformerError
+from spikeformer.i18n import t
 
 MISTAKES = (
     SpikeformerError,
@@ -35,12 +39,21 @@ MISTAKES = (
 
 
 def main() -> None:
-    """Run the pipeline that the command line describes."""
+    """Run the pipeline that the command line describes, or `doctor`."""
     # Hydra then raises its errors instead of printing a traceback and exiting.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
+        speak(sys.argv[1:])
+        if sys.argv[1:2] == ["doctor"]:
+            doctor(sys.argv[2:])
+            return
+        if sys.argv[1:2] == ["privacy"]:
+            from spikeformer.cli.privacy import run_privacy
+
+            sys.exit(run_privacy(sys.argv[2:]))
         sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
+        speak(sys.argv[1:])
         hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
     except MISTAKES as error:
         _leave(error)
@@ -54,14 +67,12 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:
-        return run_pipeline(config, folder, list(hydra_config.overrides.task))
+        with as_a_command_of_its_own():
+            return run_pipeline(config, folder, list(hydra_config.overrides.task))
     except MISTAKES as error:
         begun = (folder / "manifest.json").exists()
         if begun:
-            print(
-                f"Finished stages are kept; go on with: python train.py pipeline.resume={folder}",
-                file=sys.stderr,
-            )
+            print(t("cli.stages_are_kept", folder=folder), file=sys.stderr)
         else:
             _remove(folder)
         if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":
@@ -71,7 +82,8 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _leave(error: BaseException) -> NoReturn:
-    print(f"error: {explain(error, sys.argv[1:], config_folder())}", file=sys.stderr)
+    message = explain(error, sys.argv[1:], config_folder())
+    print(t("cli.error", message=message), file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         sys.exit(128 + getattr(error, "signal_number", signal.SIGINT))
     sys.exit(2)

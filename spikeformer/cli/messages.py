@@ -15,6 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from spikeformer.error_handling import SpikeformerError
+from spikeformer.i18n import t
+
+_EXTRAS = {
+    "hydra/launcher/joblib": "sweeps",
+    "hydra/launcher/submitit": "slurm",
+    "hydra/launcher/ray": "ray",
+    "hydra/sweeper/optuna": "sweeps",
+}
+"""Hydra's plug-ins by the extra that brings them."""
 
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
@@ -26,9 +35,9 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         config_folder: The folder of config groups.
     """
     if isinstance(error, KeyboardInterrupt):
-        return str(error) or "interrupted"
+        return str(error) or t("cli.interrupted")
     if isinstance(error, BrokenPipeError):
-        return "nobody reads the output any more"
+        return t("cli.nobody_reads")
     # Hydra's own errors may be OSErrors too: a missing config file is one.
     if isinstance(error, OSError) and not isinstance(error, HydraException | SpikeformerError):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
@@ -37,7 +46,7 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
         text += f": {_tidy(str(error.__cause__))}"
-    suggestion = _suggest(text, arguments, config_folder)
+    suggestion = _suggest(text, arguments, config_folder) + _suggest_extra(text)
     notes = getattr(error, "__notes__", [])
     return "\n".join([text, *suggestion, *notes])
 
@@ -47,11 +56,8 @@ def _explain_interpolation(error: OmegaConfBaseException) -> str:
     wanted = missing[1] if missing else str(error).splitlines()[0]
     where = f"{error.full_key} " if error.full_key else ""
     group = wanted.partition(".")[0]
-    return (
-        f"{where}needs {wanted}, which the chosen {group} does not have: "
-        f"these choices do not go together. Choose another {group}, or another "
-        f"{str(error.full_key or 'model').partition('.')[0]}."
-    )
+    other = str(error.full_key or "model").partition(".")[0]
+    return t("cli.choices_clash", where=where, wanted=wanted, group=group, other=other)
 
 
 def _tidy(text: str) -> str:
@@ -78,7 +84,16 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
             suggestions += difflib.get_close_matches(value, options, n=1)
         elif not options and key not in (known := _known_keys(config_folder, arguments)):
             suggestions += difflib.get_close_matches(key, known, n=1, cutoff=0.75)
-    return [f"Did you mean {name}?" for name in dict.fromkeys(suggestions)]
+    return [t("cli.did_you_mean", name=name) for name in dict.fromkeys(suggestions)]
+
+
+def _suggest_extra(text: str) -> list[str]:
+    """Return how to install the plug-in that a choice of launcher or sweeper needs."""
+    return [
+        f'It comes with an extra: python -m pip install --editable ".[{extra}]"'
+        for choice, extra in _EXTRAS.items()
+        if f"Could not find '{choice}" in text
+    ]
 
 
 def _options(config_folder: str, group: str) -> list[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 import spikeformer
+from spikeformer.i18n import get_locale, t
 
 
 def config_folder() -> str:
@@ -18,18 +20,22 @@ def config_folder() -> str:
 
 
 def register_resolvers() -> None:
-    """Register `choice`, `options`, `run_dir` and `new_folder` with OmegaConf."""
+    """Register `choice`, `options`, `locale`, `run_dir`, `sweep_name` and `new_folder`."""
     OmegaConf.register_new_resolver("choice", choice, replace=True)
     OmegaConf.register_new_resolver("options", options, replace=True)
+    OmegaConf.register_new_resolver("locale", get_locale, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
 
 
-def choice(group: str) -> str:
+def choice(group: str, *, _root_: DictConfig) -> str:
     """Return the option chosen for a config group, as in `${choice:model}`."""
-    if not HydraConfig.initialized():
-        return group
-    return str(HydraConfig.get().runtime.choices.get(group, group))
+    if HydraConfig.initialized():
+        choices = HydraConfig.get().runtime.choices
+    else:  # a sweep has names too, before its first child
+        choices = OmegaConf.select(_root_, "hydra.runtime.choices", default={})
+    return str(choices.get(group, group))
 
 
 def options(group: str) -> str:
@@ -46,6 +52,13 @@ def run_dir() -> str:
     return "." if OmegaConf.is_missing(runtime, "output_dir") else str(runtime.output_dir)
 
 
+def sweep_name() -> str | None:
+    """Return the name of the sweep's folder inside a sweep, else None."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return Path(HydraConfig.get().sweep.dir).name
+
+
 def new_folder(path: str) -> str:
     """Make a folder that nobody else has and return its path.
 
@@ -59,4 +72,4 @@ def new_folder(path: str) -> str:
         except FileExistsError:
             continue
         return str(candidate)
-    raise FileExistsError(f"{wanted} and 999 folders named after it exist already")
+    raise FileExistsError(t("cli.folders_exist", folder=wanted))

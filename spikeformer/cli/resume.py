@@ -5,39 +5,75 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from spikeformer.cli.sweep import SWEEP_FILE
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
+
+RUN_FILE = "overrides.yaml"
 
 
 def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with those of a resumed run before them.
+    """Return the arguments with those of a resumed run or sweep before them.
 
     Raises:
-        ConfigurationError: The folder holds no run, or a sweep asks to be resumed as one run.
+        ConfigurationError: The folder holds no run, or no sweep where one is asked for, or a
+            sweep would get other children than it had.
     """
     given = [argument for argument in arguments if argument.startswith("pipeline.resume=")]
     value = given[-1].partition("=")[2].strip("'\"") if given else ""
     if value in ("", "null"):
         return list(arguments)
-    if {"-m", "--multirun"} & set(arguments):
-        raise ConfigurationError(
-            "pipeline.resume goes with one run: resume the runs of a sweep one by one."
-        )
     folder = Path(value)
-    saved = _saved_overrides(folder)
+    if {"-m", "--multirun"} & set(arguments):
+        return _with_sweep(folder, arguments, given)
+    if (folder / SWEEP_FILE).is_file() and not (folder / RUN_FILE).is_file():
+        raise ConfigurationError(
+            f"pipeline.resume={folder}: this is a sweep; put --multirun before it to resume it."
+        )
+    saved = _saved_overrides(folder, RUN_FILE)
     newer = {_key(argument) for argument in arguments}
     kept = [override for override in saved if _key(override) not in newer]
     return [*kept, *arguments, f"hydra.run.dir='{folder}'"]
 
 
-def _saved_overrides(folder: Path) -> list[str]:
-    path = folder / "overrides.yaml"
-    if not path.is_file():
+def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) -> list[str]:
+    if (folder / RUN_FILE).is_file():
         raise ConfigurationError(
-            f"pipeline.resume={folder}: this is no run folder, it holds no overrides.yaml."
+            f"pipeline.resume={folder}: this is one run; leave --multirun out to resume it."
+        )
+    saved = _saved_overrides(folder, SWEEP_FILE)
+    # Flags and their values come before all overrides.
+    start = arguments.index(given[0])
+    flags = list(arguments[:start])
+    new = [argument for argument in arguments[start:] if argument not in given]
+    swept = {_key(override) for override in _sweeping(saved)}
+    other = [o for o in new if _key(o) in swept] + _sweeping(new)
+    if other:
+        raise ConfigurationError(
+            f"{other[0]}: a resumed sweep keeps its children. Start a new sweep for other values."
+        )
+    newer = {_key(argument) for argument in new}
+    kept = [override for override in saved if _key(override) not in newer]
+    return [*flags, *kept, *new, f"hydra.sweep.dir='{folder}'"]
+
+
+def _sweeping(overrides: Sequence[str]) -> list[str]:
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return [str(override.input_line) for override in parsed if override.is_sweep_override()]
+
+
+def _saved_overrides(folder: Path, name: str) -> list[str]:
+    path = folder / name
+    if not path.is_file():
+        if name == RUN_FILE:
+            raise ConfigurationError(t("cli.no_run_folder", folder=folder))
+        raise ConfigurationError(
+            f"pipeline.resume={folder}: this is no sweep folder, it holds no {name}."
         )
     try:
         return [str(override) for override in OmegaConf.load(path)]

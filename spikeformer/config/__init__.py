@@ -1,6 +1,7 @@
 """Configuration: public dataclasses, the schemas of `conf/`, and the one `instantiate`."""
 
 from spikeformer.config._instantiate import TRUSTED_PACKAGES, check_targets, instantiate
+from spikeformer.config.locale import configured_locale
 from spikeformer.config.public import ConcurrencyConfig, FusionConfig, SpikingConfig
 
 __all__ = [
@@ -9,5 +10,6 @@ __all__ = [
     "FusionConfig",
     "SpikingConfig",
     "check_targets",
+    "configured_locale",
     "instantiate",
 ]

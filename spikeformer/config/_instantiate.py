@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikeformerError
+from spikeformer.i18n import t
 
 TRUSTED_PACKAGES = ("spikeformer", "torch", "torchmetrics", "lightning")
 """Packages whose objects any configuration may create."""
@@ -42,7 +43,7 @@ def instantiate(config: Any, *, trusted: Collection[str] = (), **kwargs: Any) ->
         return hydra.utils.instantiate(config, **kwargs)
     except MissingMandatoryValue as error:
         key = _full_key(config, error.full_key)
-        raise ConfigurationError(f"{key} has no value yet: set {key}=...") from error
+        raise ConfigurationError(t("config.no_value", key=key)) from error
     except InstantiationException as error:
         raise _explain(error, config) from error
 
@@ -54,8 +55,13 @@ def check_targets(config: Any, trusted: Collection[str] = ()) -> None:
         package = str(target).partition(".")[0]
         if package not in allowed:
             raise ConfigurationError(
-                f"{key}={target}: package `{package}` is not trusted. Trusted are "
-                f"{', '.join(sorted(allowed))}; if it is yours, add trusted_packages=[{package}]."
+                t(
+                    "config.not_trusted",
+                    key=key,
+                    target=target,
+                    package=package,
+                    trusted=", ".join(sorted(allowed)),
+                )
             )
 
 
@@ -69,8 +75,13 @@ def _check_origins(config: Any, allowed: Collection[str]) -> None:
         module = getattr(getattr(found, "func", found), "__module__", None)
         if module is not None and module.partition(".")[0] not in allowed:
             raise ConfigurationError(
-                f"{key}={target}: it belongs to package `{module.partition('.')[0]}`, which is not "
-                f"trusted. Trusted are {', '.join(sorted(allowed))}."
+                t(
+                    "config.origin_not_trusted",
+                    key=key,
+                    target=target,
+                    package=module.partition(".")[0],
+                    trusted=", ".join(sorted(allowed)),
+                )
             )
 
 

@@ -16,6 +16,7 @@ from spikeformer.conversion.sites import Operation, Plan, Site
 from spikeformer.conversion.statistics import Magnitudes
 from spikeformer.conversion.trail import Trail
 from spikeformer.error_handling import ConversionError
+from spikeformer.i18n import t
 
 # What a tensor is, as far as it matters; one that has no mark is an activation.
 _STATIC, _RAW, _PROBABILITIES = "static", "raw", "probabilities"
@@ -177,8 +178,7 @@ class Analysis:
             return None
         if tensor.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
             raise ConversionError(
-                f"{self.trail.here} multiplies a tensor of {tensor.dtype}; expected floating-point "
-                "activations. Load the network without quantisation or complex numbers."
+                t("conversion.not_floating", where=self.trail.here, dtype=tensor.dtype)
             )
         name = operation.name if role == "input" else f"{operation.name}.{role}"
         axes = tuple(axis for axis in axes if -axis <= tensor.ndim)

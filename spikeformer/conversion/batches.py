@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from spikeformer.error_handling import ConversionError
+from spikeformer.i18n import t
 
 _LABELS = ("labels", "label", "targets", "target")
 
@@ -66,16 +67,10 @@ def take(loader: Iterable[Any], num_samples: int) -> Iterator[tuple[Any, Tensor 
     for batch in loader:
         inputs, targets = split(batch)
         if not any(isinstance(leaf, Tensor) for leaf in tree_leaves(inputs)):
-            raise ConversionError(
-                f"Expected batches of tensors, but got {type(batch).__name__}. A batch is "
-                "(inputs, targets), a dict of the network's keyword arguments, or inputs alone."
-            )
+            raise ConversionError(t("conversion.strange_batch", type=type(batch).__name__))
         seen += size(inputs)
         yield inputs, targets
         if seen >= num_samples:
             return
     if not seen:
-        raise ConversionError(
-            "Expected at least one sample, but the loader is empty. Pass a DataLoader over inputs "
-            "as the network takes them; a few dozen are enough."
-        )
+        raise ConversionError(t("conversion.empty_loader"))

@@ -22,6 +22,7 @@ from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.sites import Plan
 from spikeformer.error_handling import ConversionError, MissingDependencyError
 from spikeformer.files import replacing, write_json
+from spikeformer.i18n import t
 
 FORMAT = 1
 
@@ -97,9 +98,13 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
         _safetensors().load_model(spiking, str(folder / "model.safetensors"))
     except (RuntimeError, OSError) as error:
         raise ConversionError(
-            f"The weights in {folder} do not fit {type(ann_model).__name__}: "
-            f"{str(error).splitlines()[0]} Pass a network of the architecture that was converted "
-            f"({content['class']})."
+            t(
+                "conversion.weights_do_not_fit",
+                folder=folder,
+                network=type(ann_model).__name__,
+                reason=str(error).splitlines()[0],
+                name=content["class"],
+            )
         ) from error
     return spiking
 
@@ -109,36 +114,25 @@ def _read(path: Path) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConversionError(
-            f"{path.parent} holds no converted network: {path.name} cannot be read ({error}). Name "
-            "a folder that save_converted wrote."
+            t("conversion.no_converted", folder=path.parent, file=path.name, reason=error)
         ) from error
     if content.get("format") != FORMAT:
         raise ConversionError(
-            f"{path} has format {content.get('format')!r}, expected {FORMAT}: it comes from "
-            "another version of SpikeFormer. Convert the network again."
+            t("conversion.other_format", path=path, found=content.get("format"), expected=FORMAT)
         )
     return content
 
 
 def _make(content: dict[str, Any], folder: Path) -> nn.Module:
     if not content["transformers"]:
-        raise ConversionError(
-            f"{folder} holds a converted {content['class']}, whose code is not saved with it. Pass "
-            "a network of that class: load_converted(folder, ann_model)."
-        )
+        raise ConversionError(t("conversion.needs_class", folder=folder, name=content["class"]))
     try:
         import transformers
     except ImportError as error:
-        raise MissingDependencyError(
-            "Loading a converted model of transformers needs the package: install it with "
-            'pip install "spikeformer[conversion]".'
-        ) from error
+        raise MissingDependencyError(t("conversion.needs_transformers")) from error
     made = getattr(transformers, str(content["class"]), None)
     if not (isinstance(made, type) and issubclass(made, transformers.PreTrainedModel)):
-        raise ConversionError(
-            f"The installed transformers has no model {content['class']!r}; install the version "
-            "that the network was converted with."
-        )
+        raise ConversionError(t("conversion.unknown_class", name=content["class"]))
     network: nn.Module = made(transformers.AutoConfig.from_pretrained(str(folder)))
     return network
 
@@ -147,8 +141,5 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise MissingDependencyError(
-            "Saving and loading converted networks needs safetensors: install it with "
-            'pip install "spikeformer[conversion]".'
-        ) from error
+        raise MissingDependencyError(t("conversion.needs_safetensors")) from error
     return safetensors.torch

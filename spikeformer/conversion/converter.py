@@ -26,6 +26,7 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
+from spikeformer.i18n import t
 
 HEADROOM = 1.5
 """How far above the largest activation of made-up inputs the largest level lies."""
@@ -116,15 +117,15 @@ class SpikeformerConverter:
             ConversionError: None has been converted yet.
         """
         if self._converted is None:
-            raise ConversionError("Nothing has been converted yet: call convert(model) first.")
+            raise ConversionError(t("conversion.nothing_yet"))
         return self._converted.report()
 
     def prepare(self, ann_model: nn.Module) -> SpikingModel:
         """Copy a network, check it, and make it ready to be analysed."""
         if not isinstance(ann_model, nn.Module):
-            raise ArgumentError("ann_model", type(ann_model).__name__, "a torch.nn.Module")
+            raise ArgumentError("ann_model", type(ann_model).__name__, t("expected.a_module"))
         if isinstance(ann_model, SpikingModel):
-            raise ConversionError("This network is converted already; convert its original.")
+            raise ConversionError(t("conversion.already"))
         _check_weights(ann_model)
         network = copy.deepcopy(ann_model).eval()
         write_out_attention(network)
@@ -145,9 +146,12 @@ class SpikeformerConverter:
                 analysis.run(*arguments(inputs))
             except (RuntimeError, ValueError, TypeError, IndexError) as error:
                 raise ConversionError(
-                    "The network cannot run on this example or calibration input "
-                    f"({_shown(inputs)}): {str(error).splitlines()[0]} It happened in "
-                    f"{analysis.trail.here}. Pass inputs as the network takes them, on its device."
+                    t(
+                        "conversion.cannot_run",
+                        inputs=_shown(inputs),
+                        reason=str(error).splitlines()[0],
+                        where=analysis.trail.here,
+                    )
                 ) from error
         spiking.plan = analysis.plan
         self._converted = spiking
@@ -164,9 +168,7 @@ class SpikeformerConverter:
                 theta = magnitudes.threshold(site.name, None if site.axes else 1.0)
                 if not torch.isfinite(theta).all():
                     raise ConversionError(
-                        f"The input of {describe(site.module, spiking.types)} is NaN or Inf on "
-                        "the example or calibration inputs. Check them for NaN, and the original "
-                        "network for overflow."
+                        t("conversion.input_not_finite", where=describe(site.module, spiking.types))
                     )
                 theta = (theta * headroom * self.threshold).clamp(min=SMALLEST)
                 spiking.thresholds.set(site.name, theta.to(device))
@@ -195,10 +197,7 @@ def verify(spiking: SpikingModel, inputs: Any) -> None:
                 scale = theirs.abs().amax().clamp(min=1e-6)
                 if not (ours - theirs).abs().amax() <= tolerance * scale:
                     raise ConversionError(
-                        f"Without neurons the converted {type(spiking.original).__name__} does not "
-                        "compute what the original does: it keeps a state between calls, draws "
-                        "random numbers, or mixes the samples of a batch. Convert a network that "
-                        "returns the same for the same input."
+                        t("conversion.not_equivalent", network=type(spiking.original).__name__)
                     )
 
 
@@ -206,8 +205,7 @@ def _check_weights(network: nn.Module) -> None:
     for name, parameter in [*network.named_parameters(), *network.named_buffers()]:
         if parameter.is_floating_point() and not torch.isfinite(parameter).all():
             raise ConversionError(
-                f"`{name}` of {type(network).__name__} holds NaN or Inf; load weights that are "
-                "finite."
+                t("conversion.weights_not_finite", name=name, network=type(network).__name__)
             )
 
 
@@ -215,18 +213,22 @@ def _refuse(plan: Plan, types: dict[str, str]) -> None:
     for path, names in plan.refused.items():
         name = names[0]
         raise ConversionError(
-            f"{describe(path, types)} calls {name} on activations, which has no spiking form. "
-            f"{_remedy(name)}, or keep it in floating point with strict=False."
+            t(
+                "conversion.refused",
+                where=describe(path, types),
+                function=name,
+                remedy=_remedy(name),
+            )
         )
 
 
 def _remedy(name: str) -> str:
-    return REMEDIES.get(name, "Write it with linear layers, matrix products and known activations")
+    return t(REMEDIES.get(name, "conversion.remedy_other"))
 
 
 def _shown(inputs: Any) -> str:
     args, kwargs = arguments(inputs)
-    named = {**{f"argument {i}": x for i, x in enumerate(args)}, **kwargs}
+    named = {**{t("conversion.argument", number=i): x for i, x in enumerate(args)}, **kwargs}
     return ", ".join(
         f"{name} {tuple(x.shape)} {x.dtype} on {x.device}" if isinstance(x, Tensor) else name
         for name, x in named.items()

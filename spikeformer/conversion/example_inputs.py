@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spikeformer.conversion.batches import arguments
 from spikeformer.error_handling import ConversionError
+from spikeformer.i18n import t
 
 BATCH, TOKENS = 8, 32
 
@@ -36,12 +37,11 @@ def make_inputs(network: nn.Module) -> dict[str, Any] | tuple[Any, ...]:
             error = failure
         else:
             return guess
-    raise ConversionError(
-        f"No example input could be guessed for {type(network).__name__}"
-        + (f" (the last guess failed: {str(error).splitlines()[0]})" if error else "")
-        + ". Pass one: convert(model, example_inputs=...), a tensor, a tuple of positional or a "
-        "dict of keyword arguments; or use ConversionPipeline with calibration data."
-    )
+    name = type(network).__name__
+    if error is None:
+        raise ConversionError(t("conversion.no_guess", network=name))
+    reason = str(error).splitlines()[0]
+    raise ConversionError(t("conversion.no_guess_works", network=name, reason=reason))
 
 
 def _guesses(network: nn.Module, generator: torch.Generator) -> Iterator[Any]:

@@ -21,6 +21,7 @@ from spikeformer.conversion.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.sites import Operation, Plan
 from spikeformer.conversion.trail import Trail
 from spikeformer.error_handling import ConversionError, SpikingDynamicsError
+from spikeformer.i18n import t
 
 
 class Recorder(Protocol):
@@ -160,8 +161,12 @@ class Execution:
             size not in (1, x.shape[-axis]) for axis, size in enumerate(theta.shape[::-1], start=1)
         ):
             raise ConversionError(
-                f"{self.trail.here}: expected an activation with channels {tuple(theta.shape)}, as "
-                f"in calibration, but got {tuple(x.shape[1:])}. Calibrate with such inputs."
+                t(
+                    "conversion.other_channels",
+                    where=self.trail.here,
+                    expected=tuple(theta.shape),
+                    shape=tuple(x.shape[1:]),
+                )
             )
         if self.tuner is not None:
             theta = self.tuner.choose(source, x.detach(), theta)
@@ -169,10 +174,7 @@ class Execution:
             x.detach(), theta, self._states.get((source, turn)), self.first_step, self.coding
         )
         if not fired.finite:
-            raise SpikingDynamicsError(
-                f"{self.trail.here} is to write NaN or Inf as spikes. Check the input for them; if "
-                "it has none, the original network overflows too."
-            )
+            raise SpikingDynamicsError(t("conversion.spikes_not_finite", where=self.trail.here))
         self._states[source, turn] = fired.state
         if self.recorder is not None:
             self.recorder.on_fire(source, self.first_step, fired)
@@ -186,9 +188,7 @@ class Execution:
         operation = self.plan.operations.get(name)
         if operation is None:
             raise ConversionError(
-                f"{self.trail.here} runs {function}, which it did not when the network was "
-                "converted: these arguments lead it along another path. Convert with an example of "
-                "them: convert(model, example_inputs=...) or as calibration data."
+                t("conversion.other_path", where=self.trail.here, function=function)
             )
         return operation, turn
 

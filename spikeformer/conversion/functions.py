@@ -369,10 +369,10 @@ QUESTIONS = frozenset(
 """Names of functions that ask something of a tensor; their answers carry no activation."""
 
 REMEDIES = {
-    "lstm": "Recurrent layers keep a state between tokens: use attention instead",
-    "gru": "Recurrent layers keep a state between tokens: use attention instead",
-    "rnn_tanh": "Recurrent layers keep a state between tokens: use attention instead",
-    "rnn_relu": "Recurrent layers keep a state between tokens: use attention instead",
-    "bilinear": "Write it as two nn.Linear layers and their product",
+    "lstm": "conversion.remedy_recurrent",
+    "gru": "conversion.remedy_recurrent",
+    "rnn_tanh": "conversion.remedy_recurrent",
+    "rnn_relu": "conversion.remedy_recurrent",
+    "bilinear": "conversion.remedy_bilinear",
 }
-"""What to use instead of some functions without a spiking form."""
+"""Messages that say what to use instead of some functions without a spiking form."""

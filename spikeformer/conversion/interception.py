@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from spikeformer.conversion.trail import Trail
 from spikeformer.error_handling import ConversionError
+from spikeformer.i18n import t
 
 Function = Callable[..., Any]
 
@@ -166,10 +167,7 @@ def _einsum(engine: Engine, func: Function, equation: Any, *operands: Any) -> Te
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     if not isinstance(equation, str) or len(operands) != 2:
-        raise ConversionError(
-            f"{engine.trail.here} calls torch.einsum in a form without spikes: expected an "
-            "equation and two operands. Write it as products of two tensors, or with torch.matmul."
-        )
+        raise ConversionError(t("conversion.einsum", where=engine.trail.here))
     left, right = operands
     roles = {"left": (left, (-1,)), "right": (right, (-1,))}
     return engine.bilinear("einsum", roles, lambda a, b: func(equation, a, b))
@@ -246,10 +244,7 @@ def _multi_head_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """`torch.nn.MultiheadAttention` as the layers that it is made of; sequence first."""
     if bias_k is not None or add_zero_attn or static_k is not None or static_v is not None:
-        raise ConversionError(
-            f"{engine.trail.here}: nn.MultiheadAttention with bias_k, add_zero_attn or static keys "
-            "has no spiking form here. Make it with add_bias_kv=False and add_zero_attn=False."
-        )
+        raise ConversionError(t("conversion.attention_bias", where=engine.trail.here))
     if use_separate_proj_weight:
         weights: list[Any] = [q_proj_weight, k_proj_weight, v_proj_weight]
     else:

@@ -22,6 +22,7 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
+from spikeformer.i18n import t
 
 CHUNK = 4
 """Timesteps that pass through the network together: fewer calls for more memory."""
@@ -188,9 +189,11 @@ class SpikingModel(nn.Module):
             if "vmap" not in str(error):
                 raise
             raise ConversionError(
-                f"{execution.trail.here} does something that cannot run over timesteps: "
-                f"{str(error).splitlines()[0]} Rewrite it without data-dependent branches and "
-                "without writing activations into tensors in place."
+                t(
+                    "conversion.cannot_run_over_time",
+                    where=execution.trail.here,
+                    reason=str(error).splitlines()[0],
+                )
             ) from error
         return collected
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from spikeformer.error_handling import ConversionError
+from spikeformer.i18n import t
 
 
 class StepOutputs:
@@ -35,13 +36,9 @@ class StepOutputs:
         self._places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
         for leaf in self._leaves:
             if leaf is not None and not isinstance(leaf, bool | int | float | str):
-                raise ConversionError(
-                    f"The network returns a {type(leaf).__name__}; expected tensors and plain "
-                    "values, in lists, tuples, dicts or ModelOutputs. Ask for no cache "
-                    "(use_cache=False), or register the type with torch.utils._pytree."
-                )
+                raise ConversionError(t("conversion.strange_output", type=type(leaf).__name__))
         if not self._places:
-            raise ConversionError("The network returns no tensor, so that nothing can be read out.")
+            raise ConversionError(t("conversion.no_tensor"))
         return [leaves[place] for place in self._places]
 
     def each(self) -> Iterator[Any]:
@@ -118,11 +115,7 @@ def class_scores(output: Any) -> Tensor:
     if logits is None and isinstance(output, dict):
         logits = output.get("logits")
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise ConversionError(
-            f"Expected an output with logits (batch, classes), but got {type(output).__name__}. "
-            "Convert a network with a classifier, such as ViTForImageClassification, or leave out "
-            "what needs classes: confidence, agreement and accuracy."
-        )
+        raise ConversionError(t("conversion.no_logits", type=type(output).__name__))
     return logits
 
 

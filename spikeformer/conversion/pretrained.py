@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ConversionError, MissingDependencyError
+from spikeformer.i18n import t
 
 PROBE_SECONDS = 10.0
 
@@ -32,6 +33,9 @@ class PretrainedTransformer(nn.Module):
         MissingDependencyError: `transformers` is not installed.
     """
 
+    has_head: ClassVar[bool] = True
+    """Its outputs are a task's, not features for a head."""
+
     def __init__(self, pretrained: str, num_classes: int | None = None) -> None:
         super().__init__()
         self.pretrained = str(pretrained)
@@ -39,8 +43,12 @@ class PretrainedTransformer(nn.Module):
         labels = model.config.num_labels
         if num_classes is not None and labels != num_classes:
             raise ConversionError(
-                f"model.pretrained={pretrained} tells {labels} classes apart, but the data has "
-                f"{num_classes}. Choose the data set it was trained on."
+                t(
+                    "conversion.other_classes",
+                    pretrained=pretrained,
+                    labels=labels,
+                    num_classes=num_classes,
+                )
             )
         self.image_size: tuple[int, int] | None = None
         if model.main_input_name == "pixel_values":
@@ -72,19 +80,29 @@ class PretrainedTransformer(nn.Module):
         """
         if isinstance(inputs, Mapping):
             if self.image_size is not None:
-                raise _mismatch(self.pretrained, "images", "token ids", "data=cifar10")
+                raise _mismatch(
+                    self.pretrained,
+                    t("conversion.images"),
+                    t("conversion.token_ids"),
+                    "data=cifar10",
+                )
             mask = inputs.get("mask")
             ids: Tensor = inputs["input_ids"]
             rows = self.model.get_input_embeddings().weight.shape[0]
             if int(ids.max()) >= rows:
                 raise ConversionError(
-                    f"The data has token {int(ids.max())}, but model.pretrained={self.pretrained} "
-                    f"knows {rows}. Set data.tokenizer={self.pretrained} "
-                    f"and data.vocab_size={rows}."
+                    t(
+                        "conversion.unknown_token",
+                        token=int(ids.max()),
+                        pretrained=self.pretrained,
+                        rows=rows,
+                    )
                 )
             return {"input_ids": ids, **({} if mask is None else {"attention_mask": mask.long()})}
         if self.image_size is None:
-            raise _mismatch(self.pretrained, "token ids", "images", "data=sst2")
+            raise _mismatch(
+                self.pretrained, t("conversion.token_ids"), t("conversion.images"), "data=sst2"
+            )
         images = inputs
         if images.shape[1] == 1 and self.mean.shape[0] == 3:
             images = images.expand(-1, 3, -1, -1)
@@ -104,9 +122,7 @@ def load_pretrained(name: str) -> Any:
         import huggingface_hub
         import transformers
     except ImportError as error:
-        raise MissingDependencyError(
-            'Pretrained models need transformers: pip install "spikeformer[conversion]".'
-        ) from error
+        raise MissingDependencyError(t("conversion.pretrained_needs_transformers")) from error
     local = Path(name).expanduser()
     options: dict[str, Any] = {"local_files_only": True}
     try:
@@ -124,18 +140,14 @@ def load_pretrained(name: str) -> Any:
             ("ForImageClassification", "ForSequenceClassification")
         ):
             saved = ", ".join(config.architectures or ["nothing"])
-            raise ConversionError(
-                f"model.pretrained={name} holds {saved}; expected a classifier of images or "
-                "sentences, such as ViTForImageClassification."
-            )
+            raise ConversionError(t("conversion.no_classifier", name=name, found=saved))
         model = kind.from_pretrained(name, **options)
     except ConversionError:
         raise
     except Exception as error:
         # Loaders raise what their storage, their network client and their parsers raise.
         raise ConversionError(
-            f"model.pretrained={name} cannot be loaded: {_first_line(error)} Name a folder that "
-            "save_pretrained wrote, or a model on the Hugging Face hub (once, with a network)."
+            t("conversion.cannot_load", name=name, reason=_first_line(error))
         ) from error
     return model.eval()
 
@@ -160,8 +172,7 @@ def _normalisation(name: str, channels: int) -> dict[str, Tensor]:
 
 def _mismatch(name: str, takes: str, gives: str, remedy: str) -> ConversionError:
     return ConversionError(
-        f"model.pretrained={name} takes {takes}, but the data gives {gives}. Choose other data, "
-        f"such as {remedy}."
+        t("conversion.data_mismatch", name=name, takes=takes, gives=gives, remedy=remedy)
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from spikeformer.conversion.coding import Coding
 from spikeformer.conversion.sites import Plan
+from spikeformer.i18n import t
 
 CONVERTED, FLOATING, REFUSED, UNUSED = "converted", "floating point", "refused", "no arithmetic"
 
@@ -98,15 +99,17 @@ class ConversionReport:
 def _status(plan: Plan, path: str) -> tuple[str, str]:
     products = [op for op in plan.operations.values() if op.module == path]
     floating, refused = plan.floating.get(path, []), plan.refused.get(path, [])
-    kept = f"{', '.join(floating)} on the rate so far" if floating else ""
+    kept = t("conversion.on_the_rate", names=", ".join(floating)) if floating else ""
     if refused:
-        return REFUSED, f"{', '.join(refused)} has no spiking form: floating point"
+        return REFUSED, t("conversion.stays_floating", names=", ".join(refused))
     spiking = [op for op in products if any(op.sites.values())]
     if spiking:
         names = ", ".join(dict.fromkeys(op.function for op in spiking))
-        return CONVERTED, f"{names} on events" + (f"; {kept} in floating point" if kept else "")
+        if kept:
+            return CONVERTED, t("conversion.on_events_and_floating", names=names, kept=kept)
+        return CONVERTED, t("conversion.on_events", names=names)
     if products:
-        return FLOATING, "takes the network's input as it is, once for all timesteps"
+        return FLOATING, t("conversion.takes_input")
     if floating:
         return FLOATING, kept
     return UNUSED, ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from spikeformer.data.audio import AudioDataModule
-from spikeformer.data.augmentation import random_mask, random_shift
+from spikeformer.data.augmentation import add_noise, random_mask, random_shift
 from spikeformer.data.datamodule import SpikingDataModule, Splits
-from spikeformer.data.datasets import TensorBatches, TokenBatches
+from spikeformer.data.datasets import DictBatches, TensorBatches, TokenBatches
 from spikeformer.data.digits import DigitsDataModule
+from spikeformer.data.digits_av import AudioVisualDigitsDataModule
 from spikeformer.data.image import ImageDataModule
 from spikeformer.data.sampling import EpochSampler
 from spikeformer.data.spectrogram import log_mel, mel_filters
@@ -15,6 +16,8 @@ from spikeformer.data.text import TextDataModule
 
 __all__ = [
     "AudioDataModule",
+    "AudioVisualDigitsDataModule",
+    "DictBatches",
     "DigitsDataModule",
     "EpochSampler",
     "ImageDataModule",
@@ -25,6 +28,7 @@ __all__ = [
     "TensorBatches",
     "TextDataModule",
     "TokenBatches",
+    "add_noise",
     "log_mel",
     "mel_filters",
     "random_mask",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
 
 
 def check_classes(configured: int | None, found: list[str], where: str) -> None:
     """Raise `DataError` unless `configured` is None or the number of classes found."""
     if configured is not None and configured != len(found):
         raise DataError(
-            f"data.num_classes={configured} but {where} has {len(found)} classes "
-            f"({', '.join(found[:4])}{', ...' if len(found) > 4 else ''}); "
-            f"set data.num_classes={len(found)}"
+            t(
+                "data.num_classes",
+                configured=configured,
+                where=where,
+                found=len(found),
+                names=", ".join(found[:4]),
+                more=", ..." if len(found) > 4 else "",
+            )
         )

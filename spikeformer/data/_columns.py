@@ -9,6 +9,7 @@ import numpy as np
 
 from spikeformer.data._splits import Indices
 from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
 
 INPUT_NAMES = {
     "image": ("image", "img", "picture", "pixels"),
@@ -50,8 +51,12 @@ def _find(
         if override in columns:
             return override
         raise DataError(
-            f"data.{key}={override!r} is not a column of the data, which has "
-            f"{', '.join(map(repr, columns))}; set data.{key} to one of them"
+            t(
+                "data.no_such_column",
+                key=key,
+                column=override,
+                columns=", ".join(map(repr, columns)),
+            )
         )
     fitting = [column for column in columns if fits(table.features[column])]
     if len(fitting) == 1:
@@ -59,10 +64,9 @@ def _find(
     named = [name for name in names if name in (fitting or columns)]
     if named:
         return named[0]
-    found = "several columns fit" if fitting else "no column fits"
+    found = t("data.several_columns_fit") if fitting else t("data.no_column_fits")
     raise DataError(
-        f"data.{key} is not set and {found} (columns: {', '.join(map(repr, columns))}); "
-        f"set data.{key} to the right one"
+        t("data.column_not_set", key=key, found=found, columns=", ".join(map(repr, columns)))
     )
 
 
@@ -73,10 +77,7 @@ def class_names_of(table: Any, column: str) -> list[str | int]:
         return list(names)
     values = _values(table, column)
     if values.dtype.kind not in "iubU":
-        raise DataError(
-            f"data.label_key={column!r} holds {table.features[column]}, not classes; "
-            "choose a column of integers or strings without gaps"
-        )
+        raise DataError(t("data.not_classes", column=column, type=table.features[column]))
     return [value.item() for value in np.unique(values)]
 
 
@@ -89,17 +90,13 @@ def labels_of(table: Any, column: str, classes: list[str | int], split: str) -> 
         numbers = {value: number for number, value in enumerate(classes)}
         unknown = sorted({value.item() for value in np.unique(values)} - set(classes))
         if unknown:
-            raise DataError(
-                f"the {split} split has labels that the training split lacks: {unknown[:5]}; "
-                "check data.label_key and the files"
-            )
+            raise DataError(t("data.unknown_labels", split=split, labels=unknown[:5]))
         values = np.array([numbers[value.item()] for value in values], np.int64)
     labels = values.astype(np.int64)
     wrong = (labels < 0) | (labels >= len(classes))
     if wrong.any():
         raise DataError(
-            f"the {split} split has {int(wrong.sum())} samples whose label is outside 0 to "
-            f"{len(classes) - 1}; check data.label_key, or remove these samples"
+            t("data.label_outside", split=split, samples=int(wrong.sum()), last=len(classes) - 1)
         )
     return labels
 
@@ -107,8 +104,5 @@ def labels_of(table: Any, column: str, classes: list[str | int], split: str) -> 
 def _values(table: Any, column: str) -> np.ndarray[Any, np.dtype[Any]]:
     values = table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
     if any(value is None for value in values):
-        raise DataError(
-            f"data.label_key={column!r} has {values.count(None)} empty cells; "
-            "fill them or remove these samples"
-        )
+        raise DataError(t("data.empty_cells", column=column, cells=values.count(None)))
     return np.array(values)

@@ -17,6 +17,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.data._optional import optional_import
 from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
 
 MODES = {1: "L", 3: "RGB"}
 CHUNK = 512
@@ -30,14 +31,13 @@ def encoded(table: Any, column: str, feature: str) -> Any:
         column: Name of the column.
         feature: "Image" or "Audio".
     """
-    datasets = optional_import("datasets", "reading data sets")
+    datasets = optional_import("datasets", t("data.for_reading"))
     try:
         cast = getattr(datasets, feature)(decode=False)
         return table.select_columns([column]).cast_column(column, cast)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise DataError(
-            f"data.{feature.lower()}_key={column!r} holds {table.features[column]}, "
-            f"not encoded {feature.lower()} files; set it to a column that does"
+            t("data.not_encoded", key=feature.lower(), column=column, type=table.features[column])
         ) from error
 
 
@@ -58,8 +58,8 @@ def decode_image(cell: dict[str, Any], channels: int, size: tuple[int, int]) -> 
     Returns:
         (channels, height, width) uint8.
     """
-    pil = optional_import("PIL.Image", "decoding images", package="pillow")
-    ops = optional_import("PIL.ImageOps", "decoding images", package="pillow")
+    pil = optional_import("PIL.Image", t("data.for_images"), package="pillow")
+    ops = optional_import("PIL.ImageOps", t("data.for_images"), package="pillow")
     with pil.open(io.BytesIO(read_bytes(cell))) as opened:
         image = ops.exif_transpose(opened).convert(MODES[channels])
     if image.size != size[::-1]:
@@ -92,8 +92,7 @@ class ImageDecoder:
         except (OSError, SyntaxError, ValueError, TypeError) as error:
             path = cell.get("path") or "no file name" if isinstance(cell, dict) else "no image"
             raise DataError(
-                f"image {number} of the {self.name} split ({path}) cannot be decoded: {error}; "
-                "remove or replace it"
+                t("data.broken_image", number=number, split=self.name, path=path, reason=error)
             ) from error
 
     def all(self) -> Tensor:
@@ -116,6 +115,9 @@ class DecodedBatches(Dataset[tuple[Tensor, Tensor]]):
         decoder: The rows.
         targets: (samples,) int64.
     """
+
+    decodes = True
+    """Loading takes work, which workers can do beside the training."""
 
     def __init__(self, decoder: ImageDecoder, targets: Tensor) -> None:
         self.decoder, self.targets = decoder, targets

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from spikeformer.data._optional import optional_import
+from spikeformer.i18n import t
 
 
 class ImageAugmentation:
@@ -29,7 +30,7 @@ class ImageAugmentation:
         mixup: float,
         cutmix: float,
     ) -> None:
-        kornia = optional_import("kornia.augmentation", "image augmentation")
+        kornia = optional_import("kornia.augmentation", t("data.for_augmentation"))
         self.mixup, self.cutmix = mixup, cutmix
         self.per_image = []
         if crop_padding:

@@ -6,6 +6,7 @@ import importlib
 from types import ModuleType
 
 from spikeformer.error_handling import MissingDependencyError
+from spikeformer.i18n import t
 
 
 def optional_import(module: str, purpose: str, *, package: str | None = None) -> ModuleType:
@@ -23,7 +24,4 @@ def optional_import(module: str, purpose: str, *, package: str | None = None) ->
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         name = package or module.partition(".")[0]
-        raise MissingDependencyError(
-            f"Expected the package {name!r} to be installed for {purpose}, but it is not. "
-            "Install it with: pip install 'spikeformer[data]'"
-        ) from error
+        raise MissingDependencyError(t("data.needs_package", name=name, purpose=purpose)) from error

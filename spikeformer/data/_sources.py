@@ -9,6 +9,7 @@ from typing import Any
 
 from spikeformer.data._optional import optional_import
 from spikeformer.error_handling import ArgumentError, DataError, check_choice
+from spikeformer.i18n import t
 
 # In the order of preference: parquet may come with JSON notes, images with a CSV of metadata.
 SUFFIXES = {
@@ -54,31 +55,25 @@ def load_tables(
     if path is not None:
         return _from_path(Path(path).expanduser(), format, cache_dir)
     if source is None:
-        raise ArgumentError("source", source, "the name of a hub set, unless data.path is given")
+        raise ArgumentError("source", source, t("data.hub_name"))
     return _from_hub(source, subset, cache_dir)
 
 
 def _from_path(path: Path, format: str, cache_dir: str | None) -> Tables:  # noqa: A002
     if not path.exists():
-        raise DataError(
-            f"data.path={str(path)!r} does not exist (looked in {Path.cwd()}); "
-            "set data.path to a folder with parquet files, or leave it null to use the hub"
-        )
+        raise DataError(t("data.no_such_path", path=str(path), folder=Path.cwd()))
     files = sorted(f for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
     for kind in SUFFIXES if format == "auto" else (format,):
         found = [file for file in files if file.suffix.lower() in SUFFIXES[kind]]
         if found:
             return _read(kind, path, found, cache_dir)
-    wanted = "readable data" if format == "auto" else f"{format} files"
+    wanted = t("data.readable_data") if format == "auto" else t("data.files_of", format=format)
     suffixes = [s for kind, some in SUFFIXES.items() if format in ("auto", kind) for s in some]
-    raise DataError(
-        f"data.path={str(path)!r} holds no {wanted} (expected files ending in "
-        f"{', '.join(suffixes)}); set data.path to a folder that does"
-    )
+    raise DataError(t("data.no_files", path=str(path), wanted=wanted, suffixes=", ".join(suffixes)))
 
 
 def _read(kind: str, path: Path, files: list[Path], cache_dir: str | None) -> Tables:
-    datasets = optional_import("datasets", "reading data sets")
+    datasets = optional_import("datasets", t("data.for_reading"))
     if kind == "parquet":
         _check_parquet(files)
     options: dict[str, Any] = {"data_files": _by_split(path, files)}
@@ -91,21 +86,19 @@ def _read(kind: str, path: Path, files: list[Path], cache_dir: str | None) -> Ta
         return dict(datasets.load_dataset(builder, cache_dir=cache_dir, **options))
     except (datasets.exceptions.DatasetsError, OSError, ValueError, TypeError) as error:
         raise DataError(
-            f"data.path={str(path)!r} cannot be read as {kind}: {_reason(error)}; "
-            "replace the damaged file, or check data.format"
+            t("data.unreadable_path", path=str(path), kind=kind, reason=_reason(error))
         ) from error
 
 
 def _check_parquet(files: list[Path]) -> None:
-    parquet = optional_import("pyarrow.parquet", "reading parquet files")
-    arrow = optional_import("pyarrow", "reading parquet files")
+    parquet = optional_import("pyarrow.parquet", t("data.for_parquet"))
+    arrow = optional_import("pyarrow", t("data.for_parquet"))
     for file in files:
         try:
             parquet.ParquetFile(file).close()
         except (arrow.ArrowException, OSError) as error:
             raise DataError(
-                f"{str(file)!r} is not a complete parquet file: {_reason(error)}; "
-                "copy or download it again"
+                t("data.broken_parquet", file=str(file), reason=_reason(error))
             ) from error
 
 
@@ -122,16 +115,13 @@ def _by_split(path: Path, files: list[Path]) -> dict[str, list[str]]:
 
 
 def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:
-    hub = optional_import("huggingface_hub", "loading data sets from the hub")
-    datasets = optional_import("datasets", "loading data sets from the hub")
+    hub = optional_import("huggingface_hub", t("data.for_hub"))
+    datasets = optional_import("datasets", t("data.for_hub"))
     try:
         # One short question first: without a network, `load_dataset` itself retries for long.
         hub.HfApi().dataset_info(source, timeout=PROBE_SECONDS)
     except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
-        raise DataError(
-            f"data.source={source!r} does not exist on the Hugging Face hub (or is private); "
-            "check its name, or set data.path=/folder/with/parquet"
-        ) from error
+        raise DataError(t("data.no_such_source", source=source)) from error
     except network_errors() as error:
         return _from_cache(source, subset, cache_dir, error)
     try:
@@ -143,8 +133,7 @@ def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:
         *network_errors(),
     ) as error:
         raise DataError(
-            f"data.source={source!r} cannot be loaded from the Hugging Face hub: {_reason(error)}; "
-            "check data.source and data.subset, or set data.path=/folder/with/parquet"
+            t("data.unloadable_source", source=source, reason=_reason(error))
         ) from error
 
 
@@ -152,7 +141,7 @@ def _from_cache(
     source: str, subset: str | None, cache_dir: str | None, cause: BaseException
 ) -> Tables:
     """The copy that an earlier run with a network left in the cache of `datasets`."""
-    cached = optional_import("datasets.packaged_modules.cache.cache", "reading cached data sets")
+    cached = optional_import("datasets.packaged_modules.cache.cache", t("data.for_cache"))
     try:
         builder = cached.Cache(
             cache_dir=cache_dir,
@@ -173,8 +162,7 @@ def unreachable(
 ) -> DataError:
     """The error for something on the hub that no network leads to."""
     return DataError(
-        f"{key}={name!r} could not be reached on the Hugging Face hub and no copy of it is cached "
-        f"here ({_reason(cause)}). Connect to the network once, or use a local copy: set {remedy}"
+        t("data.unreachable", key=key, name=name, reason=_reason(cause), remedy=remedy)
     )
 
 

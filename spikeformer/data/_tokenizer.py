@@ -11,6 +11,7 @@ from spikeformer.data._optional import optional_import
 from spikeformer.data._sources import network_errors, unreachable
 from spikeformer.error_handling import DataError
 from spikeformer.files import write_text
+from spikeformer.i18n import t
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 
@@ -58,7 +59,7 @@ def trained_encoder(
         vocab_size: Number of token ids wanted; fewer come of a small text.
         cache_dir: Folder of trained tokenizers; processes may share it.
     """
-    library = optional_import("tokenizers", "training a tokenizer")
+    library = optional_import("tokenizers", t("data.for_tokenizer_training"))
     identity = hashlib.sha256()
     for part in (library.__version__, kind, str(vocab_size), *sentences):
         identity.update(part.encode() + b"\0")
@@ -80,8 +81,8 @@ def trained_encoder(
 
 def pretrained_encoder(name: str) -> Encoder:
     """Load `transformers.AutoTokenizer` from a local folder, the cache or the hub."""
-    hub = optional_import("huggingface_hub", "loading a tokenizer")
-    transformers = optional_import("transformers", "loading a tokenizer")
+    hub = optional_import("huggingface_hub", t("data.for_tokenizer"))
+    transformers = optional_import("transformers", t("data.for_tokenizer"))
     auto = transformers.AutoTokenizer
     try:
         try:
@@ -93,16 +94,13 @@ def pretrained_encoder(name: str) -> Encoder:
             hub.HfApi().model_info(name, timeout=10.0)
             tokenizer = auto.from_pretrained(name)
     except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
-        raise DataError(
-            f"data.tokenizer={name!r} is neither a folder nor a model on the Hugging Face hub; "
-            "check the name, or set data.tokenizer=null to train one"
-        ) from error
+        raise DataError(t("data.no_such_tokenizer", name=name)) from error
     except ValueError as error:
         raise _unreadable(name, error) from error
     except network_errors() as error:
         if Path(name).expanduser().is_dir():
             raise _unreadable(name, error) from error
-        remedy = "data.tokenizer=/folder/with/tokenizer, or data.tokenizer=null to train one"
+        remedy = t("data.tokenizer_remedy")
         raise unreachable("data.tokenizer", name, error, remedy) from error
     end = tokenizer.eos_token_id
     pad = next((i for i in (tokenizer.pad_token_id, end) if i is not None), 0)
@@ -113,10 +111,7 @@ def pretrained_encoder(name: str) -> Encoder:
 
 
 def _unreadable(name: str, error: BaseException) -> DataError:
-    return DataError(
-        f"data.tokenizer={name!r} cannot be read as a tokenizer: {str(error).splitlines()[0]}; "
-        "set it to a folder saved by transformers, or to null to train one"
-    )
+    return DataError(t("data.unreadable_tokenizer", name=name, reason=str(error).splitlines()[0]))
 
 
 def _train(library: Any, sentences: Sequence[str], kind: str, vocab_size: int) -> Any:

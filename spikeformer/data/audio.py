@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikeformer.data._cached import through_cache
 from spikeformer.data._columns import input_column
-from spikeformer.data._decode import encoded, read_bytes
-from spikeformer.data._optional import optional_import
+from spikeformer.data._decode import encoded
+from spikeformer.data._recordings import read_waveforms
 from spikeformer.data.augmentation import random_mask, random_shift
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
-from spikeformer.error_handling import ArgumentError, DataError, check_positive, check_positive_int
+from spikeformer.error_handling import ArgumentError, check_positive, check_positive_int
+from spikeformer.i18n import t
 
 CHUNK = 256
 
@@ -80,9 +80,9 @@ class AudioDataModule(TableDataModule):
             ("frequency_mask", frequency_mask, num_mels),
         ):
             if not 0 <= value < limit:
-                raise ArgumentError(key, value, f"an integer from 0 to {limit - 1}")
+                raise ArgumentError(key, value, t("expected.integer_up_to", high=limit - 1))
         if in_channels != 1:
-            raise ArgumentError("in_channels", in_channels, "1: a spectrogram has one channel")
+            raise ArgumentError("in_channels", in_channels, t("data.one_channel"))
         self.audio_key = audio_key
         self.sample_rate = check_positive_int("sample_rate", sample_rate)
         self.n_fft = check_positive_int("n_fft", n_fft)
@@ -94,7 +94,9 @@ class AudioDataModule(TableDataModule):
         self.in_channels, self.image_size = 1, (num_mels, num_frames)
         if image_size is not None and tuple(image_size) != self.image_size:
             raise ArgumentError(
-                "image_size", list(image_size), f"[num_mels, num_frames] = {list(self.image_size)}"
+                "image_size",
+                list(image_size),
+                t("data.mels_and_frames", size=list(self.image_size)),
             )
         mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands now, not in `setup`
 
@@ -131,35 +133,18 @@ class AudioDataModule(TableDataModule):
     def _spectrograms(self, part: Part, column: str) -> Tensor:
         """(samples, 1, num_mels, num_frames) in dB."""
         cells = encoded(part.table, column, "Audio")
-        waveforms = torch.zeros(len(cells), self.num_samples)
-        for number, cell in enumerate(cells):
-            wave = torch.from_numpy(self._decode(cell[column], number, part.name))
-            waveforms[number, : len(wave)] = wave[: self.num_samples]
         options = {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
             "hop_length": self.hop_length,
             "num_mels": self.num_mels,
         }
-        return torch.cat([log_mel(chunk, **options) for chunk in torch.split(waveforms, CHUNK)])[
-            :, None
-        ]
+        how = (log_mel, mel_filters, options, self.num_samples, torch.__version__)
 
-    def _decode(self, cell: Any, number: int, name: str) -> np.ndarray:
-        soundfile = optional_import("soundfile", "decoding recordings")
-        try:
-            wave, rate = soundfile.read(
-                io.BytesIO(read_bytes(cell)), dtype="float32", always_2d=True
-            )
-        except (soundfile.SoundFileError, OSError, TypeError) as error:
-            raise DataError(
-                f"recording {number} of the {name} split cannot be decoded: {error}; "
-                "remove or replace it"
-            ) from error
-        if rate != self.sample_rate:
-            raise DataError(
-                f"data.sample_rate={self.sample_rate} but recording {number} of the {name} split "
-                f"has {rate} samples per second; set data.sample_rate={rate}"
-            )
-        mono: np.ndarray[Any, Any] = wave.mean(1)
-        return mono
+        def compute() -> Tensor:
+            waveforms = read_waveforms(part, column, self.sample_rate, self.num_samples)
+            return torch.cat([log_mel(x, **options) for x in torch.split(waveforms, CHUNK)])[
+                :, None
+            ]
+
+        return through_cache(self.cache, cells, column, how, compute)

@@ -65,3 +65,34 @@ def random_mask(images: Tensor, axis: int, max_width: int, generator: torch.Gene
     shape = [batch, 1, 1, 1]
     shape[axis] = length
     return images.masked_fill(inside.view(shape).to(images.device), 0.0)
+
+
+def add_noise(
+    waveforms: Tensor, snr_db: float | Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    r"""Add white Gaussian noise n to each waveform x at a signal-to-noise ratio.
+
+    `snr_db = 10 log10(mean x^2 / mean n^2)`. The mean of the signal is over the recording without
+    the zeros behind it; the noise fills the whole length.
+
+    Args:
+        waveforms: (batch, samples).
+        snr_db: In dB, one number or one for each waveform, (batch,); infinite adds nothing.
+        generator: CPU generator; None takes torch's own randomness.
+
+    Returns:
+        Noisy waveforms, the shape of `waveforms`.
+
+    Example:
+        >>> x = torch.ones(1, 8000)
+        >>> noise = add_noise(x, 20.0, torch.Generator().manual_seed(0)) - x
+        >>> round(-10 * noise.square().mean().log10().item())
+        20
+    """
+    batch, samples = waveforms.shape
+    last = torch.where(waveforms != 0, torch.arange(1, samples + 1, device=waveforms.device), 0)
+    power = waveforms.square().sum(1) / last.amax(1).clamp(min=1)
+    ratio = torch.as_tensor(snr_db, device=waveforms.device).expand(batch)
+    scale = (power / 10 ** (ratio / 10)).sqrt()
+    noise = torch.randn(batch, samples, generator=generator).to(waveforms)
+    return waveforms + scale[:, None].to(waveforms.dtype) * noise

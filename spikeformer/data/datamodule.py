@@ -10,8 +10,11 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from spikeformer.caching import TensorCache
+from spikeformer.cross_platform import get_platform_info, loader_workers
 from spikeformer.data.sampling import EpochSampler, derive_seed
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+from spikeformer.i18n import t
 
 
 @dataclass
@@ -40,7 +43,8 @@ class SpikingDataModule(L.LightningDataModule):
 
     Args:
         batch_size: Samples per batch and process.
-        num_workers: Loader processes; 0 loads in the main process, the fastest for data in memory.
+        num_workers: Loader processes; 0 loads in the main process. None takes 0 for data in memory,
+            where workers gain nothing, and as many as the machine has cores for, save one, else.
         seed: Seed of the shuffling and the augmentation, at least 0.
 
     Raises:
@@ -56,21 +60,25 @@ class SpikingDataModule(L.LightningDataModule):
     """
 
     task = "classification"
+    cache: TensorCache | None = None
+    """Where to keep what was decoded; set before `setup`."""
 
-    def __init__(self, *, batch_size: int = 64, num_workers: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, *, batch_size: int = 64, num_workers: int | None = None, seed: int = 0
+    ) -> None:
         super().__init__()
         self.batch_size = check_positive_int("batch_size", batch_size)
-        if num_workers < 0:
-            raise ArgumentError("num_workers", num_workers, "an integer of at least 0")
+        if num_workers is not None and num_workers < 0:
+            raise ArgumentError("num_workers", num_workers, t("expected.natural_number"))
         if seed < 0:
-            raise ArgumentError("seed", seed, "an integer of at least 0")
+            raise ArgumentError("seed", seed, t("expected.natural_number"))
         self.num_workers = num_workers
         self.seed = seed
         self._splits: Splits | None = None
 
     def load(self) -> Splits:
         """Read everything and return the three splits; called once per process, by `setup`."""
-        raise NotImplementedError(f"{type(self).__name__} must implement load()")
+        raise NotImplementedError(t("data.must_load", module=type(self).__name__))
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
         """Return a randomly changed training batch; by default the batch itself.
@@ -88,10 +96,7 @@ class SpikingDataModule(L.LightningDataModule):
     def splits(self) -> Splits:
         """The splits, after `setup`."""
         if self._splits is None:
-            raise DataError(
-                f"Expected {type(self).__name__}.setup() to have run, but nothing is loaded yet. "
-                "Call setup() first; a Lightning Trainer does so by itself."
-            )
+            raise DataError(t("data.setup_first", module=type(self).__name__))
         return self._splits
 
     @property
@@ -150,14 +155,21 @@ class SpikingDataModule(L.LightningDataModule):
         seed = derive_seed(self.seed, trainer.current_epoch, batch_index, trainer.global_rank)
         return self.augment(batch, torch.Generator().manual_seed(seed))
 
+    def workers_for(self, dataset: Any) -> int:
+        """Return how many loader processes a split gets: what was asked for, or what it needs."""
+        if self.num_workers is not None:
+            return self.num_workers
+        return loader_workers(get_platform_info()) if getattr(dataset, "decodes", False) else 0
+
     def _loader(self, dataset: Any, **options: Any) -> DataLoader[Any]:
+        num_workers = self.workers_for(dataset)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             collate_fn=as_is if hasattr(dataset, "__getitems__") else default_collate,
             pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=num_workers > 0,
             # Its own generator: without one the loader draws from the global stream at each
             # epoch, and dropout after a resume would differ.
             generator=torch.Generator().manual_seed(self.seed),

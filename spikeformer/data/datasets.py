@@ -56,6 +56,35 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
         return inputs, self.targets[chosen]
 
 
+class DictBatches(Dataset[tuple[dict[str, Tensor], Tensor]]):
+    """Several tensors for each sample, in memory, as a network's keyword arguments.
+
+    Args:
+        inputs: By name, each (samples, ...).
+        targets: (samples,) int64.
+
+    Example:
+        >>> data = DictBatches({"vision": torch.zeros(5, 1, 8, 8)}, torch.arange(5))
+        >>> inputs, labels = data.__getitems__([3, 1])
+        >>> inputs["vision"].shape, labels
+        (torch.Size([2, 1, 8, 8]), tensor([3, 1]))
+    """
+
+    def __init__(self, inputs: dict[str, Tensor], targets: Tensor) -> None:
+        self.inputs, self.targets = inputs, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[dict[str, Tensor], Tensor]:
+        return {name: x[index] for name, x in self.inputs.items()}, self.targets[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
+        """Return `(inputs, targets)` of `indices`."""
+        chosen = torch.as_tensor(indices)
+        return {name: x[chosen] for name, x in self.inputs.items()}, self.targets[chosen]
+
+
 class TokenBatches(Dataset[tuple[dict[str, Tensor], Tensor]]):
     """Token sequences of different lengths, padded to the longest of each batch.
 

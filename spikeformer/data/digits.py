@@ -14,6 +14,7 @@ from spikeformer.data.augmentation import random_shift
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.error_handling import ArgumentError, DataError
+from spikeformer.i18n import t
 
 
 class DigitsDataModule(SpikingDataModule):
@@ -21,7 +22,7 @@ class DigitsDataModule(SpikingDataModule):
 
     Args:
         batch_size: Samples per batch and process.
-        num_workers: Loader processes.
+        num_workers: Loader processes; None takes none, as all images lie in memory.
         seed: Seed of the shuffling and the augmentation.
         split_seed: Seed of the train/validation/test split, apart from `seed` so that runs with
             different seeds are tested on the same images.
@@ -47,7 +48,7 @@ class DigitsDataModule(SpikingDataModule):
         self,
         *,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         seed: int = 0,
         split_seed: int = 0,
         test_fraction: float = 0.2,
@@ -59,11 +60,11 @@ class DigitsDataModule(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if not 0 <= max_shift < 8:
-            raise ArgumentError("max_shift", max_shift, "an integer from 0 to 7")
+            raise ArgumentError("max_shift", max_shift, t("data.up_to_seven"))
         if split_seed < 0:
-            raise ArgumentError("split_seed", split_seed, "an integer of at least 0")
+            raise ArgumentError("split_seed", split_seed, t("expected.natural_number"))
         if check_fraction("test_fraction", test_fraction) == 0:
-            raise ArgumentError("test_fraction", test_fraction, "above 0")
+            raise ArgumentError("test_fraction", test_fraction, t("expected.above_zero"))
         self.split_seed, self.max_shift = split_seed, max_shift
         self.test_fraction = test_fraction
         self.val_fraction = check_fraction("val_fraction", val_fraction)
@@ -73,9 +74,7 @@ class DigitsDataModule(SpikingDataModule):
             ("image_size", list(image_size), [8, 8]),
         ):
             if value != found:
-                raise DataError(
-                    f"data.{key}={value} but the digits have {found}; set data.{key}={found}"
-                )
+                raise DataError(t("data.digits_have", key=key, value=value, found=found))
 
     @property
     def num_classes(self) -> int:
@@ -114,9 +113,7 @@ class DigitsDataModule(SpikingDataModule):
                 everything, test_size=fraction, stratify=labels, random_state=self.split_seed
             )
         except ValueError as error:
-            raise DataError(
-                f"A part of {fraction:g} of the digits is too small: {error}"
-            ) from error
+            raise DataError(t("data.digits_too_few", fraction=fraction, reason=error)) from error
         return part, rest
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:

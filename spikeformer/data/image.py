@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Unpack
 
 import torch
 from torch.utils.data import Dataset
 
+from spikeformer.data._cached import through_cache
 from spikeformer.data._columns import input_column
-from spikeformer.data._decode import MODES, DecodedBatches, ImageDecoder
+from spikeformer.data._decode import MODES, DecodedBatches, ImageDecoder, decode_image
 from spikeformer.data._image_augmentation import ImageAugmentation
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive
+from spikeformer.i18n import t
 
 
 class ImageDataModule(TableDataModule):
@@ -35,7 +38,7 @@ class ImageDataModule(TableDataModule):
             most 1. If either is above 0, training targets are class weights, float
             (batch, num_classes) with rows that sum to one.
         memory_limit_gib: Decoded images of a split above this many GiB stay encoded and are
-            decoded by the loaders; use `num_workers` then.
+            decoded by the loaders' workers.
         **table: The arguments of `TableDataModule`.
 
     Raises:
@@ -65,15 +68,15 @@ class ImageDataModule(TableDataModule):
         super().__init__(**table)
         size = tuple(image_size)
         if len(size) != 2 or min(size) < 1:
-            raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
+            raise ArgumentError("image_size", list(size), t("data.height_width"))
         if in_channels not in MODES:
-            raise ArgumentError("in_channels", in_channels, "1 (grey) or 3 (colour)")
+            raise ArgumentError("in_channels", in_channels, t("data.grey_or_colour"))
         if crop_padding < 0:
-            raise ArgumentError("crop_padding", crop_padding, "an integer of at least 0")
+            raise ArgumentError("crop_padding", crop_padding, t("expected.natural_number"))
         check_interval("mixup", mixup, 0, 1)
         check_interval("cutmix", cutmix, 0, 1)
         if mixup + cutmix > 1:
-            raise ArgumentError("cutmix", cutmix, f"at most 1 - mixup = {1 - mixup:g}")
+            raise ArgumentError("cutmix", cutmix, t("data.rest_of_mixup", rest=1 - mixup))
         self.image_key, self.image_size, self.in_channels = image_key, size, in_channels
         self.crop_padding, self.horizontal_flip = crop_padding, horizontal_flip
         self.mixup, self.cutmix = mixup, cutmix
@@ -99,7 +102,9 @@ class ImageDataModule(TableDataModule):
         targets = torch.from_numpy(part.labels)
         if len(decoder) * self.in_channels * height * width > self.memory_limit_gib * 2**30:
             return DecodedBatches(decoder, targets)
-        return TensorBatches(decoder.all(), targets)
+        how = (decode_image, self.in_channels, self.image_size, version("pillow"))
+        images = through_cache(self.cache, decoder.table, column, how, decoder.all)
+        return TensorBatches(images, targets)
 
     @property
     def _augments(self) -> bool:

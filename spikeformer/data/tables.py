@@ -10,12 +10,15 @@ from typing import Any, TypedDict
 import numpy as np
 from torch.utils.data import Dataset
 
+from spikeformer.compliance import ConsentGate
 from spikeformer.data._checks import check_classes
 from spikeformer.data._columns import class_names_of, label_column, labels_of
 from spikeformer.data._sources import Tables, load_tables
 from spikeformer.data._splits import Indices, check_fraction, stratified_draw, stratified_split
+from spikeformer.data._subjects import with_consent
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+from spikeformer.i18n import t
 
 VALIDATION_NAMES = ("validation", "val", "valid", "dev")
 
@@ -39,7 +42,7 @@ class TableOptions(TypedDict, total=False):
     limit_test: int | None
     cache_dir: str | None
     batch_size: int
-    num_workers: int
+    num_workers: int | None
     seed: int
 
 
@@ -88,13 +91,16 @@ class TableDataModule(SpikingDataModule):
         limit_test: Use only this many samples of the test (and of a separate validation) split.
         cache_dir: Folder of the prepared copies; None leaves the choice to `datasets`.
         batch_size: Samples per batch and process.
-        num_workers: Loader processes.
+        num_workers: Loader processes; None takes as many as the data need, see `SpikingDataModule`.
         seed: Seed of the shuffling and the augmentation.
 
     Raises:
         ArgumentError: A value is outside its range.
         DataError: In `setup`, if the data is absent, unreadable or not what the keys say.
     """
+
+    gate: ConsentGate | None = None
+    """Whom to leave out for want of consent; set before `setup`."""
 
     def __init__(
         self,
@@ -115,14 +121,14 @@ class TableDataModule(SpikingDataModule):
         limit_test: int | None = None,
         cache_dir: str | None = None,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if source is None and path is None:
-            raise ArgumentError("source", None, "the name of a hub set, unless `path` is given")
+            raise ArgumentError("source", None, t("data.hub_name_or_path"))
         if split_seed < 0:
-            raise ArgumentError("split_seed", split_seed, "an integer of at least 0")
+            raise ArgumentError("split_seed", split_seed, t("expected.natural_number"))
         for key, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
             if limit is not None:
                 check_positive_int(key, limit)
@@ -164,6 +170,8 @@ class TableDataModule(SpikingDataModule):
             format=self.format,
             cache_dir=self.cache_dir,
         )
+        if self.gate is not None:
+            tables = with_consent(tables, self.gate, self.where)
         classes, parts = self._label(tables)
         check_classes(self.configured_classes if self.needs_labels else None, classes, self.where)
         built = self.build(self._choose(parts))
@@ -175,8 +183,13 @@ class TableDataModule(SpikingDataModule):
             name = getattr(self, key)
             if name is not None and name not in tables:
                 raise DataError(
-                    f"data.{key}={name!r} is not a split of {self.where}, which has "
-                    f"{', '.join(map(repr, tables))}; set data.{key} to one of them"
+                    t(
+                        "data.no_such_split",
+                        key=key,
+                        name=name,
+                        where=self.where,
+                        splits=", ".join(map(repr, tables)),
+                    )
                 )
         if not self.needs_labels:
             parts = {
@@ -188,10 +201,7 @@ class TableDataModule(SpikingDataModule):
         column = label_column(train, self.label_key)
         classes = class_names_of(train, column)
         if labels_of(train, column, classes, self.train_split) is None:
-            raise DataError(
-                f"the split {self.train_split!r} of {self.where} has no labels (all are -1); "
-                "set data.train_split or data.label_key to one that has"
-            )
+            raise DataError(t("data.train_has_no_labels", split=self.train_split, where=self.where))
         parts = {}
         for name, table in tables.items():
             labels = labels_of(table, column, classes, name)
@@ -204,10 +214,7 @@ class TableDataModule(SpikingDataModule):
         val = _first(parts, [self.val_split] if self.val_split else VALIDATION_NAMES)
         test = _first(parts, [self.test_split] if self.test_split else ("test",))
         if self.test_split and test is None:
-            raise DataError(
-                f"data.test_split={self.test_split!r} of {self.where} has no labels (all are -1); "
-                "set data.test_split to one that has"
-            )
+            raise DataError(t("data.test_has_no_labels", split=self.test_split, where=self.where))
         if test is None:
             val, test = None, val
         if test is None:
@@ -224,10 +231,7 @@ class TableDataModule(SpikingDataModule):
         named = {name: Part(name, p.table, p.labels) for name, p in chosen.items() if p is not None}
         for name, part in named.items():
             if len(part.labels) == 0:
-                raise DataError(
-                    f"the {name} split of {self.where} is empty; it needs at least one sample. "
-                    "Check the files, data.limit_train and data.test_fraction"
-                )
+                raise DataError(t("data.empty_split", split=name, where=self.where))
         return named
 
     def _limit(self, part: Part, limit: int | None) -> Part:

@@ -15,6 +15,7 @@ from spikeformer.data._tokenizer import Encoder, pretrained_encoder, trained_enc
 from spikeformer.data.datasets import TokenBatches
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import ArgumentError, DataError, check_choice, check_positive_int
+from spikeformer.i18n import t
 
 
 class TextDataModule(TableDataModule):
@@ -67,7 +68,7 @@ class TextDataModule(TableDataModule):
         self.tokenizer_kind = check_choice("tokenizer_kind", tokenizer_kind, ("bpe", "word"))
         # 256 bytes and the special tokens are there before anything is learnt.
         if tokenizer is None and tokenizer_kind == "bpe" and vocab_size < 260:
-            raise ArgumentError("vocab_size", vocab_size, "at least 260 for a byte-level tokenizer")
+            raise ArgumentError("vocab_size", vocab_size, t("data.byte_level"))
         self._encoder: Encoder | None = None
 
     @property
@@ -99,8 +100,12 @@ class TextDataModule(TableDataModule):
             )
         if encoder.size > self.vocab_size:
             raise DataError(
-                f"data.vocab_size={self.vocab_size} but the tokenizer {self.tokenizer!r} has "
-                f"{encoder.size} tokens; set data.vocab_size={encoder.size}"
+                t(
+                    "data.vocab_size",
+                    configured=self.vocab_size,
+                    tokenizer=self.tokenizer,
+                    size=encoder.size,
+                )
             )
         self._encoder = encoder
         return {name: self._build(part, texts[name], encoder) for name, part in parts.items()}
@@ -138,7 +143,6 @@ def _sentences(part: Part, column: str) -> list[str]:
     strange = next((i for i, value in enumerate(values) if not isinstance(value, str)), None)
     if strange is not None:
         raise DataError(
-            f"data.text_key={column!r} holds {values[strange]!r} in row {strange} of the "
-            f"{part.name} split, not text; choose a column of strings or fill the empty cells"
+            t("data.not_text", column=column, value=values[strange], row=strange, split=part.name)
         )
     return values

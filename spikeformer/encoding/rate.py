@@ -7,6 +7,7 @@ from torch import Tensor
 
 from spikeformer.encoding.base import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.ops.spike_encode import spike_encode
 
 DT_S = 1e-3
@@ -61,9 +62,7 @@ class PoissonCoding(SpikeEncoder):
     ) -> None:
         super().__init__(timesteps, clamp=clamp, backend=backend)
         if not 0 < max_rate <= 1 / DT_S:
-            raise ArgumentError(
-                "max_rate", max_rate, "above 0 and at most 1000 Hz, one spike in each step of 1 ms"
-            )
+            raise ArgumentError("max_rate", max_rate, t("encoding.max_rate"))
         self.max_rate = max_rate
         self.seed = seed
         # A tensor in the state dict: saved with it, moved with the module, traced by torch.compile.

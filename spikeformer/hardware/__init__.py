@@ -23,7 +23,7 @@ from spikeformer.hardware.lowering import (
     lowers,
     refuses,
 )
-from spikeformer.hardware.measure import measure
+from spikeformer.hardware.measure import arithmetic_label, measure
 from spikeformer.hardware.placement import Core, Placement, place
 from spikeformer.hardware.quantisation import quantise
 from spikeformer.hardware.reference import Reference, record_reference
@@ -70,6 +70,7 @@ __all__ = [
     "accuracy",
     "activity",
     "agreement",
+    "arithmetic_label",
     "check_supported",
     "compare",
     "export_nir",

@@ -22,6 +22,7 @@ from spikeformer.hardware.integer_graph import IntegerGraph
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.placement import Placement
 from spikeformer.hardware.reference import split_signs
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,11 @@ class HardwareModel:
         first = self.graph.sources[0]
         if samples.ndim < 1 or tuple(samples.shape[1:]) != first.shape:
             raise HardwareCompatibilityError(
-                f"Expected samples of shape (samples, {', '.join(map(str, first.shape))}), but got "
-                f"{tuple(samples.shape)}. The compiled network takes one size of input."
+                t(
+                    "hardware.samples_shape",
+                    expected=", ".join(map(str, first.shape)),
+                    shape=tuple(samples.shape),
+                )
             )
         samples = samples.detach().cpu().double()
         if self.encoder is None:
@@ -219,8 +223,7 @@ class NeuromorphicDeployer(ABC):
             return self.compile(model)
         if model.target != self.target:
             raise HardwareCompatibilityError(
-                f"This network is compiled for {model.target!r}, but this is a deployer for "
-                f"{self.target!r}. Compile it again."
+                t("hardware.other_target", compiled=model.target, target=self.target)
             )
         return model
 
@@ -231,10 +234,7 @@ def known_input_shape(model: nn.Module) -> tuple[int, ...]:
         shape = getattr(module, "image_shape", None)
         if shape is not None:
             return tuple(shape)
-    raise HardwareCompatibilityError(
-        f"{type(model).__name__} does not say what its inputs look like. "
-        "Pass the shape of one sample: compile(model, input_shape=(channels, height, width))."
-    )
+    raise HardwareCompatibilityError(t("hardware.input_shape", network=type(model).__name__))
 
 
 def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:

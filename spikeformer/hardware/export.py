@@ -17,6 +17,7 @@ from spikeformer.error_handling import (
 from spikeformer.files import replacing
 from spikeformer.hardware.graph import Population, SpikeGraph
 from spikeformer.hardware.operators import Array, Operator
+from spikeformer.i18n import t
 
 MAX_WEIGHTS = 50_000_000
 """NIR has no dense layer for every token, so weights are written as full matrices."""
@@ -77,10 +78,7 @@ def _nir() -> ModuleType:
     try:
         import nir
     except ImportError as error:
-        raise MissingDependencyError(
-            "Expected the package 'nir' to be installed for exporting NIR files: "
-            "python -m pip install nir."
-        ) from error
+        raise MissingDependencyError(t("hardware.needs_nir")) from error
     module: ModuleType = nir
     return module
 
@@ -89,19 +87,15 @@ def _check(graph: SpikeGraph) -> None:
     sources = [source.name for source in graph.sources]
     if len(sources) != 1:
         raise HardwareCompatibilityError(
-            f"NIR files hold one input, but this graph has {len(sources)}: {', '.join(sources)}. "
-            "encoding=delta makes two of them; use another encoding."
+            t("hardware.nir_one_input", number=len(sources), names=", ".join(sources))
         )
     for population in graph.neurons:
         if population.bias is not None and not graph.incoming(population.name):
-            raise HardwareCompatibilityError(
-                f"Layer {population.name!r} has a bias and no input, which NIR cannot express."
-            )
+            raise HardwareCompatibilityError(t("hardware.nir_bias", layer=population.name))
     weights = sum(int(np.prod(p.operator.shape)) for p in graph.projections)
     if weights > MAX_WEIGHTS:
         raise HardwareCompatibilityError(
-            f"As full matrices the weights of this graph would be {weights:,} numbers, but NIR "
-            f"files are written up to {MAX_WEIGHTS:,}. Use fewer tokens or channels."
+            t("hardware.nir_too_large", weights=weights, most=MAX_WEIGHTS)
         )
 
 

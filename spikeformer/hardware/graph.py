@@ -16,6 +16,7 @@ import numpy as np
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.operators import Array as Array
 from spikeformer.hardware.operators import Operator
+from spikeformer.i18n import t
 
 KINDS = ("lif", "spikes", "values")
 
@@ -137,7 +138,7 @@ class SpikeGraph:
             seen[name] = population
         if incoming:
             raise HardwareCompatibilityError(
-                f"Spike graph: projections lead to unknown populations {sorted(incoming)}."
+                t("hardware.unknown_populations", names=sorted(incoming))
             )
 
     @property
@@ -213,7 +214,7 @@ class SpikeGraph:
             spikes: What a target recorded, and the spikes that came in, if the readout takes them.
         """
         if self.readout is None:
-            raise HardwareCompatibilityError("This spike graph has no readout: it gives spikes.")
+            raise HardwareCompatibilityError(t("hardware.no_readout"))
         total = self.readout.bias
         for name, operator in self.readout.terms:
             rate = spikes[name].sum(axis=1, dtype=np.float64) / self.timesteps
@@ -224,35 +225,47 @@ class SpikeGraph:
 def _check_population(name: str, population: Population) -> None:
     reason = None
     if population.name != name:
-        reason = f"is filed under {name!r}"
+        reason = t("hardware.filed_under", name=name)
     elif population.kind not in KINDS:
-        reason = f"has kind {population.kind!r}, which is none of {KINDS}"
+        reason = t("hardware.unknown_kind", kind=population.kind, kinds=KINDS)
     elif not 0 <= population.decay < 1 or not population.threshold > 0:
-        reason = (
-            f"has decay {population.decay} and threshold {population.threshold}, but decays lie "
-            "in [0, 1) and thresholds above 0"
+        reason = t(
+            "hardware.decay_and_threshold", decay=population.decay, threshold=population.threshold
         )
     elif population.bias is not None and population.bias.shape != (population.size,):
-        reason = f"of {population.size} neurons has a bias of shape {population.bias.shape}"
+        reason = t("hardware.bias_shape", neurons=population.size, shape=population.bias.shape)
     if reason:
-        raise HardwareCompatibilityError(f"Spike graph: population {population.name!r} {reason}.")
+        raise HardwareCompatibilityError(
+            t("hardware.bad_population", name=population.name, reason=reason)
+        )
 
 
 def _check_projection(
     projection: Projection, target: Population, earlier: Mapping[str, Population]
 ) -> None:
-    where = f"Spike graph: projection {projection.source!r} -> {projection.target!r}"
+    where = t("hardware.projection", source=projection.source, target=projection.target)
     source = earlier.get(projection.source)
     if source is None or target.kind != "lif":
-        raise HardwareCompatibilityError(f"{where} does not lead from an earlier one to neurons.")
+        raise HardwareCompatibilityError(t("hardware.no_way", where=where))
     if projection.operator.shape != (target.size, source.size):
         raise HardwareCompatibilityError(
-            f"{where} has weights of shape {projection.operator.shape}, but joins {source.size} "
-            f"to {target.size} neurons."
+            t(
+                "hardware.weights_shape",
+                where=where,
+                shape=projection.operator.shape,
+                source=source.size,
+                target=target.size,
+            )
         )
     balanced = 0 if source.kind == "values" else target.depth - source.depth
     if projection.delay != balanced or (source.kind != "values" and balanced < 1):
         raise HardwareCompatibilityError(
-            f"{where} has delay {projection.delay}, but the depths {source.depth} and "
-            f"{target.depth} ask for {balanced}, and a spike takes at least 1."
+            t(
+                "hardware.unbalanced_delay",
+                where=where,
+                delay=projection.delay,
+                source=source.depth,
+                target=target.depth,
+                balanced=balanced,
+            )
         )

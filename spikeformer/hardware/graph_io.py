@@ -18,6 +18,7 @@ from spikeformer.files import file_hash, replacing, write_json
 from spikeformer.hardware.graph import Array, Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.integer_graph import IntegerGraph, IntegerNeurons
 from spikeformer.hardware.operators import Convolution, Operator, Sparse, TokenLinear
+from spikeformer.i18n import t
 
 FORMAT = "spikeformer graph"
 VERSION = 1
@@ -118,9 +119,15 @@ def load_graph(
     try:
         content = json.loads((folder / "graph.json").read_text(encoding="utf-8"))
         if content["format"] != FORMAT or content["version"] != VERSION:
-            raise ValueError(f"it is {content['format']!r}, version {content['version']!r}")
+            raise ValueError(
+                t(
+                    "hardware.other_file_format",
+                    format=content["format"],
+                    version=content["version"],
+                )
+            )
         if content["npz_sha256"] != file_hash(folder / "graph.npz"):
-            raise ValueError("graph.npz is not the file that was written with graph.json")
+            raise ValueError(t("hardware.other_arrays"))
         with np.load(folder / "graph.npz", allow_pickle=False) as archive:
             store = ArrayStore({name: archive[name] for name in archive.files})
         graph = _read_graph(content["graph"], store)
@@ -130,7 +137,7 @@ def load_graph(
         if isinstance(error, SpikeformerError):
             raise
         raise HardwareCompatibilityError(
-            f"{folder} holds no usable spike graph: {error}. Compile the network again."
+            t("hardware.unusable_graph", folder=folder, reason=error)
         ) from error
     return graph, integers, encoder, content
 
@@ -221,8 +228,11 @@ def _describe_encoder(encoder: SpikeEncoder | None) -> dict[str, Any] | None:
     names = [name for name, kind in ENCODERS.items() if kind is type(encoder)]
     if not names:
         raise HardwareCompatibilityError(
-            f"{type(encoder).__name__} cannot be written to a file: it is none of "
-            f"{', '.join(ENCODERS)}. Encode the samples yourself."
+            t(
+                "hardware.encoder_not_saved",
+                encoder=type(encoder).__name__,
+                known=", ".join(ENCODERS),
+            )
         )
     settings = {
         key: getattr(encoder, key)

@@ -14,8 +14,23 @@ from spikeformer.hardware.simulation import simulate_integers
 from spikeformer.hardware.simulation_deployer import INTEGERS
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
 from spikeformer.hardware.verify import accuracy, agreement, compare, reference_spikes
+from spikeformer.i18n import t, translations
 
 PYTORCH = "PyTorch in float64"
+_ARITHMETIC = {
+    PYTORCH: "pytorch_float64",
+    "PyTorch in float32": "pytorch_float32",
+    "spike graph in NumPy": "graph_numpy",
+    "real numbers in NumPy": "reals_numpy",
+    "real numbers in Lava": "reals_lava",
+    "real numbers in NEST": "reals_nest",
+    INTEGERS: "integers_numpy",
+    "integers in Lava": "integers_lava",
+    "integers on the chip": "integers_chip",
+    "S16.15, modelled": "s1615_modelled",
+    "S16.15 on the board": "s1615_board",
+}
+"""Messages that name the arithmetics which `results/hardware.json` holds."""
 
 
 def measure(
@@ -40,15 +55,14 @@ def measure(
     """
     compiled, graph = deployed.compiled, deployed.compiled.graph
     expected = reference_spikes(graph, reference)
-    run = f"{len(targets):,} samples in "
-    tell(run + deployed.float_arithmetic)
+    tell(_announcement(len(targets), deployed.float_arithmetic))
     start = time.perf_counter()
     real = deployed.execute_float(reference.inputs)
     seconds = {"float": time.perf_counter() - start}
     comparisons = [_compared(graph, PYTORCH, deployed.float_arithmetic, expected, real)]
     chip = real
     if deployed.arithmetic != deployed.float_arithmetic:
-        tell(run + deployed.arithmetic)
+        tell(_announcement(len(targets), deployed.arithmetic))
         start = time.perf_counter()
         chip = deployed.execute(reference.inputs)
         seconds["chip"] = time.perf_counter() - start
@@ -83,6 +97,16 @@ def measure(
         "placement": compiled.placement and compiled.placement.to_dict(),
         "details": compiled.details,
     }
+
+
+def arithmetic_label(name: str) -> str:
+    """Return the name of a target's arithmetic in the current locale."""
+    key = f"hardware.arithmetic_{_ARITHMETIC.get(name)}"
+    return t(key) if translations.knows(key) else name
+
+
+def _announcement(samples: int, arithmetic: str) -> str:
+    return t("hardware.samples_in", samples=samples, arithmetic=arithmetic_label(arithmetic))
 
 
 def _compared(

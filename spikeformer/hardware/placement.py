@@ -12,6 +12,7 @@ from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.graph import Population, SpikeGraph
 from spikeformer.hardware.limits import ChipLimits
 from spikeformer.hardware.operators import Array
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,20 @@ def place(graph: SpikeGraph, limits: ChipLimits) -> Placement:
     """
     cores: list[Core] = []
     for population in graph.neurons:
-        synapses = np.zeros(population.size, np.int64)
+        synapses = fan_in(graph, population)
         for projection in graph.incoming(population.name):
             if graph.populations[projection.source].kind == "values":
                 continue
-            synapses += projection.operator.fan_in()
             if limits.max_delay is not None and projection.delay > limits.max_delay:
                 raise HardwareCompatibilityError(
-                    f"Layer {population.name!r} needs spikes of {projection.source!r} with a delay "
-                    f"of {projection.delay} steps, but {limits.name} delays by "
-                    f"{limits.max_delay} at most. Use fewer blocks (model.num_layers)."
+                    t(
+                        "hardware.delay_too_long",
+                        layer=population.name,
+                        source=projection.source,
+                        delay=projection.delay,
+                        chip=limits.name,
+                        most=limits.max_delay,
+                    )
                 )
         for first, last in _shares(population, synapses, limits):
             count = int(synapses[first:last].sum())
@@ -110,13 +115,27 @@ def place(graph: SpikeGraph, limits: ChipLimits) -> Placement:
     return Placement(limits, tuple(cores))
 
 
+def fan_in(graph: SpikeGraph, population: Population) -> Array:
+    """Return how many synapses lead to each neuron of a population, (size,)."""
+    total = np.zeros(population.size, np.int64)
+    for projection in graph.incoming(population.name):
+        if graph.populations[projection.source].kind != "values":
+            total += projection.operator.fan_in()
+    return total
+
+
 def _shares(population: Population, synapses: Array, limits: ChipLimits) -> list[tuple[int, int]]:
     """Return ranges of neurons, one for each core."""
     capacity = limits.synapse_bytes_per_core // limits.bytes_per_weight
     if synapses.max(initial=0) > capacity:
         raise HardwareCompatibilityError(
-            f"Layer {population.name!r} has neurons with {int(synapses.max()):,} synapses, but a "
-            f"core of {limits.name} holds {capacity:,}. Use fewer channels or tokens."
+            t(
+                "hardware.core_too_small",
+                layer=population.name,
+                synapses=int(synapses.max()),
+                chip=limits.name,
+                capacity=capacity,
+            )
         )
     total = np.concatenate([[0], np.cumsum(synapses)])
     wanted = max(ceil(population.size / limits.neurons_per_core), ceil(total[-1] / capacity))

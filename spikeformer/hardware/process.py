@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeformer.error_handling import ToolchainError, check_positive
+from spikeformer.i18n import t
 
 WORKERS = Path(__file__).parent / "workers"
 _LAST_BYTES = 64 * 1024
@@ -77,7 +78,7 @@ def run_worker(
     """
     check_positive("timeout", timeout)
     if not os.access(python, os.X_OK):
-        raise ToolchainError(f"Expected an interpreter that can be run at {python}.")
+        raise ToolchainError(t("hardware.no_interpreter", python=python))
     # Short, since simulators make socket and report paths of it.
     with tempfile.TemporaryDirectory(prefix="spikeformer-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -88,9 +89,9 @@ def run_worker(
         variables = _environment(folder) | dict(environment or {})
         status, output = _run(command, folder, variables, timeout)
         if status is None:
-            raise _failure(module, f"took longer than its limit of {timeout:g} s", output)
+            raise _failure(module, t("hardware.took_too_long", limit=timeout), output)
         if status:
-            raise _failure(module, f"ended with status {status}", output)
+            raise _failure(module, t("hardware.ended_with", status=status), output)
         return _read_result(module, folder, output)
 
 
@@ -184,12 +185,12 @@ def _read_result(module: str, folder: Path, output: str) -> WorkerResult:
         with np.load(folder / "result.npz", allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
-        raise _failure(module, "ended without a result", output) from error
+        raise _failure(module, t("hardware.no_result"), output) from error
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise _failure(module, f"left a damaged result ({error})", output) from error
+        raise _failure(module, t("hardware.damaged_result", reason=error), output) from error
     return WorkerResult(arrays, facts, output)
 
 
 def _failure(module: str, what: str, output: str) -> ToolchainError:
-    said = f" The last lines it printed:\n{output}" if output else " It printed nothing."
-    return ToolchainError(f"Toolchain worker {module!r} {what}.{said}")
+    said = t("hardware.last_lines", output=output) if output else t("hardware.printed_nothing")
+    return ToolchainError(t("hardware.worker_failed", module=module, what=what, said=said))

@@ -19,6 +19,7 @@ from spikeformer.hardware.integer_graph import (
     IntegerNeurons,
 )
 from spikeformer.hardware.operators import Operator, Sparse, with_weights
+from spikeformer.i18n import t
 
 MAX_WEIGHT = 255
 """Largest absolute weight, of 8 bits: synapses of one sign lie apart from those of the other."""
@@ -68,9 +69,12 @@ def _fit(population: Population, synapses: list[Projection], *, has_values: bool
         scale = vth / population.threshold
     if vth < 1 and population.decay:
         raise HardwareCompatibilityError(
-            f"Layer {population.name!r} has weights up to {largest:g} and the threshold "
-            f"{population.threshold:g}: in 8 bits no threshold is left. Train with weight decay, "
-            "or raise neuron.threshold."
+            t(
+                "hardware.no_threshold_left",
+                layer=population.name,
+                largest=largest,
+                threshold=population.threshold,
+            )
         )
     dv = min(round(DECAY_ONE * (1 - population.decay)), MAX_DV)
     bias_exp = WEIGHT_SHIFT if has_values else _bias_exponent(population, scale)

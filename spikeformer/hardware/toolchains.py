@@ -1,15 +1,13 @@
-"""Where the vendors' toolchains are: environments of their own, made by `make toolchains`."""
+"""The interpreters of the vendors' toolchains, or a message that says how to get them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from spikeformer.cross_platform import installed_toolchain, toolchain_folders
 from spikeformer.error_handling import HardwareCompatibilityError
-
-FOLDER_VARIABLE = "SPIKEFORMER_TOOLCHAINS"
-"""Environment variable that names the folder with the toolchains, where it is another one."""
-_REPOSITORY = Path(__file__).parents[2]
+from spikeformer.i18n import t
 
 
 def find_toolchain(name: str, python: str | Path | None = None) -> Path:
@@ -29,23 +27,9 @@ def find_toolchain(name: str, python: str | Path | None = None) -> Path:
         given = Path(python).expanduser().absolute()
         if given.is_file() and os.access(given, os.X_OK):
             return given
-        raise HardwareCompatibilityError(
-            f"Expected the interpreter of the toolchain {name!r} at {given}, but nothing there "
-            "can be run. Leave it out to use the one that `make toolchains` installs."
-        )
-    folders = _folders()
-    for folder in folders:
-        environment = folder / name
-        if (environment / ".installed").exists():
-            return environment / "bin" / "python"
-    looked = ", ".join(str(folder / name) for folder in folders)
-    raise HardwareCompatibilityError(
-        f"The toolchain {name!r} is not installed (looked in {looked}). "
-        "Run `make toolchains` in the repository."
-    )
-
-
-def _folders() -> list[Path]:
-    if chosen := os.environ.get(FOLDER_VARIABLE):
-        return [Path(chosen).expanduser().absolute()]
-    return list(dict.fromkeys(root / ".toolchains" for root in (_REPOSITORY, Path.cwd())))
+        raise HardwareCompatibilityError(t("hardware.no_toolchain_python", name=name, python=given))
+    found = installed_toolchain(name)
+    if found is None:
+        looked = ", ".join(str(folder / name) for folder in toolchain_folders())
+        raise HardwareCompatibilityError(t("hardware.no_toolchain", name=name, looked=looked))
+    return found

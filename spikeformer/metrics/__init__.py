@@ -1,6 +1,7 @@
 """What spikes do: firing rates, silent and saturated neurons, synaptic operations."""
 
 from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons
+from spikeformer.metrics.names import metric_label
 from spikeformer.metrics.synops import SynapticOperations, fan_out, spread_of_inputs, window_reach
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "SilentNeurons",
     "SynapticOperations",
     "fan_out",
+    "metric_label",
     "spread_of_inputs",
     "window_reach",
 ]

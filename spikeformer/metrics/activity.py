@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from spikeformer.error_handling import ArgumentError, check_interval
+from spikeformer.i18n import t
 
 
 class FiringRate(Metric):
@@ -74,7 +75,7 @@ class _NeuronShare(Metric):
             raise ArgumentError(
                 "spikes",
                 tuple(spikes.shape),
-                f"a layer of {self.counts.shape[1]} neurons in each row, as before",
+                t("metrics.same_neurons", neurons=self.counts.shape[1]),
             )
         missing = max(0, rows.shape[0] - self.counts.shape[0])
         self.counts = F.pad(self.counts, (0, 0, 0, missing))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 
 def window_reach(
@@ -100,9 +101,7 @@ def fan_out(layer: nn.Module, inputs: Tensor) -> Tensor:
         geometry = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         reach = window_reach(inputs.shape[-2:], *geometry).to(inputs)
         return reach * (layer.out_channels // layer.groups)
-    raise ArgumentError(
-        "layer", type(layer).__name__, "nn.Linear or nn.Conv2d with numeric padding"
-    )
+    raise ArgumentError("layer", type(layer).__name__, t("metrics.countable_layer"))
 
 
 class SynapticOperations(Metric):

@@ -16,6 +16,7 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
+from spikeformer.i18n import t
 from spikeformer.models._from_config import model_arguments
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock
@@ -138,32 +139,37 @@ class SpikingTransformer(nn.Module):
         Raises:
             SpikingDynamicsError: Shapes, lengths or ids do not fit.
         """
-        if input_ids.ndim != 2 or input_ids.is_floating_point():
-            raise SpikingDynamicsError(
-                "Expected whole-number token ids of shape (batch, seq_len), but got "
-                f"{input_ids.dtype} of shape {tuple(input_ids.shape)}."
-            )
-        length = input_ids.shape[1]
-        if length > self.max_length:
-            raise SpikingDynamicsError(
-                f"Expected at most max_length={self.max_length} tokens, but got {length}. "
-                "Truncate the input or build the model with a larger max_length."
-            )
-        if mask is not None and mask.shape != input_ids.shape:
-            raise SpikingDynamicsError(
-                f"Expected a mask of the shape of input_ids, {tuple(input_ids.shape)}, but got "
-                f"{tuple(mask.shape)}."
-            )
-        if not torch.compiler.is_compiling() and input_ids.numel():
-            low, high = int(input_ids.min()), int(input_ids.max())
-            if low < 0 or high >= self.vocab_size:
-                raise SpikingDynamicsError(
-                    f"Expected token ids from 0 to vocab_size - 1 = {self.vocab_size - 1}, but got "
-                    f"ids from {low} to {high}. Check that model and tokenizer belong together."
-                )
-        mask = None if mask is None else mask.bool()
-        positions = torch.arange(length, device=input_ids.device)
+        mask = check_token_ids(input_ids, mask, self.vocab_size, self.max_length)
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
         embedded = self.token_embedding(input_ids) + self.position_embedding(positions)
         current = self.dropout(self.embedding_norm(embedded.unsqueeze(1), mask))
         features: Tensor = self.blocks(current.expand(-1, self.timesteps, -1, -1), mask)
         return features
+
+
+def check_token_ids(
+    input_ids: Tensor, mask: Tensor | None, vocab_size: int, max_length: int
+) -> Tensor | None:
+    """Refuse token ids or a mask that do not fit; return the mask as bool.
+
+    Raises:
+        SpikingDynamicsError: Shapes, lengths or ids do not fit.
+    """
+    if input_ids.ndim != 2 or input_ids.is_floating_point():
+        raise SpikingDynamicsError(
+            t("models.token_ids", dtype=input_ids.dtype, shape=tuple(input_ids.shape))
+        )
+    length = input_ids.shape[1]
+    if length > max_length:
+        raise SpikingDynamicsError(t("models.too_long", max_length=max_length, length=length))
+    if mask is not None and mask.shape != input_ids.shape:
+        raise SpikingDynamicsError(
+            t("models.mask_of_ids", expected=tuple(input_ids.shape), shape=tuple(mask.shape))
+        )
+    if not torch.compiler.is_compiling() and input_ids.numel():
+        low, high = int(input_ids.min()), int(input_ids.max())
+        if low < 0 or high >= vocab_size:
+            raise SpikingDynamicsError(
+                t("models.ids_outside", last=vocab_size - 1, low=low, high=high)
+            )
+    return None if mask is None else mask.bool()

@@ -19,6 +19,7 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
+from spikeformer.i18n import t
 from spikeformer.models._from_config import model_arguments
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock
@@ -78,7 +79,7 @@ class SpikingViT(nn.Module):
         super().__init__()
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2:
-            raise ArgumentError("image_size", size, "a height and a width")
+            raise ArgumentError("image_size", size, t("models.height_and_width"))
         self.image_shape = (
             check_positive_int("in_channels", in_channels),
             *(check_positive_int("image_size", side) for side in size),
@@ -91,7 +92,7 @@ class SpikingViT(nn.Module):
             raise ArgumentError(
                 "encoding",
                 self.encoding,
-                f"an encoder with the model's timesteps={timesteps}",
+                t("models.same_timesteps", timesteps=timesteps),
             )
         make_stem = stem or partial(ConvStem, strides=stem_strides)
         self.stem = make_stem(in_channels, d_model, timesteps, neuron=neuron, threshold=threshold)
@@ -152,8 +153,11 @@ class SpikingViT(nn.Module):
         """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise SpikingDynamicsError(
-                "Expected images of shape (batch, channels, height, width) = "
-                f"(batch, {', '.join(map(str, self.image_shape))}), but got {tuple(images.shape)}."
+                t(
+                    "models.images_shape",
+                    expected=", ".join(map(str, self.image_shape)),
+                    shape=tuple(images.shape),
+                )
             )
         frames = images.unsqueeze(1) if self.encoding.constant else self.encoding(images)
         features: Tensor = self.blocks(self.stem(frames))

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.models.layers import SpikeConv2d, may_keep_bits
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
@@ -131,13 +132,16 @@ class ConvStem(Stem):
     ) -> None:
         super().__init__()
         if not strides or any(stride not in (1, 2) for stride in strides):
-            raise ArgumentError("stem_strides", list(strides), "a non-empty list of 1s and 2s")
+            raise ArgumentError("stem_strides", list(strides), t("models.ones_and_twos"))
         if dim % 2 ** (len(strides) - 1):
             raise ArgumentError(
                 "d_model",
                 dim,
-                f"divisible by {2 ** (len(strides) - 1)}, since the stem's "
-                f"{len(strides)} convolutions double their width up to it",
+                t(
+                    "models.doubling_width",
+                    divisor=2 ** (len(strides) - 1),
+                    convolutions=len(strides),
+                ),
             )
         self.timesteps = timesteps
         self.strides = tuple(strides)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.neurons.base import LifDynamics, _rest, decay_of
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.ops import LifState
@@ -44,7 +45,7 @@ class AdLifNeuron(LifNeuron):
     ) -> None:
         super().__init__(threshold, tau_mem, **kwargs)
         if not beta >= 0:
-            raise ArgumentError("beta", beta, "a number of at least 0")
+            raise ArgumentError("beta", beta, t("expected.non_negative"))
         self.tau_adp = tau_adp
         self.beta = beta
         self.adaptation_decay = decay_of("tau_adp", tau_adp)

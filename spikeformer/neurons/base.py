@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive
+from spikeformer.i18n import t
 from spikeformer.ops import LifState
 from spikeformer.ops.lif import LifArguments
 
@@ -126,20 +127,19 @@ class SpikingNeuron(nn.Module, ABC):
         """
         if current.ndim < 2 or current.shape[1] == 0 or not current.is_floating_point():
             raise SpikingDynamicsError(
-                "Expected a floating-point current of shape (batch, timesteps, *features) with at "
-                f"least one timestep, but got {current.dtype} of shape {tuple(current.shape)}."
+                t("neurons.floating_current", dtype=current.dtype, shape=tuple(current.shape))
             )
         if state is not None and state.membrane.shape != current[:, 0].shape:
             raise SpikingDynamicsError(
-                f"Expected a state of shape {tuple(current[:, 0].shape)}, one membrane for each "
-                f"neuron, but got {tuple(state.membrane.shape)}. A state fits the batch it is from."
+                t(
+                    "neurons.state_shape",
+                    expected=tuple(current[:, 0].shape),
+                    shape=tuple(state.membrane.shape),
+                )
             )
         if self.check_finite and not torch.isfinite(current).all():
             bad = int((~torch.isfinite(current)).sum())
-            raise SpikingDynamicsError(
-                f"{bad} of {current.numel()} currents are NaN or Inf. "
-                "Lower the learning rate, clip gradients, or look at the layer before."
-            )
+            raise SpikingDynamicsError(t("neurons.not_finite", bad=bad, total=current.numel()))
         if norm is None:
             spikes, new_state = self.integrate(current, state)
         else:
@@ -156,7 +156,7 @@ class NeuronFactory(Protocol):
 
 def _rest(current: Tensor) -> Tensor:
     if current.ndim < 2:
-        raise ArgumentError("current", tuple(current.shape), "of shape (batch, timesteps, ...)")
+        raise ArgumentError("current", tuple(current.shape), t("neurons.current_shape"))
     dtype = torch.promote_types(current.dtype, torch.float32)
     return current.new_zeros((current.shape[0], *current.shape[2:]), dtype=dtype)
 

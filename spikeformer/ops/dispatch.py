@@ -12,6 +12,7 @@ from types import ModuleType
 import torch
 
 from spikeformer.error_handling import BackendUnavailableError, check_choice
+from spikeformer.i18n import t
 
 BACKENDS = ("auto", "reference", "cpu", "triton")
 """Accepted values of every op's `backend` argument and of the `ops` setting."""
@@ -67,7 +68,7 @@ def _resolve(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
         obstacle = _obstacle(backend, device, op, dtype)
         if obstacle:
             raise BackendUnavailableError(
-                f"Backend {backend!r} of op {op!r} cannot run: {obstacle}"
+                t("ops.backend_cannot_run", backend=backend, op=op, reason=obstacle)
             )
         return backend
     kernels = [kernel for kernel, needed in _DEVICES.items() if needed == device]
@@ -82,17 +83,21 @@ def _resolve(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
 
 def _obstacle(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
     """Why a kernel cannot run, with the remedy; empty if it can."""
-    otherwise = "or choose 'auto' or 'reference'."
+    otherwise = t("ops.otherwise")
     needed, package = _DEVICES[backend], _PACKAGES[backend]
     if not _has_kernel(op, backend):
-        return f"this op has no {backend} kernel. Choose 'auto' or 'reference'."
+        return t("ops.no_kernel", backend=backend)
     interpreted = backend == "triton" and device == "cpu" and _TRITON_INTERPRETS
     if device != needed and not interpreted:
-        return f"its input lies on {device!r}, not {needed!r}. Move the input {otherwise}"
+        return t("ops.input_elsewhere", device=device, needed=needed, otherwise=otherwise)
     if dtype not in _KERNEL_DTYPES:
-        return f"it does not compute in {dtype}. Pass float32, bfloat16 or float16, {otherwise}"
+        return t("ops.wrong_dtype", dtype=dtype, otherwise=otherwise)
     error = _import_error(package)
-    return f"{package} does not import ({error}). Install it {otherwise}" if error else ""
+    return (
+        t("ops.does_not_import", package=package, reason=error, otherwise=otherwise)
+        if error
+        else ""
+    )
 
 
 def load_kernels(op: str, backend: str) -> ModuleType:

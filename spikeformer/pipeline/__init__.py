@@ -9,12 +9,14 @@ from spikeformer.pipeline.fit import Fit
 from spikeformer.pipeline.loading import LoadedRun, load_run
 from spikeformer.pipeline.loggers import wandb_logger
 from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.predict import Predict
 from spikeformer.pipeline.profile import Profile
 from spikeformer.pipeline.report import Report
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 from spikeformer.pipeline.test import Test
-from spikeformer.pipeline.validate import Validate
+from spikeformer.pipeline.validate import Validate, ValidateTrained
+from spikeformer.pipeline.verify import Verify
 
 __all__ = [
     "Compile",
@@ -24,6 +26,7 @@ __all__ = [
     "Fit",
     "LoadedRun",
     "Manifest",
+    "Predict",
     "Profile",
     "Report",
     "Run",
@@ -31,6 +34,8 @@ __all__ = [
     "StageRecord",
     "Test",
     "Validate",
+    "ValidateTrained",
+    "Verify",
     "build",
     "build_network",
     "load_run",

@@ -14,12 +14,18 @@ from omegaconf import DictConfig
 from torch import nn
 
 from spikeformer.callbacks import EpochSeed, StopOnSignal
+from spikeformer.compliance import ConsentGate
 from spikeformer.config import check_targets, instantiate
-from spikeformer.conversion import PretrainedTransformer
+from spikeformer.cross_platform import AUTO
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
+from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
+from spikeformer.pipeline.caching import RunCaches, make_caches
+from spikeformer.pipeline.platform import settle_trainer, tell, tell_choices
+from spikeformer.pipeline.privacy import set_gate
+from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.training import (
     HistoryRecorder,
     SharedBatchNorms,
@@ -37,6 +43,8 @@ class Components:
     trainer: L.Trainer
     loggers: list[Logger]
     history: HistoryRecorder
+    caches: RunCaches | None = None
+    gate: ConsentGate | None = None
 
 
 def build(config: DictConfig, folder: Path) -> Components:
@@ -46,7 +54,8 @@ def build(config: DictConfig, folder: Path) -> Components:
     is trained or written.
 
     Args:
-        config: The composed configuration, as `conf/train.yaml` lays it out.
+        config: The composed configuration, as `conf/train.yaml` lays it out; what says `auto` in
+            its group `trainer` is replaced by what the platform chooses.
         folder: The run folder.
 
     Raises:
@@ -56,19 +65,26 @@ def build(config: DictConfig, folder: Path) -> Components:
     """
     trusted = config.trusted_packages
     check_targets(config, trusted)
+    choices = settle_trainer(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data: SpikingDataModule = instantiate(config.data, trusted=trusted)
+    caches = make_caches(config)
+    data.cache = None if caches is None else caches.shared.tensors
+    gate = set_gate(config, data)
     data.prepare_data()
     data.setup("fit")
     history = HistoryRecorder(folder / "metrics.csv")
     loggers = build_many(config.logger, trusted)
     callbacks = build_many(config.callbacks, trusted)
+    if config.regularizer:
+        callbacks.append(instantiate(config.regularizer, trusted=trusted))
     if not loggers:  # Lightning refuses to monitor what nobody records.
         callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
             keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
+    divided = config.trainer.accumulate_grad_batches  # `auto` waits for the fit stage
     plugins: list[Any] = [WholeCheckpoints()]
     if shares_norms(config):
         plugins.append(SharedBatchNorms())
@@ -77,6 +93,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         trusted=trusted,
         logger=loggers or False,
         callbacks=[
+            SameConfiguration(config),
             EpochSeed(config.seed),
             history,
             StopOnSignal(folder / "checkpoints" / "last.ckpt"),
@@ -85,6 +102,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         plugins=plugins,
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
+        accumulate_grad_batches=1 if divided == AUTO else divided,
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )
     if config.profiler:
@@ -93,7 +111,10 @@ def build(config: DictConfig, folder: Path) -> Components:
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
     rehearse(module, data)
-    return Components(data, module, trainer, loggers, history)
+    for choice in choices:
+        tell(choice)
+    tell_choices(config, data, trainer)
+    return Components(data, module, trainer, loggers, history, caches, gate)
 
 
 def shares_norms(config: DictConfig) -> bool:
@@ -112,27 +133,26 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
     training = module.training
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            outputs = module.eval()(few)
+            outputs = module.answer(module.eval()(few), target[:2])
             loss = module.loss(outputs, target[:2])
             module.update_metrics(module.make_metrics(), outputs, target[:2])
             module.optimizer([nn.Parameter(torch.zeros(1))])
     except (ValueError, TypeError, RuntimeError, IndexError, SpikingDynamicsError) as error:
-        raise ConfigurationError(
-            f"data, model, task, loss and optimizer do not go together: {error}"
-        ) from error
+        raise ConfigurationError(t("pipeline.parts_clash", reason=error)) from error
     finally:
         module.train(training)
     if loss.ndim:
-        raise ConfigurationError(f"loss: expected one number, but got shape {tuple(loss.shape)}.")
+        raise ConfigurationError(t("pipeline.loss_is_no_number", shape=tuple(loss.shape)))
 
 
 def build_network(config: DictConfig) -> nn.Module:
-    """Create the network alone: backbone and head with random weights, or a pretrained model."""
+    """Create the network alone: backbone and head, or a model that brings its own."""
     trusted = config.trusted_packages
     _check_encoding(config)
     backbone = instantiate(config.model, trusted=trusted)
-    if isinstance(backbone, PretrainedTransformer):
-        return backbone  # with a head of its own
+    if getattr(backbone, "has_head", False):
+        network: nn.Module = backbone
+        return network
     return SpikingNetwork(backbone, instantiate(config.task.head, trusted=trusted))
 
 
@@ -177,11 +197,13 @@ def load_weights(module: nn.Module, path: Path) -> None:
             network of another shape.
     """
     if not path.is_file():
-        raise ConfigurationError(f"checkpoint={path}: there is no such file.")
+        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     except Exception as error:
-        raise ConfigurationError(f"checkpoint={path} is no readable checkpoint: {error}") from error
+        raise ConfigurationError(
+            t("pipeline.unreadable_checkpoint", path=path, reason=error)
+        ) from error
     net = {
         key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")
     }
@@ -189,16 +211,14 @@ def load_weights(module: nn.Module, path: Path) -> None:
     try:
         target.load_state_dict(net)
     except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
         raise ConfigurationError(
-            f"checkpoint={path} belongs to another network: {str(error).splitlines()[1].strip()} "
-            "Use the configuration it was trained with."
+            t("pipeline.foreign_checkpoint", path=path, reason=reason)
         ) from error
 
 
 def _check_encoding(config: DictConfig) -> None:
     direct = "spikeformer.encoding.DirectCoding"
     if "encoding" not in config.model and config.encoding._target_ != direct:
-        raise ConfigurationError(
-            f"encoding={config.encoding._target_}: {config.model._target_} embeds tokens as direct "
-            "currents and takes no spike encoder. Leave encoding=direct."
-        )
+        encoding, model = config.encoding._target_, config.model._target_
+        raise ConfigurationError(t("pipeline.takes_no_encoder", encoding=encoding, model=model))

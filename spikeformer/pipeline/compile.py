@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from spikeformer.hardware import HardwareModel, accuracy, simulate_integers
+from spikeformer.i18n import t
 from spikeformer.pipeline.finetune import finetune
 from spikeformer.pipeline.hardware import (
     ChipSamples,
@@ -74,14 +75,12 @@ class Compile(Stage):
         """Return target, cores, latency and, with fine-tuning, what it did to the accuracy."""
         parts = [result["target"]]
         if "cores" in result:
-            chips = "chip" if result["chips"] == 1 else "chips"
-            parts.append(f"{result['cores']:,} cores on {result['chips']:,} {chips}")
-        parts.append(f"latency {result['latency_steps']:,} steps")
+            cores, chips = result["cores"], result["chips"]
+            parts.append(t("pipeline.cores_on_chips", cores=cores, count=chips))
+        parts.append(t("pipeline.latency_steps", steps=result["latency_steps"]))
         if "integer_accuracy_before" in result:
-            parts.append(
-                f"fine-tuning took the accuracy in integers from "
-                f"{result['integer_accuracy_before']:.2%} to {result['integer_accuracy']:.2%}"
-            )
+            before, after = result["integer_accuracy_before"], result["integer_accuracy"]
+            parts.append(t("pipeline.tuned_accuracy", before=before, after=after))
         return ", ".join(parts)
 
 

@@ -16,6 +16,7 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.files import write_json
+from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 
@@ -43,7 +44,7 @@ class Convert(Stage):
     ) -> None:
         self.calibration_samples = check_positive_int("calibration_samples", calibration_samples)
         if fine_tune_epochs < 0:
-            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, "an integer of at least 0")
+            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, t("expected.natural_number"))
         self.fine_tune_epochs = fine_tune_epochs
         self.max_samples = (
             None if max_samples is None else check_positive_int("max_samples", max_samples)
@@ -53,14 +54,9 @@ class Convert(Stage):
         """Convert, compare, and write both results."""
         network = run.parts.module.net
         if not isinstance(network, PretrainedTransformer):
-            raise ConfigurationError(
-                "The convert stage needs a trained network of transformers: set model=pretrained "
-                "and model.pretrained=FOLDER_OR_NAME."
-            )
+            raise ConfigurationError(t("pipeline.needs_pretrained"))
         if not run.config.conversion:
-            raise ConfigurationError(
-                "The convert stage needs to know how: set conversion=differential."
-            )
+            raise ConfigurationError(t("pipeline.needs_conversion"))
         network.to(run.parts.trainer.strategy.root_device)
         pipeline: ConversionPipeline = instantiate(
             run.config.conversion,
@@ -104,10 +100,14 @@ class Convert(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return the accuracies and the agreement."""
-        return (
-            f"accuracy {result['original_accuracy']:.2%} -> {result['accuracy']:.2%} with spikes, "
-            f"agreement {result['agreement']:.2%}, {result['events_per_neuron']:.2f} events per "
-            f"neuron in {result['timesteps']} timesteps, on {result['num_samples']:,} samples"
+        return t(
+            "pipeline.converted",
+            original=result["original_accuracy"],
+            accuracy=result["accuracy"],
+            agreement=result["agreement"],
+            events=result["events_per_neuron"],
+            timesteps=result["timesteps"],
+            samples=result["num_samples"],
         )
 
 

@@ -17,9 +17,10 @@ from spikeformer.hardware import (
     NeuromorphicDeployer,
     SimulatedModel,
     measure,
-    record_reference,
 )
+from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
+from spikeformer.pipeline.caching import reference_of
 from spikeformer.pipeline.hardware import (
     chip_samples,
     hardware_folder,
@@ -47,16 +48,15 @@ class Deploy(Stage):
     def is_wanted(self, config: DictConfig) -> bool:
         """Whether there is a target."""
         if self.required and not wants_chip(config):
-            raise ConfigurationError(
-                "pipeline=deploy needs to know where to: choose hardware=simulation, "
-                "hardware=loihi2 or hardware=spinnaker."
-            )
+            raise ConfigurationError(t("pipeline.needs_target"))
         return wants_chip(config)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        reference = record_reference(trained_network(run, self.name, for_chip=True), samples.inputs)
+        reference = reference_of(
+            run.parts.caches, trained_network(run, self.name, for_chip=True), samples.inputs
+        )
         compiled = HardwareModel.load(hardware_folder(run))
         tell = partial(announce, self.name)
         with _deployed(make_deployer(run.config), compiled, tell) as deployed:
@@ -76,10 +76,13 @@ class Deploy(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return mismatches and accuracies."""
-        return (
-            f"{result['target']}: {result['mismatches']:,} mismatches in real numbers, accuracy "
-            f"{result['accuracy']:.2%} in the chip's numbers and {result['accuracy_pytorch']:.2%} "
-            f"in PyTorch, on {result['samples']:,} samples"
+        return t(
+            "pipeline.deployed",
+            target=result["target"],
+            mismatches=result["mismatches"],
+            accuracy=result["accuracy"],
+            pytorch=result["accuracy_pytorch"],
+            samples=result["samples"],
         )
 
 
@@ -90,10 +93,7 @@ def _deployed(
     synapses, most = compiled.graph.num_synapses, deployer.max_synapses
     if most is None or synapses <= most:
         return deployer.deploy(compiled)
-    tell(
-        f"{synapses:,} synapses are more than the {most:,} that the toolchain's simulator can hold "
-        "here: the graph runs in NumPy instead"
-    )
+    tell(t("pipeline.too_many_synapses", synapses=synapses, most=most))
     return SimulatedModel(compiled)
 
 

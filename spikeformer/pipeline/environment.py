@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from spikeformer.cross_platform import GIB, get_platform_info
 
 _PACKAGES = (
     "spikeformer",
@@ -30,13 +31,15 @@ _PACKAGES = (
 
 def describe_environment(seed: int) -> dict[str, Any]:
     """Return Python, machine, package versions, git state, seed and command, ready for JSON."""
+    machine = get_platform_info()
+    memory = machine.memory_bytes
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cpu": _cpu_name(),
+        "cpu": machine.cpu,
         "cores": torch.get_num_threads(),
-        "memory_gib": _memory_gib(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "memory_gib": round(memory / GIB, 1) if memory else None,
+        "gpu": machine.gpus[0].name if machine.gpus else None,
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "git": _git_state(Path(__file__).parent),
         "seed": seed,
@@ -49,23 +52,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _cpu_name() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _memory_gib() -> float | None:
-    try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return None
-    return round(pages * size / 2**30, 1)
 
 
 def _git_state(folder: Path) -> dict[str, Any] | None:

@@ -11,12 +11,14 @@ from typing import Any, cast
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
-from spikeformer.config import instantiate
+from spikeformer.config import configured_locale, instantiate
 from spikeformer.files import file_hash, value_hash
+from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.privacy import record_outputs, record_use
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
 
@@ -36,6 +38,12 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
         SpikeformerError: The configuration or the data is not usable, or a stage failed. What
             earlier stages wrote stays.
     """
+    config = config.copy()  # the platform chooses some of it
+    with use_locale(configured_locale(config.locale)):
+        return _run_stages(config, folder, overrides)
+
+
+def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = Manifest.open(folder, config.name)
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
@@ -44,14 +52,32 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
     run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
     for stage in stages:
         stage.check(run)
+    note_caches(run)
     run.write_description(list(overrides))
-    for logger in run.parts.loggers:
-        logger.log_hyperparams(cast(dict[str, Any], OmegaConf.to_container(config, resolve=True)))
+    record_use(run)
+    if not _is_finished(stages, run):  # else there is nothing to log
+        for logger in run.parts.loggers:
+            values = OmegaConf.to_container(config, resolve=True)
+            logger.log_hyperparams(cast(dict[str, Any], values))
     upstream = ""
     with interruptible():
         for stage in stages:
+            note_caches(run)  # for the report, which comes last
             upstream = execute(stage, run, upstream)
+            if run.parts.trainer.is_global_zero:
+                record_outputs(run, stage.name)
+    tell_caches(run)
     return {name: record.result for name, record in manifest.stages.items()}
+
+
+def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
+    """Tell whether every stage is done already."""
+    upstream = ""
+    for stage in stages:
+        upstream = value_hash(stage_inputs(stage, run.config, upstream))
+        if not run.manifest.is_current(stage.name, upstream):
+            return False
+    return True
 
 
 def execute(stage: Stage, run: Run, upstream: str) -> str:
@@ -62,7 +88,8 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
         return fingerprint
     manifest = run.manifest
     if manifest.is_current(stage.name, fingerprint):
-        announce(stage.name, f"unchanged: {stage.summary(manifest.stages[stage.name].result)}")
+        before = stage.summary(manifest.stages[stage.name].result)
+        announce(stage.name, t("pipeline.unchanged", summary=before))
         return fingerprint
     record = StageRecord("running", fingerprint, inputs=inputs)
     keep(run, stage.name, record)
@@ -83,6 +110,18 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     keep(run, stage.name, record)
     announce(stage.name, stage.summary(result))
     return fingerprint
+
+
+def note_caches(run: Run) -> None:
+    """Put into the manifest, at its next change, how often the caches had the answer."""
+    if run.parts.caches is not None:
+        run.manifest.cache = run.parts.caches.to_dict()
+
+
+def tell_caches(run: Run) -> None:
+    """Say how often the caches had the answer."""
+    if run.parts.caches is not None and run.parts.caches.stats.lookups:
+        announce("cache", str(run.parts.caches.stats))
 
 
 @rank_zero_only

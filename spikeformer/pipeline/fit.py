@@ -9,8 +9,10 @@ from typing import Any
 
 import torch.distributed
 
+from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
 from spikeformer.pipeline.build import build_module
+from spikeformer.pipeline.platform import divide_batch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
 from spikeformer.training import is_sharded
@@ -34,10 +36,15 @@ class Fit(Stage):
         "scheduler",
         "trainer",
         "callbacks",
+        "regularizer",
         "seed",
         "sparsity_weight",
         "checkpoint",
     )
+
+    def check(self, run: Run) -> None:
+        """Divide the batch if memory is short and the configuration leaves it to the platform."""
+        divide_batch(run)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Train, and return what the last epoch reached."""
@@ -77,12 +84,17 @@ class Fit(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return epochs, time, size and how good the last epoch was."""
-        parts = [
-            f"{result['epochs']} epochs in {result['seconds']:.1f} s",
-            f"{result['num_parameters']:,} parameters",
-        ]
-        names = {"val/accuracy": "validation accuracy", "train/firing_rate": "firing rate"}
-        parts += [f"{label} {result[key]:.1%}" for key, label in names.items() if key in result]
+        done = t(
+            "pipeline.fitted",
+            epochs=result["epochs"],
+            seconds=result["seconds"],
+            parameters=result["num_parameters"],
+        )
+        parts = [done]
+        if "val/accuracy" in result:
+            parts.append(t("pipeline.validation_accuracy", value=result["val/accuracy"]))
+        if "train/firing_rate" in result:
+            parts.append(t("pipeline.firing_rate", value=result["train/firing_rate"]))
         return ", ".join(parts)
 
     def _checkpoint_to_resume(self, run: Run) -> Path | None:

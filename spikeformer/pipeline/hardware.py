@@ -15,6 +15,7 @@ from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_positive_int
 from spikeformer.hardware import NeuromorphicDeployer
+from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components, load_weights
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.weights import load_trained
@@ -61,9 +62,9 @@ def check_hardware(config: DictConfig, parts: Components) -> None:
     deployer = make_deployer(config)
     deployer.check()
     if config.hardware.qat_epochs and not deployer.rounds:
+        epochs = config.hardware.qat_epochs
         raise ConfigurationError(
-            f"hardware.qat_epochs={config.hardware.qat_epochs} fine-tunes a network for whole "
-            f"numbers, but {deployer.target} takes its real weights. Set hardware.qat_epochs=0."
+            t("pipeline.target_takes_reals", epochs=epochs, target=deployer.target)
         )
     samples = chip_samples(parts.data, 1, "fit")
     deployer.lowered(parts.module.net, samples.inputs.shape[1:])
@@ -77,10 +78,7 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
     targets: list[Tensor] = []
     for batch, target in loader:
         if not isinstance(batch, Tensor) or target.ndim != 1 or target.is_floating_point():
-            raise ConfigurationError(
-                "hardware: the stages run classifiers of images or sounds, one class to a sample. "
-                "Use hardware=none for this data or task."
-            )
+            raise ConfigurationError(t("pipeline.only_classifiers"))
         inputs.append(batch)
         targets.append(target)
         if sum(map(len, targets)) >= count:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from spikeformer.error_handling import ConfigurationError, check_choice
+from spikeformer.i18n import t
 from spikeformer.pipeline.build import build_network, load_weights
 from spikeformer.pipeline.manifest import Manifest
 from spikeformer.reporting import RunResults, load_results
@@ -60,7 +61,7 @@ def load_run(
     folder = Path(path)
     check_choice("weights", weights, ("last", "best"))
     if not (folder / "config.yaml").is_file():
-        raise ConfigurationError(f"{folder} is no run folder: it holds no config.yaml.")
+        raise ConfigurationError(t("pipeline.no_run_folder", folder=folder))
     config = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
     config.trusted_packages = list(trusted)
     model = build_network(config)

@@ -40,12 +40,23 @@ def _has_key() -> bool:
     return host.strip("/") in hosts
 
 
+def earlier_run_id(save_dir: str | Path) -> str | None:
+    """Return the id of the last W&B run in a folder, None if there is none.
+
+    W&B names a run's folder `run-<date>_<time>-<id>`, or `offline-run-...`.
+    """
+    folders = Path(save_dir, "wandb").glob("*run-*-*")
+    last = max(folders, key=lambda folder: folder.name.rpartition("run-")[2], default=None)
+    return last.name.split("-")[-1] if last is not None else None
+
+
 def wandb_logger(
     save_dir: str,
     project: str = "spikeformer",
     name: str | None = None,
     mode: str | None = None,
     tags: Sequence[str] = (),
+    id: str | None = None,  # noqa: A002 - W&B's own name for it
     **kwargs: Any,
 ) -> WandbLogger:
     """Return a Lightning logger for W&B that works offline and asks nothing.
@@ -56,6 +67,7 @@ def wandb_logger(
         name: Name of the run.
         mode: "online", "offline" or "disabled"; None chooses, see `wandb_mode`.
         tags: Tags of the run.
+        id: Id of the W&B run; None goes on with the last one in `save_dir`, or begins a new one.
         **kwargs: Further arguments of `wandb.init`, as `entity`, `group`, `job_type`.
 
     Raises:
@@ -75,6 +87,7 @@ def wandb_logger(
         mode=chosen,
         settings=settings,
         tags=list(tags),
+        id=id or earlier_run_id(save_dir),
         **options,
     )
     # Lightning passes on a setting that W&B has dropped and warns about.

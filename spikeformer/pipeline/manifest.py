@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import file_hash, write_json
+from spikeformer.i18n import t
 
 Status = Literal["running", "done", "failed"]
 
@@ -46,12 +47,14 @@ class Manifest:
         name: Name of the run.
         created: When it was first started, ISO 8601 in UTC.
         stages: Records by stage name, in the order in which they first ran.
+        cache: How often the caches had the answer; empty without them.
     """
 
     folder: Path
     name: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: dict[str, StageRecord] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Manifest:
@@ -68,14 +71,14 @@ class Manifest:
             stages = {key: StageRecord(**value) for key, value in content["stages"].items()}
             return cls(folder, content["name"], content["created"], stages)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(
-                f"{path} is no manifest of a run ({error}). Start a new run instead."
-            ) from error
+            raise ConfigurationError(t("pipeline.no_manifest", path=path, reason=error)) from error
 
     def save(self) -> None:
         """Write the manifest in one step."""
         stages = {key: asdict(record) for key, record in self.stages.items()}
         content = {"name": self.name, "created": self.created, "stages": stages}
+        if self.cache:
+            content["cache"] = self.cache
         write_json(self.folder / "manifest.json", content)
 
     def is_current(self, stage: str, fingerprint: str) -> bool:

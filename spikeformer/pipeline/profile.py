@@ -14,6 +14,7 @@ from torch import Tensor
 from spikeformer.config import instantiate
 from spikeformer.error_handling import check_choice, check_positive_int
 from spikeformer.files import write_json
+from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 from spikeformer.pipeline.weights import load_trained
@@ -66,10 +67,14 @@ class Profile(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return the energy with its bounds, and whether it was measured."""
-        low, high = result["energy_per_sample_low_uj"], result["energy_per_sample_high_uj"]
-        return (
-            f"{result['energy_per_sample_uj']:.3g} µJ for each sample ({low:.3g} to {high:.3g}; "
-            f"{result['kind']}, {result['backend']}) over {result['samples']:,} samples"
+        return t(
+            "pipeline.profiled",
+            energy=result["energy_per_sample_uj"],
+            low=result["energy_per_sample_low_uj"],
+            high=result["energy_per_sample_high_uj"],
+            kind=t(f"profiling.kind_{result['kind']}"),
+            backend=result["backend"],
+            samples=result["samples"],
         )
 
     def _batches(self, run: Run) -> Iterator[Any]:

@@ -17,12 +17,14 @@ class Report(Stage):
     """Writes `report.html` and `figures/`, and sends the figures to W&B."""
 
     name = "report"
-    config_keys = ("name",)
+    config_keys = ("locale", "name")
 
     def run(self, run: Run) -> dict[str, Any]:
         """Write the page; return where it is."""
         page = build_report(run.folder)
         for logger in run.parts.loggers:
+            if run.parts.caches is not None:
+                logger.log_metrics({"cache/hit_rate": run.parts.caches.stats.hit_rate})
             if isinstance(logger, WandbLogger):
                 pictures = sorted((run.folder / "figures").glob("*.png"))
                 for picture in pictures:

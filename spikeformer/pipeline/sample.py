@@ -46,11 +46,17 @@ def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, n
 
 
 def _shown(inputs: Any, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
-    """Return what a person wants to see of an input: the image, or the words."""
+    """Return what a person wants to see of an input: images and sounds, or the words."""
     if not isinstance(inputs, Mapping):
         return {"input": inputs[0].numpy()}
-    ids = inputs["input_ids"][0][inputs["mask"][0]]
-    return {"input/tokens": np.array(data.tokens(ids.tolist()), dtype=np.str_)}
+    if "mask" in inputs:
+        inputs = {"tokens": inputs["input_ids"][inputs["mask"]][None]}
+    return {
+        f"input/{name}": x[0].numpy()
+        if x.is_floating_point()
+        else np.array(data.tokens(x[0].tolist()), dtype=np.str_)
+        for name, x in inputs.items()
+    }
 
 
 def _first(inputs: Tensor | Mapping[str, Tensor]) -> Any:

@@ -15,6 +15,8 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from spikeformer.callbacks import ActivityProbe
 from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
+from spikeformer.i18n import format_number, t
+from spikeformer.metrics import metric_label
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.sample import record_sample
 from spikeformer.pipeline.stage import Stage
@@ -71,11 +73,12 @@ class Test(Stage):
         """Return the metrics and the firing rate."""
         shares = ("accuracy", "exact_match", "firing_rate")
         numbers = [
-            f"{key.replace('_', ' ')} {value:.2%}" if key in shares else f"{key} {value:.4g}"
+            f"{metric_label(key)} {format_number(value, '.2%' if key in shares else '.4g')}"
             for key, value in result.items()
             if key != "num_samples"
         ]
-        return ", ".join(sorted(numbers)) + f" on {result['num_samples']:,} samples"
+        metrics = ", ".join(sorted(numbers))
+        return t("pipeline.tested", metrics=metrics, samples=result["num_samples"])
 
 
 class _OutputCollector(L.Callback):

@@ -1,4 +1,4 @@
-"""The stage that proves a network's spike graph equal to the network."""
+"""Stages that look for what is wrong: before training with data and network, after it with both."""
 
 from __future__ import annotations
 
@@ -6,83 +6,124 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig
 
+from spikeformer.config import instantiate
+from spikeformer.error_handling import check_choice
 from spikeformer.files import write_json
-from spikeformer.hardware import accuracy, compare, record_reference, reference_spikes, simulate
-from spikeformer.pipeline.hardware import (
-    check_hardware,
-    chip_samples,
-    hardware_folder,
-    make_deployer,
-    trained_network,
-    wants_chip,
-)
+from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.weights import load_trained
+from spikeformer.validation import (
+    SEVERITIES,
+    ComprehensiveValidator,
+    ValidationLevel,
+    ValidationResult,
+    stop_on_errors,
+)
+
+_TOLD = (ValidationLevel.WARNING, ValidationLevel.ERROR, ValidationLevel.CRITICAL)
 
 
 class Validate(Stage):
-    """Lowers the trained network and compares it with PyTorch spike for spike.
+    """Looks at the data and the untrained network, and at the chip if there is one.
 
-    Before anything is trained it makes sure that the toolchain is there and every layer has a
-    place on the chip.
+    What it finds goes to `results/validation.json` and into the report; errors stop the run.
     """
 
     name = "validate"
-    config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
+    config_keys = ("validation", "data", "model", "task", "hardware", "seed", "checkpoint")
 
     def is_wanted(self, config: DictConfig) -> bool:
-        """Whether there is a target."""
-        return wants_chip(config)
-
-    def check(self, run: Run) -> None:
-        """Refuse a network that has no place on the target, and a target without toolchain."""
-        check_hardware(run.config, run.parts)
+        """Whether a level is chosen."""
+        return bool(config.validation)
 
     def run(self, run: Run) -> dict[str, Any]:
-        """Compare, and write `hardware/equivalence.json`."""
-        net = trained_network(run, self.name)
-        samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        lowered = make_deployer(run.config).lowered(net, samples.inputs.shape[1:])
-        graph = lowered.graph
-        reference = record_reference(net, samples.inputs)
-        single = record_reference(net, samples.inputs, dtype=torch.float32)
-        expected = reference_spikes(graph, reference)
-        comparison = compare(graph, expected, simulate(graph, reference.inputs))
-        rounding = compare(graph, expected, reference_spikes(graph, single))
+        """Look, tell warnings, and stop at errors."""
+        validator: ComprehensiveValidator = instantiate(
+            run.config.validation, trusted=run.config.trusted_packages
+        )
+        results = self.results(run, validator)
         content = {
-            "graph": {
-                "expected": "PyTorch in float64",
-                "recorded": "spike graph in NumPy",
-                **comparison.to_dict(),
-            },
-            "float32": {
-                "expected": "PyTorch in float64",
-                "recorded": "PyTorch in float32",
-                **rounding.to_dict(),
-            },
+            "level": validator.validation_level.value,
+            "results": [result.to_dict() for result in results],
         }
-        write_json(hardware_folder(run) / "equivalence.json", content)
-        return {
-            "samples": comparison.samples,
-            "mismatches": comparison.mismatches,
-            "compared": comparison.compared,
-            "float32_mismatches": rounding.mismatches,
-            "accuracy": accuracy(reference.outputs, samples.targets),
-            "neurons": graph.num_neurons,
-            "synapses": graph.num_synapses,
+        write_json(self.file(run), content)
+        for result in results:
+            if result.level in _TOLD:
+                announce(self.name, f"{result.level.value}: {result}")
+        stop_on_errors(results)
+        counts = {
+            level.value: sum(result.level is level for result in results) for level in SEVERITIES
         }
+        return {"level": validator.validation_level.value, **counts}
+
+    def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
+        """Return what is wrong before training."""
+        data, net = run.parts.data, run.parts.module.net
+        inputs, _ = next(iter(data.train_dataloader()))
+        found = validator.validate_model(net, probe=_few(inputs))
+        found += validator.validate_splits(
+            data.splits, num_classes=data.num_classes or None, batch_size=data.batch_size
+        )
+        if run.config.hardware:
+            target = str(run.config.hardware._target_).rpartition(".")[2]
+            shape = inputs.shape[1:]
+            found += validator.validate_hardware_compatibility(
+                _HARDWARE[check_choice("hardware", target, _HARDWARE)], input_shape=shape
+            )
+        return found
+
+    def file(self, run: Run) -> Path:
+        """Return where the findings go."""
+        return run.folder / "results" / "validation.json"
 
     def outputs(self, run: Run) -> list[Path]:
-        """Return the comparison."""
-        return [run.folder / "hardware" / "equivalence.json"]
+        """Return the findings."""
+        return [self.file(run)]
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """Return the size of the graph and its mismatches."""
-        return (
-            f"{result['neurons']:,} neurons, {result['synapses']:,} synapses, "
-            f"{result['mismatches']:,} mismatches in {result['compared']:,} spikes and silences "
-            f"of {result['samples']:,} samples"
-        )
+        """Return how much was found."""
+        parts = [
+            f"{result[level]} {noun}{'s' if result[level] != 1 else ''}"
+            for level, noun in (("warning", "warning"), ("info", "remark"))
+            if result[level]
+        ]
+        return f"level {result['level']}, {', '.join(parts) or 'nothing found'}"
+
+
+class ValidateTrained(Validate):
+    """Looks at the trained network while it works on test samples: what fires, and what does not.
+
+    What it finds goes to `results/validation_trained.json` and into the report; errors stop the
+    run, whose checkpoints stay.
+    """
+
+    name = "validate_trained"
+
+    def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
+        """Return what is wrong after training."""
+        load_trained(run, "last", self.name)
+        run.parts.data.setup("test")
+        inputs, _ = next(iter(run.parts.data.test_dataloader()))
+        return validator.validate_model(run.parts.module.net.cpu(), probe=_few(inputs))
+
+    def file(self, run: Run) -> Path:
+        """Return where the findings go."""
+        return run.folder / "results" / "validation_trained.json"
+
+
+_HARDWARE = {
+    "SimulationDeployer": "simulation",
+    "Loihi2Deployer": "loihi2",
+    "SpiNNakerDeployer": "spinnaker",
+}
+_SAMPLES = 32
+
+
+def _few(inputs: Any) -> Any:
+    """Return enough samples to see what fires."""
+    if isinstance(inputs, Mapping):
+        return {name: x[:_SAMPLES] for name, x in inputs.items()}
+    return inputs[:_SAMPLES]

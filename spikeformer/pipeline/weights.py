@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
 from spikeformer.pipeline.build import load_weights
 from spikeformer.pipeline.run import Run
 
@@ -23,9 +24,6 @@ def load_trained(run: Run, weights: str, stage: str) -> None:
     file = run.last_checkpoint.with_name(f"{weights}.ckpt")
     if not file.is_file():
         if not run.config.checkpoint:
-            raise ConfigurationError(
-                f"The {stage} stage found no {file.name}: train with a checkpoint callback "
-                "(callbacks=default), or name a checkpoint with checkpoint=PATH."
-            )
+            raise ConfigurationError(t("pipeline.no_weights", stage=stage, file=file.name))
         file = Path(run.config.checkpoint)
     load_weights(run.parts.module, file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spikeformer.error_handling import ProfilingError
+from spikeformer.i18n import t
 
 _active: list[object] = []
 
@@ -14,10 +15,7 @@ def claim(owner: object) -> None:
         ProfilingError: Another one is.
     """
     if _active:
-        raise ProfilingError(
-            "Another measurement is going on, and each would count the other's work. Leave its "
-            "`with` block first, or put everything into one."
-        )
+        raise ProfilingError(t("profiling.another_measurement"))
     _active.append(owner)
 
 

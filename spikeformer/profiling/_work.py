@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from spikeformer.error_handling import ProfilingError
+from spikeformer.i18n import t
 from spikeformer.profiling._scene import Network
 from spikeformer.profiling.counts import LayerCounts, OperationCounts
 
@@ -63,10 +64,7 @@ def combined(works: Sequence[NetworkWork]) -> OperationCounts:
         ProfilingError: No network ran.
     """
     if not works:
-        raise ProfilingError(
-            "Nothing was measured: no network ran inside the block. Call the model itself, as in "
-            "`model(batch)`; hooks do not see calls of its methods."
-        )
+        raise ProfilingError(t("profiling.nothing_ran"))
     parts = [work.counts() for work in works]
     if len(parts) == 1:
         return parts[0]

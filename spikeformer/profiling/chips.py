@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.profiling.counts import LayerCounts
 from spikeformer.profiling.ranges import Cost, Range
 from spikeformer.profiling.technology import Technology
@@ -57,7 +58,7 @@ class Placement:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < float("inf"):
-                raise ArgumentError(name, value, "a finite number of at least 0")
+                raise ArgumentError(name, value, t("expected.non_negative_finite"))
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Chip(Technology):
         """
         if self.idle is None:
             known = ", ".join(name for name, chip in CHIPS.items() if chip.idle is not None)
-            raise ArgumentError("placement", self.name, f"None, or given for {known}")
+            raise ArgumentError("placement", self.name, t("profiling.placement_for", known=known))
         watts = (
             self.idle.board * placement.boards
             + self.idle.chip * placement.chips

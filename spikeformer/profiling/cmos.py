@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError, check_positive_int
+from spikeformer.i18n import t
 from spikeformer.profiling.counts import LayerCounts
 from spikeformer.profiling.ranges import Cost, Range
 from spikeformer.profiling.technology import Technology
@@ -77,7 +78,7 @@ def quantized(activation_bits: int) -> Precision:
         0.13
     """
     if check_positive_int("activation_bits", activation_bits) > 8:
-        raise ArgumentError("activation_bits", activation_bits, "from 1 to 8")
+        raise ArgumentError("activation_bits", activation_bits, t("profiling.one_to_eight"))
     eight = PRECISIONS["int8"]
     scaled = 0.2 * activation_bits / 8 + 0.03
     mac = Cost(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from spikeformer.i18n import t
 from spikeformer.profiling.baselines import equivalent_bits, ordinary_equivalent
 from spikeformer.profiling.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.counts import OperationCounts
@@ -96,7 +97,7 @@ class ComparisonReport:
             for row in self.rows
         )
         notes = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdict())
-        source = f"<p>Estimates, not measurements. {escape(self.source)}</p>"
+        source = f"<p>{escape(self._source_text())}</p>"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}{source}"
 
     _repr_html_ = to_html
@@ -108,7 +109,10 @@ class ComparisonReport:
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
             for line in cells
         ]
-        return "\n".join([*lines, *self.verdict(), f"Estimates, not measurements. {self.source}"])
+        return "\n".join([*lines, *self.verdict(), self._source_text()])
+
+    def _source_text(self) -> str:
+        return f"{t('profiling.estimates')} {self.source}"
 
 
 def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
@@ -174,18 +178,19 @@ def _break_even(counts: OperationCounts, rival_uj: float) -> float | None:
 
 def _verdict(row: ComparisonRow, rival: ComparisonRow, factor: float | None) -> str:
     share = row.energy_uj.value / rival.energy_uj.value if rival.energy_uj.value else float("inf")
-    start = (
-        f"{row.name} takes {share:.2g} times the energy of {rival.name} at "
-        f"{rival.precision.removeprefix('int')} bits, both with 8-bit weights"
+    start = t(
+        "profiling.share",
+        name=row.name,
+        share=share,
+        rival=rival.name,
+        bits=rival.precision.removeprefix("int"),
     )
     if factor is None:
-        return f"{start}; even without a spike it would take more, for its neurons and first layer."
+        return t("profiling.never_even", start=start)
     if row.firing_rate is None:
-        return f"{start}; they are even at {factor:.2g} times its spikes."
-    return (
-        f"{start}; they are even at a firing rate of about {factor * row.firing_rate:.1%} "
-        f"(it is {row.firing_rate:.1%})."
-    )
+        return t("profiling.even_at_factor", start=start, factor=factor)
+    even, rate = factor * row.firing_rate, row.firing_rate
+    return t("profiling.even_at_rate", start=start, even=even, rate=rate)
 
 
 def _flat(row: ComparisonRow) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.models import AttentionMechanism
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.profiling._operations import COUNTERS, UNPRICED
@@ -61,7 +62,7 @@ class OperationCounter:
     def __init__(self, *models: nn.Module, passes: int | None = None) -> None:
         for model in models:
             if not isinstance(model, nn.Module):
-                raise ArgumentError("model", type(model).__name__, "a torch.nn.Module")
+                raise ArgumentError("model", type(model).__name__, t("expected.a_module"))
         self.models = models
         self.passes = passes
         self._works: dict[int, NetworkWork] = {}

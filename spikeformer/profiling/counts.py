@@ -14,6 +14,7 @@ from itertools import zip_longest
 from operator import attrgetter
 
 from spikeformer.error_handling import ArgumentError, check_positive_int
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class LayerCounts:
             return
         for name, value in zip((*_SUMS, *_SIZES), numbers, strict=True):
             if not 0 <= value < math.inf:
-                raise ArgumentError(name, value, "a finite number of at least 0")
+                raise ArgumentError(name, value, t("expected.non_negative_finite"))
 
     @classmethod
     def merged(cls, parts: Sequence[LayerCounts]) -> LayerCounts:

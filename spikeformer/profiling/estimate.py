@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError, check_choice
+from spikeformer.i18n import t
 from spikeformer.profiling.chips import CHIPS, Chip, Placement
 from spikeformer.profiling.cmos import Cmos45
 from spikeformer.profiling.counts import OperationCounts
@@ -85,7 +86,7 @@ def estimate(
             uncovered[layer.name] = uncovered.get(layer.name, 0.0) + left_out / counts.samples
     if placement is not None:
         if not isinstance(technology, Chip):
-            raise ArgumentError("placement", placement, "None for anything but a chip")
+            raise ArgumentError("placement", placement, t("profiling.no_placement"))
         breakdown["idle"] = technology.idle_energy(placement) * (1 / PJ_PER_UJ)
     return EnergyEstimate(
         energy_uj=Range.total(breakdown.values()),

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.profiling.comparison import ComparisonRow
 from spikeformer.profiling.ranges import Range
 from spikeformer.profiling.text import energy_text
@@ -36,7 +37,7 @@ def plot_layer_energy(layers: Mapping[str, Range]) -> Figure:
         'stem'
     """
     if not layers:
-        raise ArgumentError("layers", dict(layers), "a mapping with at least one layer")
+        raise ArgumentError("layers", dict(layers), t("expected.one_layer"))
     row, margin = 0.42, 0.14
     figure = _style.new_figure(_style.WIDTH, row * len(layers) + margin)
     axes = figure.add_subplot()
@@ -78,7 +79,7 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
         ArgumentError: There is no row.
     """
     if not rows:
-        raise ArgumentError("rows", list(rows), "at least one row")
+        raise ArgumentError("rows", list(rows), t("expected.one_row"))
     figure = _style.new_figure(_style.WIDTH, 0.55 * len(rows) + 0.9)
     axes = figure.add_subplot()
     _style.tidy(axes, grid="x")
@@ -86,7 +87,14 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
     left = [0.0] * len(rows)
     for purpose, colour in _PURPOSES.items():
         widths = [row.breakdown[purpose].value for row in rows]
-        axes.barh(places, widths, left=left, height=0.45, color=colour, label=purpose)
+        axes.barh(
+            places,
+            widths,
+            left=left,
+            height=0.45,
+            color=colour,
+            label=_style.words(f"profiling.purpose_{purpose}"),
+        )
         left = [a + b for a, b in zip(left, widths, strict=True)]
     bounds = [
         [row.energy_uj.value - row.energy_uj.low for row in rows],
@@ -98,7 +106,7 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
     axes.set_yticks(places, [f"{row.network} {row.precision}" for row in rows], parse_math=False)
     axes.tick_params(axis="y", labelcolor=_style.INK)
     axes.invert_yaxis()
-    axes.set_xlabel("µJ for each sample (estimate)", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, _style.words("profiling.axis_energy"))
     axes.set_xlim(0)
     _style.title(axes, " ")
     _style.legend(axes, side="left")
@@ -122,7 +130,7 @@ def plot_power_timeline(
     axes.plot(seconds, watts, color=_style.BLUE, linewidth=1.0, drawstyle="steps-pre")
     axes.axhline(average_watts, color=_style.ORANGE, linewidth=1.0, linestyle="--")
     axes.set_ylim(0)
-    axes.set_xlabel("s", fontsize=_style.SMALL, color=_style.MUTED)
-    axes.set_ylabel("W", fontsize=_style.SMALL, color=_style.MUTED)
-    _style.title(axes, f"Power: {label}, {average_watts:.3g} W on average")
+    _style.xlabel(axes, "s")
+    _style.ylabel(axes, "W")
+    _style.title(axes, _style.words("profiling.power", label=label, watts=average_watts))
     return figure

@@ -15,6 +15,7 @@ from spikeformer.error_handling import (
     check_choice,
     check_positive_int,
 )
+from spikeformer.i18n import t
 from spikeformer.neurons.base import DT_MS
 from spikeformer.profiling import _active
 from spikeformer.profiling._sampler import Sampler
@@ -90,7 +91,7 @@ class PowerRecording:
 
     def __enter__(self) -> Self:
         if self._state != "new":
-            raise ProfilingError("A recording is made once; ask the monitor for a new one.")
+            raise ProfilingError(t("profiling.recorded_once"))
         _active.claim(self)
         try:
             if self.backend in COUNTERS:
@@ -130,7 +131,7 @@ class PowerRecording:
         self.watts = np.diff(energies)[apart] / np.diff(times)[apart]
         self.interrupted = sampler.failure
         if sampler.failure is not None:
-            log.warning("The power recording ends early: %s", sampler.failure)
+            log.warning(t("profiling.ends_early", reason=sampler.failure))
 
     def _replay(self, counter: OperationCounter) -> None:
         """Put the samples one after the other, a millisecond for each timestep."""
@@ -153,12 +154,12 @@ class PowerRecording:
             ProfilingError: The recording is not over, or holds nothing.
         """
         if self._state != "done":
-            raise ProfilingError("Analyze a recording after its `with` block.")
+            raise ProfilingError(t("profiling.analyze_after"))
         if not self.watts.size:
             raise ProfilingError(
-                "The recording is empty: no time passed between two readings of the counter."
+                t("profiling.no_time_passed")
                 if self._sampler is not None
-                else "The recording is empty: the block raised an error."
+                else t("profiling.block_raised")
             )
         periods = np.diff(self.timestamps, prepend=0.0)
         seconds = float(self.timestamps[-1])

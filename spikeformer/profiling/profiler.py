@@ -16,6 +16,7 @@ from spikeformer.error_handling import (
     ProfilingError,
     check_choice,
 )
+from spikeformer.i18n import t
 from spikeformer.profiling._work import NetworkWork
 from spikeformer.profiling.comparison import ComparisonReport, compare_counts
 from spikeformer.profiling.counters import COUNTERS
@@ -74,7 +75,7 @@ class EnergyProfiler:
         """
         for model in models:
             if not isinstance(model, nn.Module):
-                raise ArgumentError("models", type(model).__name__, "instances of torch.nn.Module")
+                raise ArgumentError("models", type(model).__name__, t("profiling.modules"))
         self._models = models
         return self
 
@@ -111,7 +112,7 @@ class EnergyProfiler:
             except (BackendUnavailableError, MissingDependencyError):
                 continue
             return COUNTERS[name]
-        log.warning("No energy counter on this machine: using the model (backend='simulation').")
+        log.warning(t("profiling.using_model"))
         return None
 
     def _remember(self, works: Sequence[NetworkWork]) -> None:
@@ -141,7 +142,7 @@ class EnergyProfiler:
         """
         named = dict(models) if isinstance(models, Mapping) else _named(models)
         if not named:
-            raise ArgumentError("models", models, "at least one torch.nn.Module")
+            raise ArgumentError("models", models, t("profiling.one_module"))
         if inputs is not None:
             self._run(list(named.values()), inputs)
         return compare_counts({name: self._counts(name, model) for name, model in named.items()})
@@ -160,10 +161,7 @@ class EnergyProfiler:
 
     def _counts(self, name: str, model: nn.Module) -> OperationCounts:
         if id(model) not in self._measured:
-            raise ProfilingError(
-                f"`{name}` has not run in a `measure` block of this profiler: run it there, or "
-                "hand over a batch, as in `compare(models, inputs=batch)`."
-            )
+            raise ProfilingError(t("profiling.not_measured", name=name))
         return self._measured[id(model)].counts()
 
 
@@ -172,7 +170,7 @@ def _named(models: Sequence[nn.Module]) -> dict[str, nn.Module]:
     named: dict[str, nn.Module] = {}
     for model in models:
         if not isinstance(model, nn.Module):
-            raise ArgumentError("models", type(model).__name__, "instances of torch.nn.Module")
+            raise ArgumentError("models", type(model).__name__, t("profiling.modules"))
         name = type(model).__name__
         same = sum(key.partition(" ")[0] == name for key in named)
         named[f"{name} {same + 1}" if same else name] = model

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Range:
     def __post_init__(self) -> None:
         if not self.low <= self.value <= self.high:
             values = (self.low, self.value, self.high)
-            raise ArgumentError("low, value, high", values, "three numbers in ascending order")
+            raise ArgumentError("low, value, high", values, t("profiling.ascending"))
 
     @classmethod
     def exactly(cls, value: float) -> Range:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from spikeformer.error_handling import ProfilingError
+from spikeformer.i18n import t
 from spikeformer.profiling import _active
 from spikeformer.profiling._sampler import Sampler
 from spikeformer.profiling._work import NetworkWork, combined
@@ -54,7 +55,7 @@ class EnergyRecording:
 
     def __enter__(self) -> Self:
         if self._state != "new":
-            raise ProfilingError("A recording is made once; call `measure()` for a new one.")
+            raise ProfilingError(t("profiling.measured_once"))
         _active.claim(self)
         try:
             if self._open_counter is not None:
@@ -95,9 +96,9 @@ class EnergyRecording:
             ProfilingError: The block is not over, or raised an error.
         """
         if self._state == "failed":
-            raise ProfilingError("The measured block raised an error, so its numbers are partial.")
+            raise ProfilingError(t("profiling.partial"))
         if self._state != "done" or self._counter is None:
-            raise ProfilingError("Ask for the numbers after the `with` block that measures them.")
+            raise ProfilingError(t("profiling.ask_after"))
         return self._counter.works
 
     @property
@@ -175,7 +176,7 @@ class EnergyRecording:
         if self._sampler is None:
             return self.estimate.energy_uj
         if self._sampler.failure is not None:
-            raise ProfilingError(f"The measurement is not complete. {self._sampler.failure}")
+            raise ProfilingError(t("profiling.incomplete", reason=self._sampler.failure))
         joules = float(self._sampler.energies[-1])
         seconds = float(self._sampler.timestamps[-1])
         return self._sampler.bounds(joules, seconds) * (1e6 / self.samples)

@@ -1,12 +1,14 @@
 """Turn a run folder into figures and one self-contained page that a person opens.
 
-`build_report` does the whole job; `load_results` reads the files for a notebook; the functions in
-`spikeformer.reporting.figures` draw one figure each from plain data and may be used anywhere.
+`build_report` does the whole job for one run, and `build_dashboard` compares many; `load_results`
+reads the files for a notebook; the functions in `spikeformer.reporting.figures` draw one figure
+each from plain data and may be used anywhere.
 """
 
 from __future__ import annotations
 
 from spikeformer.reporting import figures
+from spikeformer.reporting.dashboard import build_dashboard
 from spikeformer.reporting.report import build_report
 from spikeformer.reporting.results import (
     EnergyResults,
@@ -17,6 +19,7 @@ from spikeformer.reporting.results import (
     TestResults,
     load_results,
 )
+from spikeformer.reporting.runs import RunSummary, summarize_runs
 from spikeformer.reporting.sections import (
     SECTIONS,
     Content,
@@ -32,12 +35,15 @@ __all__ = [
     "ReportFigure",
     "ResultsError",
     "RunResults",
+    "RunSummary",
     "SampleResults",
     "Section",
     "StageStatus",
     "TestResults",
+    "build_dashboard",
     "build_report",
     "figures",
     "load_results",
     "register_section",
+    "summarize_runs",
 ]

@@ -6,6 +6,11 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from markupsafe import Markup, escape
+
+from spikeformer.i18n import format_number, t
+from spikeformer.metrics import metric_label
+
 _NBSP = "\u00a0"
 _ACRONYMS = {"mse", "mae", "rmse", "r2", "f1", "auc", "auroc", "ece", "map", "lr"}
 _FRACTIONS = ("accuracy", "precision", "recall", "f1", "firing_rate", "sparsity", "specificity")
@@ -24,14 +29,14 @@ def percent(fraction: float) -> str:
         ['12.3 %', '100 %', '99.97 %', '0 %']
     """
     if not math.isfinite(fraction):
-        return "n/a"
+        return t("reporting.not_available")
     if fraction in (0.0, 1.0):
         return f"{fraction * 100:.0f}{_NBSP}%"
     if 0.0 < fraction < 0.0005:
-        return f"< 0.1{_NBSP}%"
+        return f"< {format_number(0.1)}{_NBSP}%"
     if 0.9995 <= fraction < 1.0:
-        return f"{math.floor(fraction * 1e4) / 1e2:.2f}{_NBSP}%"
-    return f"{fraction * 100:.1f}{_NBSP}%"
+        return f"{format_number(math.floor(fraction * 1e4) / 1e2, '.2f')}{_NBSP}%"
+    return f"{format_number(fraction * 100, '.1f')}{_NBSP}%"
 
 
 def metric_value(name: str, value: float) -> str:
@@ -40,12 +45,12 @@ def metric_value(name: str, value: float) -> str:
         return str(value)
     if is_fraction(name) and 0.0 <= value <= 1.0:
         return percent(value)
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return format_number(value, ",.0f" if abs(value) >= 1e4 else ".4g")
 
 
 def metric_name(name: str) -> str:
     """Turn `val/firing_rate` into "Firing rate" and `mse` into "MSE"."""
-    words = name.rsplit("/", 1)[-1].replace("-", " ").replace("_", " ").split()
+    words = metric_label(name.rsplit("/", 1)[-1]).replace("-", " ").split()
     words = [word.upper() if word.lower() in _ACRONYMS else word for word in words]
     shown = " ".join(words)
     return shown[:1].upper() + shown[1:]
@@ -59,14 +64,14 @@ def duration(seconds: float) -> str:
         ['0.8 s', '12 s', '1 min 23 s', '2 h 5 min']
     """
     if seconds < 9.95:
-        return f"{seconds:.1f}{_NBSP}s"
+        return f"{format_number(seconds, '.1f')}{_NBSP}s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole}{_NBSP}s"
     if whole < 3600:
         return f"{whole // 60}{_NBSP}min {whole % 60}{_NBSP}s"
     minutes = round(seconds / 60)
-    return f"{minutes // 60:,}{_NBSP}h {minutes % 60}{_NBSP}min"
+    return f"{format_number(minutes // 60)}{_NBSP}h {minutes % 60}{_NBSP}min"
 
 
 def count(value: float) -> str:
@@ -80,8 +85,19 @@ def count(value: float) -> str:
         if value >= 0.9995 * size:  # 999,999 is 1.00 M
             scaled = value / size
             digits = 2 if scaled < 10 else 1 if scaled < 100 else 0
-            return f"{scaled:.{digits}f}{_NBSP}{unit}"
+            return f"{format_number(scaled, f'.{digits}f')}{_NBSP}{unit}"
     return f"{value:.0f}"
+
+
+def markup(key: str, /, **values: object) -> Markup:
+    """Return a message that holds HTML, its text values escaped."""
+    safe = {name: escape(x) if isinstance(x, str) else x for name, x in values.items()}
+    return Markup(t(key, **safe))
+
+
+def breakable(name: str) -> Markup:
+    """Let a long dotted name break after its dots and underscores."""
+    return Markup(str(escape(name)).replace(".", ".<wbr>").replace("_", "_<wbr>"))
 
 
 def tail(name: str, length: int) -> str:

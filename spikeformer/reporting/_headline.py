@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from spikeformer.i18n import format_date, format_number, t
+from spikeformer.metrics import metric_label
 from spikeformer.reporting import _format
 from spikeformer.reporting.results import RunResults
 
@@ -25,7 +27,7 @@ class Stage:
     """A stage as the page shows it; `state` chooses sign and colour."""
 
     name: str
-    status: str
+    shown: str
     state: str
     seconds: str | None
     error: str | None
@@ -54,7 +56,7 @@ def _date(created: str | None) -> tuple[str | None, str | None]:
         moment = datetime.fromisoformat(created or "")
     except ValueError:
         return created, None
-    return f"{moment.day} {moment:%B %Y, %H:%M}", moment.isoformat()
+    return format_date(moment, t("reporting.date")), moment.isoformat()
 
 
 def _score(results: RunResults) -> Fact | None:
@@ -64,14 +66,15 @@ def _score(results: RunResults) -> Fact | None:
     ranked += [name for name in ("loss",) if name in metrics]
     if ranked:
         name = ranked[0]
-        label = f"test {_format.metric_name(name).lower() if name.islower() else name}"
+        metric = metric_label(name) if name.islower() else name
         if name in ("f1", "r2", "mae", "rmse", "mse"):
-            label = f"test {name.upper()}"
+            metric = name.upper()
+        label = t("reporting.test_metric", metric=metric)
         return Fact(label, _format.metric_value(name, metrics[name]))
     history = results.history
     if history is not None and "val/accuracy" in history and history["val/accuracy"].notna().any():
         best = float(history["val/accuracy"].max())
-        return Fact("best validation accuracy", _format.percent(best))
+        return Fact(t("reporting.best_validation"), _format.percent(best))
     return None
 
 
@@ -79,17 +82,17 @@ def _facts(results: RunResults) -> list[Fact]:
     facts = []
     fit = results.stages.get("fit")
     if fit is not None and fit.seconds is not None:
-        facts.append(Fact("training time", _format.duration(fit.seconds)))
+        facts.append(Fact(t("reporting.training_time"), _format.duration(fit.seconds)))
     parameters = fit.result.get("num_parameters") if fit is not None else None
     if isinstance(parameters, int | float):
-        facts.append(Fact("parameters", _format.count(parameters)))
+        facts.append(Fact(t("reporting.parameters"), _format.count(parameters)))
     rate = _firing_rate(results)
     if rate is not None:
-        facts.append(Fact("firing rate", _format.percent(rate)))
+        facts.append(Fact(t("reporting.firing_rate"), _format.percent(rate)))
     if results.history is not None:
-        facts.append(
-            Fact("epoch" if len(results.history) == 1 else "epochs", f"{len(results.history):,}")
-        )
+        epochs = len(results.history)
+        label = t("reporting.one_epoch" if epochs == 1 else "reporting.epochs")
+        facts.append(Fact(label, format_number(epochs)))
     return facts
 
 
@@ -109,5 +112,6 @@ def _stages(results: RunResults) -> list[Stage]:
             continue  # it is writing this very page
         seconds = None if stage.seconds is None else _format.duration(stage.seconds)
         state = stage.status if stage.status in ("done", "failed") else "open"
-        stages.append(Stage(name, stage.status, state, seconds, stage.error))
+        shown = t(f"reporting.status_{stage.status}")
+        stages.append(Stage(name, shown, state, seconds, stage.error))
     return stages

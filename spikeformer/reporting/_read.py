@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from spikeformer.error_handling import SpikeformerError
+from spikeformer.i18n import t
 
 
 class ResultsError(SpikeformerError):
@@ -20,10 +21,11 @@ class ResultsError(SpikeformerError):
 
 def broken(path: Path, expected: str, detail: object) -> ResultsError:
     """Return the error for a file that cannot be read; a stage can write it again."""
-    return ResultsError(
-        f"Expected {path} to hold {expected}, but it cannot be read: {detail}. "
-        "Repeat the stage that wrote it, or delete the file to leave it out."
-    )
+    return ResultsError(t("reporting.unreadable", path=path, expected=expected, reason=detail))
+
+
+def _got(value: object) -> str:
+    return t("reporting.got_a", type=type(value).__name__)
 
 
 def text(path: Path) -> str | None:
@@ -33,7 +35,7 @@ def text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise broken(path, "UTF-8 text", error) from error
+        raise broken(path, t("reporting.kind_text"), error) from error
 
 
 def json_object(path: Path) -> dict[str, Any] | None:
@@ -46,7 +48,7 @@ def json_object(path: Path) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         raise broken(path, "JSON", error) from error
     if not isinstance(value, dict):
-        raise broken(path, "a JSON object", f"got a {type(value).__name__}")
+        raise broken(path, t("reporting.kind_json_object"), _got(value))
     return value
 
 
@@ -64,7 +66,7 @@ def yaml_mapping(path: Path) -> tuple[dict[str, Any] | None, str | None]:
         return None, None
     value = _yaml(path, content)
     if value is not None and not isinstance(value, dict):
-        raise broken(path, "a YAML mapping", f"got a {type(value).__name__}")
+        raise broken(path, t("reporting.kind_yaml_mapping"), _got(value))
     return value or {}, content
 
 
@@ -73,7 +75,7 @@ def yaml_list(path: Path) -> list[str]:
     content = text(path)
     value = None if content is None else _yaml(path, content)
     if value is not None and not isinstance(value, list):
-        raise broken(path, "a YAML list", f"got a {type(value).__name__}")
+        raise broken(path, t("reporting.kind_yaml_list"), _got(value))
     return [str(item) for item in value or []]
 
 
@@ -86,11 +88,12 @@ def history(path: Path) -> pd.DataFrame | None:
     except pd.errors.EmptyDataError:
         return None
     except (OSError, ValueError) as error:  # ParserError and UnicodeDecodeError are ValueErrors
-        raise broken(path, "comma-separated values", error) from error
+        raise broken(path, t("reporting.kind_csv"), error) from error
     textual = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
     textual = [name for name in textual if frame[name].notna().any()]
     if textual:
-        raise broken(path, "numbers", f"column {textual[0]!r} holds text")
+        reason = t("reporting.column_holds_text", column=textual[0])
+        raise broken(path, t("reporting.kind_numbers"), reason)
     if "epoch" in frame:
         # A logger may write one row per split; the last value of each column counts.
         frame = frame.groupby("epoch", as_index=False).last()
@@ -105,21 +108,21 @@ def arrays(path: Path) -> dict[str, np.ndarray] | None:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise broken(path, "NumPy arrays", error) from error
+        raise broken(path, t("reporting.kind_arrays"), error) from error
 
 
 def mapping(data: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
     """Return the object under `key`, empty if it is absent."""
     value = data.get(key) or {}
     if not isinstance(value, dict):
-        raise ResultsError(f"Expected `{key}` in {path} to be an object, but got {value!r}.")
+        raise ResultsError(t("reporting.not_an_object", key=key, path=path, value=value))
     return value
 
 
 def number(value: object, key: str, path: Path) -> float:
     """Return `value` as a float if it is a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ResultsError(f"Expected `{key}` in {path} to be a number, but got {value!r}.")
+        raise ResultsError(t("reporting.not_a_number", key=key, path=path, value=value))
     return float(value)
 
 
@@ -142,8 +145,5 @@ def confusion_matrix(rows: object, path: Path) -> np.ndarray | None:
     except (TypeError, ValueError):
         matrix = np.empty(0)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
-        raise ResultsError(
-            f"Expected `confusion_matrix` in {path} to be a square table of counts, "
-            f"but got {str(rows)[:80]}."
-        )
+        raise ResultsError(t("reporting.not_a_matrix", path=path, value=str(rows)[:80]))
     return matrix.astype(np.int64)

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spikeformer.files import replacing
+from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import _format, _svg
 from spikeformer.reporting._headline import headline
 from spikeformer.reporting.results import load_results
@@ -50,7 +51,12 @@ def build_report(folder: Path | str) -> Path:
             _svg.save(figure, folder / "figures", name)
         has_figures = has_figures or bool(saved)
     page = environment.get_template("report.html.j2").render(
-        headline=headline(results), sections=rendered, missing=missing, has_figures=has_figures
+        headline=headline(results),
+        sections=rendered,
+        missing=missing,
+        has_figures=has_figures,
+        locale=get_locale(),
+        direction=text_direction(),
     )
     path = folder / "report.html"
     with replacing(path) as temporary:
@@ -66,9 +72,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {"t": t, "markup": _format.markup}
+    environment.filters["number"] = format_number
     environment.filters["percent"] = _format.percent
     environment.filters["small_unit"] = _small_unit
-    environment.filters["breakable"] = _breakable
+    environment.filters["breakable"] = _format.breakable
     return environment
 
 
@@ -82,12 +90,6 @@ def _render(environment: Environment, section: Section, content: Content) -> Mar
     }
     template = environment.get_template(f"sections/{section.name}.html.j2")
     return Markup(template.render(**content.values, figures=figures))
-
-
-def _breakable(name: str) -> Markup:
-    """Let a long dotted name break after its dots and underscores."""
-    escaped = str(Markup.escape(name))
-    return Markup(escaped.replace(".", ".<wbr>").replace("_", "_<wbr>"))
 
 
 def _small_unit(value: str) -> Markup:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from spikeformer.i18n import t
 from spikeformer.profiling import ComparisonRow, Range
 from spikeformer.reporting import _read
 from spikeformer.reporting._read import ResultsError
@@ -126,10 +127,13 @@ class RunResults:
         energy: What a sample takes, if a profiler was chosen.
         sample: One test sample traced through the network.
         hardware: What the deploy stage measured on a chip, as it wrote it.
+        validation: What the validate stages found, as they wrote it, before and after training.
         config: The composed configuration.
         config_text: The same as the YAML text that was saved.
         overrides: What the user changed on the command line.
         environment: Machine, package versions, git state, seed and command.
+        cache: How often the caches had the answer, if the run used them.
+        privacy: Whose data the run used, by pseudonym, if it asked for consents.
     """
 
     folder: Path
@@ -141,10 +145,13 @@ class RunResults:
     energy: EnergyResults | None = None
     sample: SampleResults | None = None
     hardware: dict[str, Any] | None = None
+    validation: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] | None = None
     config_text: str | None = None
     overrides: list[str] = field(default_factory=list)
     environment: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+    privacy: dict[str, Any] | None = None
 
 
 def load_results(folder: Path | str) -> RunResults:
@@ -170,10 +177,7 @@ def load_results(folder: Path | str) -> RunResults:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ResultsError(
-            f"Expected a run folder at {folder}, but there is none. "
-            "Pass the folder that the run printed, such as outputs/<date>/<time>-<name>."
-        )
+        raise ResultsError(t("reporting.no_folder", folder=folder))
     manifest = _read.json_object(folder / "manifest.json") or {}
     config, config_text = _read.yaml_mapping(folder / "config.yaml")
     return RunResults(
@@ -186,18 +190,35 @@ def load_results(folder: Path | str) -> RunResults:
         energy=_energy(folder / "results" / "energy.json"),
         sample=_sample(folder / "results" / "sample.npz"),
         hardware=_read.json_object(folder / "results" / "hardware.json"),
+        validation=_validation(folder / "results"),
         config=config,
         config_text=config_text,
         overrides=_read.yaml_list(folder / "overrides.yaml"),
         environment=_read.json_object(folder / "environment.json"),
+        cache=_read.mapping(manifest, "cache", folder / "manifest.json") or None,
+        privacy=_read.json_object(folder / "results" / "privacy.json"),
     )
+
+
+def _validation(folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for when, name in (("before training", "validation"), ("after training", "validation_trained")):
+        path = folder / f"{name}.json"
+        content = _read.json_object(path)
+        if content is None:
+            continue
+        results = content.get("results")
+        if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
+            raise _read.broken(path, "what the validate stage writes", "`results` is no list")
+        found += [{**each, "when": when, "run_level": content.get("level")} for each in results]
+    return found
 
 
 def _stages(manifest: dict[str, Any], path: Path) -> dict[str, StageStatus]:
     stages = {}
     for name, entry in _read.mapping(manifest, "stages", path).items():
         if not isinstance(entry, dict):
-            raise ResultsError(f"Expected stage {name!r} in {path} to be an object, got {entry!r}.")
+            raise ResultsError(t("reporting.stage_is_no_object", name=name, path=path, value=entry))
         seconds = entry.get("seconds")
         result, error = entry.get("result"), entry.get("error")
         stages[name] = StageStatus(
@@ -215,12 +236,11 @@ def _test(path: Path) -> TestResults | None:
         return None
     names, samples = data.get("class_names"), data.get("num_samples")
     if names is not None and not isinstance(names, list):
-        raise ResultsError(f"Expected `class_names` in {path} to be a list, but got {names!r}.")
+        raise ResultsError(t("reporting.names_are_no_list", path=path, value=names))
     matrix = _read.confusion_matrix(data.get("confusion_matrix"), path)
     if names and matrix is not None and len(names) != len(matrix):
         raise ResultsError(
-            f"Expected as many `class_names` as rows of `confusion_matrix` in {path}, "
-            f"but got {len(names)} names and {len(matrix)} rows."
+            t("reporting.names_and_rows", path=path, names=len(names), rows=len(matrix))
         )
     return TestResults(
         metrics=_read.numbers(data, "metrics", path),
@@ -261,7 +281,7 @@ def _energy(path: Path) -> EnergyResults | None:
             uncounted=list(data["uncounted"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _read.broken(path, "what the profile stage writes", repr(error)) from error
+        raise _read.broken(path, t("reporting.kind_profile"), repr(error)) from error
 
 
 def _sample(path: Path) -> SampleResults | None:
@@ -281,8 +301,7 @@ def _sample(path: Path) -> SampleResults | None:
     for name, array in spikes.items():
         if array.ndim != 2:
             raise ResultsError(
-                f"Expected `spikes/{name}` in {path} to have the axes (timesteps, neurons), "
-                f"but got shape {array.shape}."
+                t("reporting.spikes_have_axes", name=name, path=path, shape=array.shape)
             )
     return SampleResults(
         inputs=inputs,

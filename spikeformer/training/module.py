@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms, sparsity_loss
 from spikeformer.training.losses import Loss
 from spikeformer.training.sharding import ShardedStrategy, is_sharded, shard
@@ -54,7 +55,7 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
-            raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
+            raise ArgumentError("sparsity_weight", sparsity_weight, t("expected.non_negative"))
         self.net = net
         self.loss = loss
         self.optimizer = optimizer
@@ -81,6 +82,10 @@ class SpikingModule(L.LightningModule):
         self, metrics: Mapping[str, Metric], outputs: Tensor, target: Tensor
     ) -> None:
         """Add one batch to the metrics that `make_metrics` returned, save for the loss."""
+
+    def answer(self, outputs: Tensor, target: Tensor) -> Tensor:
+        """Return the outputs as loss and metrics shall see them; a task may rule some out."""
+        return outputs
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """Return the network's outputs, shape (batch, timesteps, ...)."""
@@ -124,12 +129,11 @@ class SpikingModule(L.LightningModule):
         inputs, target = batch
         stand_in = self.stand_in if stage == "train" else None
         outputs = self(inputs) if stand_in is None else _run(stand_in, inputs)
+        outputs = self.answer(outputs, target)
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
             raise SpikingDynamicsError(
-                f"The training loss became {loss.item()} at step {self.global_step}. Lower "
-                "optimizer.lr, set trainer.gradient_clip_val, or use neuron.check_finite=true to "
-                "find the layer. Checkpoints of earlier epochs are intact."
+                t("training.loss_not_finite", loss=loss.item(), step=self.global_step)
             )
         metrics = cast(Mapping[str, Metric], self.metrics[f"{stage}_metrics"])
         with torch.no_grad():
@@ -143,9 +147,7 @@ class SpikingModule(L.LightningModule):
         """Return the optimizer, without weight decay on biases, norms and neurons' parameters."""
         params = [p for p in self.net.parameters() if p.requires_grad]
         if not params:
-            raise ArgumentError(
-                "net", type(self.net).__name__, "a network with parameters to train"
-            )
+            raise ArgumentError("net", type(self.net).__name__, t("training.trainable_network"))
         groups: list[dict[str, Any]] = [
             {"params": [p for p in params if p.ndim >= 2]},
             {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},

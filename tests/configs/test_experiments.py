@@ -20,14 +20,17 @@ def test_one_batch_of_every_experiment(name, tmp_path):
         "data.batch_size=8",
         "trainer.accelerator=cpu",
     ]
-    source = composed(*overrides).data
+    data = composed(*overrides).data
+    source, key = (data.base, "data.base") if "base" in data else (data, "data")
+    epochs = data.get("num_tasks", 1)  # a sequence of tasks has at least one each
+    overrides += [f"trainer.max_epochs={epochs}"]
     if "path" in source:
-        folder = SHARED / {"cifar10_tiny": "cifar10"}.get(name, name)
+        folder = SHARED / next((data for data in ("cifar10", "sst2") if data in name), "fsdd")
         if not folder.is_dir():
             pytest.skip(f"{folder} is not there; SPIKEFORMER_DATA can say where data sets are")
-        overrides += [f"data.path={folder}", "data.limit_train=32", "data.limit_test=16"]
-        overrides += [f"data.cache_dir={tmp_path}"]
+        overrides += [f"{key}.path={folder}", f"{key}.limit_train=64", f"{key}.limit_test=32"]
+        overrides += [f"{key}.cache_dir={tmp_path}"]
     results = run_pipeline(composed(*overrides), tmp_path)
-    assert results["fit"]["epochs"] == 1
+    assert results["fit"]["epochs"] == epochs
     assert 0 <= results["test"]["accuracy"] <= 1
     assert (tmp_path / "report.html").is_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightning.pytorch import Callback
 from omegaconf import OmegaConf
 
 from spikeformer.cli import compose as composed
@@ -12,6 +13,7 @@ from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network
 from spikeformer.pipeline.build import build_many, build_module
+from spikeformer.pipeline.platform import settle_trainer
 from spikeformer.profiling import BACKENDS
 from tests.runs import CONF, options
 
@@ -21,8 +23,12 @@ NEEDS = {
     "data=csv_text": ["data.path=x", "data.num_classes=3"],
     "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
     "logger=many": [],
+    "model=multimodal": ["data=digits_av"],
+    "task=task_incremental": ["data=split_digits"],
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
+# Groups whose options are made in the tests of their stages.
+MORE = ("validation", "concurrency")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
 NETWORKS.remove("model=pretrained")  # it needs a model to load
 
@@ -49,7 +55,9 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
     config = composed(*overrides_for(f"data={name}"), "model.num_layers=1")
     assert isinstance(instantiate(config.data), SpikingDataModule)
     network = build_network(config).eval()
-    if "vocab_size" in config.data:
+    if name == "digits_av":
+        outputs = network(vision=torch.rand(2, 1, 8, 8), audio=torch.randn(2, 6556))
+    elif "vocab_size" in config.data:
         outputs = network(torch.randint(config.data.vocab_size, (2, 5)))
     else:
         size = OmegaConf.to_container(config.data.image_size, resolve=True)
@@ -59,7 +67,8 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
 
 @pytest.mark.parametrize("name", options("trainer"))
 def test_every_trainer_is_lightnings(name):
-    config = composed(f"trainer={name}")
+    config = composed(f"trainer={name}", "trainer.accumulate_grad_batches=1")
+    settle_trainer(config)
     if name in ("cpu", "auto"):
         assert type(instantiate(config.trainer, logger=False)).__name__ == "Trainer"
     assert config.trainer._target_ == "lightning.Trainer"
@@ -83,6 +92,15 @@ def test_every_pipeline_is_made_of_stages(name):
     stages = [instantiate(node) for node in composed(f"pipeline={name}").pipeline.stages]
     assert stages
     assert all(isinstance(stage, Stage) for stage in stages)
+
+
+@pytest.mark.parametrize("name", options("regularizer"))
+def test_every_regularizer_is_a_callback(name):
+    config = composed(f"regularizer={name}")
+    if name == "none":
+        assert not config.regularizer
+    else:
+        assert isinstance(instantiate(config.regularizer), Callback)
 
 
 @pytest.mark.parametrize("name", options("conversion"))
@@ -114,7 +132,9 @@ def test_every_profiler_is_made(name):
         assert set(options("profiler")) == {"none", *BACKENDS}
 
 
-@pytest.mark.parametrize("group", ["experiment", "debug", "hardware", "paths", "hydra"])
+@pytest.mark.parametrize(
+    "group", ["experiment", "debug", "hardware", "hparams_search", "paths", "hydra", *MORE]
+)
 def test_the_remaining_groups_compose(group):
     for name in options(group):
         composed(f"+{group}={name}" if group == "local" else f"{group}={name}")
@@ -123,7 +143,10 @@ def test_the_remaining_groups_compose(group):
 def test_no_group_is_forgotten():
     groups = {path.name for path in CONF.iterdir() if path.is_dir()} - {"local"}
     tried = {*BUILT, "data", "trainer", "callbacks", "logger", "profiler", "pipeline", "conversion"}
-    assert groups == tried | {"experiment", "debug", "hardware", "paths", "hydra"}
+    assert groups == tried | {
+        *("experiment", "debug", "hardware", "hparams_search", "paths", "hydra", "regularizer"),
+        *MORE,
+    }
 
 
 def test_all_keys_of_the_default_have_values():

@@ -11,6 +11,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from spikeformer.cli import compose as composed
+from spikeformer.i18n import use_locale
 from spikeformer.pipeline import run_pipeline
 from spikeformer.reporting import SECTIONS
 from tests.runs import SMALL
@@ -39,7 +40,8 @@ def workplace(
     monkeypatch.setattr(store, "repo", copy.deepcopy(store.repo))
     sections = dict(SECTIONS)
     before = set(sys.modules)
-    yield tmp_path
+    with use_locale("en"):
+        yield tmp_path
     SECTIONS.clear()
     SECTIONS.update(sections)
     for name in set(sys.modules) - before:

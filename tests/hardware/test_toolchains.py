@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from spikeformer.cross_platform import FOLDER_VARIABLE
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import Loihi2Deployer, SpiNNakerDeployer
-from spikeformer.hardware.toolchains import FOLDER_VARIABLE, find_toolchain
+from spikeformer.hardware.toolchains import find_toolchain
 
 
 def test_missing_toolchain_names_the_command(monkeypatch, tmp_path):

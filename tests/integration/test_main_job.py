@@ -41,10 +41,11 @@ def test_it_learns(finished):
 
 def test_it_prints_a_line_for_each_stage(finished):
     folder, printed = finished
-    last = printed.strip().splitlines()[-3:]
-    assert [line.split()[0] for line in last] == ["fit", "test", "report"]
-    assert "accuracy" in last[1]
-    assert last[2].split()[1] == str(folder / "report.html")
+    stages = ["validate", "fit", "validate_trained", "test", "report"]
+    last = [line for line in printed.splitlines() if line.split(" ")[0] in stages]
+    assert [line.split()[0] for line in last] == stages
+    assert "accuracy" in last[3]
+    assert last[4].split()[1] == str(folder / "report.html")
     assert sum(line.startswith("epoch ") for line in printed.splitlines()) == 8
     assert "firing_rate" in printed
 
@@ -69,7 +70,7 @@ def test_the_run_folder_is_complete(finished):
     assert config["seed"] == 7
     assert config["neuron"]["backend"] == "auto"  # interpolations are resolved
     stages = json.loads((folder / "manifest.json").read_text())["stages"]
-    assert [record["status"] for record in stages.values()] == ["done"] * 3
+    assert [record["status"] for record in stages.values()] == ["done"] * 5
     environment = json.loads((folder / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__
     with (folder / "metrics.csv").open() as stream:
@@ -111,7 +112,7 @@ def test_resuming_a_finished_run_does_nothing_again(finished):
     folder, _ = finished
     before = (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns
     printed = train(f"pipeline.resume={folder}").stdout
-    assert printed.count("unchanged") == 3
+    assert printed.count("unchanged") == 5
     assert (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
 
 

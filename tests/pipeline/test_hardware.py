@@ -11,7 +11,7 @@ from spikeformer.error_handling import (
     HardwareCompatibilityError,
 )
 from spikeformer.hardware import SimulationDeployer
-from spikeformer.pipeline import Deploy, Validate, build
+from spikeformer.pipeline import Deploy, Verify, build
 from spikeformer.pipeline.hardware import check_hardware, chip_samples, make_deployer
 from tests.runs import SMALL
 
@@ -89,7 +89,7 @@ def test_settings_of_the_stages_are_not_the_deployers():
 
 def test_stages_are_left_out_without_a_target():
     nowhere = composed(*QUIET, "hardware=none")
-    assert not Validate().is_wanted(nowhere)
+    assert not Verify().is_wanted(nowhere)
     assert not Deploy().is_wanted(nowhere)
     assert Deploy().is_wanted(composed(*QUIET))
     with pytest.raises(ConfigurationError, match="hardware=loihi2"):

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
+from spikeformer.cli import compose as composed
 from spikeformer.error_handling import ArgumentError
-from spikeformer.pipeline.loggers import wandb_logger, wandb_mode
+from spikeformer.pipeline.loggers import earlier_run_id, wandb_logger, wandb_mode
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +54,41 @@ def test_what_is_said_wins(monkeypatch):
 def test_making_a_logger_starts_nothing(tmp_path):
     wandb_logger(str(tmp_path), name="x")
     assert not (tmp_path / "wandb").exists()
+
+
+def test_a_resumed_run_goes_on_with_its_id(tmp_path):
+    first = wandb_logger(str(tmp_path), name="x", mode="offline")
+    first.log_metrics({"loss": 1.0}, step=0)
+    name = first.experiment.id
+    first.experiment.finish()
+    second = wandb_logger(str(tmp_path), name="x", mode="offline")
+    second.log_metrics({"loss": 0.5}, step=1)
+    assert second.experiment.id == name
+    second.experiment.finish()
+    assert earlier_run_id(tmp_path) == name
+    assert len(list((tmp_path / "wandb").glob("offline-run-*"))) >= 1
+    assert wandb_logger(str(tmp_path), id="given").version == "given"
+
+
+def test_the_newest_run_is_gone_on_with(tmp_path):
+    assert earlier_run_id(tmp_path) is None
+    for folder in ("run-20260102_000000-new", "offline-run-20260101_000000-old", "latest-run"):
+        (tmp_path / "wandb" / folder).mkdir(parents=True)
+    assert earlier_run_id(tmp_path) == "new"
+
+
+def test_a_sweeps_runs_are_a_group_of_their_own(monkeypatch):
+    config = composed("neuron=plif", "data=sst2")
+    assert config.logger.wandb.group is None
+    hydra_config = OmegaConf.create(
+        {
+            "hydra": {
+                "mode": RunMode.MULTIRUN,
+                "sweep": {"dir": "outputs/2026-01-31/12-00-00-sweep-leak"},
+                "runtime": {"choices": {"data": "sst2", "model": "spiking_transformer_tiny"}},
+            }
+        }
+    )
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", hydra_config)
+    assert config.logger.wandb.group == "12-00-00-sweep-leak"
+    assert list(config.logger.wandb.tags) == ["sst2", "spiking_transformer_tiny", "neuron"]

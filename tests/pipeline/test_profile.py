@@ -35,7 +35,14 @@ def finished(tmp_path_factory):
 
 def test_a_run_ends_with_an_energy(finished):
     folder, results = finished
-    assert list(results) == ["fit", "test", "profile", "report"]
+    assert list(results) == [
+        "validate",
+        "fit",
+        "validate_trained",
+        "test",
+        "profile",
+        "report",
+    ]
     content = json.loads((folder / "results" / "energy.json").read_text())
     assert content["metrics"] == results["profile"]
     assert content["metrics"]["samples"] == 360

@@ -13,6 +13,7 @@ from torch import nn
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline.profile import energy_results
 from spikeformer.profiling import EnergyProfiler
+from spikeformer.validation import ValidationLevel, ValidationResult
 
 EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
 LAYERS = [
@@ -56,6 +57,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_sample(folder, rng)
     write_hardware(folder)
     write_energy(folder)
+    write_validation(folder)
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
         "test": {"status": "done", "seconds": 0.84},
@@ -91,6 +93,16 @@ def write_energy(folder: Path) -> None:
     with torch.no_grad(), profiler.measure() as recording:
         model(torch.linspace(0, 4, 2 * TIMESTEPS * 6).view(2, TIMESTEPS, 6))
     write_json(folder / "results" / "energy.json", energy_results(profiler, recording))
+
+
+def write_validation(folder: Path) -> None:
+    """Write what the validate stage finds: one thing to know and one to mend."""
+    results = [
+        ValidationResult(ValidationLevel.INFO, "12 % of the features are the same.", "train"),
+        ValidationResult(ValidationLevel.WARNING, "It never fires.", LAYERS[0], "Lower it.", 0.0),
+    ]
+    content = {"level": "strict", "results": [result.to_dict() for result in results]}
+    write_json(folder / "results" / "validation.json", content)
 
 
 def write_history(folder: Path, rng: np.random.Generator) -> None:

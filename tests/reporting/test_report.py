@@ -74,7 +74,7 @@ def test_the_page_needs_nothing_from_outside(finished: Path) -> None:
 
 def test_the_page_is_accessible(finished: Path) -> None:
     page = finished.read_text(encoding="utf-8")
-    assert '<html lang="en">' in page
+    assert '<html lang="en" dir="ltr">' in page
     figures = re.findall(r"<svg[^>]*>", page)
     # Four curves, the matrix, input and two outputs, a raster per layer, the rates, two of energy,
     # the cores.

@@ -5,9 +5,19 @@ from spikeformer.config.schema import (
     conversion,
     data,
     hardware,
+    research,
     running,
     training,
 )
 from spikeformer.config.schema._register import schema
 
-__all__ = ["components", "conversion", "data", "hardware", "running", "schema", "training"]
+__all__ = [
+    "components",
+    "conversion",
+    "data",
+    "hardware",
+    "research",
+    "running",
+    "schema",
+    "training",
+]

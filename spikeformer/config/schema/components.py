@@ -141,6 +141,39 @@ class SpikingTransformerConfig(BackboneConfig):
     causal: bool = False
 
 
+@dataclass
+class FusionGroupConfig:
+    """`spikeformer.config.FusionConfig`."""
+
+    _target_: str = "spikeformer.config.FusionConfig"
+    fusion_type: str = "cross_attention"
+    shared_dim: int = 512
+    num_heads: int = 8
+    dropout: float = 0.1
+    temperature: float = 1.0
+    timesteps: int = 32
+
+
+@schema("model", "multimodal")
+@dataclass
+class MultiModalConfig:
+    """`spikeformer.multimodal.MultiModalNetwork`."""
+
+    _target_: str = "spikeformer.multimodal.MultiModalNetwork"
+    encoders: dict[str, Any] = MISSING
+    fusion: FusionGroupConfig = field(default_factory=FusionGroupConfig)
+    num_classes: int = MISSING
+    modalities: Any = None
+    num_layers: int = 6
+    mlp_ratio: float = 4.0
+    modality_dropout: float = 0.0
+    neuron: Any = MISSING
+    threshold: float = 1.0
+    attention: Any = None
+    residual: str = "membrane"
+    norm: str = "batch"
+
+
 @schema("model", "pretrained")
 @dataclass
 class PretrainedConfig:

@@ -13,7 +13,7 @@ class DataConfig:
 
     _target_: str = "???"
     batch_size: int = 64
-    num_workers: int = 0
+    num_workers: int | None = None
     seed: int = 0
 
 
@@ -101,3 +101,24 @@ class AudioConfig(TableConfig):
     frequency_mask: int = 0
     in_channels: int = 1
     image_size: list[int] | None = None
+
+
+@schema("data", "digits_av")
+@dataclass
+class AudioVisualDigitsConfig(TableConfig):
+    """`spikeformer.data.AudioVisualDigitsDataModule`."""
+
+    _target_: str = "spikeformer.data.AudioVisualDigitsDataModule"
+    num_classes: int | None = 10
+    modalities: list[str] = field(default_factory=lambda: ["vision", "audio"])
+    split: str = "recordings"
+    test_speakers: list[str] = field(default_factory=lambda: ["theo"])
+    speaker_key: str = "speaker"
+    audio_key: str | None = None
+    sample_rate: int = 8000
+    num_samples: int = 6556
+    max_shift: int = 0
+    max_delay: int = 0
+    noisy_share: float = 0.0
+    max_image_noise: float = 0.0
+    min_snr_db: float = 0.0

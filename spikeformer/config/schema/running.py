@@ -28,6 +28,51 @@ class ProfilerConfig:
     backend: str = "simulation"
 
 
+@schema("validation", "validation")
+@dataclass
+class ValidationConfig:
+    """`spikeformer.validation.ComprehensiveValidator`."""
+
+    _target_: str = "spikeformer.validation.ComprehensiveValidator"
+    validation_level: str = "standard"
+
+
+@schema("concurrency", "concurrency")
+@dataclass
+class WorkersConfig:
+    """`spikeformer.config.ConcurrencyConfig`."""
+
+    _target_: str = "spikeformer.config.ConcurrencyConfig"
+    max_workers: int = 4
+    batch_size_per_worker: int = 32
+    enable_data_parallelism: bool = True
+    enable_model_parallelism: bool = False
+    async_data_loading: bool = True
+    prefetch_factor: int = 2
+
+
+@schema("cache", "cache")
+@dataclass
+class CacheConfig:
+    """`spikeformer.caching.configure_caches`."""
+
+    _target_: str = "spikeformer.caching.configure_caches"
+    memory_mib: float = 256.0
+    folder: str | None = None
+    disk_gib: float = 4.0
+
+
+@schema("compliance", "gdpr")
+@dataclass
+class ConsentConfig:
+    """`spikeformer.compliance.ConsentGate`."""
+
+    _target_: str = "spikeformer.compliance.ConsentGate"
+    folder: str | None = None
+    subject_key: str | None = None
+    purpose: str = "model_training"
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:
@@ -35,6 +80,7 @@ class PathsConfig:
 
     output_dir: str = "outputs"
     run_dir: str = MISSING
+    cache_dir: str = MISSING
 
 
 @schema("root", "train")
@@ -44,11 +90,13 @@ class TrainConfig:
 
     name: str = MISSING
     seed: int = 0
+    locale: str = "en"
     timesteps: int = 4
     ops: str = "auto"
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
+    objective: list[str] = field(default_factory=list)
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
@@ -61,9 +109,14 @@ class TrainConfig:
     scheduler: Any = None
     trainer: Any = MISSING
     callbacks: Any = None
+    regularizer: Any = None
     logger: Any = None
     conversion: Any = None
     hardware: Any = None
     profiler: Any = None
+    validation: Any = None
+    concurrency: Any = None
+    cache: Any = None
+    compliance: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING

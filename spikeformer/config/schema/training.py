@@ -101,7 +101,7 @@ class TrainerConfig:
     limit_val_batches: Any = None
     limit_test_batches: Any = None
     overfit_batches: Any = 0.0
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: Any = 1
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str | None = None
     check_val_every_n_epoch: int = 1
@@ -232,6 +232,7 @@ class WandbConfig:
     group: str | None = None
     job_type: str | None = None
     tags: list[str] = field(default_factory=list)
+    id: str | None = None
 
 
 @schema("logger", "csv")

@@ -18,6 +18,7 @@ from spikeformer.hardware.placement import place
 from spikeformer.hardware.process import run_worker
 from spikeformer.hardware.quantisation import quantise
 from spikeformer.hardware.toolchains import find_toolchain
+from spikeformer.i18n import t
 
 
 class Loihi2Model(DeployedModel):
@@ -98,12 +99,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
         if self.backend == "chip":
             found = run_worker(python, "loihi2.system", {}, {}, timeout=self.timeout)
             if not found.facts["chip"]:
-                raise HardwareCompatibilityError(
-                    "backend='chip' needs Intel's system software beside Lava, but lava-loihi is "
-                    f"not installed for {python}. Members of Intel's Neuromorphic Research "
-                    "Community get it from Intel. backend='simulator' computes the same, bit for "
-                    "bit."
-                )
+                raise HardwareCompatibilityError(t("hardware.needs_chip_software", python=python))
 
     def compile(
         self, model: nn.Module, *, input_shape: Sequence[int] | None = None

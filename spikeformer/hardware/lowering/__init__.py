@@ -2,7 +2,7 @@
 
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.lower import Lowered, lower
-from spikeformer.hardware.lowering.registry import check_supported, lowers, refuses
+from spikeformer.hardware.lowering.registry import check_supported, lowers, obstacles, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "check_supported",
     "lower",
     "lowers",
+    "obstacles",
     "refuses",
 ]

@@ -13,6 +13,7 @@ from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGra
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.hardware.operators import Operator
+from spikeformer.i18n import t
 
 
 class GraphBuilder:
@@ -71,7 +72,9 @@ class GraphBuilder:
 
     def refuse(self, reason: str) -> HardwareCompatibilityError:
         """Return the error for the module that is running; `reason` follows its name."""
-        return HardwareCompatibilityError(f"Layer {self.path or 'the network'!r} {reason}")
+        return HardwareCompatibilityError(
+            t("hardware.layer_refused", layer=self.path or t("hardware.the_network"), reason=reason)
+        )
 
     def source(self, name: str, shape: Sequence[int], kind: str) -> TracedTensor:
         """Add a source; return it with a batch axis of 1 and, if it spikes, a time axis."""
@@ -109,15 +112,9 @@ class GraphBuilder:
     def graph(self, output: Any, name: str) -> SpikeGraph:
         """Return the finished graph of a network that gave `output`."""
         if self.timesteps is None or all(p.kind != "lif" for p in self._populations.values()):
-            raise HardwareCompatibilityError(
-                "The network has no spiking neurons, so there is nothing to put on a chip. "
-                "Convert it to a spiking network first."
-            )
+            raise HardwareCompatibilityError(t("hardware.no_neurons"))
         if not isinstance(output, TracedTensor) or output.shape[:2] != (1, self.timesteps):
-            raise HardwareCompatibilityError(
-                f"The network returned {_describe(output)}, but hardware needs outputs of shape "
-                "(batch, timesteps, ...): leave averaging over time to the loss."
-            )
+            raise HardwareCompatibilityError(t("hardware.output_shape", output=_describe(output)))
         shape = tuple(output.shape[2:])
         features = Rows(output, len(shape)).features
         readout = Readout(shape, tuple(features.terms.items()), features.bias)
@@ -129,8 +126,7 @@ class GraphBuilder:
         """Settle the number of timesteps, or refuse another one."""
         if self.timesteps not in (None, timesteps):
             raise self.refuse(
-                f"runs for {timesteps} timesteps, but the layers before it for {self.timesteps}. "
-                "A chip needs one number for the whole network."
+                t("hardware.other_timesteps", timesteps=timesteps, expected=self.timesteps)
             )
         self.timesteps = timesteps
 
@@ -154,5 +150,5 @@ class GraphBuilder:
 
 def _describe(output: Any) -> str:
     if isinstance(output, Tensor):
-        return f"a tensor of shape {tuple(output.shape)}"
-    return f"a {type(output).__name__}"
+        return t("hardware.a_tensor", shape=tuple(output.shape))
+    return t("hardware.a_value", type=type(output).__name__)

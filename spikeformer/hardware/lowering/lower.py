@@ -17,6 +17,7 @@ from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registe
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
 from spikeformer.hardware.lowering.traced import MixedTimeError, recording
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,7 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
         with torch.no_grad(), recording(partial(compute, builder)):
             output = net(builder.source("input", input_shape, "values"))
     except MixedTimeError:
-        raise builder.refuse(
-            "mixes several timesteps. On a chip every layer works on one timestep after the other; "
-            "leave averaging over time to the loss."
-        ) from None
+        raise builder.refuse(t("hardware.mixes_timesteps")) from None
     encoder = None if builder.encoder is None else model.get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
     return Lowered(builder.graph(output, name), encoder, builder.layers)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.i18n import t
 
 Rule = Callable[..., Any]
 """Called as `rule(builder, module, *args, **kwargs)` in place of the module's `forward`."""
@@ -65,9 +66,9 @@ def computes(*operators: Any) -> Callable[[Rule], Rule]:
     return register
 
 
-def refuses_operator(reason: str, *operators: Any) -> None:
-    """Register why ATen operators have no place on a chip, and what to do instead."""
-    _REFUSED.update(dict.fromkeys(operators, reason))
+def refuses_operator(key: str, *operators: Any) -> None:
+    """Register the message that says why operators have no place on a chip, and what to do."""
+    _REFUSED.update(dict.fromkeys(operators, key))
 
 
 def compute(builder: GraphBuilder, operator: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -75,8 +76,8 @@ def compute(builder: GraphBuilder, operator: Any, args: Any, kwargs: dict[str, A
     rule = _COMPUTES.get(operator)
     if rule is not None:
         return rule(builder, *args, **kwargs)
-    reason = _REFUSED.get(operator, f"uses `{operator}`, for which there is no place on a chip.")
-    raise builder.refuse(reason)
+    key = _REFUSED.get(operator, "hardware.unknown_operator")
+    raise builder.refuse(t(key, operator=operator))
 
 
 def rule_for(module: nn.Module) -> Callable[[GraphBuilder], Rule] | None:
@@ -94,19 +95,25 @@ def check_supported(model: nn.Module) -> None:
         HardwareCompatibilityError: There is such a layer.
     """
     found: dict[str, list[str]] = {}
+    for path, reason in obstacles(model):
+        found.setdefault(reason, []).append(path or t("hardware.the_network"))
+    if found:
+        lines = [f"{_listed(paths)}: {reason}" for reason, paths in found.items()]
+        raise HardwareCompatibilityError(t("hardware.no_place", layers="\n".join(lines)))
+
+
+def obstacles(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield path and reason of each layer that has no place on a chip."""
     for path, module in model.named_modules():
         obstacle = _nearest(_OBSTACLES, module)
         reason = obstacle(module) if obstacle else None
         if reason:
-            found.setdefault(f"{type(module).__name__} {reason}", []).append(path or "the network")
-    if found:
-        lines = [f"{_listed(paths)}: {reason}" for reason, paths in found.items()]
-        raise HardwareCompatibilityError("No place on a chip for " + "\n".join(lines))
+            yield path, f"{type(module).__name__} {reason}"
 
 
 def _listed(paths: list[str]) -> str:
-    more = f" and {len(paths) - 2} more" if len(paths) > 2 else ""
-    return ", ".join(paths[:2]) + more
+    first = ", ".join(paths[:2])
+    return t("hardware.and_more", paths=first, number=len(paths) - 2) if paths[2:] else first
 
 
 def _nearest(table: dict[type[nn.Module], Any], module: nn.Module) -> Any:

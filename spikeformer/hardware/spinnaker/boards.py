@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from spikeformer.hardware.graph import Population, SpikeGraph
+from spikeformer.hardware.graph import SpikeGraph
 from spikeformer.hardware.limits import ChipLimits
-from spikeformer.hardware.operators import Array
-from spikeformer.hardware.placement import Core, Placement
+from spikeformer.hardware.placement import Core, Placement, fan_in
 
 MAX_DELAY = 288
 """Ticks that sPyNNaker bridges: 144 in the synapses and as many in cores that it adds."""
@@ -69,7 +66,7 @@ def placement_of(facts: Mapping[str, Any], graph: SpikeGraph, limits: ChipLimits
         limits: What the chips hold.
     """
     chips = sorted({tuple(core["chip"]) for core in facts["cores"]})
-    synapses = {population.name: _fan_in(graph, population) for population in graph.neurons}
+    synapses = {population.name: fan_in(graph, population) for population in graph.neurons}
     return Placement(
         limits,
         tuple(
@@ -88,11 +85,3 @@ def placement_of(facts: Mapping[str, Any], graph: SpikeGraph, limits: ChipLimits
             if core["population"] in synapses
         ),
     )
-
-
-def _fan_in(graph: SpikeGraph, population: Population) -> Array:
-    total = np.zeros(population.size, np.int64)
-    for projection in graph.incoming(population.name):
-        if graph.populations[projection.source].kind != "values":
-            total += projection.operator.fan_in()
-    return total

@@ -20,6 +20,7 @@ from spikeformer.hardware.spinnaker.boards import BOARDS, placement_of
 from spikeformer.hardware.spinnaker.fixed_point import simulate_fixed_point
 from spikeformer.hardware.spinnaker.network import network_job
 from spikeformer.hardware.toolchains import find_toolchain
+from spikeformer.i18n import t
 
 MAX_MAPPED_SYNAPSES = 20_000_000
 """Networks with more are placed by count alone: as lists of synapses they would fill the memory."""
@@ -114,8 +115,12 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         if self.machine_name and not board.runs:
             runs = ", ".join(name for name, board in BOARDS.items() if board.runs)
             raise HardwareCompatibilityError(
-                f"sPyNNaker 7.4 maps on {board.chip} but does not run there. For the board "
-                f"{self.machine_name!r} set board_config to one of: {runs}."
+                t(
+                    "hardware.board_does_not_run",
+                    chip=board.chip,
+                    board=self.machine_name,
+                    runs=runs,
+                )
             )
         find_toolchain(self.target, self.python)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, check_choice
+from spikeformer.i18n import t
 from spikeformer.ops.lif.reference import LifState
 from spikeformer.ops.surrogates import resolve_slope, spike
 
@@ -67,7 +68,7 @@ class Dynamics(NamedTuple):
         }
         for name, value in parameters.items():
             if isinstance(value, Tensor) and value.dim() > 0:
-                raise ArgumentError(name, tuple(value.shape), "a number or a 0-dim tensor")
+                raise ArgumentError(name, tuple(value.shape), t("ops.number_or_scalar"))
         check_choice("reset", reset, RESETS)
         options = (reset, detach_reset, surrogate, resolve_slope(surrogate, slope))
         return cls(tuple(parameters.values()), adaptation_decay is not None, options)
@@ -102,14 +103,17 @@ class Dynamics(NamedTuple):
             raise ArgumentError(
                 "current",
                 f"{tuple(current.shape)} {current.dtype}",
-                "a floating-point tensor (batch, timesteps, *features) with at least one timestep",
+                t("ops.current"),
             )
         if state is None:
             return None, zero_state(current) if self.adaptive else None
         membrane, adaptation = state
         if adaptation is not None and not self.adaptive:
             raise ArgumentError(
-                "state", "one with an adaptation current", "without one", "Pass `adaptation_decay`."
+                "state",
+                t("ops.with_adaptation"),
+                t("ops.without_adaptation"),
+                t("ops.pass_adaptation_decay"),
             )
         if adaptation is None and self.adaptive:
             adaptation = zero_state(current)
@@ -134,5 +138,5 @@ def _scalar(value: Tensor | float, device: torch.device) -> Tensor:
 def _checked(name: str, tensor: Tensor, current: Tensor) -> Tensor:
     shape = current.shape[:1] + current.shape[2:]
     if tensor.shape != shape:
-        raise ArgumentError(name, tuple(tensor.shape), f"of shape {tuple(shape)}")
+        raise ArgumentError(name, tuple(tensor.shape), t("expected.of_shape", shape=tuple(shape)))
     return tensor.to(torch.promote_types(current.dtype, torch.float32))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.ops._layout import FeatureAxes
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, zero_state
@@ -82,9 +83,7 @@ def norm_lif(
     _check_channels(channel_axis, channels, {**vectors, "running_var": running_var})
     count = current.numel() // max(1, channels)
     if training and count == 1:
-        raise ArgumentError(
-            "current", tuple(current.shape), "more than one value a channel while training"
-        )
+        raise ArgumentError("current", tuple(current.shape), t("ops.several_values"))
     moments = None if training and count else (running_mean, running_var)
     kernel = resolve_backend(backend, current.device, op="norm_lif", dtype=current.dtype)
     if kernel == "reference":
@@ -132,7 +131,9 @@ def norm_lif(
 
 def _check_channels(axis: int, channels: int, vectors: dict[str, Tensor]) -> None:
     if axis < 2:
-        raise ArgumentError("channel_axis", axis, "a feature axis: neither batch nor time")
+        raise ArgumentError("channel_axis", axis, t("ops.feature_axis"))
     for name, vector in vectors.items():
         if vector.shape != (channels,):
-            raise ArgumentError(name, tuple(vector.shape), f"of shape ({channels},)")
+            raise ArgumentError(
+                name, tuple(vector.shape), t("expected.of_shape", shape=(channels,))
+            )

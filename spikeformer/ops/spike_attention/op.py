@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, check_choice
+from spikeformer.i18n import t
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, zero_state
 from spikeformer.ops.lif.reference import LifState
@@ -112,20 +113,19 @@ def _check_spikes(
         raise ArgumentError(
             "query",
             f"{tuple(query.shape)} {query.dtype}",
-            "a floating-point tensor (batch, timesteps, tokens, heads, channels) with at least one "
-            "timestep",
+            t("ops.query"),
         )
     # Where every query meets all keys, there may be more or fewer of them.
     free = mechanism != "qk_token" and not causal
     tokens = key.shape[2] if free and key.dim() == 5 else query.shape[2]
     expected = (*query.shape[:2], tokens, *query.shape[3:])
     if key.shape != expected or key.dtype != query.dtype:
-        wanted = f"of shape {tuple(expected)} and {query.dtype}, like `query`"
+        wanted = t("ops.like_query", shape=tuple(expected), dtype=query.dtype)
         raise ArgumentError("key", f"{tuple(key.shape)} {key.dtype}", wanted)
     if mechanism == "qk_token":
         if value is not None:
-            raise ArgumentError("value", tuple(value.shape), "None with mechanism 'qk_token'")
+            raise ArgumentError("value", tuple(value.shape), t("ops.no_value"))
     elif value is None or value.shape != key.shape or value.dtype != key.dtype:
         received = None if value is None else f"{tuple(value.shape)} {value.dtype}"
-        wanted = f"of shape {tuple(key.shape)} and {key.dtype}, like `key`"
+        wanted = t("ops.like_key", shape=tuple(key.shape), dtype=key.dtype)
         raise ArgumentError("value", received, wanted)

@@ -13,6 +13,7 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
+from spikeformer.i18n import t
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.spike_encode._custom_op import spike_encode_op
 from spikeformer.ops.spike_encode.reference import spike_encode_reference
@@ -86,7 +87,7 @@ def spike_encode(
     elif code == "delta":
         # Compares without `math.isfinite`, which torch.compile cannot trace on a dynamic number.
         if not 0 < threshold < math.inf:
-            raise ArgumentError("threshold", threshold, "a finite number above 0")
+            raise ArgumentError("threshold", threshold, t("expected.positive_finite_number"))
         parameter = threshold
     kernel = resolve_backend(backend, x.device, op="spike_encode", dtype=x.dtype)
     x_btf = signal.detach().unsqueeze(-1).flatten(2)
@@ -103,14 +104,14 @@ def _signal(x: Tensor, timesteps: int | None, code: str) -> Tensor:
     if x.dim() < axes or not x.is_floating_point():
         expected = "(batch, *features)" if axes == 1 else "(batch, timesteps, *features)"
         raise ArgumentError(
-            "x", f"{tuple(x.shape)} {x.dtype}", f"a floating-point tensor {expected}"
+            "x", f"{tuple(x.shape)} {x.dtype}", t("ops.floating_tensor", shape=expected)
         )
     if timesteps is not None:
         check_positive_int("timesteps", timesteps)
         return x.unsqueeze(1)
     if code not in _SIGNAL_CODES or x.shape[1] < 1:
         raise ArgumentError(
-            "timesteps", timesteps, f"an integer for {code!r} and {tuple(x.shape)} values"
+            "timesteps", timesteps, t("ops.integer_timesteps", code=code, shape=tuple(x.shape))
         )
     return x
 
@@ -119,8 +120,8 @@ def _word(argument: str, value: int | Tensor, x: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         if value.numel() != 1 or value.dtype != torch.int64:
             got = f"{tuple(value.shape)} {value.dtype}"
-            raise ArgumentError(argument, got, "an integer or an int64 tensor with one element")
+            raise ArgumentError(argument, got, t("ops.integer_or_tensor"))
         return value.to(x.device).reshape(())
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise ArgumentError(argument, value, "an integer of 64 bits")
+        raise ArgumentError(argument, value, t("ops.int64"))
     return torch.full((), value, dtype=torch.int64, device=x.device)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 
 
@@ -44,7 +45,7 @@ def spike_conv2d(
     """
     if spikes.dim() != 4 or not spikes.is_floating_point():
         received = f"{tuple(spikes.shape)} {spikes.dtype}"
-        expected = "a floating-point tensor (batch, in_channels, height, width)"
+        expected = t("ops.pictures")
         raise ArgumentError("spikes", received, expected)
     device = spikes.device.type
     if torch.is_autocast_enabled(device):

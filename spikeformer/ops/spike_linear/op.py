@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.ops._dense import linear
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.spike_linear._custom_op import spike_linear_op
@@ -73,13 +74,15 @@ def spike_linear(
 def _check(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if not spikes.is_floating_point() or spikes.dim() < 1:
         received = f"{tuple(spikes.shape)} {spikes.dtype}"
-        raise ArgumentError("spikes", received, "a floating-point tensor (..., inputs)")
+        raise ArgumentError("spikes", received, t("ops.rows"))
     if weight.dim() != 2 or weight.shape[1] != spikes.shape[-1]:
-        shape = f"of shape (outputs, {spikes.shape[-1]})"
-        raise ArgumentError("weight", tuple(weight.shape), shape)
+        expected = t("expected.of_shape", shape=f"(outputs, {spikes.shape[-1]})")
+        raise ArgumentError("weight", tuple(weight.shape), expected)
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ArgumentError("bias", tuple(bias.shape), f"of shape ({weight.shape[0]},)")
+        raise ArgumentError(
+            "bias", tuple(bias.shape), t("expected.of_shape", shape=(weight.shape[0],))
+        )
     autocast = torch.is_autocast_enabled(spikes.device.type)
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tensor.dtype != spikes.dtype and not autocast:
-            raise ArgumentError(name, tensor.dtype, f"{spikes.dtype}, as the spikes are")
+            raise ArgumentError(name, tensor.dtype, t("ops.as_spikes", dtype=spikes.dtype))

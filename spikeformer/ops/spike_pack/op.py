@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.spike_pack._custom_op import spike_pack_op, spike_unpack_op
 from spikeformer.ops.spike_pack.reference import pack_reference, unpack_reference
@@ -121,7 +122,7 @@ def spike_unpack(bits: Tensor, layout: SpikeLayout, *, backend: str = "auto") ->
     size = math.prod(layout.shape)
     if bits.dtype != torch.uint8 or bits.shape != ((size + 7) // 8,):
         received = f"{tuple(bits.shape)} {bits.dtype}"
-        raise ArgumentError("bits", received, f"uint8 of shape ({(size + 7) // 8},)")
+        raise ArgumentError("bits", received, t("ops.packed_bits", size=(size + 7) // 8))
     kernel = resolve_backend(backend, bits.device, op="spike_pack")
     if kernel == "reference":
         flat = unpack_reference(bits, size, layout.dtype)
@@ -133,4 +134,4 @@ def spike_unpack(bits: Tensor, layout: SpikeLayout, *, backend: str = "auto") ->
 def _check_dtype(argument: str, dtype: torch.dtype) -> None:
     if dtype not in DTYPES:
         names = ", ".join(str(known).removeprefix("torch.") for known in DTYPES)
-        raise ArgumentError(argument, dtype, f"one of {names}")
+        raise ArgumentError(argument, dtype, t("expected.one_of", choices=names))

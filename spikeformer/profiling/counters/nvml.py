@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from spikeformer.error_handling import BackendUnavailableError, MissingDependencyError
+from spikeformer.i18n import t
 from spikeformer.profiling.counters._counter import EnergyCounter
 
 
@@ -28,9 +29,7 @@ class NvmlCounter(EnergyCounter):
         try:
             import pynvml
         except ImportError as error:
-            raise MissingDependencyError(
-                'Reading a GPU\'s energy needs nvidia-ml-py: pip install "spikeformer[energy]".'
-            ) from error
+            raise MissingDependencyError(t("profiling.needs_nvml")) from error
         self._nvml: Any = pynvml
         try:
             pynvml.nvmlInit()
@@ -44,7 +43,7 @@ class NvmlCounter(EnergyCounter):
             raise _no_gpu(error) from error
         if not self._gpus:
             self.close()
-            raise _no_gpu("it lists none")
+            raise _no_gpu(t("profiling.lists_no_gpu"))
         self.source = "NVML counters of " + ", ".join(gpu.name for gpu in self._gpus)
 
     def read(self) -> float:
@@ -52,7 +51,7 @@ class NvmlCounter(EnergyCounter):
         try:
             return sum(gpu.read() for gpu in self._gpus)
         except self._nvml.NVMLError as error:
-            raise BackendUnavailableError(f"A GPU stopped answering: {error}.") from error
+            raise BackendUnavailableError(t("profiling.gpu_stopped", reason=error)) from error
 
     def close(self) -> None:
         """Let go of the driver."""
@@ -60,10 +59,7 @@ class NvmlCounter(EnergyCounter):
 
 
 def _no_gpu(reason: object) -> BackendUnavailableError:
-    return BackendUnavailableError(
-        f"There is no GPU with an energy counter here ({reason}). "
-        "Use backend='simulation', the model."
-    )
+    return BackendUnavailableError(t("profiling.no_gpu", reason=reason))
 
 
 class _EnergyGpu:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeformer.error_handling import BackendUnavailableError, MissingDependencyError
+from spikeformer.i18n import t
 from spikeformer.profiling.counters._counter import EnergyCounter
 
 
@@ -26,7 +27,7 @@ class _Domain:
             now = int(os.pread(self.descriptor, 32, 0))
         except (OSError, ValueError) as error:
             raise BackendUnavailableError(
-                f"The energy counter {self.path} cannot be read any more: {error}."
+                t("profiling.rapl_gone", path=self.path, reason=error)
             ) from error
         step = now - self.last_uj
         self.total_uj += step if step >= 0 else step + self.range_uj
@@ -77,9 +78,7 @@ def _counter_files() -> list[Path]:
         from pyJoules.device import rapl_device
         from pyJoules.exception import NoSuchDeviceError
     except ImportError as error:
-        raise MissingDependencyError(
-            'Reading RAPL needs pyJoules: pip install "spikeformer[energy]".'
-        ) from error
+        raise MissingDependencyError(t("profiling.needs_pyjoules")) from error
     root = Path(rapl_device.RAPL_API_DIR)
     try:
         packages = rapl_device.RaplDevice.available_package_domains()
@@ -87,10 +86,7 @@ def _counter_files() -> list[Path]:
     except (NoSuchDeviceError, OSError):
         packages, memories = [], []
     if not packages:
-        raise BackendUnavailableError(
-            f"There is no energy counter on this machine: {root} holds no CPU package. Virtual "
-            "machines and containers usually have none. Use backend='simulation', the model."
-        )
+        raise BackendUnavailableError(t("profiling.no_rapl", root=root))
     found = [root / f"intel-rapl:{domain.socket}" for domain in packages]
     for domain in memories:
         parts = (root / f"intel-rapl:{domain.socket}").glob("intel-rapl:*:*")
@@ -105,8 +101,7 @@ def _open(folder: Path) -> _Domain:
         descriptor = os.open(path, os.O_RDONLY)
     except (OSError, ValueError) as error:
         raise BackendUnavailableError(
-            f"The energy counter {path} cannot be read: {error}. Since Linux 5.10 only root may; "
-            f"`sudo chmod a+r {path}` lets everybody, until the next start."
+            t("profiling.rapl_unreadable", path=path, reason=error)
         ) from error
     domain = _Domain(path, descriptor, range_uj, 0)
     domain.read()

@@ -16,6 +16,7 @@ from spikeformer.reporting.figures.output import plot_output
 from spikeformer.reporting.figures.placement import plot_placement
 from spikeformer.reporting.figures.raster import plot_raster
 from spikeformer.reporting.figures.rates import plot_firing_rates
+from spikeformer.reporting.figures.tasks import plot_tasks
 
 __all__ = [
     "history_panels",
@@ -28,5 +29,6 @@ __all__ = [
     "plot_output",
     "plot_placement",
     "plot_raster",
+    "plot_tasks",
     "plot_trade_off",
 ]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 
 _MAX_COUNTS_SHOWN = 20
@@ -42,11 +43,11 @@ def plot_confusion_matrix(
     """
     counts = np.asarray(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
-        raise ArgumentError("matrix", counts.shape, "a square matrix of counts")
+        raise ArgumentError("matrix", counts.shape, t("reporting.square_matrix"))
     size = len(counts)
     names = [str(index) for index in range(size)] if class_names is None else list(class_names)
     if len(names) != size:
-        raise ArgumentError("class_names", names, f"{size} names, one per row of the matrix")
+        raise ArgumentError("class_names", names, t("reporting.name_per_row", number=size))
 
     figure = _style.new_figure(_style.WIDTH, _style.WIDTH)
     axes = figure.add_subplot()
@@ -59,8 +60,8 @@ def plot_confusion_matrix(
     if size <= _MAX_COUNTS_SHOWN:
         _write_counts(axes, counts, opacity)
         _separate_cells(axes, size)
-    axes.set_xlabel("predicted", fontsize=_style.SMALL, color=_style.MUTED)
-    axes.set_ylabel("true", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, _style.words("reporting.axis_predicted"))
+    _style.ylabel(axes, _style.words("reporting.axis_true"))
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 _SHADES = (_style.BLUE, _style.ORANGE, _style.MUTED, _style.OTHER)
 _MARKERS = ("o", "s", "^", "v")
@@ -33,29 +34,29 @@ def plot_conversion(
         ['Read after each timestep', 'Events per neuron']
     """
     if not steps:
-        raise ArgumentError("steps", list(steps), "at least one timestep")
+        raise ArgumentError("steps", list(steps), t("reporting.one_timestep"))
     classes = any(step.get("agreement") is not None for step in steps)
     figure = _style.new_figure(_style.WIDTH * 2, 2.7)
     left, right = figure.subplots(1, 2)
     _style.tidy(left)
     if classes:
-        _style.title(left, "Read after each timestep")
-        _line(left, steps, "agreement", _style.ORANGE, "agreement", "s")
-        _line(left, steps, "accuracy", _style.BLUE, "accuracy", "o")
+        _style.title(left, _style.words("reporting.read_after"))
+        _line(left, steps, "agreement", _style.ORANGE, _style.words("reporting.agreement"), "s")
+        _line(left, steps, "accuracy", _style.BLUE, _style.words("metrics.accuracy"), "o")
         if original_accuracy is not None:
             left.axhline(original_accuracy, color=_style.MUTED, linewidth=1, linestyle=(0, (4, 2)))
         _style.percent_ticks(left.yaxis)
         _style.legend(left)
     else:
-        _style.title(left, "Relative error of the output")
+        _style.title(left, _style.words("reporting.output_error"))
         _line(left, steps, "error", _style.BLUE, "error", "o")
         left.set_yscale("log")
     _style.tidy(right)
-    _style.title(right, "Events per neuron")
+    _style.title(right, _style.words("reporting.events_per_neuron"))
     _line(right, steps, "events_per_neuron", _style.BLUE, "events", "o")
     right.set_ylim(bottom=0)
     for axes in (left, right):
-        axes.set_xlabel("timestep", fontsize=_style.SMALL, color=_style.MUTED)
+        _style.xlabel(axes, _style.words("reporting.axis_timestep"))
         _style.whole_numbers(axes.xaxis)
     return figure
 
@@ -71,13 +72,15 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
         ArgumentError: There is no row.
     """
     if not rows:
-        raise ArgumentError("rows", list(rows), "at least one row")
+        raise ArgumentError("rows", list(rows), t("expected.one_row"))
     figure = _style.new_figure(_style.WIDTH * 2, 2.7)
     axes = figure.add_subplot()
     classes = rows[0].get("agreement") is not None
     key = "agreement" if classes else "error"
     _style.tidy(axes)
-    _style.title(axes, "Agreement" if classes else "Relative error of the output")
+    _style.title(
+        axes, _style.words("reporting.agreement_title" if classes else "reporting.output_error")
+    )
     levels = sorted({row["levels"] for row in rows}, reverse=True)
     for index, number in enumerate(levels):
         line = [row for row in rows if row["levels"] == number]
@@ -88,7 +91,7 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
             color=_SHADES[index % len(_SHADES)],
             markersize=4,
             linewidth=1.2,
-            label=f"{number} levels" if number > 1 else "1 level",
+            label=_style.words("reporting.levels", count=number),
         )
     axes.plot(
         chosen["energy_uj"], chosen[key], "o", markersize=11, fillstyle="none", color=_style.INK
@@ -98,7 +101,8 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
         _style.percent_ticks(axes.yaxis)
     else:
         axes.set_yscale("log")
-    axes.set_xlabel("modelled energy per sample in µJ", fontsize=_style.SMALL, color=_style.MUTED)
+    energy = _style.words("reporting.axis_energy")
+    _style.xlabel(axes, energy)
     return figure
 
 

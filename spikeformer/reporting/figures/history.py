@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 
 _FIRST = ("loss", "accuracy", "firing_rate", "lr")
@@ -72,7 +73,7 @@ def plot_history(
     unknown = [panel for panel in chosen if panel not in available]
     if unknown or not chosen:
         there = ", ".join(available) or "none, for the history has no finite value"
-        raise ArgumentError("panels", chosen, f"panels of this history ({there})")
+        raise ArgumentError("panels", chosen, t("reporting.panels", there=there))
 
     columns = 1 if len(chosen) == 1 else 2
     rows = -(-len(chosen) // columns)
@@ -86,7 +87,11 @@ def plot_history(
 
 def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> None:
     _style.tidy(axes)
-    name = "Learning rate" if metric == "lr" else _format.metric_name(metric)
+    name = (
+        _style.words("reporting.learning_rate")
+        if metric == "lr"
+        else _style.drawable(_format.metric_name, metric)
+    )
     _style.title(axes, name)
     marker = "o" if len(frame) == 1 else None  # one point makes no line
     for column in frame:
@@ -104,13 +109,19 @@ def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> 
     else:
         _style.plain_ticks(axes.yaxis)
     _style.whole_numbers(axes.xaxis)
-    axes.set_xlabel("epoch", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, _style.words("reporting.axis_epoch"))
     axes.margins(x=0.02)
+
+
+def _name(metric: str) -> str:
+    return t("reporting.learning_rate") if metric == "lr" else _format.metric_name(metric)
 
 
 def _label(column: str) -> str:
     split = column.partition("/")[0]
-    return {"train": "training", "val": "validation"}.get(split, column)
+    if split == "train":
+        return _style.words("reporting.split_training")
+    return _style.words("reporting.split_validation") if split == "val" else column
 
 
 def _mark_best(axes: Axes, epochs: np.ndarray, values: np.ndarray, metric: str) -> None:

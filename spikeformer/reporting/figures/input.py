@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 
 def is_drawable(array: np.ndarray) -> bool:
@@ -34,7 +35,7 @@ def plot_input(array: np.ndarray) -> Figure:
     """
     array = np.asarray(array)
     if not is_drawable(array):
-        raise ArgumentError("array", array.shape, "numbers with one to four axes")
+        raise ArgumentError("array", array.shape, t("reporting.one_to_four_axes"))
     values = np.nan_to_num(array.astype(np.float64))
     if values.ndim == 4:
         values = values.mean(axis=0)
@@ -69,9 +70,10 @@ def _map(values: np.ndarray, spectrogram: bool) -> Figure:
     axes.imshow(values, cmap="magma", aspect="auto", origin="lower", interpolation="none")
     _style.tidy(axes, grid=None)
     axes.spines["bottom"].set_visible(False)
-    across, up = ("frame", "mel band") if spectrogram else ("column", "row")
-    axes.set_xlabel(across, fontsize=_style.SMALL, color=_style.MUTED)
-    axes.set_ylabel(up, fontsize=_style.SMALL, color=_style.MUTED)
+    across = _style.words("reporting.axis_frame" if spectrogram else "reporting.axis_column")
+    up = _style.words("reporting.axis_mel_band" if spectrogram else "reporting.axis_row")
+    _style.xlabel(axes, across)
+    _style.ylabel(axes, up)
     return figure
 
 
@@ -81,6 +83,6 @@ def _line(values: np.ndarray) -> Figure:
     _style.tidy(axes)
     axes.plot(values, color=_style.BLUE, linewidth=1.2)
     _style.plain_ticks(axes.yaxis)
-    axes.set_xlabel("index", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, _style.words("reporting.axis_index"))
     axes.margins(x=0.02)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 
 _MAX_OTHERS = 20
@@ -47,11 +48,11 @@ def plot_output(
     """
     values = np.asarray(output, dtype=np.float64)
     if values.ndim != 2 or values.size == 0:
-        raise ArgumentError("output", values.shape, "shaped (timesteps, classes)")
+        raise ArgumentError("output", values.shape, t("reporting.timesteps_classes"))
     timesteps, classes = values.shape
     names = [str(index) for index in range(classes)] if class_names is None else list(class_names)
     if len(names) != classes:
-        raise ArgumentError("class_names", names, f"{classes} names, one per column of the output")
+        raise ArgumentError("class_names", names, t("reporting.name_per_column", number=classes))
     steps = np.arange(1, timesteps + 1)
     average = values.mean(axis=0)
     if running_mean:
@@ -69,14 +70,14 @@ def plot_output(
     others = [index for index in np.argsort(-average) if index not in (best, target)]
     for rank, index in enumerate(others[:_MAX_OTHERS]):
         # One entry of the legend stands for all of them; an underscore keeps the rest out.
-        label = "_" if rank else "others"
+        label = "_" if rank else _style.words("reporting.others")
         axes.plot(steps, values[:, index], color=_style.OTHER, linewidth=0.9, zorder=1, label=label)
     if target is not None and target != best:
-        label = f"true: {_format.shorten(names[target], 11)}"
+        label = _style.words("reporting.true_class", name=_format.shorten(names[target], 11))
         axes.plot(
             steps, values[:, target], "--", color=_style.ORANGE, marker=marker, label=label, ms=4
         )
-    label = f"predicted: {_format.shorten(names[best], 11)}"
+    label = _style.words("reporting.predicted_class", name=_format.shorten(names[best], 11))
     axes.plot(steps, values[:, best], color=_style.BLUE, marker=marker, label=label, ms=4, zorder=3)
     _finish(axes, timesteps, running_mean)
     return figure
@@ -85,11 +86,13 @@ def plot_output(
 def _finish(axes: Axes, timesteps: int, running_mean: bool) -> None:
     # The names of two classes need a line of their own below the title.
     named = bool(axes.get_legend_handles_labels()[1])
-    text = "Average so far" if running_mean else "At each timestep"
+    text = _style.words(
+        "reporting.average_so_far" if running_mean else "reporting.at_each_timestep"
+    )
     _style.title(axes, text, pad=22 if named else 8)
     if named:
         _style.legend(axes, side="left")
     _style.whole_numbers(axes.xaxis)
     _style.plain_ticks(axes.yaxis)
-    axes.set_xlabel("timestep", fontsize=_style.SMALL, color=_style.MUTED)
+    _style.xlabel(axes, _style.words("reporting.axis_timestep"))
     axes.set_xlim(0.8, timesteps + 0.2)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 MAX_CHIPS = 6
 """Chips that are drawn; further ones would be too small to see."""
@@ -39,7 +40,7 @@ def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full
         1
     """
     if not cores:
-        raise ArgumentError("cores", list(cores), "a list with at least one core")
+        raise ArgumentError("cores", list(cores), t("reporting.one_core"))
     populations = list(dict.fromkeys(core["population"] for core in cores))
     chips = sorted({core["chip"] for core in cores})[:MAX_CHIPS]
     columns = math.ceil(math.sqrt(2 * cores_per_chip))
@@ -53,7 +54,8 @@ def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full
         axes.set_visible(False)
     for axes, chip in zip(panels, chips, strict=False):
         here = [core for core in cores if core["chip"] == chip]
-        _style.title(axes, f"Chip {chip}: {len(here)} of {cores_per_chip} cores")
+        text = _style.words("reporting.chip_cores", chip=chip, used=len(here), total=cores_per_chip)
+        _style.title(axes, text)
         _draw(axes, here, populations, cores_per_chip, columns, full)
         axes.set_xlim(0, columns)
         axes.set_ylim(rows, 0)

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 
 _SILENT, _SATURATED = "v", "^"
@@ -40,7 +41,7 @@ def plot_firing_rates(
         [0.2, 0.1]
     """
     if not rates:
-        raise ArgumentError("rates", dict(rates), "a mapping with at least one layer")
+        raise ArgumentError("rates", dict(rates), t("expected.one_layer"))
     silent, saturated = silent or {}, saturated or {}
     names, values = list(rates), list(rates.values())
     marked = any(silent.values()) or any(saturated.values())
@@ -95,7 +96,13 @@ def _legend(axes: Axes, silent: bool, saturated: bool) -> None:
     }
     handles = []
     if silent:
-        handles.append(Line2D([], [], marker=_SILENT, label="silent neurons", **look))
+        handles.append(
+            Line2D([], [], marker=_SILENT, label=_style.words("reporting.silent_neurons"), **look)
+        )
     if saturated:
-        handles.append(Line2D([], [], marker=_SATURATED, label="saturated neurons", **look))
+        handles.append(
+            Line2D(
+                [], [], marker=_SATURATED, label=_style.words("reporting.saturated_neurons"), **look
+            )
+        )
     _style.legend(axes, handles).set_in_layout(True)

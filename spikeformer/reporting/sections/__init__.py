@@ -8,15 +8,19 @@ return finished `html`). None means that the run has nothing to show there.
 from __future__ import annotations
 
 from spikeformer.reporting.sections import (
+    cache,
     configuration,
     conversion,
     energy,
     environment,
     hardware,
     layers,
+    privacy,
     sample,
+    tasks,
     test,
     training,
+    validation,
 )
 from spikeformer.reporting.sections._section import (
     SECTIONS,
@@ -31,14 +35,18 @@ __all__ = [
     "Content",
     "ReportFigure",
     "Section",
+    "cache",
     "configuration",
     "conversion",
     "energy",
     "environment",
     "hardware",
     "layers",
+    "privacy",
     "register_section",
     "sample",
+    "tasks",
     "test",
     "training",
+    "validation",
 ]

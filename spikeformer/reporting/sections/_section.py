@@ -9,6 +9,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t, translations
 from spikeformer.reporting.results import RunResults
 
 
@@ -65,6 +66,12 @@ class Section:
     build: Callable[[RunResults], Content | None]
     optional: bool = False
 
+    @property
+    def shown_title(self) -> str:
+        """The heading in the current locale, for sections that have one."""
+        key = f"reporting.section_{self.name}"
+        return t(key) if translations.knows(key) else self.title
+
 
 SECTIONS: dict[str, Section] = {}
 
@@ -95,7 +102,7 @@ def register_section(
     """
     if not name.isidentifier() or name in SECTIONS:
         taken = ", ".join(SECTIONS)
-        raise ArgumentError("name", name, f"an identifier that is not taken (taken: {taken})")
+        raise ArgumentError("name", name, t("reporting.free_identifier", taken=taken))
 
     def decorate(build: _Builder) -> _Builder:
         SECTIONS[name] = Section(name, title, order, source, build, optional)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import Markup
+
+from spikeformer.i18n import format_number, t
 from spikeformer.profiling.text import energy_text
 from spikeformer.reporting import _format, _read
 from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
@@ -24,10 +27,7 @@ def conversion(results: RunResults) -> Content | None:
     try:
         return _content(found)
     except (KeyError, TypeError, IndexError) as error:
-        raise ResultsError(
-            f"Expected {path} to be what the convert stage writes, but it lacks {error}. "
-            "Repeat the stage."
-        ) from error
+        raise ResultsError(t("reporting.not_a_conversion", path=path, reason=error)) from error
 
 
 def _content(found: dict[str, Any]) -> Content:
@@ -37,24 +37,43 @@ def _content(found: dict[str, Any]) -> Content:
     figures = {
         "conversion": ReportFigure(
             plot_conversion(steps, evaluation["original_accuracy"]),
-            f"Accuracy, agreement and events after each of {len(steps)} timesteps.",
+            t("reporting.conversion_alt", steps=len(steps)),
         )
     }
     if report["trade_off"]:
         figures["trade_off"] = ReportFigure(
             plot_trade_off(report["trade_off"], report["choice"]),
-            "Agreement against modelled energy for several numbers of levels and timesteps.",
+            t("reporting.trade_off_alt"),
         )
     values = {
-        "pretrained": found["pretrained"],
+        "written": _written(found["pretrained"], report),
         "rows": _rows(evaluation, last),
         "num_samples": evaluation["num_samples"],
-        "choice": report["choice"],
-        "coding": report["coding"],
-        "timesteps": report["timesteps"],
+        "statuses": {
+            "converted": t("conversion.status_converted"),
+            "floating point": t("conversion.status_floating"),
+            "refused": t("conversion.status_refused"),
+        },
         "modules": [m for m in report["modules"] if m["status"] != "no arithmetic"],
     }
     return Content(values, figures)
+
+
+def _written(pretrained: str, report: dict[str, Any]) -> Markup:
+    """Say what stands for an activation."""
+    coding, choice = report["coding"], report["choice"]
+    values = {
+        "pretrained": _format.breakable(pretrained),
+        "encoding": coding["encoding"],
+        "neuron": coding["neuron_model"],
+        "timesteps": report["timesteps"],
+    }
+    if not choice:
+        return _format.markup("reporting.coding", **values)
+    values["target"] = choice["target"]
+    if not choice["confidence"]:
+        return _format.markup("reporting.coding_chosen", **values)
+    return _format.markup("reporting.coding_chosen_exit", confidence=choice["confidence"], **values)
 
 
 def _rows(evaluation: dict[str, Any], last: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -64,32 +83,39 @@ def _rows(evaluation: dict[str, Any], last: dict[str, Any]) -> list[tuple[str, s
         return _ABSENT if value is None else _format.percent(value)
 
     def milliseconds(value: float | None) -> str:
-        return _ABSENT if value is None else f"{1e3 * value:.3g}\N{NO-BREAK SPACE}ms"
+        return (
+            _ABSENT if value is None else f"{format_number(1e3 * value, '.3g')}\N{NO-BREAK SPACE}ms"
+        )
 
     def energy(bounds: list[float] | None) -> str:
         if bounds is None:
             return _ABSENT
         low, value, high = map(energy_text, bounds)
-        return f"{value} ({low} to {high})"
+        return t("reporting.value_and_range", value=value, low=low, high=high)
 
     rows = [
-        ("Accuracy", share(evaluation["original_accuracy"]), share(last["accuracy"])),
-        ("Same class as the original", "", share(last["agreement"])),
-        ("Relative error of the output", "", f"{last['error']:.2g}"),
-        ("Events per neuron and sample", "", f"{last['events_per_neuron']:.3g}"),
-        ("Neurons and timesteps without an event", "", share(evaluation["sparsity"])),
+        (t("reporting.accuracy"), share(evaluation["original_accuracy"]), share(last["accuracy"])),
+        (t("reporting.same_class_as_original"), "", share(last["agreement"])),
+        (t("reporting.output_error"), "", format_number(last["error"], ".2g")),
         (
-            "Energy per sample, estimate for 45 nm with memory",
+            t("reporting.events_per_neuron_and_sample"),
+            "",
+            format_number(last["events_per_neuron"], ".3g"),
+        ),
+        (t("reporting.silent_share"), "", share(evaluation["sparsity"])),
+        (
+            t("reporting.energy_45nm"),
             energy(evaluation["original_energy_uj"]),
             energy(last["energy_uj"]),
         ),
         (
-            "Time per sample, measured on this machine",
+            t("reporting.time_here"),
             milliseconds(evaluation["original_seconds"]),
             milliseconds(evaluation["seconds"]),
         ),
     ]
     if evaluation["exit_timesteps"] is not None:
-        rows.append(("Mean timestep of exit", "", f"{evaluation['exit_timesteps']:.2f}"))
-        rows.append(("Accuracy with early exit", "", share(evaluation["exit_accuracy"])))
+        exit_timesteps = format_number(evaluation["exit_timesteps"], ".2f")
+        rows.append((t("reporting.exit_timestep"), "", exit_timesteps))
+        rows.append((t("reporting.exit_accuracy"), "", share(evaluation["exit_accuracy"])))
     return rows

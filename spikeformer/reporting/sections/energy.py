@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spikeformer.i18n import t
 from spikeformer.profiling.figures import plot_comparison, plot_layer_energy
 from spikeformer.profiling.text import energy_text
 from spikeformer.reporting import _format
@@ -30,13 +31,14 @@ def energy(results: RunResults) -> Content | None:
     }
     layers = ReportFigure(
         plot_layer_energy(named or found.layers),
-        f"Modelled energy of {len(named)} layers, most in {most}.",
+        t("reporting.layer_energy_alt", number=len(named), layer=most),
     )
     alt = "; ".join(
         f"{row.network} {row.precision} {energy_text(row.energy_uj.value)}"
         for row in found.comparison
     )
-    rivals = ReportFigure(plot_comparison(found.comparison), f"Modelled energy of a sample: {alt}.")
+    alt = t("reporting.comparison_alt", rows=alt)
+    rivals = ReportFigure(plot_comparison(found.comparison), alt)
     return Content(values, {"energy_layers": layers, "energy_comparison": rivals})
 
 
@@ -44,15 +46,16 @@ def _headline(found: EnergyResults) -> dict[str, object]:
     metrics = found.metrics
     names = ("energy_per_sample_uj", "energy_per_sample_low_uj", "energy_per_sample_high_uj")
     value, low, high = (energy_text(metrics[name]) for name in names)
-    return {
-        "value": value,
-        "low": low,
-        "high": high,
-        "kind": metrics["kind"],
-        "backend": metrics["backend"],
-        "source": metrics["source"],
-        "samples": metrics["samples"],
-    }
+    measured = metrics["kind"] == "measured"
+    total = _format.markup(
+        "reporting.energy_measured" if measured else "reporting.energy_estimate",
+        value=value,
+        low=low,
+        high=high,
+        backend=metrics["backend"],
+        samples=metrics["samples"],
+    )
+    return {"total": total, "kind": metrics["kind"], "source": metrics["source"]}
 
 
 def _notes(found: EnergyResults) -> list[str]:
@@ -61,10 +64,13 @@ def _notes(found: EnergyResults) -> list[str]:
     if found.uncovered:
         total = _format.count(sum(found.uncovered.values()))
         layers = ", ".join(found.uncovered)
-        notes.append(f"Not included, since the chip cannot run it: {total} products in {layers}.")
+        notes.append(t("reporting.uncovered", total=total, layers=layers))
     if found.unpriced:
-        parts = ", ".join(f"{name} of {count:,} values" for name, count in found.unpriced.items())
-        notes.append(f"Not included, for want of a published energy: {parts}, over all samples.")
+        parts = ", ".join(
+            t("reporting.of_values", name=name, values=count)
+            for name, count in found.unpriced.items()
+        )
+        notes.append(t("reporting.unpriced", parts=parts))
     if found.uncounted:
-        notes.append(f"Not counted: {', '.join(found.uncounted)}.")
+        notes.append(t("reporting.uncounted", names=", ".join(found.uncounted)))
     return notes

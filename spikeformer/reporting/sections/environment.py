@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikeformer.i18n import format_number, t, translations
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, register_section
 
-_LABELS = {
-    "python": "Python",
-    "platform": "Platform",
-    "cpu": "Processor",
-    "cores": "Cores",
-    "memory_gib": "Memory",
-    "gpu": "GPU",
-    "git": "Git",
-    "seed": "Seed",
-}
+_ORDER = ("python", "platform", "cpu", "cores", "memory_gib", "gpu", "git", "seed")
+_PROPER = {"python": "Python", "gpu": "GPU", "git": "Git"}
 _APART = ("packages", "command")
 
 
@@ -26,9 +19,9 @@ def environment(results: RunResults) -> Content | None:
     found = results.environment
     if not found:
         return None
-    keys = [key for key in _LABELS if key in found]
-    keys += [key for key in found if key not in _LABELS and key not in _APART]
-    facts = [(_LABELS.get(key, key.replace("_", " ")), _fact(key, found[key])) for key in keys]
+    keys = [key for key in _ORDER if key in found]
+    keys += [key for key in found if key not in _ORDER and key not in _APART]
+    facts = [(_label(key), _fact(key, found[key])) for key in keys]
     packages = found.get("packages")
     values = {
         "facts": facts,
@@ -38,10 +31,16 @@ def environment(results: RunResults) -> Content | None:
     return Content(values)
 
 
+def _label(key: str) -> str:
+    known = translations.knows(f"reporting.fact_{key}")
+    return t(f"reporting.fact_{key}") if known else _PROPER.get(key, key.replace("_", " "))
+
+
 def _fact(key: str, value: Any) -> str:
     if key == "git" and isinstance(value, dict):
-        commit = str(value.get("commit") or "unknown commit")[:12]
-        return f"{commit}, with uncommitted changes" if value.get("dirty") else commit
+        known = value.get("commit")
+        commit = str(known)[:12] if known else t("reporting.unknown_commit")
+        return t("reporting.dirty", commit=commit) if value.get("dirty") else commit
     if key == "memory_gib" and isinstance(value, int | float):
-        return f"{value:.4g} GiB"
-    return "none" if value is None else str(value)
+        return f"{format_number(value, '.4g')} GiB"
+    return t("reporting.none") if value is None else str(value)

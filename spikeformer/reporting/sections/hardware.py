@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from spikeformer.hardware import arithmetic_label
+from spikeformer.i18n import format_number, t
 from spikeformer.reporting import _format, _read
 from spikeformer.reporting.figures import plot_placement
 from spikeformer.reporting.figures.placement import MAX_CHIPS
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
-
-_TRAFFIC = {
-    "latency_steps": "Steps from the first input to the last output",
-    "steps_per_sample": "Steps between samples",
-    "spikes_per_sample": "Spikes of a sample",
-    "packets_per_sample": "Packets of a sample: spikes, once for each population they reach",
-    "synaptic_events_per_sample": "Synaptic events of a sample",
-}
 
 
 @register_section(
@@ -33,11 +27,11 @@ def hardware(results: RunResults) -> Content | None:
     values: dict[str, object] = {
         "target": found["target"],
         "samples": found["samples"],
-        "comparisons": [*_before_the_chip(results), *found["comparisons"]],
-        "accuracies": _accuracies(found),
-        "traffic": [
-            (label, _format.count(found["traffic"][key])) for key, label in _TRAFFIC.items()
+        "comparisons": [
+            _comparison(row) for row in (*_before_the_chip(results), *found["comparisons"])
         ],
+        "accuracies": _accuracies(found),
+        "traffic": _traffic(found["traffic"]),
         "prefix": prefix,
         "layers": [_layer(row, prefix) for row in found["layers"]],
         "has_cores": any("cores" in row for row in found["layers"]),
@@ -55,18 +49,21 @@ def hardware(results: RunResults) -> Content | None:
         "shown": min(placement["num_chips"], MAX_CHIPS),
         "limits": limits,
     }
-    alt = (
-        f"{placement['num_cores']} cores on {placement['num_chips']} chips of type "
-        f"{limits['name']}, each filled as far as its memory for synapses is."
-    )
+    cores_used, chips, kind = placement["num_cores"], placement["num_chips"], limits["name"]
+    alt = t("reporting.placement_alt", cores=cores_used, chips=chips, type=kind)
     picture = plot_placement(cores, limits["cores_per_chip"], limits["synapse_bytes_per_core"])
     return Content(values, {"placement": ReportFigure(picture, alt)})
 
 
 def _before_the_chip(results: RunResults) -> list[Any]:
-    """Return the comparisons of the validate stage: the graph, and float32."""
+    """Return the comparisons of the verify stage: the graph, and float32."""
     found = _read.json_object(results.folder / "hardware" / "equivalence.json") or {}
     return [found[key] for key in ("graph", "float32") if key in found]
+
+
+def _comparison(row: Mapping[str, Any]) -> dict[str, Any]:
+    names = {key: arithmetic_label(row[key]) for key in ("recorded", "expected")}
+    return {**row, **names}
 
 
 def _core(core: list[Any]) -> dict[str, Any]:
@@ -75,20 +72,31 @@ def _core(core: list[Any]) -> dict[str, Any]:
     return {"chip": chip, "core": number, "population": population, "used": used}
 
 
+def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
+    labels = {
+        "latency_steps": t("reporting.latency_steps"),
+        "steps_per_sample": t("reporting.steps_per_sample"),
+        "spikes_per_sample": t("reporting.spikes_per_sample"),
+        "packets_per_sample": t("reporting.packets_per_sample"),
+        "synaptic_events_per_sample": t("reporting.synaptic_events_per_sample"),
+    }
+    return [(label, _format.count(traffic[key])) for key, label in labels.items()]
+
+
 def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     labels = {
-        "pytorch": "PyTorch in float64",
-        **found["arithmetic"],
-        "before": "Integers before fine-tuning",
+        "pytorch": arithmetic_label("PyTorch in float64"),
+        **{key: arithmetic_label(name) for key, name in found["arithmetic"].items()},
+        "before": t("reporting.before_tuning"),
     }
     # One row where the target has no numbers of its own.
     by_label = {labels[key]: value for key, value in found["accuracy"].items()}
     rows = [(label, _format.percent(value)) for label, value in by_label.items()]
-    return [*rows, ("Same class as PyTorch", _format.percent(found["agreement"]))]
+    return [*rows, (t("reporting.same_class_as_pytorch"), _format.percent(found["agreement"]))]
 
 
 def _energy(row: Mapping[str, Any]) -> dict[str, str]:
-    shown = {key: f"{value:,.3g} µJ" for key, value in row["energy_uj"].items()}
+    shown = {key: f"{format_number(value, ',.3g')} µJ" for key, value in row["energy_uj"].items()}
     return {"chip": row["technology"], "source": row["source"], **shown}
 
 
@@ -96,9 +104,10 @@ def _layer(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     shown = {**row, "name": row["layer"].removeprefix(prefix)}
     if "weights" in row:
         low, high = row["weights"]
-        shown["weight_range"] = f"{low} to {high}"
-        shown["state_range"] = " to ".join(f"{value:,.0f}" for value in row["state"])
-        shown["error"] = f"{row['rounding_error']:.2g}"
+        shown["weight_range"] = t("reporting.range", low=low, high=high)
+        low, high = (format_number(value, ",.0f") for value in row["state"])
+        shown["state_range"] = t("reporting.range", low=low, high=high)
+        shown["error"] = format_number(row["rounding_error"], ".2g")
     if "synapse_bytes" in row:
-        shown["memory"] = f"{row['synapse_bytes'] / 1024:,.0f} KiB"
+        shown["memory"] = f"{format_number(row['synapse_bytes'] / 1024, ',.0f')} KiB"
     return shown

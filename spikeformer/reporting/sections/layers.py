@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 from spikeformer.reporting.figures import plot_firing_rates
 from spikeformer.reporting.results import RunResults
@@ -27,5 +28,5 @@ def layers(results: RunResults) -> Content | None:
     lowest = min(found.firing_rates, key=found.firing_rates.__getitem__)
     highest = max(found.firing_rates, key=found.firing_rates.__getitem__)
     figure = plot_firing_rates(found.firing_rates, found.silent, found.saturated)
-    alt = f"Firing rate of {len(rows)} layers, lowest in {lowest}, highest in {highest}."
+    alt = t("reporting.rates_alt", number=len(rows), lowest=lowest, highest=highest)
     return Content({"rows": rows, "prefix": prefix}, {"firing_rates": ReportFigure(figure, alt)})

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeformer.i18n import format_number, t
 from spikeformer.reporting import _format
 from spikeformer.reporting.figures import is_drawable, plot_input, plot_output, plot_raster
 from spikeformer.reporting.results import RunResults, SampleResults
@@ -33,7 +34,7 @@ def sample(results: RunResults) -> Content | None:
     rasters, layers = {}, []
     for index, (layer, train) in enumerate(spikes.items()):
         rate = _format.percent(float((train > 0).mean()))
-        alt = f"Spikes of {train.shape[1]} neurons of {layer} over {len(train)} timesteps."
+        alt = t("reporting.raster_alt", neurons=train.shape[1], layer=layer, timesteps=len(train))
         figure = plot_raster({layer: train}, max_neurons=neurons, titles=False)
         rasters[f"raster-{index}"] = ReportFigure(figure, alt, save=False)
         layers.append(
@@ -42,7 +43,7 @@ def sample(results: RunResults) -> Content | None:
     figures = {**inputs, **outputs, **rasters}
     if spikes:
         figures["raster"] = ReportFigure(
-            plot_raster(spikes, max_neurons=neurons), "Spike raster.", inline=False
+            plot_raster(spikes, max_neurons=neurons), t("reporting.raster"), inline=False
         )
     values = {
         "inputs": list(inputs),
@@ -76,9 +77,9 @@ def _inputs(found: SampleResults) -> dict[str, ReportFigure]:
     figures = {}
     for name, array in found.inputs.items():
         if is_drawable(array) and not (array.ndim == 1 and array.dtype.kind in "iu"):
-            shape = " by ".join(map(str, array.shape))
+            shape = f" {t('reporting.by')} ".join(map(str, array.shape))
             key = "input" if name == "input" else f"input-{name}"
-            alt = f"The sample's {name}, {shape} values."
+            alt = t("reporting.input_alt", name=name, shape=shape)
             figures[key] = ReportFigure(plot_input(array), alt)
     return figures
 
@@ -99,8 +100,8 @@ def _outputs(found: SampleResults, names: list[str] | None) -> dict[str, ReportF
     each = plot_output(output, names, **look)
     mean = plot_output(output, names, **look, running_mean=True)
     return {
-        "output": ReportFigure(each, f"Evidence per class at each of {len(output)} timesteps."),
-        "output_mean": ReportFigure(mean, "Evidence per class, averaged over the time so far."),
+        "output": ReportFigure(each, t("reporting.output_alt", timesteps=len(output))),
+        "output_mean": ReportFigure(mean, t("reporting.output_mean_alt")),
     }
 
 
@@ -111,11 +112,13 @@ def _name(value: np.ndarray | None, names: list[str] | None) -> str | None:
         index = int(value)
         return names[index] if names is not None and 0 <= index < len(names) else str(index)
     if value.ndim == 0:
-        return f"{float(value):.4g}" if value.dtype.kind == "f" else str(value)
+        return format_number(float(value), ".4g") if value.dtype.kind == "f" else str(value)
     if value.ndim == 1 and names is not None and len(names) == len(value):
-        return ", ".join(names[index] for index in np.flatnonzero(value > 0.5)) or "none"
+        return ", ".join(names[index] for index in np.flatnonzero(value > 0.5)) or t(
+            "reporting.no_label"
+        )
     if value.ndim == 1 and len(value) <= 8:
-        return ", ".join(f"{number:.4g}" for number in value.tolist())
+        return ", ".join(format_number(number, ".4g") for number in value.tolist())
     return None
 
 

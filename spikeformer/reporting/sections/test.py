@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 from spikeformer.reporting.figures import plot_confusion_matrix
 from spikeformer.reporting.results import RunResults
@@ -32,9 +33,11 @@ def test(results: RunResults) -> Content | None:
         return Content(values)
     names = found.class_names or [str(index) for index in range(len(matrix))]
     total, right = int(matrix.sum()), int(matrix.trace())
-    errors = f"{total - right:,} of {total:,} samples were taken for another class."
+    errors = t("reporting.errors", wrong=total - right, total=total)
     values |= {"classes": _per_class(matrix, names), "errors": errors}
-    figure = ReportFigure(plot_confusion_matrix(matrix, names), f"Confusion matrix. {errors}")
+    figure = ReportFigure(
+        plot_confusion_matrix(matrix, names), t("reporting.confusion_alt", errors=errors)
+    )
     return Content(values, {"confusion_matrix": figure})
 
 

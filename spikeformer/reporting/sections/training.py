@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 from spikeformer.reporting.figures import history_panels, plot_history
 from spikeformer.reporting.results import RunResults
@@ -23,9 +24,14 @@ def training(results: RunResults) -> Content | None:
             values = history[column].to_numpy(dtype=float)
             values = values[np.isfinite(values)]
             first, last = (_format.metric_value(metric, values[index]) for index in (0, -1))
-            ends.append(f"{column} from {first} to {last}")
-        alt = f"{_format.metric_name(metric)} over {len(history)} epochs: {'; '.join(ends)}."
+            ends.append(t("reporting.curve_ends", column=column, first=first, last=last))
+        alt = t(
+            "reporting.curve_alt",
+            metric=_format.metric_name(metric),
+            epochs=len(history),
+            ends="; ".join(ends),
+        )
         name = "history-" + "".join(letter if letter.isalnum() else "-" for letter in metric)
         figures[name] = ReportFigure(plot_history(history, [metric]), alt, save=False)
-    combined = ReportFigure(plot_history(history), "Training curves.", inline=False)
+    combined = ReportFigure(plot_history(history), t("reporting.curves"), inline=False)
     return Content({"curves": list(figures)}, {**figures, "history": combined})

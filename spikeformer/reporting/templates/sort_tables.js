@@ -6,17 +6,21 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.type = "button";
     button.append(...head.childNodes);
     head.append(button);
+    const numeric = head.classList.contains("number");
     button.addEventListener("click", () => {
-      const first = head.classList.contains("number") ? "descending" : "ascending";
+      const first = numeric ? "descending" : "ascending";
       const other = first === "ascending" ? "descending" : "ascending";
       const direction = head.getAttribute("aria-sort") === first ? other : first;
       heads.forEach((cell) => cell.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", direction);
       const sign = direction === "ascending" ? 1 : -1;
-      const value = (row) => parseFloat(row.cells[column].dataset.value);
+      const value = (row) => row.cells[column].dataset.value ?? "";
+      const missing = (text) => text === "" || (numeric && Number.isNaN(parseFloat(text)));
+      const compare = (x, y) =>
+        numeric ? parseFloat(x) - parseFloat(y) : x.localeCompare(y, undefined, { numeric: true });
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
         const [x, y] = [value(a), value(b)];
-        return Number.isNaN(x) - Number.isNaN(y) || sign * (x - y) || 0;
+        return missing(x) - missing(y) || sign * (missing(x) ? 0 : compare(x, y));
       });
       table.tBodies[0].append(...rows);
     });

@@ -14,22 +14,13 @@ from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import computes, refuses_operator
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor, aten, elementwise, reduced
 from spikeformer.hardware.operators import TokenLinear
+from spikeformer.i18n import t
 
-DYNAMIC_PRODUCT = (
-    "multiplies two tensors that both change at run time. No chip does that; use "
-    "attention=qk_token or attention=sdsa, whose products are coincidences of spikes."
-)
-refuses_operator(DYNAMIC_PRODUCT, aten.bmm, aten.mm)
-refuses_operator(
-    "is a softmax, which no spiking chip computes; use attention=qk_token or sdsa.", aten._softmax
-)
-refuses_operator(
-    "is a layer norm, whose statistics change at run time; train with model.norm=batch, which "
-    "folds into the weights.",
-    aten.native_layer_norm,
-)
-refuses_operator("is a ReLU; convert the network to a spiking one first.", aten.relu)
-refuses_operator("is a GELU; convert the network to a spiking one first.", aten.gelu)
+refuses_operator("hardware.dynamic_product", aten.bmm, aten.mm)
+refuses_operator("hardware.is_softmax", aten._softmax)
+refuses_operator("hardware.is_layer_norm", aten.native_layer_norm)
+refuses_operator("hardware.is_relu", aten.relu)
+refuses_operator("hardware.is_gelu", aten.gelu)
 
 
 @computes(aten.add)
@@ -75,7 +66,7 @@ def multiply(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
 def divide(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
     """Divide by numbers."""
     if isinstance(y, TracedTensor):
-        raise builder.refuse("divides by what changes at run time, which no spiking chip does.")
+        raise builder.refuse(t("hardware.divides"))
     return multiply(builder, x, 1 / torch.as_tensor(y, dtype=torch.float64))
 
 
@@ -136,7 +127,7 @@ def _numbers(values: Any) -> TracedTensor:
 def _coincidence(builder: GraphBuilder, x: TracedTensor, y: TracedTensor) -> TracedTensor:
     """Add neurons without memory that fire where both inputs do."""
     if not (x.current.is_binary and y.current.is_binary):
-        raise builder.refuse(DYNAMIC_PRODUCT)
+        raise builder.refuse(t("hardware.dynamic_product"))
     # The sum is 0, 1 or 2.
     both = elementwise(x, y, lambda a, b: a.add(b))
     rows = Rows(both, both.ndim - 2)

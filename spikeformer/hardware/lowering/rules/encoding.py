@@ -7,6 +7,7 @@ from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import permutation
 from spikeformer.hardware.lowering.registry import lowers
 from spikeformer.hardware.lowering.traced import TracedTensor
+from spikeformer.i18n import t
 
 
 @lowers(SpikeEncoder)
@@ -19,7 +20,7 @@ def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> Tra
         return held
     whole = [permutation(operator) is not None for operator in x.current.terms.values()]
     if not x.current.constant or whole != [True]:
-        raise builder.refuse("encodes something else than the network's input.")
+        raise builder.refuse(t("hardware.encodes_else"))
     builder.drop(x)
     builder.encoder = builder.path
     if not isinstance(module, DeltaCoding):

@@ -10,6 +10,7 @@ from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import lowers
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.hardware.operators import Convolution, TokenLinear
+from spikeformer.i18n import t
 
 
 @lowers(nn.Linear)
@@ -29,11 +30,7 @@ def convolution(builder: GraphBuilder, module: nn.Conv2d, x: TracedTensor) -> Tr
     rows = Rows(x, 3)
     plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if rows.count != 1 or not plain or any(step != 1 for step in module.dilation):
-        raise builder.refuse(
-            "is a convolution of several images a timestep, or dilated, or padded with other than "
-            "so many zeros; write it as a plain nn.Conv2d over (timesteps, channels, rows, "
-            "columns)."
-        )
+        raise builder.refuse(t("hardware.odd_convolution"))
     channels, height, width = x.shape[-3:]
     stride, padding = ((int(pair[0]), int(pair[1])) for pair in (module.stride, module.padding))
     operator = Convolution(

@@ -7,6 +7,7 @@ from functools import partial
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+from spikeformer.i18n import t
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.neurons import LifNeuron, SpikingNeuron
 from spikeformer.neurons.base import Norm
@@ -24,10 +25,7 @@ def lif(
 ) -> TracedTensor:
     """Add a population of the neurons of (1, timesteps, *features)."""
     if state is not None or isinstance(norm, partial):
-        raise builder.refuse(
-            "is called with a state or with a padding mask; on a chip every sample starts from "
-            "rest, and all tokens are real."
-        )
+        raise builder.refuse(t("hardware.called_with_state"))
     if norm is not None:
         current = norm(current)  # type: ignore[assignment]
     builder.check_timesteps(current.shape[1])
@@ -43,10 +41,7 @@ def lif(
 @refuses(SpikingNeuron)
 def has_other_dynamics(module: SpikingNeuron) -> str:
     """Refuse neurons that are not described by LIF."""
-    return (
-        "has dynamics that are not those of a plain leaky integrate-and-fire neuron. "
-        "Train with neuron=lif_hard."
-    )
+    return t("hardware.other_dynamics")
 
 
 @refuses(LifNeuron)
@@ -56,17 +51,11 @@ def resets_softly(module: LifNeuron) -> str | None:
     if not plain:
         return has_other_dynamics(module)
     if module.reset != "zero":
-        return (
-            f"resets by reset={module.reset!r}, which the chips' toolchains do not have. "
-            "Train with neuron=lif_hard, or neuron.reset=zero."
-        )
+        return t("hardware.soft_reset", reset=module.reset)
     return None
 
 
 @refuses(SpikingSelfAttention)
 def multiplies_queries_and_keys(module: SpikingSelfAttention) -> str:
     """Refuse the product of two tensors that change at run time."""
-    return (
-        "multiplies queries, keys and values that all change at run time, which no spiking chip "
-        "does. Train with attention=qk_token or attention=sdsa."
-    )
+    return t("hardware.multiplies_queries")

@@ -10,15 +10,14 @@ from torch import nn
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+from spikeformer.i18n import t
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm
 
 
 def _fold(builder: GraphBuilder, module: Any, x: TracedTensor, axis: int) -> TracedTensor:
     """Scale and shift every channel by the running statistics."""
     if module.running_mean is None:
-        raise builder.refuse(
-            "normalises by each batch's own statistics; train with track_running_stats=True."
-        )
+        raise builder.refuse(t("hardware.batch_statistics"))
     moved = x.movedim(axis, -1)
     assert isinstance(moved, TracedTensor)
     mean, variance = module.running_mean.numpy(), module.running_var.numpy()
@@ -58,7 +57,4 @@ def token_batch_norm(
 @refuses(nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d)
 def normalises_at_run_time(module: nn.Module) -> str:
     """Refuse statistics that change with every input."""
-    return (
-        "takes its statistics from each input, which no spiking chip can. Train with batch norm "
-        "(model.norm=batch), which folds into the weights."
-    )
+    return t("hardware.own_statistics")

@@ -11,6 +11,7 @@ from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.hardware.operators import Convolution
+from spikeformer.i18n import t
 
 
 @lowers(nn.Dropout, nn.Identity)
@@ -23,7 +24,7 @@ def identity(builder: GraphBuilder, module: nn.Module, x: TracedTensor) -> Trace
 def average_pool(builder: GraphBuilder, module: nn.AvgPool2d, x: TracedTensor) -> TracedTensor:
     """Average neighbours: a convolution of each channel by itself."""
     if module.ceil_mode or module.divisor_override or not module.count_include_pad:
-        raise builder.refuse("needs ceil_mode=False, count_include_pad=True and no divisor.")
+        raise builder.refuse(t("hardware.average_pool"))
     rows, operator = _window(builder, module, x)
     kernel = operator.weights.shape[2] * operator.weights.shape[3]
     current = rows.features.map(operator).scale(1 / kernel)
@@ -34,12 +35,9 @@ def average_pool(builder: GraphBuilder, module: nn.AvgPool2d, x: TracedTensor) -
 def maximum_pool(builder: GraphBuilder, module: nn.MaxPool2d, x: TracedTensor) -> TracedTensor:
     """The maximum of spikes is their OR: a neuron without memory that fires if any of them does."""
     if not x.current.is_binary:
-        raise builder.refuse(
-            "takes the maximum of currents, which no spiking chip can. Pool spikes, behind a "
-            "neuron, or let a convolution stride, as model=spiking_vit does."
-        )
+        raise builder.refuse(t("hardware.maximum_of_currents"))
     if module.ceil_mode or module.dilation not in (1, (1, 1)):
-        raise builder.refuse("needs ceil_mode=False and dilation=1.")
+        raise builder.refuse(t("hardware.maximum_pool"))
     rows, operator = _window(builder, module, x)
     shape = (x.shape[-3], *operator.grid)
     spikes = builder.neurons(rows.features.map(operator), shape, decay=0.0, threshold=0.5)
@@ -51,7 +49,7 @@ def maximum_pool(builder: GraphBuilder, module: nn.MaxPool2d, x: TracedTensor) -
 def _window(builder: GraphBuilder, module: Any, x: TracedTensor) -> tuple[Rows, Convolution]:
     rows = Rows(x, 3)
     if rows.count != 1:
-        raise builder.refuse("pools several images a timestep.")
+        raise builder.refuse(t("hardware.pools_several"))
     channels, height, width = x.shape[-3:]
     kernel, stride, padding = (
         size if isinstance(size, tuple) else (size, size)
@@ -64,10 +62,10 @@ def _window(builder: GraphBuilder, module: Any, x: TracedTensor) -> tuple[Rows, 
 @refuses(nn.Softmax, nn.MultiheadAttention)
 def has_softmax(module: nn.Module) -> str:
     """Refuse softmax."""
-    return "has a softmax, which no spiking chip computes. Use attention=qk_token or sdsa."
+    return t("hardware.has_softmax")
 
 
 @refuses(nn.ReLU, nn.GELU, nn.SiLU)
 def is_not_spiking(module: nn.Module) -> str:
     """Refuse activations that are no spikes."""
-    return "passes real numbers on. Put a LifNeuron in its place, or convert the network first."
+    return t("hardware.passes_reals")

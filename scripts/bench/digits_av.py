@@ -1,0 +1,206 @@
+"""Train `experiment=digits_av` with several seeds and measure it under noise.
+
+Writes docs/benchmarks/digits_av.{json,md,svg} and digits_av-gates.svg.
+
+python scripts/bench/digits_av.py --fsdd /data/fsdd --seeds 0 1 2
+
+Runs that are finished in --runs are not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
+
+import torch  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from bench import digits_av_page  # noqa: E402
+from bench.machine import describe  # noqa: E402
+from spikeformer import load_run  # noqa: E402
+from spikeformer.callbacks import ActivityProbe  # noqa: E402
+from spikeformer.config import instantiate  # noqa: E402
+from spikeformer.data import add_noise  # noqa: E402
+
+STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+# What is trained for each split; the network of both senses also answers with either of them.
+TRAINED = {"recordings": ("vision,audio", "vision", "audio"), "speakers": ("vision,audio",)}
+CLEAN = float("inf")
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Noise of the test samples.
+
+    Attributes:
+        sweep: "vision", "audio" or "both", the senses that get noise.
+        image_noise: Standard deviation; pixels are in [0, 1].
+        snr_db: Signal-to-noise ratio of the sound in dB; infinite is clean.
+    """
+
+    sweep: str
+    image_noise: float = 0.0
+    snr_db: float = CLEAN
+
+
+CONDITIONS = (
+    *(Condition("vision", noise) for noise in (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)),
+    *(Condition("audio", 0.0, ratio) for ratio in (CLEAN, 20.0, 10.0, 5.0, 0.0, -5.0, -10.0)),
+    *(Condition("both", *pair) for pair in ((0.25, 20.0), (0.5, 10.0), (0.75, 5.0), (1.0, 0.0))),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--fsdd", required=True, help="folder with the recordings' parquet files")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--runs", default="outputs/bench-digits_av", help="folder of the runs")
+    parser.add_argument("--measure-only", action="store_true", help="train nothing that is missing")
+    arguments = parser.parse_args()
+    measured = []
+    for split, trained in TRAINED.items():
+        for seed in arguments.seeds:
+            for modalities in trained:
+                name = f"{split}-{modalities.replace(',', '-')}-{seed}"
+                folder = Path(arguments.runs) / name
+                if not finished(folder):
+                    if arguments.measure_only:
+                        continue
+                    train(folder, arguments.fsdd, split, modalities, seed)
+                measured.append(measure(folder, split, modalities, seed))
+                print(folder, measured[-1]["results"][0], flush=True)
+    result = {
+        "command": " ".join(
+            [
+                "python scripts/bench/digits_av.py --fsdd FOLDER --seeds",
+                *map(str, arguments.seeds),
+                *(["--measure-only"] if arguments.measure_only else []),
+            ]
+        ),
+        **describe(),
+        "runs": measured,
+    }
+    STORED.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    digits_av_page.write(result, STORED)
+    print(STORED.with_suffix(".md").read_text())
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run is there, tested and all."""
+    return (REPOSITORY / folder / "results" / "sample.npz").is_file()
+
+
+def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> None:
+    """Train one network."""
+    speaker = SPEAKERS[seed % len(SPEAKERS)] if split == "speakers" else "theo"
+    subprocess.run(
+        [
+            sys.executable,
+            "train.py",
+            "experiment=digits_av",
+            f"data.path={fsdd}",
+            f"seed={seed}",
+            f"data.modalities=[{modalities}]",
+            f"data.split={split}",
+            f"data.test_speakers=[{speaker}]",
+            f"hydra.run.dir={folder}",
+            "callbacks=[checkpoint,firing_rate]",
+            "logger=none",
+            "trainer.accelerator=cpu",
+        ],
+        cwd=REPOSITORY,
+        check=True,
+    )
+
+
+def measure(folder: Path, split: str, modalities: str, seed: int) -> dict:
+    """Test one network under every condition."""
+    run = load_run(REPOSITORY / folder)
+    data = instantiate(run.config.data)
+    data.setup("test")
+    test = data.splits.test
+    fit = run.manifest.stages["fit"].result
+    senses = modalities.split(",")
+    return {
+        "split": split,
+        "modalities": senses,
+        "seed": seed,
+        "test_speakers": list(run.config.data.test_speakers) if split == "speakers" else None,
+        "samples": len(test),
+        "epochs": fit["epochs"],
+        "training_seconds": fit["seconds"],
+        "num_parameters": fit["num_parameters"],
+        "results": [
+            {
+                **{k: v if v != CLEAN else None for k, v in asdict(condition).items()},
+                **answers(run.model, noisy(test.inputs, condition), test.targets),
+            }
+            for condition in CONDITIONS
+            if condition.sweep in (*senses, "both" if len(senses) > 1 else senses[0])
+        ],
+    }
+
+
+def noisy(inputs: dict[str, Tensor], condition: Condition) -> dict[str, Tensor]:
+    """Return the test inputs with noise, the same in every run."""
+    changed = dict(inputs)
+    if "vision" in inputs and condition.image_noise:
+        generator = torch.Generator().manual_seed(1)
+        noise = torch.randn(inputs["vision"].shape, generator=generator)
+        changed["vision"] = (inputs["vision"] + condition.image_noise * noise).clamp(0, 1)
+    if "audio" in inputs and condition.snr_db != CLEAN:
+        generator = torch.Generator().manual_seed(2)
+        changed["audio"] = add_noise(inputs["audio"], condition.snr_db, generator)
+    return changed
+
+
+@torch.no_grad()
+def answers(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dict:
+    """Return the accuracy with all senses and with each alone, and the share of open gates."""
+    with ActivityProbe(model) as probe:
+        found = {"accuracy": accuracy(model, inputs, targets)}
+    gates = {
+        name: layer.firing_rate.compute().item()
+        for name in inputs
+        for path, layer in probe.layers.items()
+        if path == f"transformer.fusion.attentions.{name}.mechanism.neuron"
+    }
+    if len(inputs) > 1:
+        found |= {
+            f"{name}_alone": accuracy(model, {name: x}, targets) for name, x in inputs.items()
+        }
+        found["open_gates"] = gates
+    return found
+
+
+def accuracy(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> float:
+    """Return the share of right classes."""
+    right = sum(
+        int((model(**batch).mean(1).argmax(1) == labels).sum())
+        for batch, labels in batches(inputs, targets)
+    )
+    return right / len(targets)
+
+
+def batches(
+    inputs: dict[str, Tensor], targets: Tensor, size: int = 100
+) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+    """Yield parts of the samples."""
+    for start in range(0, len(targets), size):
+        part = slice(start, start + size)
+        yield {name: x[part] for name, x in inputs.items()}, targets[part]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""A sweep's record of itself, and each of its children as a command of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from spikeformer.files import write_text
+
+SWEEP_FILE = "sweep.yaml"
+"""The command line of a sweep, in its folder."""
+
+_OF_RANKS = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+_OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
+_SEARCH = "hydra_plugins.spikeformer_search.Search"
+
+
+class PrepareSweep(Callback):
+    """Makes a sweep resumable before its first child starts."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Write the sweep's overrides into its folder, and keep there what Optuna finds."""
+        given = config.hydra.overrides
+        kept = [o for o in (*given.hydra, *given.task) if not o.startswith("hydra.mode=")]
+        folder = Path(config.hydra.sweep.dir)
+        write_text(folder / SWEEP_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
+        sweeper = config.hydra.sweeper
+        if sweeper._target_ == _OPTUNA:
+            with read_write(config), open_dict(config):
+                sweeper._target_ = _SEARCH
+                sweeper.storage = sweeper.storage or f"sqlite:///{folder / 'study.db'}"
+                sweeper.study_name = sweeper.study_name or "search"
+
+
+@contextmanager
+def as_a_command_of_its_own() -> Iterator[None]:
+    """Make a sweep's child look like `python -m spikeformer` with the child's overrides.
+
+    Lightning starts further ranks by repeating the process's command line. A sweep's would start
+    the sweep again, with its first child's values, or whatever program a launcher runs its
+    children in; so every rank gets the overrides and the folder of this child. What Lightning
+    leaves in the environment would keep the next child from starting ranks at all.
+    """
+    hydra_config: Any = HydraConfig.get()
+    if hydra_config.mode != RunMode.MULTIRUN:
+        yield
+        return
+    main = sys.modules["__main__"]
+    argv, spec = sys.argv, main.__spec__
+    environment = {name: os.environ.get(name) for name in _OF_RANKS}
+    with read_write(hydra_config), open_dict(hydra_config):
+        hydra_config.run.dir = hydra_config.runtime.output_dir
+    sys.argv = ["spikeformer", *_command(hydra_config)]
+    main.__spec__ = find_spec("spikeformer.__main__")
+    try:
+        yield
+    finally:
+        sys.argv, main.__spec__ = argv, spec
+        for name, value in environment.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _command(hydra_config: Any) -> list[str]:
+    """Return the arguments that compose this child's configuration."""
+    folders = [s.path for s in hydra_config.runtime.config_sources if s.provider == "command-line"]
+    flags = [word for folder in folders for word in ("--config-dir", folder)]
+    search = [o for o in hydra_config.overrides.hydra if o.startswith("hydra.searchpath")]
+    return [*flags, *search, *hydra_config.overrides.task]

@@ -1,0 +1,22 @@
+"""Several senses in one network: ways to join their spikes, and the transformer behind them."""
+
+from spikeformer.config import FusionConfig
+from spikeformer.fusion.base import ModalityFusion
+from spikeformer.fusion.concat import ConcatFusion
+from spikeformer.fusion.cross_attention import CrossModalAttentionFusion
+from spikeformer.fusion.gated import GatedFusion
+from spikeformer.fusion.late import confidence_weights
+from spikeformer.fusion.modalities import drop_modalities
+from spikeformer.fusion.transformer import FUSIONS, MultiModalSpikeTransformer
+
+__all__ = [
+    "FUSIONS",
+    "ConcatFusion",
+    "CrossModalAttentionFusion",
+    "FusionConfig",
+    "GatedFusion",
+    "ModalityFusion",
+    "MultiModalSpikeTransformer",
+    "confidence_weights",
+    "drop_modalities",
+]

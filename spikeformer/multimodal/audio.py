@@ -1,0 +1,121 @@
+"""Sounds to spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from spikeformer.data.spectrogram import log_mel, mel_filters
+from spikeformer.error_handling import SpikingDynamicsError, check_positive, check_positive_int
+from spikeformer.i18n import t
+from spikeformer.models import ConvStem
+from spikeformer.multimodal.encoder import SensoryEncoder
+from spikeformer.neurons import LifNeuron, NeuronFactory
+
+
+class AudioSpikeEncoder(SensoryEncoder):
+    r"""Hears: waveforms or log-mel frames through strided convolutions with spiking neurons.
+
+    A waveform becomes a log-mel spectrogram S in dB (see `spikeformer.data.log_mel`), scaled by its
+    own loudest value, so that volume makes no difference:
+    `x = max(0, 1 - (max S - S) / dynamic_range_db)`. From there on it is an image of one channel.
+
+    Args:
+        embed_dim: Channels of a token; the convolutions double their width up to it.
+        timesteps: Number of timesteps of the spikes.
+        sample_rate: Samples per second of the waveforms.
+        n_fft: Frame length in samples.
+        hop_length: Samples from one frame to the next.
+        num_mels: Mel bands.
+        dynamic_range_db: Range of loudness that [0, 1] covers.
+        strides: Stride of each convolution, 1 or 2, in frequency and time.
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+
+    Raises:
+        ArgumentError: A value is outside its range.
+
+    Source: see `spikeformer.models.ConvStem`.
+
+    Example:
+        >>> encoder = AudioSpikeEncoder(embed_dim=32, timesteps=4, sample_rate=8000)
+        >>> encoder.encode(torch.randn(2, 4000), sample_rate=8000).shape
+        torch.Size([2, 4, 40, 32])
+        >>> encoder.encode(torch.rand(2, 32, 38)).shape
+        torch.Size([2, 4, 40, 32])
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        timesteps: int,
+        *,
+        sample_rate: int = 8000,
+        n_fft: int = 256,
+        hop_length: int = 100,
+        num_mels: int = 32,
+        dynamic_range_db: float = 80.0,
+        strides: Sequence[int] = (2, 2, 2),
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+    ) -> None:
+        super().__init__(embed_dim, timesteps, neuron=neuron, threshold=threshold)
+        self.sample_rate = check_positive_int("sample_rate", sample_rate)
+        self.n_fft = check_positive_int("n_fft", n_fft)
+        self.hop_length = check_positive_int("hop_length", hop_length)
+        self.num_mels = check_positive_int("num_mels", num_mels)
+        self.dynamic_range_db = check_positive("dynamic_range_db", dynamic_range_db)
+        mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands now, not when it hears
+        self.stem = ConvStem(1, embed_dim, timesteps, strides, neuron=neuron, threshold=threshold)
+        # Channels-last convolutions hand their output to the token layers without a copy.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, x: Tensor, *, sample_rate: int | None = None) -> Tensor:
+        """Encode sounds.
+
+        Args:
+            x: Waveforms of shape (batch, samples), at least `n_fft` long; or log-mel frames, best
+                in [0, 1], of shape (batch, num_mels, frames).
+            sample_rate: Samples per second of `x`, if you wish it checked.
+
+        Returns:
+            Spikes of shape (batch, timesteps, tokens, embed_dim), tokens from the low frequencies'
+            row to the high ones', each in the order of time.
+
+        Raises:
+            SpikingDynamicsError: `x` has another shape, dtype or sampling rate.
+        """
+        if sample_rate is not None and sample_rate != self.sample_rate:
+            raise SpikingDynamicsError(
+                t("multimodal.sampling_rate", expected=self.sample_rate, found=sample_rate)
+            )
+        waves = x.ndim == 2 and x.shape[1] >= self.n_fft
+        frames = x.ndim == 3 and x.shape[1] == self.num_mels and x.shape[2] > 0
+        if not (waves or frames) or not x.is_floating_point():
+            raise SpikingDynamicsError(
+                t(
+                    "multimodal.sounds",
+                    n_fft=self.n_fft,
+                    num_mels=self.num_mels,
+                    dtype=x.dtype,
+                    shape=tuple(x.shape),
+                )
+            )
+        image = self.spectrogram(x) if waves else x
+        return self.neuron(self.stem(image[:, None, None]))
+
+    @torch.no_grad()
+    def spectrogram(self, waveforms: Tensor) -> Tensor:
+        """Return log-mel frames in [0, 1] of waveforms, (batch, num_mels, frames)."""
+        loudness = log_mel(
+            waveforms.float(),
+            sample_rate=self.sample_rate,
+            n_fft=self.n_fft,
+            hop_length=self.hop_length,
+            num_mels=self.num_mels,
+        )
+        loudest = loudness.amax(dim=(1, 2), keepdim=True)
+        scaled: Tensor = (1 - (loudest - loudness) / self.dynamic_range_db).clamp(min=0)
+        return scaled.to(waveforms.dtype)

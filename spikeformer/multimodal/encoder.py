@@ -1,0 +1,49 @@
+"""What the encoders of all senses share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from spikeformer.error_handling import check_positive, check_positive_int
+from spikeformer.neurons import LifNeuron, NeuronFactory
+
+
+class SensoryEncoder(nn.Module, ABC):
+    """A trainable front end: what a sense delivers in, spikes of tokens out.
+
+    Args:
+        embed_dim: Channels of a token.
+        timesteps: Number of timesteps of the spikes.
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        timesteps: int,
+        *,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.embed_dim = check_positive_int("embed_dim", embed_dim)
+        self.timesteps = check_positive_int("timesteps", timesteps)
+        self.neuron = neuron(threshold=check_positive("threshold", threshold))
+
+    @property
+    def binary(self) -> bool:
+        """Whether the spikes are exactly 0 or 1."""
+        return self.neuron.binary
+
+    def encode(self, x: Tensor, **kwargs: Any) -> Tensor:
+        """Return the spikes of `x`, shape (batch, timesteps, tokens, embed_dim)."""
+        spikes: Tensor = self(x, **kwargs)
+        return spikes
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Do what `encode` does."""

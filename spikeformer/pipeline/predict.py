@@ -1,0 +1,120 @@
+"""The stage that answers test samples one by one, as a service would."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from spikeformer.concurrency import AsyncSpikingInference, Completed
+from spikeformer.config import ConcurrencyConfig, instantiate
+from spikeformer.error_handling import ConfigurationError, check_choice
+from spikeformer.files import replacing
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.weights import load_trained
+
+
+class Predict(Stage):
+    """Sends every test sample as a request of its own through `AsyncSpikingInference`.
+
+    Writes `results/predictions.csv`: class, probability and latency of each sample.
+
+    Args:
+        weights: "last" (after the last epoch) or "best" (by validation).
+    """
+
+    name = "predict"
+    config_keys = ("data", "model", "task", "checkpoint", "seed", "concurrency")
+
+    def __init__(self, weights: str = "last") -> None:
+        self.weights = check_choice("weights", weights, ("last", "best"))
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Answer, write the table, and return accuracy, throughput and latencies."""
+        load_trained(run, self.weights, self.name)
+        config: ConcurrencyConfig = instantiate(
+            run.config.concurrency or {"_target_": "spikeformer.config.ConcurrencyConfig"},
+            trusted=run.config.trusted_packages,
+        )
+        run.parts.data.setup("test")
+        net = run.parts.module.net.to(run.parts.trainer.strategy.root_device)
+        engine = AsyncSpikingInference(net, config)
+        start = time.perf_counter()
+        rows = asyncio.run(_ask(engine, _samples(run.parts.data.test_dataloader())))
+        seconds = time.perf_counter() - start
+        table = pd.DataFrame(rows)
+        with replacing(self._file(run)) as path:
+            table.to_csv(path, index=False)
+        latencies = np.quantile(table["latency_ms"], [0.5, 0.99])
+        return {
+            "accuracy": float((table["prediction"] == table["target"]).mean()),
+            "num_samples": len(table),
+            "samples_per_second": len(table) / seconds,
+            "latency_ms_p50": float(latencies[0]),
+            "latency_ms_p99": float(latencies[1]),
+            "workers": engine.num_workers,
+            "batches": engine.num_batches,
+        }
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the table."""
+        return [self._file(run)]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return accuracy, throughput and latencies."""
+        return (
+            f"accuracy {result['accuracy']:.2%} on {result['num_samples']:,} samples, "
+            f"{result['samples_per_second']:,.0f} samples a second in {result['batches']:,} "
+            f"batches, latency {result['latency_ms_p50']:.1f} ms (median) and "
+            f"{result['latency_ms_p99']:.1f} ms (99 %)"
+        )
+
+    def _file(self, run: Run) -> Path:
+        return run.folder / "results" / "predictions.csv"
+
+
+def _samples(loader: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield samples as batches of one."""
+    for inputs, targets in loader:
+        if targets.ndim != 1 or targets.is_floating_point():
+            raise ConfigurationError(
+                "The predict stage writes one class for each sample; this task has none. "
+                "Use run.model from spikeformer.load_run(folder) instead."
+            )
+        for i in range(len(targets)):
+            yield _one(inputs, i), int(targets[i])
+
+
+def _one(inputs: Tensor | Mapping[str, Tensor], index: int) -> Any:
+    if isinstance(inputs, Mapping):
+        return {name: x[index : index + 1] for name, x in inputs.items()}
+    return inputs[index : index + 1]
+
+
+async def _ask(
+    engine: AsyncSpikingInference, samples: Iterator[tuple[Any, Any]]
+) -> list[dict[str, Any]]:
+    """Send all samples and return a row for each, in their order."""
+    rows: list[dict[str, Any]] = []
+
+    def keep(row: dict[str, Any], sent: float, done: Completed) -> None:
+        probabilities = done.result().float().mean(dim=1).softmax(dim=-1)[0]
+        row["prediction"] = int(probabilities.argmax())
+        row["probability"] = float(probabilities.max())
+        row["latency_ms"] = (time.perf_counter() - sent) * 1e3
+
+    async with engine:
+        for index, (sample, target) in enumerate(samples):
+            rows.append({"sample": index, "target": target})
+            await engine.submit_inference(sample, partial(keep, rows[-1], time.perf_counter()))
+    if any("prediction" not in row for row in rows):
+        raise ConfigurationError("Some samples got no answer; run.log says why.")
+    return rows

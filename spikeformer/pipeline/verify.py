@@ -1,0 +1,87 @@
+"""The stage that proves a network's spike graph equal to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from spikeformer.files import write_json
+from spikeformer.hardware import accuracy, compare, reference_spikes, simulate
+from spikeformer.i18n import t
+from spikeformer.pipeline.caching import reference_of
+from spikeformer.pipeline.hardware import (
+    check_hardware,
+    chip_samples,
+    hardware_folder,
+    make_deployer,
+    trained_network,
+    wants_chip,
+)
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stage import Stage
+
+
+class Verify(Stage):
+    """Lowers the trained network and compares it with PyTorch spike for spike.
+
+    Before anything is trained it makes sure that the toolchain is there and every layer has a
+    place on the chip.
+    """
+
+    name = "verify"
+    config_keys = ("data", "model", "task", "checkpoint", "seed", "hardware")
+
+    def is_wanted(self, config: DictConfig) -> bool:
+        """Whether there is a target."""
+        return wants_chip(config)
+
+    def check(self, run: Run) -> None:
+        """Refuse a network that has no place on the target, and a target without toolchain."""
+        check_hardware(run.config, run.parts)
+
+    def run(self, run: Run) -> dict[str, Any]:
+        """Compare, and write `hardware/equivalence.json`."""
+        net = trained_network(run, self.name)
+        samples = chip_samples(run.parts.data, run.config.hardware.samples)
+        lowered = make_deployer(run.config).lowered(net, samples.inputs.shape[1:])
+        graph = lowered.graph
+        reference = reference_of(run.parts.caches, net, samples.inputs)
+        single = reference_of(run.parts.caches, net, samples.inputs, torch.float32)
+        expected = reference_spikes(graph, reference)
+        comparison = compare(graph, expected, simulate(graph, reference.inputs))
+        rounding = compare(graph, expected, reference_spikes(graph, single))
+        content = {
+            "graph": {
+                "expected": "PyTorch in float64",
+                "recorded": "spike graph in NumPy",
+                **comparison.to_dict(),
+            },
+            "float32": {
+                "expected": "PyTorch in float64",
+                "recorded": "PyTorch in float32",
+                **rounding.to_dict(),
+            },
+        }
+        write_json(hardware_folder(run) / "equivalence.json", content)
+        return {
+            "samples": comparison.samples,
+            "mismatches": comparison.mismatches,
+            "compared": comparison.compared,
+            "float32_mismatches": rounding.mismatches,
+            "accuracy": accuracy(reference.outputs, samples.targets),
+            "neurons": graph.num_neurons,
+            "synapses": graph.num_synapses,
+        }
+
+    def outputs(self, run: Run) -> list[Path]:
+        """Return the comparison."""
+        return [run.folder / "hardware" / "equivalence.json"]
+
+    def summary(self, result: Mapping[str, Any]) -> str:
+        """Return the size of the graph and its mismatches."""
+        numbers = ("neurons", "synapses", "mismatches", "compared", "samples")
+        return t("pipeline.validated", **{name: result[name] for name in numbers})

@@ -1,0 +1,186 @@
+"""Many run folders as one table: what was set, what came out, and what went wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from spikeformer.reporting import _read
+from spikeformer.reporting._read import ResultsError
+
+_NOT_SETTINGS = ("hydra", "logger", "name", "objective", "paths", "pipeline", "trusted_packages")
+_GROUPS = ("data", "model", "neuron")
+"""Groups whose choice every run shows, whether it was overridden or not."""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run, as far as its folder tells.
+
+    Attributes:
+        folder: The run folder.
+        path: The folder, relative to the one that was searched.
+        name: The run's name.
+        sweep: Name of the sweep's folder, if it is a sweep's child.
+        created: When it was started, ISO 8601.
+        status: "done", "running" or "failed"; "broken" where a file could not be read.
+        problem: What failed, or which file is broken.
+        settings: What the command line set, and the groups that were chosen.
+        numbers: What came out, by name: `accuracy`, `val_accuracy`, `firing_rate`, `energy_uj`, ...
+        curves: Values per epoch, by column of `metrics.csv`.
+        report: The run's own page, if there is one.
+    """
+
+    folder: Path
+    path: str
+    name: str
+    sweep: str | None = None
+    created: str | None = None
+    status: str = "done"
+    problem: str | None = None
+    settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, list[float | None]] = field(default_factory=dict)
+    report: Path | None = None
+
+
+def summarize_runs(root: Path | str) -> list[RunSummary]:
+    """Read every run folder below a folder, or the folder itself, newest first.
+
+    Args:
+        root: A folder of runs, as `outputs`; a sweep's folder; or a run folder.
+
+    Raises:
+        ResultsError: There is no such folder. A run that cannot be read is no error: its
+            `status` is "broken".
+
+    Example:
+        >>> import tempfile
+        >>> summarize_runs(tempfile.mkdtemp())
+        []
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise ResultsError(f"Expected a folder of runs at {root}, but there is none.")
+    runs = [_summarize(folder, root) for folder in _run_folders(root)]
+    return sorted(runs, key=lambda run: (run.created or "", run.path), reverse=True)
+
+
+def _run_folders(root: Path) -> Iterator[Path]:
+    """Yield folders with a run's files, without looking for runs inside of runs."""
+    for folder, below, files in os.walk(root):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if "manifest.json" in files or "config.yaml" in files:
+            below.clear()
+            yield Path(folder)
+
+
+def _summarize(folder: Path, root: Path) -> RunSummary:
+    path = str(folder.relative_to(root)) if folder != root else folder.resolve().name
+    try:
+        return _read_run(folder, path)
+    except ResultsError as error:
+        return RunSummary(folder, path, folder.name, status="broken", problem=str(error))
+
+
+def _read_run(folder: Path, path: str) -> RunSummary:
+    manifest = _read.json_object(folder / "manifest.json")
+    if manifest is None:
+        raise ResultsError(
+            f"{folder} has no manifest.json: the run was stopped before its first stage."
+        )
+    stages = _read.mapping(manifest, "stages", folder / "manifest.json")
+    if not all(isinstance(stage, dict) for stage in stages.values()):
+        raise ResultsError(f"Expected each stage in {folder / 'manifest.json'} to be an object.")
+    config, _ = _read.yaml_mapping(folder / "config.yaml")
+    history = _read.history(folder / "metrics.csv")
+    status, problem = _status(stages)
+    report = folder / "report.html"
+    return RunSummary(
+        folder=folder,
+        path=path,
+        name=str(manifest.get("name") or folder.name),
+        sweep=folder.parent.name if (folder.parent / "sweep.yaml").is_file() else None,
+        created=str(manifest["created"]) if manifest.get("created") else None,
+        status=status,
+        problem=problem,
+        settings=_settings(folder, config or {}),
+        numbers=_numbers(stages, len(history) if history is not None else 0),
+        curves={}
+        if history is None
+        else {
+            str(name): [None if value != value else float(value) for value in history[name]]
+            for name in history
+        },
+        report=report if report.is_file() else None,
+    )
+
+
+def _status(stages: Mapping[str, Any]) -> tuple[str, str | None]:
+    for name, stage in stages.items():
+        if stage.get("status") == "failed":
+            return "failed", f"{name}: {stage.get('error') or 'no message'}"
+    if not stages or any(stage.get("status") != "done" for stage in stages.values()):
+        return "running", None
+    return "done", None
+
+
+def _settings(folder: Path, config: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    """Return chosen groups, seed and timesteps, and every override's value as it was resolved."""
+    hydra, _ = _read.yaml_mapping(folder / ".hydra" / "hydra.yaml")
+    try:
+        choices = dict((hydra or {})["hydra"]["runtime"]["choices"])
+    except (KeyError, TypeError, ValueError):
+        choices = {}
+    settings: dict[str, str | int | float | bool] = {}
+    for group in _GROUPS:
+        target = config.get(group)
+        if group in choices:
+            settings[group] = str(choices[group])
+        elif isinstance(target, dict) and "_target_" in target:
+            settings[group] = str(target["_target_"]).rpartition(".")[2]
+    for key in ("timesteps", "seed"):
+        if isinstance(config.get(key), int):
+            settings[key] = config[key]
+    for override in _read.yaml_list(folder / "overrides.yaml"):
+        key, _, text = override.partition("=")
+        key = key.lstrip("+~")
+        if key.partition(".")[0].partition("/")[0] in _NOT_SETTINGS or key in settings:
+            continue
+        value: Any = config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        settings[key] = value if isinstance(value, str | int | float | bool) else text
+    return settings
+
+
+_RENAMED = {
+    ("fit", "val/accuracy"): "val_accuracy",
+    ("fit", "num_parameters"): "parameters",
+    ("fit", "seconds"): "training_seconds",
+    ("convert", "accuracy"): "accuracy",
+    ("convert", "original_accuracy"): "original_accuracy",
+    ("convert", "agreement"): "agreement",
+    ("convert", "events_per_neuron"): "events_per_neuron",
+    ("profile", "energy_per_sample_uj"): "energy_uj",
+    ("profile", "energy_per_sample_low_uj"): "energy_low_uj",
+    ("profile", "energy_per_sample_high_uj"): "energy_high_uj",
+}
+"""Numbers of stages, under the name that means the same in every run."""
+
+
+def _numbers(stages: Mapping[str, Any], epochs: int) -> dict[str, float]:
+    numbers: dict[str, float] = {"epochs": epochs} if epochs else {}
+    for stage, record in stages.items():
+        result = record.get("result")
+        for key, value in (result if isinstance(result, dict) else {}).items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            if stage == "test" and key != "num_samples":
+                numbers[key] = value
+            elif (stage, key) in _RENAMED:
+                numbers[_RENAMED[stage, key]] = value
+    return numbers

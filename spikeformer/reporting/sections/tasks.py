@@ -1,0 +1,36 @@
+"""Learning task after task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spikeformer.reporting import _format, _read
+from spikeformer.reporting.figures.tasks import plot_tasks
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+
+SOURCE = "results/tasks.json"
+
+
+@register_section("tasks", title="Tasks", order=25, source=SOURCE, optional=True)
+def tasks(results: RunResults) -> Content | None:
+    """Show the accuracy on every task after each, and what was forgotten."""
+    path = results.folder / SOURCE
+    found = _read.json_object(path)
+    if found is None:
+        return None
+    try:
+        return _content(found)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _read.broken(path, "the accuracies of a sequence of tasks", repr(error)) from error
+
+
+def _content(found: dict[str, Any]) -> Content:
+    matrix, names = found["accuracy"], found["tasks"]
+    scores = [
+        (label, _format.percent(found[key]))
+        for key, label in (("average_accuracy", "Average accuracy"), ("forgetting", "Forgetting"))
+        if found[key] is not None
+    ]
+    alt = f"Accuracy on {len(names)} tasks after each of {len(matrix)} tasks of training."
+    return Content({"scores": scores}, {"tasks": ReportFigure(plot_tasks(matrix, names), alt)})

@@ -1,0 +1,28 @@
+"""What the validate stages found."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, register_section
+
+_ORDER = ("critical", "error", "warning", "info")
+
+
+@register_section(
+    "validation",
+    title="Validation",
+    order=42,
+    source="results/validation.json",
+    optional=True,
+)
+def validation(results: RunResults) -> Content | None:
+    """Show findings, the worst first, each with its place and its remedy."""
+    if not results.validation:
+        return None
+    known = [row for row in results.validation if row.get("level") in _ORDER]
+    rows = sorted(known, key=lambda row: _ORDER.index(row["level"]))
+    counts = Counter(row["level"] for row in rows)
+    headline = ", ".join(f"{counts[level]} {level}" for level in _ORDER if counts[level])
+    return Content({"rows": rows, "headline": headline})

@@ -1,0 +1,72 @@
+"""How much memory a training step takes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_COPIES_OF_WEIGHTS = 4
+"""Weights, their gradients, and the two moments that Adam keeps."""
+_TRANSIENT = 2.0
+"""Peak over what is saved for backward: gradients of activations live beside the activations."""
+
+
+def saved_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> int:
+    """Return the bytes that a forward pass keeps for backward, weights aside.
+
+    Everything runs on a copy of the network in training mode, so that nothing of it changes.
+
+    Args:
+        net: The network.
+        inputs: One batch, as the network takes it.
+
+    Example:
+        >>> saved_bytes(nn.Linear(3, 5, bias=False), torch.ones(2, 3))  # the input
+        24
+    """
+    trial = copy.deepcopy(net).train()
+    weights = {p.untyped_storage().data_ptr() for p in trial.parameters()}
+    storages: dict[int, tuple[Tensor, int]] = {}
+
+    def keep(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        if storage.data_ptr() not in weights:
+            # The tensor itself is kept, or another storage could get its address.
+            storages[storage.data_ptr()] = (x, storage.nbytes())
+        return x
+
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            outputs: Any = trial(**inputs) if isinstance(inputs, Mapping) else trial(inputs)
+        del outputs
+    return sum(size for _, size in storages.values())
+
+
+def step_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor], batch_size: int) -> int:
+    """Return an estimate of the memory of one training step with so many samples.
+
+    What two and four samples keep for backward tells what one more adds.
+
+    Args:
+        net: The network.
+        inputs: A batch of at least two samples.
+        batch_size: Samples of the step.
+    """
+    first = next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs
+    many = min(4, len(first))
+    few = many // 2
+    small, large = saved_bytes(net, _first(inputs, few)), saved_bytes(net, _first(inputs, many))
+    each = (large - small) / (many - few)
+    activations = small + each * (batch_size - few)
+    weights = sum(p.numel() * p.element_size() for p in net.parameters())
+    return round(_COPIES_OF_WEIGHTS * weights + _TRANSIENT * max(activations, 0))
+
+
+def _first(inputs: Tensor | Mapping[str, Tensor], count: int) -> Tensor | dict[str, Tensor]:
+    if isinstance(inputs, Mapping):
+        return {name: x[:count] for name, x in inputs.items()}
+    return inputs[:count]

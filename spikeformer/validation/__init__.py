@@ -1,0 +1,34 @@
+"""What is wrong with a network, its data, or a chip as its target, before it costs hours."""
+
+from spikeformer.validation.data import InputSubject, SplitsSubject, TargetSubject
+from spikeformer.validation.probe import ModelSubject
+from spikeformer.validation.registry import CHECKS, register_check
+from spikeformer.validation.result import (
+    RUN_LEVELS,
+    SEVERITIES,
+    ValidationError,
+    ValidationLevel,
+    ValidationResult,
+    stop_on_errors,
+)
+from spikeformer.validation.targets import HARDWARE, HardwareSubject
+from spikeformer.validation.validator import SAMPLES, ComprehensiveValidator
+
+__all__ = [
+    "CHECKS",
+    "HARDWARE",
+    "RUN_LEVELS",
+    "SAMPLES",
+    "SEVERITIES",
+    "ComprehensiveValidator",
+    "HardwareSubject",
+    "InputSubject",
+    "ModelSubject",
+    "SplitsSubject",
+    "TargetSubject",
+    "ValidationError",
+    "ValidationLevel",
+    "ValidationResult",
+    "register_check",
+    "stop_on_errors",
+]

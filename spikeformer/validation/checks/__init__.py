@@ -1,0 +1,23 @@
+"""All checks; importing this package registers them."""
+
+from spikeformer.validation.checks import (  # noqa: I001  this is the order in which they run
+    parameters,
+    structure,
+    dynamics,
+    gradients,
+    inputs,
+    targets,
+    splits,
+    hardware,
+)
+
+__all__ = [
+    "dynamics",
+    "gradients",
+    "hardware",
+    "inputs",
+    "parameters",
+    "splits",
+    "structure",
+    "targets",
+]

@@ -1,0 +1,178 @@
+"""Runs a network once on probe data and keeps what its neurons did."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikeformer.callbacks.probe import LayerActivity
+from spikeformer.neurons import SpikingNeuron
+
+Inputs = Tensor | Mapping[str, Tensor]
+_BATCH, _TOKENS, _TIMESTEPS = 8, 16, 4
+_MAX_FEATURES = 256
+_UNSETTLED = 0.05
+"""Share of their initial values in running statistics that say nothing yet."""
+
+
+@dataclass
+class LayerRecord:
+    """What one spiking layer did.
+
+    Attributes:
+        neuron: The layer.
+        activity: Firing rate, silent and saturated neurons.
+        largest_membrane: Largest absolute membrane after the last timestep, in thresholds.
+        binary: Whether all spikes were 0 or 1.
+        current: What flowed into some of its neurons, (1, timesteps, features).
+    """
+
+    neuron: SpikingNeuron
+    activity: LayerActivity = field(default_factory=LayerActivity)
+    largest_membrane: float = 0.0
+    binary: bool = True
+    current: Tensor | None = None
+
+
+@dataclass
+class Recording:
+    """What a network did.
+
+    Attributes:
+        network: The copy of the network that ran.
+        outputs: What came out.
+        repeated: What came out of a second run on the same input.
+        layers: Its spiking layers by path, those that ran.
+    """
+
+    network: nn.Module
+    outputs: Tensor
+    repeated: Tensor
+    layers: dict[str, LayerRecord]
+
+
+@dataclass
+class ModelSubject:
+    """A network under examination.
+
+    Attributes:
+        model: The network; it is not changed.
+        probe: Inputs to run it on; None makes some up.
+    """
+
+    model: nn.Module
+    probe: Inputs | None = None
+
+    @cached_property
+    def inputs(self) -> Inputs | None:
+        """The probe, or made-up inputs where the network says what it takes; else None."""
+        return make_probe(self.model) if self.probe is None else self.probe
+
+    @cached_property
+    def recording(self) -> Recording | Exception | None:
+        """What the network did on the probe, why it failed, or None without a probe."""
+        if self.inputs is None:
+            return None
+        try:
+            return record(self.model, self.inputs)
+        except Exception as error:
+            # Whatever a stranger's network raises is a finding, not a failure of the check.
+            return error
+
+    @property
+    def ran(self) -> Recording | None:
+        """What the network did, if it ran."""
+        return self.recording if isinstance(self.recording, Recording) else None
+
+
+def make_probe(model: nn.Module) -> Inputs | None:
+    """Return inputs that a network takes, the same at every call; None if it does not tell.
+
+    Networks tell by `image_shape` or `vocab_size`; of others the first layer with weights must be
+    linear, and gets signals (batch, timesteps, features).
+    """
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if (shape := getattr(module, "image_shape", None)) is not None:
+            return torch.rand(_BATCH, *shape, generator=generator)
+        if isinstance(vocabulary := getattr(module, "vocab_size", None), int):
+            return torch.randint(vocabulary, (_BATCH, _TOKENS), generator=generator)
+    first = next((m for m in model.modules() if getattr(m, "weight", None) is not None), None)
+    if isinstance(first, nn.Linear):
+        return torch.rand(_BATCH, _TIMESTEPS, first.in_features, generator=generator)
+    return None
+
+
+def unsettled_norms_on_batches(network: nn.Module) -> nn.Module:
+    """Put a network in evaluation mode, batch norms that have seen too little data aside.
+
+    Their running statistics still hold what they began with; those of the probe say more.
+    """
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            tracked = module.num_batches_tracked
+            kept = 1 - (1.0 if module.momentum is None else module.momentum)
+            module.train(tracked is not None and kept ** int(tracked) > _UNSETTLED)
+    return network
+
+
+def call(network: nn.Module, inputs: Inputs) -> Tensor:
+    """Return a network's outputs, with dictionaries as keyword arguments."""
+    found: Tensor = network(**inputs) if isinstance(inputs, Mapping) else network(inputs)
+    return found
+
+
+def record(model: nn.Module, inputs: Inputs) -> Recording:
+    """Run a copy of a network twice on the same input and note what its neurons do."""
+    network = unsettled_norms_on_batches(copy.deepcopy(model))
+    layers: dict[str, LayerRecord] = {}
+    handles = [
+        module.register_forward_hook(_watcher(path, layers), with_kwargs=True)
+        for path, module in network.named_modules()
+        if isinstance(module, SpikingNeuron)
+    ]
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    torch.compiler.set_stance("force_eager")
+    try:
+        outputs = _seeded(network, inputs)
+        while handles:
+            handles.pop().remove()
+        for name, buffer in network.named_buffers():
+            buffer.copy_(buffers[name])
+        # Registered buffers are a network's declared state; what it hides elsewhere shows here.
+        repeated = _seeded(network, inputs)
+    finally:
+        torch.compiler.set_stance("default")
+        for handle in handles:
+            handle.remove()
+    return Recording(network, outputs, repeated, layers)
+
+
+@torch.no_grad()
+def _seeded(network: nn.Module, inputs: Inputs) -> Tensor:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return call(network, inputs)
+
+
+def _watcher(path: str, layers: dict[str, LayerRecord]) -> Any:
+    def watch(module: SpikingNeuron, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        spikes = output[0] if isinstance(output, tuple) else output
+        current, norm = args[0], kwargs.get("norm")
+        layer = layers.setdefault(path, LayerRecord(module))
+        layer.activity.update(spikes)
+        layer.binary = layer.binary and bool(((spikes == 0) | (spikes == 1)).all())
+        current = current if norm is None else norm(current)
+        _, state = module.integrate(current, module.initial_state(current))
+        largest = float(state.membrane.abs().max()) / abs(module.threshold or 1.0)
+        layer.largest_membrane = max(layer.largest_membrane, largest)
+        layer.current = current[:1].flatten(2)[..., :_MAX_FEATURES].clone()
+
+    return watch

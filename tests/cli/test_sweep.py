@@ -1,0 +1,156 @@
+"""Sweeps that are killed, searched, distributed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+import yaml
+from hydra.errors import ConfigCompositionException
+
+from spikeformer.cli import main
+from spikeformer.cli.messages import explain
+from spikeformer.cli.resolvers import config_folder
+from tests.runs import REPOSITORY, SMALL
+
+FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
+SHORT = (*SMALL, FIT, "logger=none", "trainer.accelerator=cpu", "trainer.limit_train_batches=2")
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """Run the command line in this process."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        main()
+        return capsys.readouterr().out
+
+    yield run
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def statuses(sweep):
+    return {
+        path.parent.name: json.loads(path.read_text())["stages"]["fit"]["status"]
+        for path in sweep.glob("*/manifest.json")
+    }
+
+
+def epochs(child):
+    return len((child / "metrics.csv").read_text().splitlines()) - 1
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
+    optuna = pytest.importorskip("optuna", reason="the extra sweeps is not installed")
+    long = ("trainer.max_epochs=40", "hydra.sweeper.n_trials=3")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "train.py", "--multirun", "hparams_search=optuna", *long),
+            *(f"paths.output_dir={tmp_path}", *SHORT),
+        ],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:  # until the second trial has a checkpoint
+        deadline = time.monotonic() + 200
+        while not any(tmp_path.glob("*/*/1/checkpoints/last.ckpt")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    (record,) = tmp_path.glob("*/*/sweep.yaml")
+    sweep = record.parent
+    assert statuses(sweep) == {"0": "done", "1": "running"}
+    reached = epochs(sweep / "1")
+    assert 0 < reached < 40
+    before = {path: path.read_bytes() for path in (sweep / "0").rglob("*") if path.is_file()}
+
+    command("--multirun", f"pipeline.resume={sweep}")
+    assert statuses(sweep) == {"0": "done", "1": "done", "2": "done"}
+    assert {path: path.read_bytes() for path in before} == before
+    assert epochs(sweep / "1") == 40
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{sweep / 'study.db'}")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
+    rates = [trial.params["optimizer.lr"] for trial in study.trials]
+    assert len(set(rates)) == 3
+    for trial in study.trials:
+        config = yaml.safe_load((sweep / str(trial.number) / "config.yaml").read_text())
+        assert config["optimizer"]["lr"] == pytest.approx(trial.params["optimizer.lr"])
+        manifest = json.loads((sweep / str(trial.number) / "manifest.json").read_text())
+        assert trial.value == manifest["stages"]["fit"]["result"]["val/accuracy"]
+
+    # A finished search has nothing left to do.
+    command("--multirun", f"pipeline.resume={sweep}")
+    assert len(study.trials) == len(statuses(sweep)) == 3
+
+
+@pytest.mark.slow
+def test_every_rank_of_a_sweeps_child_gets_the_childs_values(command, tmp_path):
+    before = {name: os.environ.get(name) for name in ("LOCAL_RANK", "MASTER_PORT", "WORLD_SIZE")}
+    command(
+        *("--multirun", "seed=1,2", "trainer=ddp", "trainer.devices=2", "trainer.max_epochs=1"),
+        *(f"paths.output_dir={tmp_path}", *SHORT),
+    )
+    (record,) = tmp_path.glob("*/*/sweep.yaml")
+    assert statuses(record.parent) == {"0": "done", "1": "done"}
+    assert [path.name for path in record.parent.parent.iterdir()] == [record.parent.name]
+    seeds = [
+        yaml.safe_load((record.parent / child / "config.yaml").read_text())["seed"]
+        for child in "01"
+    ]
+    assert seeds == [1, 2]
+    assert {name: os.environ.get(name) for name in before} == before
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [((), "objective="), (("objective=[fit.val/accuracy]",), "'maximize STAGE.NUMBER'")],
+)
+def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
+    pytest.importorskip("optuna", reason="the extra sweeps is not installed")
+    with pytest.raises(SystemExit) as stop:
+        command("--multirun", "hydra/sweeper=optuna", f"paths.output_dir={tmp_path}", *extra)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_objective_that_no_run_has():
+    pytest.importorskip("optuna", reason="the extra sweeps is not installed")
+    from spikeformer.cli._study import score
+    from spikeformer.error_handling import ConfigurationError
+
+    results = {"fit": {"val/accuracy": 0.5, "done": True}, "report": {"path": "x"}}
+    assert score(results, "fit.val/accuracy") == 0.5
+    for wrong in ("fit.val/acc", "test.accuracy", "fit.done", "report.path", "fit"):
+        with pytest.raises(ConfigurationError, match=r"one of fit\.val/accuracy"):
+            score(results, wrong)
+
+
+@pytest.mark.parametrize(
+    ("choice", "extra"),
+    [
+        ("hydra/launcher/joblib", "sweeps"),
+        ("hydra/launcher/submitit_slurm", "slurm"),
+        ("hydra/launcher/ray", "ray"),
+        ("hydra/sweeper/optuna", "sweeps"),
+    ],
+)
+def test_a_missing_plugin_names_its_extra(choice, extra):
+    error = ConfigCompositionException(f"Could not find '{choice}'\n\nAvailable options: basic")
+    assert f'".[{extra}]"' in explain(error, [], config_folder())

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from spikeformer.data import TensorBatches
+from spikeformer.error_handling import ArgumentError, DataError
+from spikeformer.models import ClassificationHead, SpikingNetwork, SpikingViT
+from spikeformer.research import ElasticWeightConsolidation, empirical_fisher
+from spikeformer.research.fisher import flatten
+from spikeformer.training import get_loss
+from tests.training.toys import toy_net
+
+CROSS_ENTROPY = get_loss("cross_entropy")
+
+
+def small_vit():
+    backbone = SpikingViT(1, 4, 8, 2, 1, timesteps=2, stem_strides=[2])
+    return SpikingNetwork(backbone, ClassificationHead(8, 3))
+
+
+def brute_force(model, samples, criterion):
+    """The definition: one backward pass a sample, gradients read from the parameters."""
+    model.eval()
+    total = 0
+    for x, y in samples:
+        model.zero_grad()
+        criterion(model(x[None]), y[None]).backward()
+        total = total + torch.cat([p.grad.flatten() for p in model.parameters()]) ** 2
+    model.zero_grad()
+    return total / len(samples)
+
+
+def test_the_fisher_is_exact_sample_by_sample():
+    model = small_vit()
+    x, y = torch.rand(7, 1, 4, 4), torch.randint(3, (7,))
+    # Batch norm that has seen something, so that evaluation mode differs.
+    model.train()(x)
+    expected = brute_force(model, list(zip(x, y, strict=True)), CROSS_ENTROPY)
+    model.train()
+    batches = [(x[:4], y[:4]), (x[4:], y[4:])]
+    found = empirical_fisher(model, batches, CROSS_ENTROPY)
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-9)
+    assert found.max() > 0
+    assert all(module.training for module in model.modules())
+    # It is not the square of the batch's gradient, nor does it depend on how batches are cut.
+    assert torch.allclose(empirical_fisher(model, [(x, y)], CROSS_ENTROPY), found, rtol=1e-4)
+    loss = CROSS_ENTROPY(model.eval()(x), y)
+    batch = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
+    assert not torch.allclose(batch**2, found, rtol=0.1)
+
+
+def test_the_fisher_of_a_closed_form():
+    # Logistic regression on one weight: d loss / d w = (p - y) x.
+    model = nn.Linear(1, 1, bias=False)
+    x, y = torch.tensor([[0.5], [2.0], [-1.0]]), torch.tensor([[1.0], [0.0], [0.0]])
+    loss = nn.functional.binary_cross_entropy_with_logits
+    probability = torch.sigmoid(x * model.weight.item())
+    expected = ((probability - y) * x).square().mean()
+    assert torch.allclose(empirical_fisher(model, [(x, y)], loss), expected, rtol=1e-5)
+    first = ((probability - y) * x)[:2].square().mean()
+    assert torch.allclose(empirical_fisher(model, [(x, y)], loss, 2), first, rtol=1e-5)
+
+
+def test_the_penalty_over_several_tasks():
+    model = toy_net()
+    ewc = ElasticWeightConsolidation(model, strength=3.0, decay=0.5)
+    assert ewc.penalty(model).item() == 0.0
+    importance = 0
+    for task in range(3):
+        batches = [(torch.randn(6, 4), torch.randint(2, (6,)))]
+        importance = 0.5 * importance + empirical_fisher(model, batches, CROSS_ENTROPY)
+        anchor = flatten(model).detach().clone()
+        ewc.consolidate(model, batches, CROSS_ENTROPY)
+        assert int(ewc.num_tasks) == task + 1
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        moved = flatten(model).detach() - anchor
+        expected = 1.5 * (importance * moved**2).sum()
+        penalty = ewc.penalty(model)
+        assert penalty.item() == pytest.approx(float(expected), rel=1e-5)
+    penalty.backward()
+    gradient = torch.cat([p.grad.flatten() for p in model.parameters()])
+    assert torch.allclose(gradient, 3.0 * importance * moved, rtol=1e-4, atol=1e-6)
+
+
+def test_channels_last_weights_meet_their_own_importance():
+    model = small_vit()
+    batches = [(torch.rand(3, 1, 4, 4), torch.randint(3, (3,)))]
+    fisher = empirical_fisher(model, batches, CROSS_ENTROPY)
+    expected = brute_force(model, list(zip(*batches[0], strict=True)), CROSS_ENTROPY)
+    assert torch.allclose(fisher, expected, rtol=1e-4, atol=1e-9)
+    ewc = ElasticWeightConsolidation(model)
+    ewc.consolidate(model, batches, CROSS_ENTROPY)
+    assert ewc.penalty(model).item() == 0.0
+
+
+def test_state_is_saved():
+    model = toy_net()
+    ewc, again = (ElasticWeightConsolidation(model) for _ in range(2))
+    ewc.consolidate(model, [(torch.randn(6, 4), torch.randint(2, (6,)))], CROSS_ENTROPY)
+    again.load_state_dict(ewc.state_dict())
+    with torch.no_grad():
+        model.embed.weight.add_(1.0)
+    assert torch.equal(ewc.penalty(model), again.penalty(model))
+    assert ewc.penalty(model).item() > 0
+
+
+def test_refuses_what_makes_no_sense():
+    model = toy_net()
+    ewc = ElasticWeightConsolidation(model)
+    empty = torch.utils.data.DataLoader(TensorBatches(torch.zeros(0, 4), torch.zeros(0)))
+    with pytest.raises(DataError, match="at least one sample"):
+        ewc.consolidate(model, empty, CROSS_ENTROPY)
+    assert int(ewc.num_tasks) == 0
+    with pytest.raises(DataError, match="pairs"):
+        ewc.consolidate(model, [torch.randn(2, 4)], CROSS_ENTROPY)
+    batches = [(torch.randn(2, 4), torch.tensor([0, 1]))]
+    with pytest.raises(ArgumentError, match="criterion"):
+        ewc.consolidate(model, batches, lambda outputs, target: outputs)
+    with pytest.raises(ArgumentError, match="no parameter"):
+        ewc.consolidate(model, batches, lambda outputs, target: torch.tensor(1.0))
+    with pytest.raises(ArgumentError, match="trainable parameters"):
+        ewc.penalty(toy_net(hidden=8))
+    with pytest.raises(ArgumentError, match="decay"):
+        ElasticWeightConsolidation(model, decay=1.5)
+    with pytest.raises(ArgumentError, match="strength"):
+        ElasticWeightConsolidation(model, strength=-1.0)
+    with pytest.raises(ArgumentError, match="parameters to train"):
+        ElasticWeightConsolidation(nn.Identity())
+    with pytest.raises(ArgumentError, match="max_samples"):
+        empirical_fisher(model, batches, CROSS_ENTROPY, 0)
