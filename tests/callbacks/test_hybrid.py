@@ -11,7 +11,7 @@ from torch import nn
 from spikeformer.callbacks import HybridPhases
 from spikeformer.callbacks.distillation import Teacher
 from spikeformer.error_handling import ArgumentError, ConfigurationError
-from spikeformer.training import HybridTrainer, HistoryRecorder
+from spikeformer.training import HistoryRecorder, HybridTrainer
 from tests.training.toys import QUIET, lightning_trainer, module, num_hooks, toy_loaders, toy_net
 
 
@@ -45,9 +45,7 @@ def test_the_twin_trains_first_and_the_network_after_it():
 
 def test_it_learns():
     net = toy_net()
-    trainer = HybridTrainer(
-        net, 10, 5, surrogate_gradient="atan", learning_rate=0.05, **QUIET
-    )
+    trainer = HybridTrainer(net, 10, 5, surrogate_gradient="atan", learning_rate=0.05, **QUIET)
     history = trainer.train(*toy_loaders(shuffle=True))
     assert len(history) == 15
     assert history[9]["train/accuracy"] > 0.9

@@ -31,7 +31,9 @@ def vit(**options):
     return SpikingViT(1, 8, d_model=16, nhead=2, num_layers=1, **options)
 
 
-@pytest.mark.parametrize("mechanism", [QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention])
+@pytest.mark.parametrize(
+    "mechanism", [QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention]
+)
 def test_a_step_of_the_twin_trains_the_network(mechanism):
     net = vit(attention=partial(SpikingAttention, mechanism=mechanism, dropout=0.0))
     before = {name: x.clone() for name, x in net.state_dict().items()}
