@@ -11,6 +11,7 @@ from spikeformer.compliance.law import NOTICE, ProcessingPurpose
 from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.runs import weights_hash
 from spikeformer.error_handling import ArgumentError
+from spikeformer.files import value_hash
 
 
 class ConsentGate:
@@ -68,6 +69,11 @@ class ConsentGate:
         ]
         return ", ".join(parts) or "none"
 
+    @property
+    def selection(self) -> str:
+        """Hash of who was admitted, with how many samples."""
+        return value_hash({self._pseudonym(name): count for name, count in self.used.items()})
+
     def record(
         self, folder: Path, *, checkpoint: str | None = None, cache: str | None = None
     ) -> dict[str, Any]:
@@ -81,8 +87,7 @@ class ConsentGate:
         Returns:
             Counts, and the head of the ledger, ready for JSON; nobody is named.
         """
-        vault = self.manager.vault
-        subjects = {str(vault.pseudonym(name)): count for name, count in self.used.items()}
+        subjects = {self._pseudonym(name): count for name, count in self.used.items()}
         left_out = {
             reason: {"subjects": len(samples), "samples": sum(samples.values())}
             for reason, samples in sorted(self.left_out.items())
@@ -101,9 +106,13 @@ class ConsentGate:
             "subjects": len(subjects),
             "samples": sum(subjects.values()),
             "left_out": left_out,
+            "selection": self.selection,
             "ledger": {"folder": str(self.manager.folder), "entry": entry.seq, "mac": entry.mac},
             "notice": NOTICE,
         }
+
+    def _pseudonym(self, subject_id: str) -> str:
+        return str(self.manager.vault.pseudonym(subject_id))
 
     def record_outputs(self, folder: Path, files: Mapping[str, str]) -> None:
         """Put on record what the run wrote: SHA-256 by path in its folder."""

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeformer.i18n import t
+
 Inputs = Tensor | Mapping[str, Tensor]
 Shape = tuple[Any, ...]
 
@@ -144,9 +146,8 @@ def answer(
             outputs = torch.cat([_call(model, part) for part in _parts(batch, batch_size)])
             expected = sum(request.samples for request in requests)
             if len(outputs) != expected:
-                raise ValueError(
-                    f"The network returned {len(outputs)} outputs for {expected} samples."
-                )
+                values = {"found": len(outputs), "expected": expected}
+                raise ValueError(t("concurrency.outputs_and_samples", **values))
             sizes = [request.samples for request in requests]
             return list(torch.split(outputs.cpu(), sizes))
     except Exception as error:

@@ -139,7 +139,7 @@ class AudioDataModule(TableDataModule):
             "hop_length": self.hop_length,
             "num_mels": self.num_mels,
         }
-        how = (log_mel, mel_filters, options, self.num_samples, torch.__version__)
+        how = (read_waveforms, log_mel, mel_filters, options, self.num_samples, torch.__version__)
 
         def compute() -> Tensor:
             waveforms = read_waveforms(part, column, self.sample_rate, self.num_samples)

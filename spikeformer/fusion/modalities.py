@@ -63,7 +63,7 @@ def check_inputs(
     return checked
 
 
-def check_names(argument: str, given: Mapping[str, Any], dims: Mapping[str, int]) -> None:
+def check_names(argument: str, given: Any, dims: Mapping[str, int]) -> None:
     """Raise `ArgumentError` unless `given` is a dict whose keys are known modalities."""
     if not isinstance(given, Mapping):
         expected = t("fusion.by_modality", names=_listed(dims))

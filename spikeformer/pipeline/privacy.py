@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -10,7 +11,7 @@ from omegaconf import DictConfig
 from spikeformer.compliance import ConsentGate
 from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule, TableDataModule
-from spikeformer.error_handling import ConfigurationError
+from spikeformer.error_handling import ComplianceError, ConfigurationError
 from spikeformer.files import write_json
 from spikeformer.pipeline.announce import announce
 
@@ -39,15 +40,26 @@ def set_gate(config: DictConfig, data: SpikingDataModule) -> ConsentGate | None:
 
 @rank_zero_only
 def record_use(run: Run) -> None:
-    """Put on record whose data the run uses, and write `results/privacy.json`."""
+    """Put on record whose data the run uses, and write `results/privacy.json`.
+
+    Raises:
+        ComplianceError: The run was begun with data of others, so that what it has must not be
+            gone on with.
+    """
     gate, caches = run.parts.gate, run.parts.caches
     if gate is None:
         return
-    disk = caches and caches.shared.tensors.disk
+    file = run.folder / "results" / "privacy.json"
+    if file.is_file() and json.loads(file.read_text())["selection"] != gate.selection:
+        raise ComplianceError(
+            "Consents have changed since this run began: its weights rest on data of others than "
+            "those who agree now. Start a new run, and remove this one if it must not be kept."
+        )
+    disk = caches.shared.tensors.disk if caches is not None else None
     used = gate.record(
         run.folder, checkpoint=run.config.checkpoint, cache=str(disk.folder) if disk else None
     )
-    write_json(run.folder / "results" / "privacy.json", used)
+    write_json(file, used)
     announce(
         "privacy",
         f"{used['samples']:,} samples of {used['subjects']} subjects used for {used['purpose']}; "

@@ -27,7 +27,9 @@ _FENCE = re.compile(
 _NOT_RUN = re.compile(r"<!-- not run: .+? -->\s*$")
 _TITLE = re.compile(r'title="([^"]+)"')
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)[^)]*\)|(?:src|href)=\"([^\"]+)\"")
-_ENTRY = re.compile(r"^(?:\w+=\S+ )*(?:(?:\S*/)?python train\.py|spikeformer)(?! doctor)(?= |$)")
+_ENTRY = re.compile(
+    r"^(?:\w+=\S+ )*(?:(?:\S*/)?python train\.py|spikeformer)(?! doctor| privacy)(?= |$)"
+)
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,31 @@ class CheckpointConfig:
     enable_version_counter: bool = False
 
 
+@schema("callbacks", "ema")
+@dataclass
+class EmaConfig:
+    """`lightning.pytorch.callbacks.EMAWeightAveraging`."""
+
+    _target_: str = "lightning.pytorch.callbacks.EMAWeightAveraging"
+    decay: float = 0.999
+    use_buffers: bool = True
+
+
+@schema("callbacks", "hybrid")
+@dataclass
+class HybridConfig:
+    """`spikeformer.callbacks.HybridPhases`."""
+
+    _target_: str = "spikeformer.callbacks.HybridPhases"
+    ann_epochs: int = 50
+    teacher: Any = None
+    distillation_weight: float = 0.5
+    temperature: float = 2.0
+    feature_weight: float = 0.0
+    student_layer: str = "backbone"
+    teacher_layer: str | None = None
+
+
 @schema("callbacks", "early_stopping")
 @dataclass
 class EarlyStoppingConfig:
