@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import spikeformer
+from spikeformer.caching import ModelStateCache, TensorCache, cached
+from spikeformer.compliance import ComplianceAuditor, PrivacyManager
 from spikeformer.config import ConcurrencyConfig, FusionConfig, SpikingConfig
 from spikeformer.encoding import PoissonCoding, RateCoding, SpikeEncoder
 from spikeformer.error_handling import (
@@ -137,6 +139,20 @@ SIGNATURES = {
         "async_data_loading": True,
         "prefetch_factor": 2,
     },
+    TensorCache.put_tensor: {"key": REQUIRED, "tensor": REQUIRED},
+    TensorCache.get_tensor: {"key": REQUIRED},
+    cached: {"ttl": None},
+    ModelStateCache.cache_model_state: {"model": REQUIRED, "epoch": REQUIRED, "step": REQUIRED},
+    ModelStateCache.restore_model_state: {"model": REQUIRED, "key": REQUIRED},
+    PrivacyManager: {"organization_name": REQUIRED, "dpo_contact": REQUIRED},
+    PrivacyManager.register_data_subject: {"subject": REQUIRED},
+    PrivacyManager.record_consent: {"subject_id": REQUIRED, "purposes": REQUIRED},
+    PrivacyManager.handle_data_subject_request: {
+        "request_type": REQUIRED,
+        "subject_id": REQUIRED,
+    },
+    ComplianceAuditor.assess_gdpr_compliance: {},
+    ComplianceAuditor.generate_compliance_report: {"framework": REQUIRED},
     error_context: {"component": REQUIRED, "operation": REQUIRED},
 }
 
