@@ -182,9 +182,9 @@ test, one trained with one sense knows no other.
 
 The networks trained with both senses, every speaker in training and test, mean over
 {len(fused)} seed{"s" * (len(fused) > 1)}. Image noise is Gaussian with the given standard
-deviation (pixels are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio. The right columns are the
-share of gates that cross-modal attention opens for the tokens of a sense. Training never heard a
-sound below -5 dB nor saw noise above 1.
+deviation (pixels are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio.
+The right columns are the share of gates that cross-modal attention opens for the tokens of a sense.
+Training never heard a sound below -5 dB nor saw noise above 1.
 
 ![Accuracy with both senses and with each alone, as noise grows](digits_av.svg)
 
