@@ -25,6 +25,7 @@ from spikeformer.concurrency import (  # noqa: E402
     ConcurrencyConfig,
     parallel_spike_encoding,
 )
+from spikeformer.cross_platform import get_platform_info  # noqa: E402
 from spikeformer.pipeline import build_network  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "serving"
