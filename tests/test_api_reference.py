@@ -12,8 +12,21 @@ import pytest
 import torch
 
 import spikeformer
-from spikeformer.concurrency import AsyncSpikingInference, parallel_spike_encoding
+from spikeformer.caching import (
+    ModelStateCache,
+    TensorCache,
+    cached,
+    get_computation_cache,
+    get_tensor_cache,
+)
+from spikeformer.compliance import ComplianceAuditor, PrivacyManager
+from spikeformer.concurrency import (
+    AsyncSpikingInference,
+    ParallelSpikingTrainer,
+    parallel_spike_encoding,
+)
 from spikeformer.config import ConcurrencyConfig, FusionConfig, SpikingConfig
+from spikeformer.conversion import ConversionPipeline, SpikeformerConverter
 from spikeformer.cross_platform import (
     CrossPlatformManager,
     PlatformDetector,
@@ -31,6 +44,15 @@ from spikeformer.error_handling import (
 )
 from spikeformer.fusion import CrossModalAttentionFusion, MultiModalSpikeTransformer
 from spikeformer.hardware import Loihi2Deployer, NeuromorphicDeployer, SpiNNakerDeployer
+from spikeformer.i18n import (
+    LocalizedError,
+    TranslationManager,
+    format_energy,
+    format_percentage,
+    format_time,
+    set_locale,
+    t,
+)
 from spikeformer.models import SpikingAttention, SpikingTransformer
 from spikeformer.multimodal import AudioSpikeEncoder, TextSpikeEncoder, VisionSpikeEncoder
 from spikeformer.neurons import AdLifNeuron, LifNeuron, SpikingNeuron
@@ -40,7 +62,7 @@ from spikeformer.research import (
     LifetimeLearningSpikingTransformer,
     MetaplasticSynapses,
 )
-from spikeformer.training import SpikingTrainer, TrainingHistory
+from spikeformer.training import HybridTrainer, SpikingTrainer, TrainingHistory
 from spikeformer.validation import ComprehensiveValidator, ValidationLevel
 
 REQUIRED = inspect.Parameter.empty
@@ -166,10 +188,71 @@ SIGNATURES = {
     get_platform_info: {},
     optimize_config_for_platform: {"base_config": REQUIRED},
     check_platform_compatibility: {"requirements": REQUIRED},
+    SpikeformerConverter: {
+        "timesteps": 32,
+        "threshold": 1.0,
+        "spike_encoding": "rate",
+        "neuron_model": "LIF",
+    },
+    SpikeformerConverter.convert: {"ann_model": REQUIRED, "example_inputs": None},
+    ConversionPipeline: {
+        "calibration_data": REQUIRED,
+        "conversion_mode": "layer_wise",
+        "optimization_target": "accuracy",
+    },
+    ConversionPipeline.convert: {
+        "ann_model": REQUIRED,
+        "calibration_samples": 1000,
+        "fine_tune_epochs": 5,
+    },
+    HybridTrainer: {
+        "model": REQUIRED,
+        "ann_epochs": 50,
+        "snn_epochs": 20,
+        "surrogate_gradient": "fast_sigmoid",
+    },
+    HybridTrainer.train: {
+        "train_loader": REQUIRED,
+        "val_loader": REQUIRED,
+        "teacher_model": None,
+        "distillation_weight": 0.5,
+    },
+    ParallelSpikingTrainer.setup_distributed: {"rank": REQUIRED, "world_size": REQUIRED},
+    ParallelSpikingTrainer.train_step_parallel: {
+        "batch_data": REQUIRED,
+        "labels": REQUIRED,
+        "optimizer": REQUIRED,
+        "criterion": REQUIRED,
+    },
+    get_tensor_cache: {},
+    get_computation_cache: {},
+    TensorCache.put_tensor: {"key": REQUIRED, "tensor": REQUIRED},
+    TensorCache.get_tensor: {"key": REQUIRED},
+    cached: {"ttl": None},
+    ModelStateCache.cache_model_state: {"model": REQUIRED, "epoch": REQUIRED, "step": REQUIRED},
+    ModelStateCache.restore_model_state: {"model": REQUIRED, "key": REQUIRED},
+    t: {},
+    set_locale: {"locale": REQUIRED},
+    format_energy: {"energy_uj": REQUIRED, "decimals": 2},
+    format_time: {"seconds": REQUIRED, "decimals": 2},
+    format_percentage: {"fraction": REQUIRED, "decimals": 1},
+    TranslationManager.translate: {"key": REQUIRED, "locale": None},
+    TranslationManager.add_custom_translations: {"locale": REQUIRED, "translations": REQUIRED},
+    TranslationManager.get_available_locales: {},
+    LocalizedError: {},
+    PrivacyManager: {"organization_name": REQUIRED, "dpo_contact": REQUIRED},
+    PrivacyManager.register_data_subject: {"subject": REQUIRED},
+    PrivacyManager.record_consent: {"subject_id": REQUIRED, "purposes": REQUIRED},
+    PrivacyManager.handle_data_subject_request: {
+        "request_type": REQUIRED,
+        "subject_id": REQUIRED,
+    },
+    ComplianceAuditor.assess_gdpr_compliance: {},
+    ComplianceAuditor.generate_compliance_report: {"framework": REQUIRED},
 }
 
 # Arguments that the reference requires and that may be left out here.
-OPTIONAL_HERE = {("SpikingTrainer.fit", "val_loader")}
+OPTIONAL_HERE = {("SpikingTrainer.fit", "val_loader"), ("HybridTrainer.train", "val_loader")}
 
 
 @pytest.mark.parametrize("function", SIGNATURES, ids=lambda f: f.__qualname__)

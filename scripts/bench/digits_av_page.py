@@ -157,7 +157,8 @@ def page(result: dict) -> str:
     runs, machine = result["runs"], result["machine"]
     fused = [run for run in of(runs, "recordings") if len(run["modalities"]) > 1]
     first, held_out = fused[0], of(runs, "speakers")
-    device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} threads"
+    device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} thread"
+    device += "s" * (machine["cores"] > 1 and not machine["gpu"])
     return f"""# Audio-visual digits
 
 `python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit Dataset, each paired
@@ -180,9 +181,10 @@ test, one trained with one sense knows no other.
 ## With noise
 
 The networks trained with both senses, every speaker in training and test, mean over
-{len(fused)} seeds. Image noise is Gaussian with the given standard deviation (pixels are in
-[0, 1]); noise in the sound is white, at the given signal-to-noise ratio. The right columns are the
-share of gates that cross-modal attention opens for the tokens of a sense.
+{len(fused)} seed{"s" * (len(fused) > 1)}. Image noise is Gaussian with the given standard
+deviation (pixels are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio. The right columns are the
+share of gates that cross-modal attention opens for the tokens of a sense. Training never heard a
+sound below -5 dB nor saw noise above 1.
 
 ![Accuracy with both senses and with each alone, as noise grows](digits_av.svg)
 
