@@ -25,6 +25,7 @@ from spikeformer.concurrency import (  # noqa: E402
     ConcurrencyConfig,
     parallel_spike_encoding,
 )
+from spikeformer.cross_platform import get_platform_info  # noqa: E402
 from spikeformer.pipeline import build_network  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "serving"
@@ -123,6 +124,7 @@ def encoding(rounds: int = 7) -> dict:
     return {
         "shape": list(x.shape),
         "timesteps": 16,
+        "cores": get_platform_info().cores,
         "seconds": times,
         "ratio": medians[1] / medians[4],
     }
@@ -154,6 +156,9 @@ plain calls of the same network, one sample each. Both run in turn in one proces
 Median ratio: **{ratio:.1f}x**. {delivered:,} answers were delivered, {twice} of them twice, {wrong}
 wrong (compared with the network's own outputs on large batches, to 1e-4).
 
+The ratio of a turn compares both under the same load; absolute speeds depend on what else the
+machine does.
+
 A request's latency is the price: it shares a batch with up to
 {config["batch_size_per_worker"] - 1} others, and waits for those before it.
 
@@ -161,7 +166,7 @@ A request's latency is the price: it shares a batch with up to
 
 `parallel_spike_encoding` of {tuple(encoded["shape"])} values in {encoded["timesteps"]} timesteps
 ("poisson"), in a process held to one thread: four workers, of which this machine runs
-{machine["cores"]} at once, take **1/{encoded["ratio"]:.2f}** of the time of one (medians of turns).
+{encoded["cores"]} at once, take **1/{encoded["ratio"]:.2f}** of the time of one (medians of turns).
 Where a process is not held to one thread, encoders use all of torch's threads by themselves.
 
 Measured on {result["date"]} on {machine["cpu"]}, {result["threads"]} threads, torch
