@@ -93,7 +93,7 @@ BENCHMARKS = (
         "split_digits_class",
         "Digits in pairs, class-incremental",
         "continual_split_digits",
-        ["task=classification"],
+        ["task=classification", "trainer.max_epochs=25"],
         ways(5000, 20),
     ),
     Benchmark(
