@@ -27,7 +27,6 @@ TASKS = (
     "data.num_tasks=2",
     "trainer.max_epochs=4",
     "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
     "regularizer=ewc",
     "regularizer.max_samples=4",
     "logger=none",
@@ -95,7 +94,6 @@ def test_metaplastic_synapses_consolidate_while_training(tmp_path):
         "model.num_layers=1",
         "trainer.max_epochs=2",
         "trainer.limit_train_batches=2",
-        "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
         "logger=none",
         "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]",
@@ -115,7 +113,6 @@ def test_the_adaptive_neuron_trains_and_comes_back(tmp_path):
         "neuron=adaptive_threshold",
         *SMALL,
         "trainer.max_epochs=3",
-        "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
         "logger=none",
     )
