@@ -78,6 +78,14 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"stopped by {name}" + (f"; {saved}" if saved else ""))
 
 
+class ComplianceError(SpikeformerError):
+    """A record of consent is absent, locked, or not what was asked for."""
+
+
+class LedgerTamperedError(ComplianceError):
+    """The ledger of consents is not what was written into it."""
+
+
 class ConfigurationError(SpikeformerError, ValueError):
     """The configuration cannot be built; the message names the key."""
 

@@ -12,7 +12,15 @@ import pytest
 import torch
 
 import spikeformer
+from spikeformer.concurrency import AsyncSpikingInference, parallel_spike_encoding
 from spikeformer.config import ConcurrencyConfig, FusionConfig, SpikingConfig
+from spikeformer.cross_platform import (
+    CrossPlatformManager,
+    PlatformDetector,
+    check_platform_compatibility,
+    get_platform_info,
+    optimize_config_for_platform,
+)
 from spikeformer.encoding import PoissonCoding, RateCoding, SpikeEncoder
 from spikeformer.error_handling import (
     ConversionError,
@@ -33,6 +41,7 @@ from spikeformer.research import (
     MetaplasticSynapses,
 )
 from spikeformer.training import SpikingTrainer, TrainingHistory
+from spikeformer.validation import ComprehensiveValidator, ValidationLevel
 
 REQUIRED = inspect.Parameter.empty
 
@@ -138,6 +147,25 @@ SIGNATURES = {
         "prefetch_factor": 2,
     },
     error_context: {"component": REQUIRED, "operation": REQUIRED},
+    AsyncSpikingInference: {"model": REQUIRED, "config": REQUIRED},
+    AsyncSpikingInference.submit_inference: {"inputs": REQUIRED, "callback": None},
+    parallel_spike_encoding: {
+        "inputs": REQUIRED,
+        "encoding_type": REQUIRED,
+        "timesteps": REQUIRED,
+        "num_workers": 4,
+    },
+    ComprehensiveValidator: {"validation_level": ValidationLevel.STANDARD},
+    ComprehensiveValidator.validate_model: {"model": REQUIRED},
+    ComprehensiveValidator.validate_input_data: {"data": REQUIRED},
+    ComprehensiveValidator.validate_hardware_compatibility: {"hardware_type": REQUIRED},
+    CrossPlatformManager.get_platform_info: {},
+    CrossPlatformManager.get_optimal_config: {"base_config": REQUIRED},
+    CrossPlatformManager.check_hardware_compatibility: {"requirements": REQUIRED},
+    PlatformDetector.detect_platform: {},
+    get_platform_info: {},
+    optimize_config_for_platform: {"base_config": REQUIRED},
+    check_platform_compatibility: {"requirements": REQUIRED},
 }
 
 # Arguments that the reference requires and that may be left out here.

@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--fsdd", required=True, help="folder with the recordings' parquet files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", default="outputs/bench-digits_av", help="folder of the runs")
+    parser.add_argument("--measure-only", action="store_true", help="train nothing that is missing")
     arguments = parser.parse_args()
     measured = []
     for split, trained in TRAINED.items():
@@ -73,24 +74,35 @@ def main() -> None:
             for modalities in trained:
                 name = f"{split}-{modalities.replace(',', '-')}-{seed}"
                 folder = Path(arguments.runs) / name
-                train(folder, arguments.fsdd, split, modalities, seed)
+                if not finished(folder):
+                    if arguments.measure_only:
+                        continue
+                    train(folder, arguments.fsdd, split, modalities, seed)
                 measured.append(measure(folder, split, modalities, seed))
                 print(folder, measured[-1]["results"][0], flush=True)
     result = {
-        "command": " ".join(["python scripts/bench/digits_av.py", "--fsdd FOLDER --seeds",
-                             *map(str, arguments.seeds)]),
+        "command": " ".join(
+            [
+                "python scripts/bench/digits_av.py --fsdd FOLDER --seeds",
+                *map(str, arguments.seeds),
+                *(["--measure-only"] if arguments.measure_only else []),
+            ]
+        ),
         **describe(),
         "runs": measured,
-    }  # fmt: skip
+    }
     STORED.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     digits_av_page.write(result, STORED)
     print(STORED.with_suffix(".md").read_text())
 
 
+def finished(folder: Path) -> bool:
+    """Whether a run is there, tested and all."""
+    return (REPOSITORY / folder / "results" / "sample.npz").is_file()
+
+
 def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> None:
-    """Train one network, unless it is there."""
-    if (REPOSITORY / folder / "results" / "sample.npz").is_file():
-        return
+    """Train one network."""
     speaker = SPEAKERS[seed % len(SPEAKERS)] if split == "speakers" else "theo"
     subprocess.run(
         [

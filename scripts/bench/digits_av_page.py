@@ -138,11 +138,25 @@ def seeds(runs: list[dict]) -> str:
     return "\n".join(rows)
 
 
+def speakers(first: dict, held_out: list[dict]) -> str:
+    """Say who is heard in the test."""
+    text = (
+        f"Where all are tested, each of the six is heard in training and test ({first['samples']}"
+    )
+    text += " test recordings)."
+    if held_out:
+        text += (
+            " Where one is named, the network has never heard that speaker in training "
+            f"({held_out[0]['samples']} test recordings)."
+        )
+    return text
+
+
 def page(result: dict) -> str:
     """Return the page of the documentation."""
     runs, machine = result["runs"], result["machine"]
     fused = [run for run in of(runs, "recordings") if len(run["modalities"]) > 1]
-    first, held_out = fused[0], of(runs, "speakers")[0]
+    first, held_out = fused[0], of(runs, "speakers")
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} threads"
     return f"""# Audio-visual digits
 
@@ -161,8 +175,7 @@ test, one trained with one sense knows no other.
 |---|---|---|---|---|---|---|
 {seeds(runs)}
 
-The speakers of the first rows are heard in training and test ({first["samples"]} test recordings);
-in the last rows the network has never heard the test's speaker ({held_out["samples"]} recordings).
+{speakers(first, held_out)}
 
 ## With noise
 

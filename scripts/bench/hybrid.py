@@ -102,12 +102,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
+    described = machine.describe()  # of the code that is measured, whatever happens to it meanwhile
     epochs = arguments.ann_epochs + arguments.snn_epochs
     with tempfile.TemporaryDirectory() as cache:
         runs, teacher = compare(arguments, epochs, cache)
     result = {
         "command": " ".join(["python scripts/bench/hybrid.py", *sys.argv[1:]]),
-        **machine.describe(),
+        **described,
         "settings": {k: v for k, v in vars(arguments).items() if k not in ("data", "seeds")},
         "parameters": sum(p.numel() for p in student().parameters()),
         "teacher": teacher,
@@ -184,8 +185,8 @@ So few images and epochs show how training methods differ, not what the network 
 {chr(10).join(rows)}
 
 Measured on {result["date"]} on {hardware["cpu"]}, one thread of a machine that others used too
-(times vary), torch {result["packages"]["torch"]}, by `{result["command"]}`; the numbers are in
-[hybrid.json](hybrid.json).
+(times vary, and hardly compare), torch {result["packages"]["torch"]}, by `{result["command"]}`;
+the numbers are in [hybrid.json](hybrid.json).
 """
 
 

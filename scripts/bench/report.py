@@ -124,6 +124,8 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
     others = """
 [Digits](digits.md) has the accuracy and the training time of the default run.
 
+[Audio-visual digits](digits_av.md) has the accuracy by sight, by sound and by both, under noise.
+
 [Conversion](conversion.md) has what remains of trained transformers as spikes.
 
 [Learning task after task](continual.md) has what elastic weight consolidation, replay and

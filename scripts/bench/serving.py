@@ -144,8 +144,8 @@ def page(result: dict) -> str:
     return f"""# Serving
 
 {result["requests"]:,} requests of one digit image each, from {result["tasks"]} tasks at once,
-through `spikeformer.concurrency.AsyncSpikingInference` with its default configuration, beside plain calls
-of the same network, one sample each. Both run in turn in one process.
+through `spikeformer.concurrency.AsyncSpikingInference` with its default configuration, beside
+plain calls of the same network, one sample each. Both run in turn in one process.
 
 | turn | one by one, a second | batched, a second | ratio | batches | median latency | 99 % |
 |---|---|---|---|---|---|---|

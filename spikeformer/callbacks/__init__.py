@@ -1,5 +1,6 @@
 """Lightning callbacks that watch and shape spiking."""
 
+from spikeformer.callbacks.checkpoint import BestAndLast
 from spikeformer.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
 from spikeformer.callbacks.firing import FiringRateMonitor
 from spikeformer.callbacks.hybrid import HybridPhases
@@ -12,6 +13,7 @@ from spikeformer.callbacks.spike_monitor import SpikeMonitor
 
 __all__ = [
     "ActivityProbe",
+    "BestAndLast",
     "EnergyEarlyStopping",
     "EnergyMonitor",
     "EpochSeed",

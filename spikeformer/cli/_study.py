@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 from optuna.trial import FrozenTrial, TrialState
 
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
 
 log = logging.getLogger(__name__)
 
@@ -76,10 +77,7 @@ class StudySweeper(OptunaSweeperImpl):
         except ValueError as error:
             if any(t.state == TrialState.COMPLETE for t in study.get_trials(deepcopy=False)):
                 raise
-            raise ConfigurationError(
-                "No trial of the search succeeded; the messages above say why. Try one of them "
-                "alone first, without --multirun."
-            ) from error
+            raise ConfigurationError(t("cli.no_trial")) from error
 
     def _own(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """Return the trials of this sweep; a storage may serve several."""
@@ -171,8 +169,6 @@ def score(results: Mapping[str, Mapping[str, Any]], objective: str) -> float:
             for name, number in numbers.items()
             if isinstance(number, int | float) and not isinstance(number, bool)
         ]
-        raise ConfigurationError(
-            f"objective={objective}: expected a number that a run returns, one of "
-            f"{', '.join(known)}."
-        )
+        message = t("cli.no_such_objective", objective=objective, known=", ".join(known))
+        raise ConfigurationError(message)
     return float(value)

@@ -48,6 +48,10 @@ def main() -> None:
         if sys.argv[1:2] == ["doctor"]:
             doctor(sys.argv[2:])
             return
+        if sys.argv[1:2] == ["privacy"]:
+            from spikeformer.cli.privacy import run_privacy
+
+            sys.exit(run_privacy(sys.argv[2:]))
         sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
         speak(sys.argv[1:])
         hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
@@ -98,6 +102,7 @@ def _quieten_libraries() -> None:
         "LeafSpec",
         "exists and is not empty",
         "number of training batches",
+        "returned a view tensor",
         # Ours is, by `StopOnSignal`, in a way that Lightning does not look for.
         "dataloader is not resumable",
     ):

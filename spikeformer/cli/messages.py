@@ -90,7 +90,7 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
 def _suggest_extra(text: str) -> list[str]:
     """Return how to install the plug-in that a choice of launcher or sweeper needs."""
     return [
-        f'It comes with an extra: python -m pip install --editable ".[{extra}]"'
+        t("cli.needs_extra", command=f'python -m pip install --editable ".[{extra}]"')
         for choice, extra in _EXTRAS.items()
         if f"Could not find '{choice}" in text
     ]

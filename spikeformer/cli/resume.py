@@ -32,9 +32,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     if {"-m", "--multirun"} & set(arguments):
         return _with_sweep(folder, arguments, given)
     if (folder / SWEEP_FILE).is_file() and not (folder / RUN_FILE).is_file():
-        raise ConfigurationError(
-            f"pipeline.resume={folder}: this is a sweep; put --multirun before it to resume it."
-        )
+        raise ConfigurationError(t("cli.is_sweep", folder=folder))
     saved = _saved_overrides(folder, RUN_FILE)
     newer = {_key(argument) for argument in arguments}
     kept = [override for override in saved if _key(override) not in newer]
@@ -43,9 +41,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
 
 def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) -> list[str]:
     if (folder / RUN_FILE).is_file():
-        raise ConfigurationError(
-            f"pipeline.resume={folder}: this is one run; leave --multirun out to resume it."
-        )
+        raise ConfigurationError(t("cli.is_run", folder=folder))
     saved = _saved_overrides(folder, SWEEP_FILE)
     # Flags and their values come before all overrides.
     start = arguments.index(given[0])
@@ -54,9 +50,7 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
     swept = {_key(override) for override in _sweeping(saved)}
     other = [o for o in new if _key(o) in swept] + _sweeping(new)
     if other:
-        raise ConfigurationError(
-            f"{other[0]}: a resumed sweep keeps its children. Start a new sweep for other values."
-        )
+        raise ConfigurationError(t("cli.keeps_children", override=other[0]))
     newer = {_key(argument) for argument in new}
     kept = [override for override in saved if _key(override) not in newer]
     return [*flags, *kept, *new, f"hydra.sweep.dir='{folder}'"]
@@ -70,11 +64,8 @@ def _sweeping(overrides: Sequence[str]) -> list[str]:
 def _saved_overrides(folder: Path, name: str) -> list[str]:
     path = folder / name
     if not path.is_file():
-        if name == RUN_FILE:
-            raise ConfigurationError(t("cli.no_run_folder", folder=folder))
-        raise ConfigurationError(
-            f"pipeline.resume={folder}: this is no sweep folder, it holds no {name}."
-        )
+        key = "cli.no_run_folder" if name == RUN_FILE else "cli.no_sweep_folder"
+        raise ConfigurationError(t(key, folder=folder))
     try:
         return [str(override) for override in OmegaConf.load(path)]
     except (OSError, YAMLError, OmegaConfBaseException) as error:

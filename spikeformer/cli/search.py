@@ -9,7 +9,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from spikeformer.error_handling import ConfigurationError, check_choice
+from spikeformer.error_handling import ArgumentError, ConfigurationError
+from spikeformer.i18n import t
 
 
 class OptunaSearch(Sweeper):
@@ -34,24 +35,30 @@ class OptunaSearch(Sweeper):
 
         Raises:
             ConfigurationError: There is no objective.
-            ArgumentError: It has another direction than "maximize" and "minimize".
+            ArgumentError: It does not say "maximize" or "minimize".
         """
         if not config.objective:
-            raise ConfigurationError(
-                "A search needs to know what to improve: choose hparams_search=optuna, or set "
-                "'objective={fit.val/accuracy: maximize}'."
-            )
-        for name, direction in config.objective.items():
-            check_choice(f"objective.{name}", direction, ("maximize", "minimize"))
+            example = "'objective=[maximize fit.val/accuracy]'"
+            raise ConfigurationError(t("cli.no_objective", example=example))
+        objective = dict(map(_named_direction, config.objective))
         # SQLAlchemy 1.4 warns of version 2, with which this Optuna does not work.
         os.environ.setdefault("SQLALCHEMY_SILENCE_UBER_WARNING", "1")
         # Hydra loads every plug-in at every start, and Optuna is heavy.
         from spikeformer.cli._study import StudySweeper
 
-        self.sweeper = StudySweeper(dict(config.objective), **self.settings)
+        self.sweeper = StudySweeper(objective, **self.settings)
         self.sweeper.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
     def sweep(self, arguments: list[str]) -> None:
         """Search with these overrides."""
         assert self.sweeper is not None, "Hydra calls setup first"
         self.sweeper.sweep(arguments)
+
+
+def _named_direction(item: str) -> tuple[str, str]:
+    """Return number and direction of "maximize fit.val/accuracy"."""
+    direction, _, name = item.partition(" ")
+    if direction not in ("maximize", "minimize") or "." not in name:
+        expected = "'maximize STAGE.NUMBER' or 'minimize STAGE.NUMBER'"
+        raise ArgumentError("objective", item, expected)
+    return name.strip(), direction

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeformer.i18n import t
+
 Inputs = Tensor | Mapping[str, Tensor]
 Shape = tuple[Any, ...]
 
@@ -60,7 +62,7 @@ class Buckets:
         if request not in bucket:
             return False
         bucket.remove(request)
-        self._taken(request)
+        self._forget(request.shape, request.samples)
         return True
 
     def ready(self, now: float, *, hurry: bool = False, full: bool = False) -> list[Request]:
@@ -96,14 +98,14 @@ class Buckets:
         while bucket and samples + bucket[0].samples <= self.batch_size:
             batch.append(bucket.popleft())
             samples += batch[-1].samples
-        for request in batch:
-            self._taken(request)
+        self._forget(shape, samples)
         return batch
 
-    def _taken(self, request: Request) -> None:
-        self._samples[request.shape] -= request.samples
-        if not self._buckets[request.shape]:
-            del self._buckets[request.shape], self._samples[request.shape]
+    def _forget(self, shape: Shape, samples: int) -> None:
+        """Count samples out that have left their bucket, and the bucket if it is empty."""
+        self._samples[shape] -= samples
+        if not self._buckets[shape]:
+            del self._buckets[shape], self._samples[shape]
 
 
 def shape_of(inputs: Inputs) -> Shape:
@@ -114,10 +116,11 @@ def shape_of(inputs: Inputs) -> Shape:
 
 def collate(requests: Sequence[Request], device: torch.device) -> Inputs:
     """Return the requests' samples as one batch on a device."""
-    first = requests[0].inputs
-    if isinstance(first, Mapping):
-        return {name: _join([r.inputs[name] for r in requests], device) for name in first}  # type: ignore[call-overload,misc]
-    return _join([r.inputs for r in requests], device)  # type: ignore[misc]
+    inputs = [request.inputs for request in requests]
+    named = [each for each in inputs if isinstance(each, Mapping)]
+    if named:
+        return {name: _join([each[name] for each in named], device) for name in named[0]}
+    return _join([each for each in inputs if isinstance(each, Tensor)], device)
 
 
 def _join(tensors: list[Tensor], device: torch.device) -> Tensor:
@@ -143,10 +146,10 @@ def answer(
             outputs = torch.cat([_call(model, part) for part in _parts(batch, batch_size)])
             expected = sum(request.samples for request in requests)
             if len(outputs) != expected:
-                raise ValueError(
-                    f"The network returned {len(outputs)} outputs for {expected} samples."
-                )
-            return list(outputs.cpu().split([request.samples for request in requests]))
+                values = {"found": len(outputs), "expected": expected}
+                raise ValueError(t("concurrency.outputs_and_samples", **values))
+            sizes = [request.samples for request in requests]
+            return list(torch.split(outputs.cpu(), sizes))
     except Exception as error:
         # Whatever a network raises belongs to the request that caused it.
         if len(requests) == 1:

@@ -55,9 +55,9 @@ def parallel_spike_encoding(
     threads = min(num_workers, get_platform_info().cores)
     before = torch.get_num_threads()
     if threads == before or inputs.device.type != "cpu":
-        return encode(inputs)  # type: ignore[no-any-return]
+        return encode(inputs)
     torch.set_num_threads(threads)
     try:
-        return encode(inputs)  # type: ignore[no-any-return]
+        return encode(inputs)
     finally:
         torch.set_num_threads(before)

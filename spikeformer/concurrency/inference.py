@@ -19,6 +19,7 @@ from spikeformer.concurrency.errors import ConcurrencyError
 from spikeformer.concurrency.replicas import Replica, make_replicas
 from spikeformer.config import ConcurrencyConfig
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive_int
+from spikeformer.i18n import t
 
 _logger = logging.getLogger(__name__)
 
@@ -169,10 +170,7 @@ class AsyncSpikingInference:
             return self._done.pop(request_id).result()
         opened = self._open.get(request_id)
         if opened is None:
-            raise ConcurrencyError(
-                f"There is no open request {request_id!r}: its answer was delivered already, it "
-                "was cancelled, or it never was."
-            )
+            raise ConcurrencyError(t("concurrency.unknown_request", request=request_id))
         opened.claimed = True
         try:
             return (await asyncio.shield(opened.future)).result()
@@ -192,7 +190,7 @@ class AsyncSpikingInference:
             return False
         if self._waiting.remove(opened.request):
             self._room.release()
-        message = f"The request {request_id!r} was cancelled."
+        message = t("concurrency.cancelled", request=request_id)
         if not opened.future.done():
             opened.future.set_result(Completed(request_id, None, ConcurrencyError(message)))
         self._spawn(self._announce())
@@ -316,7 +314,7 @@ class AsyncSpikingInference:
 
     def _refuse_if_closing(self) -> None:
         if self._closing:
-            raise ConcurrencyError("The engine is closed: make a new one for further requests.")
+            raise ConcurrencyError(t("concurrency.closed"))
 
 
 async def _notify(callback: Callable[[Completed], Any], completed: Completed) -> None:

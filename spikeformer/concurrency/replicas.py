@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spikeformer.concurrency.errors import ConcurrencyError
 from spikeformer.config import ConcurrencyConfig
 from spikeformer.cross_platform import get_platform_info
+from spikeformer.i18n import t
 
 
 @dataclass
@@ -53,10 +54,7 @@ def make_replicas(
     places = list(devices) if devices is not None else _default_devices(model)
     if config.enable_model_parallelism:
         if len(places) < 2:
-            raise ConcurrencyError(
-                "enable_model_parallelism=True spreads a network over devices, but there is one: "
-                f"{places[0]}. Set it to False, or pass devices=[...]."
-            )
+            raise ConcurrencyError(t("concurrency.one_device", device=places[0]))
         workers = min(config.max_workers, len(places)) if config.enable_data_parallelism else 1
         spread = _spread(model, places)
         return [Replica(spread, places[0]) for _ in range(workers)]

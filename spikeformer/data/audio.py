@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikeformer.data._cached import through_cache
 from spikeformer.data._columns import input_column
+from spikeformer.data._decode import encoded
 from spikeformer.data._recordings import read_waveforms
 from spikeformer.data.augmentation import random_mask, random_shift
 from spikeformer.data.datasets import TensorBatches
@@ -130,13 +132,19 @@ class AudioDataModule(TableDataModule):
 
     def _spectrograms(self, part: Part, column: str) -> Tensor:
         """(samples, 1, num_mels, num_frames) in dB."""
-        waveforms = read_waveforms(part, column, self.sample_rate, self.num_samples)
+        cells = encoded(part.table, column, "Audio")
         options = {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
             "hop_length": self.hop_length,
             "num_mels": self.num_mels,
         }
-        return torch.cat([log_mel(chunk, **options) for chunk in torch.split(waveforms, CHUNK)])[
-            :, None
-        ]
+        how = (read_waveforms, log_mel, mel_filters, options, self.num_samples, torch.__version__)
+
+        def compute() -> Tensor:
+            waveforms = read_waveforms(part, column, self.sample_rate, self.num_samples)
+            return torch.cat([log_mel(x, **options) for x in torch.split(waveforms, CHUNK)])[
+                :, None
+            ]
+
+        return through_cache(self.cache, cells, column, how, compute)

@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
+from spikeformer.caching import TensorCache
 from spikeformer.cross_platform import get_platform_info, loader_workers
 from spikeformer.data.sampling import EpochSampler, derive_seed
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
@@ -59,6 +60,8 @@ class SpikingDataModule(L.LightningDataModule):
     """
 
     task = "classification"
+    cache: TensorCache | None = None
+    """Where to keep what was decoded; set before `setup`."""
 
     def __init__(
         self, *, batch_size: int = 64, num_workers: int | None = None, seed: int = 0

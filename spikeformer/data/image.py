@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Unpack
 
 import torch
 from torch.utils.data import Dataset
 
+from spikeformer.data._cached import through_cache
 from spikeformer.data._columns import input_column
-from spikeformer.data._decode import MODES, DecodedBatches, ImageDecoder
+from spikeformer.data._decode import MODES, DecodedBatches, ImageDecoder, decode_image
 from spikeformer.data._image_augmentation import ImageAugmentation
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
@@ -100,7 +102,9 @@ class ImageDataModule(TableDataModule):
         targets = torch.from_numpy(part.labels)
         if len(decoder) * self.in_channels * height * width > self.memory_limit_gib * 2**30:
             return DecodedBatches(decoder, targets)
-        return TensorBatches(decoder.all(), targets)
+        how = (decode_image, self.in_channels, self.image_size, version("pillow"))
+        images = through_cache(self.cache, decoder.table, column, how, decoder.all)
+        return TensorBatches(images, targets)
 
     @property
     def _augments(self) -> bool:

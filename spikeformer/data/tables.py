@@ -10,10 +10,12 @@ from typing import Any, TypedDict
 import numpy as np
 from torch.utils.data import Dataset
 
+from spikeformer.compliance import ConsentGate
 from spikeformer.data._checks import check_classes
 from spikeformer.data._columns import class_names_of, label_column, labels_of
 from spikeformer.data._sources import Tables, load_tables
 from spikeformer.data._splits import Indices, check_fraction, stratified_draw, stratified_split
+from spikeformer.data._subjects import with_consent
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
@@ -97,6 +99,9 @@ class TableDataModule(SpikingDataModule):
         DataError: In `setup`, if the data is absent, unreadable or not what the keys say.
     """
 
+    gate: ConsentGate | None = None
+    """Whom to leave out for want of consent; set before `setup`."""
+
     def __init__(
         self,
         *,
@@ -165,6 +170,8 @@ class TableDataModule(SpikingDataModule):
             format=self.format,
             cache_dir=self.cache_dir,
         )
+        if self.gate is not None:
+            tables = with_consent(tables, self.gate, self.where)
         classes, parts = self._label(tables)
         check_classes(self.configured_classes if self.needs_labels else None, classes, self.where)
         built = self.build(self._choose(parts))

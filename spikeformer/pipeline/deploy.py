@@ -17,10 +17,10 @@ from spikeformer.hardware import (
     NeuromorphicDeployer,
     SimulatedModel,
     measure,
-    record_reference,
 )
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
+from spikeformer.pipeline.caching import reference_of
 from spikeformer.pipeline.hardware import (
     chip_samples,
     hardware_folder,
@@ -54,7 +54,9 @@ class Deploy(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        reference = record_reference(trained_network(run, self.name, for_chip=True), samples.inputs)
+        reference = reference_of(
+            run.parts.caches, trained_network(run, self.name, for_chip=True), samples.inputs
+        )
         compiled = HardwareModel.load(hardware_folder(run))
         tell = partial(announce, self.name)
         with _deployed(make_deployer(run.config), compiled, tell) as deployed:

@@ -18,6 +18,7 @@ from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.pipeline.privacy import record_outputs, record_use
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
 
@@ -51,7 +52,9 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
     for stage in stages:
         stage.check(run)
+    note_caches(run)
     run.write_description(list(overrides))
+    record_use(run)
     if not _is_finished(stages, run):  # else there is nothing to log
         for logger in run.parts.loggers:
             values = OmegaConf.to_container(config, resolve=True)
@@ -59,7 +62,11 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     upstream = ""
     with interruptible():
         for stage in stages:
+            note_caches(run)  # for the report, which comes last
             upstream = execute(stage, run, upstream)
+            if run.parts.trainer.is_global_zero:
+                record_outputs(run, stage.name)
+    tell_caches(run)
     return {name: record.result for name, record in manifest.stages.items()}
 
 
@@ -103,6 +110,18 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     keep(run, stage.name, record)
     announce(stage.name, stage.summary(result))
     return fingerprint
+
+
+def note_caches(run: Run) -> None:
+    """Put into the manifest, at its next change, how often the caches had the answer."""
+    if run.parts.caches is not None:
+        run.manifest.cache = run.parts.caches.to_dict()
+
+
+def tell_caches(run: Run) -> None:
+    """Say how often the caches had the answer."""
+    if run.parts.caches is not None and run.parts.caches.stats.lookups:
+        announce("cache", str(run.parts.caches.stats))
 
 
 @rank_zero_only

@@ -11,9 +11,11 @@ import torch.distributed
 
 from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
+from spikeformer.pipeline.build import build_module
 from spikeformer.pipeline.platform import divide_batch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage, stage_inputs
+from spikeformer.training import is_sharded
 
 
 class Fit(Stage):
@@ -56,6 +58,10 @@ class Fit(Stage):
             raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
         if trainer.checkpoint_callback is None:
             trainer.save_checkpoint(run.last_checkpoint)
+        num_parameters = sum(p.numel() for p in module.net.parameters())
+        if is_sharded(module.net):
+            # Later stages work in one process, on whole weights: they load the checkpoint's.
+            run.parts.module = build_module(run.config)
         if torch.distributed.is_initialized():
             # What follows runs in one process; a living group would make metrics wait for others.
             trainer.strategy.barrier()
@@ -66,7 +72,7 @@ class Fit(Stage):
             "epochs": trainer.current_epoch,
             "steps": trainer.global_step,
             "seconds": sum(epoch["seconds"] for epoch in history),
-            "num_parameters": sum(p.numel() for p in module.net.parameters()),
+            "num_parameters": num_parameters,
             **{key: value for key, value in last.items() if "/" in key},
         }
 

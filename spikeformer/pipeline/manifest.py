@@ -47,12 +47,14 @@ class Manifest:
         name: Name of the run.
         created: When it was first started, ISO 8601 in UTC.
         stages: Records by stage name, in the order in which they first ran.
+        cache: How often the caches had the answer; empty without them.
     """
 
     folder: Path
     name: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: dict[str, StageRecord] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Manifest:
@@ -75,6 +77,8 @@ class Manifest:
         """Write the manifest in one step."""
         stages = {key: asdict(record) for key, record in self.stages.items()}
         content = {"name": self.name, "created": self.created, "stages": stages}
+        if self.cache:
+            content["cache"] = self.cache
         write_json(self.folder / "manifest.json", content)
 
     def is_current(self, stage: str, fingerprint: str) -> bool:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import value_hash
+from spikeformer.i18n import t
 
 _OF_THE_PROCESS = ("logger", "paths", "pipeline")
 
@@ -37,7 +38,4 @@ class SameConfiguration(L.Callback):
         highest = trainer.strategy.reduce(mine.clone(), reduce_op="max")
         lowest = -trainer.strategy.reduce(-mine, reduce_op="max")
         if highest != lowest:
-            raise ConfigurationError(
-                "The processes of this run were given different values. Start all of them with "
-                "the same overrides; in a sweep, let Hydra's launcher or Lightning start them."
-            )
+            raise ConfigurationError(t("pipeline.different_ranks"))

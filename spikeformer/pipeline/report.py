@@ -23,6 +23,8 @@ class Report(Stage):
         """Write the page; return where it is."""
         page = build_report(run.folder)
         for logger in run.parts.loggers:
+            if run.parts.caches is not None:
+                logger.log_metrics({"cache/hit_rate": run.parts.caches.stats.hit_rate})
             if isinstance(logger, WandbLogger):
                 pictures = sorted((run.folder / "figures").glob("*.png"))
                 for picture in pictures:

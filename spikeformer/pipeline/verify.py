@@ -10,8 +10,9 @@ import torch
 from omegaconf import DictConfig
 
 from spikeformer.files import write_json
-from spikeformer.hardware import accuracy, compare, record_reference, reference_spikes, simulate
+from spikeformer.hardware import accuracy, compare, reference_spikes, simulate
 from spikeformer.i18n import t
+from spikeformer.pipeline.caching import reference_of
 from spikeformer.pipeline.hardware import (
     check_hardware,
     chip_samples,
@@ -48,8 +49,8 @@ class Verify(Stage):
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         lowered = make_deployer(run.config).lowered(net, samples.inputs.shape[1:])
         graph = lowered.graph
-        reference = record_reference(net, samples.inputs)
-        single = record_reference(net, samples.inputs, dtype=torch.float32)
+        reference = reference_of(run.parts.caches, net, samples.inputs)
+        single = reference_of(run.parts.caches, net, samples.inputs, torch.float32)
         expected = reference_spikes(graph, reference)
         comparison = compare(graph, expected, simulate(graph, reference.inputs))
         rounding = compare(graph, expected, reference_spikes(graph, single))

@@ -132,6 +132,8 @@ class RunResults:
         config_text: The same as the YAML text that was saved.
         overrides: What the user changed on the command line.
         environment: Machine, package versions, git state, seed and command.
+        cache: How often the caches had the answer, if the run used them.
+        privacy: Whose data the run used, by pseudonym, if it asked for consents.
     """
 
     folder: Path
@@ -148,6 +150,8 @@ class RunResults:
     config_text: str | None = None
     overrides: list[str] = field(default_factory=list)
     environment: dict[str, Any] | None = None
+    cache: dict[str, Any] | None = None
+    privacy: dict[str, Any] | None = None
 
 
 def load_results(folder: Path | str) -> RunResults:
@@ -191,6 +195,8 @@ def load_results(folder: Path | str) -> RunResults:
         config_text=config_text,
         overrides=_read.yaml_list(folder / "overrides.yaml"),
         environment=_read.json_object(folder / "environment.json"),
+        cache=_read.mapping(manifest, "cache", folder / "manifest.json") or None,
+        privacy=_read.json_object(folder / "results" / "privacy.json"),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spikeformer.i18n import t
 from spikeformer.reporting import _read
 from spikeformer.reporting._read import ResultsError
 
@@ -64,7 +65,7 @@ def summarize_runs(root: Path | str) -> list[RunSummary]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise ResultsError(f"Expected a folder of runs at {root}, but there is none.")
+        raise ResultsError(t("reporting.no_folder_of_runs", path=root))
     runs = [_summarize(folder, root) for folder in _run_folders(root)]
     return sorted(runs, key=lambda run: (run.created or "", run.path), reverse=True)
 
@@ -89,9 +90,7 @@ def _summarize(folder: Path, root: Path) -> RunSummary:
 def _read_run(folder: Path, path: str) -> RunSummary:
     manifest = _read.json_object(folder / "manifest.json")
     if manifest is None:
-        raise ResultsError(
-            f"{folder} has no manifest.json: the run was stopped before its first stage."
-        )
+        raise ResultsError(t("reporting.stopped_early", folder=folder))
     stages = _read.mapping(manifest, "stages", folder / "manifest.json")
     if not all(isinstance(stage, dict) for stage in stages.values()):
         raise ResultsError(f"Expected each stage in {folder / 'manifest.json'} to be an object.")

@@ -6,6 +6,7 @@ from spikeformer.training.losses import LOSSES, get_loss
 from spikeformer.training.module import SpikingModule
 from spikeformer.training.plugins import SharedBatchNorms, WholeCheckpoints
 from spikeformer.training.schedules import cosine_with_warmup
+from spikeformer.training.sharding import ShardedStrategy, is_sharded
 from spikeformer.training.tasks import (
     ClassificationModule,
     LanguageModule,
@@ -23,6 +24,7 @@ __all__ = [
     "LanguageModule",
     "MultiLabelModule",
     "RegressionModule",
+    "ShardedStrategy",
     "SharedBatchNorms",
     "SpikingModule",
     "SpikingTrainer",
@@ -30,4 +32,5 @@ __all__ = [
     "WholeCheckpoints",
     "cosine_with_warmup",
     "get_loss",
+    "is_sharded",
 ]

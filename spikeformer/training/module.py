@@ -13,8 +13,9 @@ from torchmetrics import MeanMetric, Metric
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.i18n import t
-from spikeformer.models import sparsity_loss
+from spikeformer.models import share_batch_norms, sparsity_loss
 from spikeformer.training.losses import Loss
+from spikeformer.training.sharding import ShardedStrategy, is_sharded, shard
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
@@ -159,6 +160,37 @@ class SpikingModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def configure_model(self) -> None:
+        """Shard the network where the strategy asks for it (`trainer=fsdp`)."""
+        if isinstance(self.trainer.strategy, ShardedStrategy) and not is_sharded(self.net):
+            assert self.device_mesh is not None
+            share_batch_norms(self.net, self.trainer.strategy.shares_norms)
+            shard(self.net, self.device_mesh["data_parallel"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep how many steps an epoch has, for a run that goes on with more or fewer processes."""
+        checkpoint["steps_per_epoch"] = self._steps_per_epoch()
+        checkpoint["sharded"] = is_sharded(self.net)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the schedule where it stands in the training, not in the count of steps.
+
+        With twice the processes an epoch has half the steps; the learning rate shall be that of
+        the same share of the whole training.
+        """
+        before = checkpoint.get("steps_per_epoch")
+        now = self._steps_per_epoch()
+        if before is None or now is None or before == now:
+            return
+        for schedule in checkpoint["lr_schedulers"]:
+            if "last_epoch" in schedule:  # torch's name for the count of steps
+                schedule["last_epoch"] = round(schedule["last_epoch"] * now / before)
+
+    def _steps_per_epoch(self) -> int | None:
+        steps = self.trainer.estimated_stepping_batches
+        epochs = self.trainer.max_epochs
+        return round(steps / epochs) if epochs and epochs > 0 and steps < float("inf") else None
 
     def _total_steps(self) -> dict[str, int]:
         assert self.scheduler is not None

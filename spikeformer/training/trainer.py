@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from torch import nn
 from torch.utils.data import DataLoader
 
-from spikeformer.callbacks import FiringRateMonitor, SpikeRegularization
+from spikeformer.callbacks import BestAndLast, FiringRateMonitor, SpikeRegularization
 from spikeformer.error_handling import ArgumentError, check_choice, check_positive
 from spikeformer.i18n import t
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
@@ -29,7 +29,7 @@ from spikeformer.training.tasks import (
 
 CALLBACKS: dict[str, Any] = {
     "early_stopping": partial(EarlyStopping, patience=10),
-    "checkpoint": partial(ModelCheckpoint, save_last=True),
+    "checkpoint": partial(BestAndLast, save_last=True),
     "spike_regularization": SpikeRegularization,
     "firing_rate": FiringRateMonitor,
     "lr_monitor": LearningRateMonitor,

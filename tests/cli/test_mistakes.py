@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 import pytest
 
 from spikeformer.cli import main
-from spikeformer.ops import dispatch
 from tests.runs import SHARED, train
 
 MISTAKES = {
@@ -47,30 +45,6 @@ MISTAKES = {
     "loss=mse": ["do not go together"],
     "neuron._target_=os.system": ["neuron._target_=os.system", "not trusted"],
 }
-
-
-@pytest.fixture
-def command(monkeypatch, tmp_path, capsys):
-    """Run the command line in this process; return its status, errors and what it left."""
-    # Hydra configures logging for a process of its own.
-    handlers, level = logging.root.handlers[:], logging.root.level
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-
-    # The tests' environment has Triton's interpreter, which a user's has not.
-    monkeypatch.setattr(dispatch, "_TRITON_INTERPRETS", False)
-
-    def run(*arguments):
-        outputs = tmp_path / "outputs"
-        where = [f"paths.output_dir={outputs}", "logger=none", "trainer.accelerator=cpu"]
-        monkeypatch.setattr(sys, "argv", ["train.py", *where, *arguments])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        left = list(outputs.rglob("*")) if outputs.exists() else []
-        return stop.value.code, capsys.readouterr().err, left
-
-    yield run
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.mark.parametrize("argument", MISTAKES)

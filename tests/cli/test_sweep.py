@@ -120,7 +120,7 @@ def test_every_rank_of_a_sweeps_child_gets_the_childs_values(command, tmp_path):
 
 @pytest.mark.parametrize(
     ("extra", "message"),
-    [((), "objective="), (("objective={fit.val/accuracy: up}",), "'maximize', 'minimize'")],
+    [((), "objective="), (("objective=[fit.val/accuracy]",), "'maximize STAGE.NUMBER'")],
 )
 def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
     pytest.importorskip("optuna", reason="the extra sweeps is not installed")

@@ -28,7 +28,7 @@ NEEDS = {
 }
 BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer", "scheduler")
 # Groups whose options are made in the tests of their stages.
-MORE = ("validation", "concurrency")
+MORE = ("validation", "concurrency", "cache", "compliance")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
 NETWORKS.remove("model=pretrained")  # it needs a model to load
 

@@ -27,7 +27,9 @@ _FENCE = re.compile(
 _NOT_RUN = re.compile(r"<!-- not run: .+? -->\s*$")
 _TITLE = re.compile(r'title="([^"]+)"')
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)[^)]*\)|(?:src|href)=\"([^\"]+)\"")
-_ENTRY = re.compile(r"^(?:\w+=\S+ )*(?:(?:\S*/)?python train\.py|spikeformer)(?! doctor)(?= |$)")
+_ENTRY = re.compile(
+    r"^(?:\w+=\S+ )*(?:(?:\S*/)?python train\.py|spikeformer)(?! doctor| privacy)(?= |$)"
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.key_or_group.startswith("hydra"):
             continue
-        if override.is_sweep_override():
+        if override.is_interval_sweep():
+            interval = override.value()
+            key = override.get_key_element()
+            choices.append([f"{key}={interval.start}", f"{key}={interval.end}"])
+        elif override.is_sweep_override():
             values = override.sweep_string_iterator()
             choices.append([f"{override.get_key_element()}={value}" for value in values])
         else:

@@ -6,12 +6,14 @@ import ast
 import importlib
 import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
+from spikeformer.cli.privacy import make_parser
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from tests.docs import pages
 from tests.docs.pages import PAGES, REPOSITORY
@@ -69,6 +71,14 @@ def test_commands_compose(page, workplace):
         for overrides in command.overrides:
             with initialize_config_dir(config_folder(), version_base="1.3"):
                 assert compose("train", overrides=[*search, *overrides]), command.text
+
+
+def test_commands_on_consents_are_understood():
+    text = (DOCS / "how-to" / "privacy.md").read_text()
+    lines = re.findall(r"^spikeformer privacy (.+)$", text, re.MULTILINE)
+    assert len(lines) > 10
+    for line in lines:
+        make_parser().parse_args(shlex.split(line))
 
 
 @that_have(lambda page: pages.links(page))

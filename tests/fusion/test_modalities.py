@@ -28,7 +28,7 @@ def test_inputs_come_in_the_order_of_the_dims_with_a_token_axis():
         ({"a": None}, ArgumentError, "at least one modality"),
         (inputs(c=torch.rand(1)), ArgumentError, r"keys are among 'a', 'b', but got \['c'\]"),
         (torch.rand(4, 2, 3), ArgumentError, "a dict by modality"),
-        (inputs(a=torch.rand(3, 2, 3)), SpikingDynamicsError, r"\{'a': 3, 'b': 4\}"),
+        (inputs(a=torch.rand(3, 2, 3)), SpikingDynamicsError, "a: 3, b: 4"),
         (inputs(a=torch.rand(4, 7, 3)), SpikingDynamicsError, "timesteps=2"),
         (inputs(b=torch.rand(4, 2, 3)), SpikingDynamicsError, "dim=2"),
         (inputs(b=torch.ones(4, 2, 2).long()), SpikingDynamicsError, "floating-point"),

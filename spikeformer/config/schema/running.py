@@ -51,6 +51,28 @@ class WorkersConfig:
     prefetch_factor: int = 2
 
 
+@schema("cache", "cache")
+@dataclass
+class CacheConfig:
+    """`spikeformer.caching.configure_caches`."""
+
+    _target_: str = "spikeformer.caching.configure_caches"
+    memory_mib: float = 256.0
+    folder: str | None = None
+    disk_gib: float = 4.0
+
+
+@schema("compliance", "gdpr")
+@dataclass
+class ConsentConfig:
+    """`spikeformer.compliance.ConsentGate`."""
+
+    _target_: str = "spikeformer.compliance.ConsentGate"
+    folder: str | None = None
+    subject_key: str | None = None
+    purpose: str = "model_training"
+
+
 @schema("paths", "paths")
 @dataclass
 class PathsConfig:
@@ -58,6 +80,7 @@ class PathsConfig:
 
     output_dir: str = "outputs"
     run_dir: str = MISSING
+    cache_dir: str = MISSING
 
 
 @schema("root", "train")
@@ -73,7 +96,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     compile: bool = False
     checkpoint: str | None = None
-    objective: dict[str, str] | None = None
+    objective: list[str] = field(default_factory=list)
     trusted_packages: list[str] = field(default_factory=list)
     data: Any = MISSING
     encoding: Any = MISSING
@@ -93,5 +116,7 @@ class TrainConfig:
     profiler: Any = None
     validation: Any = None
     concurrency: Any = None
+    cache: Any = None
+    compliance: Any = None
     pipeline: Any = MISSING
     paths: Any = MISSING

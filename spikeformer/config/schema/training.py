@@ -91,7 +91,7 @@ class TrainerConfig:
     accelerator: str = "auto"
     devices: Any = 1
     num_nodes: int = 1
-    strategy: str = "auto"
+    strategy: Any = "auto"
     precision: Any = "32-true"
     max_epochs: int = 50
     max_steps: int = -1
@@ -120,9 +120,9 @@ class TrainerConfig:
 @schema("callbacks", "checkpoint")
 @dataclass
 class CheckpointConfig:
-    """`lightning.pytorch.callbacks.ModelCheckpoint`."""
+    """`spikeformer.callbacks.BestAndLast`."""
 
-    _target_: str = "lightning.pytorch.callbacks.ModelCheckpoint"
+    _target_: str = "spikeformer.callbacks.BestAndLast"
     dirpath: str | None = None
     filename: str = "best"
     monitor: str | None = None
@@ -133,6 +133,31 @@ class CheckpointConfig:
     save_on_train_epoch_end: bool | None = None
     auto_insert_metric_name: bool = False
     enable_version_counter: bool = False
+
+
+@schema("callbacks", "ema")
+@dataclass
+class EmaConfig:
+    """`lightning.pytorch.callbacks.EMAWeightAveraging`."""
+
+    _target_: str = "lightning.pytorch.callbacks.EMAWeightAveraging"
+    decay: float = 0.999
+    use_buffers: bool = True
+
+
+@schema("callbacks", "hybrid")
+@dataclass
+class HybridConfig:
+    """`spikeformer.callbacks.HybridPhases`."""
+
+    _target_: str = "spikeformer.callbacks.HybridPhases"
+    ann_epochs: int = 50
+    teacher: Any = None
+    distillation_weight: float = 0.5
+    temperature: float = 2.0
+    feature_weight: float = 0.0
+    student_layer: str = "backbone"
+    teacher_layer: str | None = None
 
 
 @schema("callbacks", "early_stopping")

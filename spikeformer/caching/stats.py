@@ -1,0 +1,59 @@
+"""How often a cache had the answer, and what that saved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class CacheStats:
+    """Counts since a cache was made.
+
+    Attributes:
+        memory_hits: Look-ups answered from memory.
+        disk_hits: Look-ups answered from disk.
+        misses: Look-ups that found nothing.
+        seconds_saved: Time that the answers found had once taken to compute, in s, less the time
+            it took to find them.
+    """
+
+    memory_hits: int = 0
+    disk_hits: int = 0
+    misses: int = 0
+    seconds_saved: float = 0.0
+
+    @property
+    def hits(self) -> int:
+        """Look-ups that found an answer."""
+        return self.memory_hits + self.disk_hits
+
+    @property
+    def lookups(self) -> int:
+        """How often it was asked."""
+        return self.hits + self.misses
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of look-ups that found an answer, 0 to 1; 0 if there was no look-up."""
+        return self.hits / self.lookups if self.lookups else 0.0
+
+    def __add__(self, other: CacheStats) -> CacheStats:
+        return CacheStats(
+            *(getattr(self, field.name) + getattr(other, field.name) for field in fields(self))
+        )
+
+    def __sub__(self, other: CacheStats) -> CacheStats:
+        return CacheStats(
+            *(getattr(self, field.name) - getattr(other, field.name) for field in fields(self))
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.hits} of {self.lookups} found ({self.hit_rate:.0%})"
+        places = [
+            f"{count} {where}"
+            for count, where in ((self.memory_hits, "in memory"), (self.disk_hits, "on disk"))
+            if count
+        ]
+        if places:
+            text += f", {' and '.join(places)}, {self.seconds_saved:.1f} s saved"
+        return text

@@ -1,0 +1,41 @@
+"""Consents, requests and uses of personal data, on record. A tool, not legal advice."""
+
+from spikeformer.compliance.auditor import ComplianceAuditor
+from spikeformer.compliance.gate import ConsentGate
+from spikeformer.compliance.law import (
+    NOTICE,
+    ComplianceFramework,
+    ProcessingPurpose,
+    RequestType,
+    due_date,
+)
+from spikeformer.compliance.ledger import Entry, Ledger
+from spikeformer.compliance.manager import PrivacyManager, default_folder
+from spikeformer.compliance.report import ComplianceReport, Finding
+from spikeformer.compliance.requests import Request, RequestDesk
+from spikeformer.compliance.runs import RunUse
+from spikeformer.compliance.subject import Consent, DataSubject, SubjectState
+from spikeformer.compliance.vault import KeyVault
+
+__all__ = [
+    "NOTICE",
+    "ComplianceAuditor",
+    "ComplianceFramework",
+    "ComplianceReport",
+    "Consent",
+    "ConsentGate",
+    "DataSubject",
+    "Entry",
+    "Finding",
+    "KeyVault",
+    "Ledger",
+    "PrivacyManager",
+    "ProcessingPurpose",
+    "Request",
+    "RequestDesk",
+    "RequestType",
+    "RunUse",
+    "SubjectState",
+    "default_folder",
+    "due_date",
+]

@@ -1,0 +1,119 @@
+"""Lets through to training only the samples of people who agreed to it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from spikeformer.compliance.law import NOTICE, ProcessingPurpose
+from spikeformer.compliance.manager import PrivacyManager
+from spikeformer.compliance.runs import weights_hash
+from spikeformer.error_handling import ArgumentError
+from spikeformer.files import value_hash
+
+
+class ConsentGate:
+    """Chooses the samples that may be used, and puts on record who they were from.
+
+    Args:
+        folder: Where the records of consent lie; None is `default_folder()`.
+        subject_key: Column of the data that names the person of each sample; None finds it.
+        purpose: What the data are used for, a value of `ProcessingPurpose`.
+
+    Raises:
+        ArgumentError: There is no such purpose.
+        ComplianceError: There are no records of consent, or they cannot be opened.
+        LedgerTamperedError: They are not what was written.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        subject_key: str | None = None,
+        purpose: str = "model_training",
+    ) -> None:
+        try:
+            self.purpose = ProcessingPurpose(purpose)
+        except ValueError:
+            choices = ", ".join(each.value for each in ProcessingPurpose)
+            raise ArgumentError("purpose", purpose, f"one of {choices}") from None
+        self.manager = PrivacyManager.open(folder)
+        self.subject_key = subject_key
+        self.used: Counter[str] = Counter()
+        self.left_out: dict[str, Counter[str]] = {}
+
+    def admitted(self, subjects: Sequence[str]) -> list[int]:
+        """Return which samples may be used, and count them.
+
+        Args:
+            subjects: The person of each sample.
+        """
+        why = self.manager.refusals(sorted(set(subjects)), self.purpose)
+        admitted = []
+        for index, subject in enumerate(subjects):
+            reason = why[subject]
+            if reason is None:
+                admitted.append(index)
+                self.used[subject] += 1
+            else:
+                self.left_out.setdefault(reason, Counter())[subject] += 1
+        return admitted
+
+    def reasons(self) -> str:
+        """Return why samples were left out, for people."""
+        parts = [
+            f"{sum(samples.values()):,} samples of {len(samples)} subjects ({reason})"
+            for reason, samples in sorted(self.left_out.items())
+        ]
+        return ", ".join(parts) or "none"
+
+    @property
+    def selection(self) -> str:
+        """Hash of who was admitted, with how many samples."""
+        return value_hash({self._pseudonym(name): count for name, count in self.used.items()})
+
+    def record(
+        self, folder: Path, *, checkpoint: str | None = None, cache: str | None = None
+    ) -> dict[str, Any]:
+        """Put on record that a run uses the samples admitted, before it does.
+
+        Args:
+            folder: The run folder.
+            checkpoint: File with the weights that the run starts from.
+            cache: Folder where decoded data are kept.
+
+        Returns:
+            Counts, and the head of the ledger, ready for JSON; nobody is named.
+        """
+        subjects = {self._pseudonym(name): count for name, count in self.used.items()}
+        left_out = {
+            reason: {"subjects": len(samples), "samples": sum(samples.values())}
+            for reason, samples in sorted(self.left_out.items())
+        }
+        entry = self.manager.record_run(
+            folder,
+            self.purpose,
+            subjects=subjects,
+            left_out=left_out,
+            checkpoint=weights_hash(checkpoint),
+            cache=cache,
+        )
+        return {
+            "organization": self.manager.organization_name,
+            "purpose": self.purpose.value,
+            "subjects": len(subjects),
+            "samples": sum(subjects.values()),
+            "left_out": left_out,
+            "selection": self.selection,
+            "ledger": {"folder": str(self.manager.folder), "entry": entry.seq, "mac": entry.mac},
+            "notice": NOTICE,
+        }
+
+    def _pseudonym(self, subject_id: str) -> str:
+        return str(self.manager.vault.pseudonym(subject_id))
+
+    def record_outputs(self, folder: Path, files: Mapping[str, str]) -> None:
+        """Put on record what the run wrote: SHA-256 by path in its folder."""
+        self.manager.record_outputs(folder, files)

@@ -1,0 +1,147 @@
+"""People whose data are used, and what they agreed to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from spikeformer.compliance.law import ProcessingPurpose
+from spikeformer.compliance.ledger import Entry
+from spikeformer.error_handling import ArgumentError
+
+
+@dataclass(frozen=True)
+class DataSubject:
+    """A person whose data are used; everything here is encrypted where it is kept.
+
+    Attributes:
+        subject_id: How the data name the person, as in a column of a data set.
+        name: The person's name.
+        email: Where to reach the person.
+        jurisdiction: Where the person lives, an ISO 3166 code; "US-CA" has the CCPA.
+        attributes: What else is known, as text by name.
+
+    Raises:
+        ArgumentError: `subject_id` or `jurisdiction` is empty.
+    """
+
+    subject_id: str
+    name: str | None = None
+    email: str | None = None
+    jurisdiction: str = "EU"
+    attributes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for argument in ("subject_id", "jurisdiction"):
+            value = getattr(self, argument)
+            if not isinstance(value, str) or not value.strip():
+                raise ArgumentError(argument, value, "text that is not empty")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Consent:
+    """A consent to one purpose.
+
+    Attributes:
+        given: When it was recorded.
+        expires: When it ends by itself; None is when it is withdrawn.
+        has_evidence: Whether something shows that it was given (GDPR Art. 7(1)).
+    """
+
+    given: datetime
+    expires: datetime | None
+    has_evidence: bool
+
+
+@dataclass
+class SubjectState:
+    """What the ledger says of one person.
+
+    Attributes:
+        pseudonym: The person's name in the ledger.
+        jurisdiction: Where the person lives.
+        registered: When the person was registered.
+        consents: Consents by purpose, as they stand.
+        withdrawn: Purposes to which consent was withdrawn, and when.
+        objections: Purposes that the person objected to.
+        restricted: Whether the data may only be stored (GDPR Art. 18).
+        erased: When the data were erased.
+        last_basis: When a consent was last there: for how long data may be kept counts from it.
+    """
+
+    pseudonym: str
+    jurisdiction: str = "EU"
+    registered: datetime | None = None
+    consents: dict[str, Consent] = field(default_factory=dict)
+    withdrawn: dict[str, datetime] = field(default_factory=dict)
+    objections: set[str] = field(default_factory=set)
+    restricted: bool = False
+    erased: datetime | None = None
+    last_basis: datetime | None = None
+
+    def refusal(self, purpose: ProcessingPurpose, at: datetime) -> str | None:
+        """Return why the data may not be used for a purpose at a time; None if they may."""
+        consent = self.consents.get(purpose.value)
+        if self.erased is not None:
+            return "erased"
+        if self.restricted:
+            return "restricted"
+        if purpose.value in self.objections:
+            return "objected"
+        if purpose.value in self.withdrawn:
+            return "withdrawn"
+        if consent is None:
+            return "no consent"
+        if consent.expires is not None and consent.expires <= at:
+            return "expired"
+        return None
+
+    def apply(self, entry: Entry) -> None:
+        """Follow one entry about this person."""
+        payload = entry.payload
+        match entry.kind:
+            case "registered":
+                self.registered = self.last_basis = entry.time
+                self.jurisdiction = payload["jurisdiction"]
+            case "rectified":
+                self.jurisdiction = payload["jurisdiction"]
+            case "consent":
+                self._consent(entry)
+            case "withdrawn":
+                self.last_basis = entry.time
+                for purpose in payload["purposes"]:
+                    self.consents.pop(purpose, None)
+                    self.withdrawn[purpose] = entry.time
+            case "objected":
+                self.objections.update(payload["purposes"])
+            case "restricted":
+                self.restricted = True
+            case "restriction_lifted":
+                self.restricted = False
+            case "erased":
+                self.erased = entry.time
+
+    def _consent(self, entry: Entry) -> None:
+        expires = entry.payload["expires"]
+        until = None if expires is None else datetime.fromisoformat(expires)
+        consent = Consent(entry.time, until, bool(entry.payload["evidence"]))
+        self.last_basis = max(entry.time, until) if until else entry.time
+        for purpose in entry.payload["purposes"]:
+            self.consents[purpose] = consent
+            self.withdrawn.pop(purpose, None)
+            self.objections.discard(purpose)
+
+
+def states(entries: Iterable[Entry]) -> dict[str, SubjectState]:
+    """Return what entries say of everyone in them, by pseudonym."""
+    found: dict[str, SubjectState] = {}
+    for entry in entries:
+        if entry.subject:
+            found.setdefault(entry.subject, SubjectState(entry.subject)).apply(entry)
+    return found

@@ -1,0 +1,75 @@
+"""Consents at the two places of a run where they matter: before it, and after each stage."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
+
+from spikeformer.compliance import ConsentGate
+from spikeformer.config import instantiate
+from spikeformer.data import SpikingDataModule, TableDataModule
+from spikeformer.error_handling import ComplianceError, ConfigurationError
+from spikeformer.files import write_json
+from spikeformer.pipeline.announce import announce
+
+if TYPE_CHECKING:
+    from spikeformer.pipeline.run import Run
+
+
+def set_gate(config: DictConfig, data: SpikingDataModule) -> ConsentGate | None:
+    """Let the data through the gate that the group `compliance` describes, if any.
+
+    Raises:
+        ConfigurationError: The data are of a kind that names nobody.
+    """
+    gate: ConsentGate | None = instantiate(
+        config.compliance or None, trusted=config.trusted_packages
+    )
+    if gate is not None and not isinstance(data, TableDataModule):
+        raise ConfigurationError(
+            f"compliance: {type(data).__name__} does not say whose data it reads. Choose data from "
+            "tables with a column for that, as data=fsdd, or compliance=none."
+        )
+    if isinstance(data, TableDataModule):
+        data.gate = gate
+    return gate
+
+
+@rank_zero_only
+def record_use(run: Run) -> None:
+    """Put on record whose data the run uses, and write `results/privacy.json`.
+
+    Raises:
+        ComplianceError: The run was begun with data of others, so that what it has must not be
+            gone on with.
+    """
+    gate, caches = run.parts.gate, run.parts.caches
+    if gate is None:
+        return
+    file = run.folder / "results" / "privacy.json"
+    if file.is_file() and json.loads(file.read_text())["selection"] != gate.selection:
+        raise ComplianceError(
+            "Consents have changed since this run began: its weights rest on data of others than "
+            "those who agree now. Start a new run, and remove this one if it must not be kept."
+        )
+    disk = caches.shared.tensors.disk if caches is not None else None
+    used = gate.record(
+        run.folder, checkpoint=run.config.checkpoint, cache=str(disk.folder) if disk else None
+    )
+    write_json(file, used)
+    announce(
+        "privacy",
+        f"{used['samples']:,} samples of {used['subjects']} subjects used for {used['purpose']}; "
+        f"left out: {gate.reasons()}",
+    )
+
+
+def record_outputs(run: Run, stage: str) -> None:
+    """Put on record what a stage wrote."""
+    gate = run.parts.gate
+    outputs = run.manifest.stages[stage].outputs
+    if gate is not None and outputs:
+        gate.record_outputs(run.folder, outputs)

@@ -1,0 +1,24 @@
+"""What did not have to be decoded or computed again."""
+
+from __future__ import annotations
+
+from spikeformer.reporting import _format
+from spikeformer.reporting.results import RunResults
+from spikeformer.reporting.sections._section import Content, register_section
+
+
+@register_section("cache", title="Cache", order=58, source="manifest.json", optional=True)
+def cache(results: RunResults) -> Content | None:
+    """Show how often the caches had the answer, and the time that saved."""
+    found = results.cache
+    if not found:
+        return None
+    hits = found["memory_hits"] + found["disk_hits"]
+    facts = [
+        ("Found", f"{hits} of {hits + found['misses']}"),
+        ("Hit rate", _format.percent(found["hit_rate"])),
+        ("In memory", str(found["memory_hits"])),
+        ("On disk", str(found["disk_hits"])),
+        ("Time saved", _format.duration(max(0.0, found["seconds_saved"]))),
+    ]
+    return Content({"facts": facts})

@@ -1,0 +1,222 @@
+"""Budget, age, isolation, damage, and many at once."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from spikeformer.caching import Cache, TensorCache, pack, unpack
+from spikeformer.error_handling import ArgumentError, ConfigurationError
+
+VALUE = {
+    "t": torch.arange(6.0).reshape(2, 3),
+    "empty": torch.zeros(0, 3),
+    "half": torch.tensor(2.5, dtype=torch.bfloat16),
+    "complex": torch.tensor([1 + 2j]),
+    "wide": torch.ones(2).expand(3, 2),
+    "days": np.arange(3).astype("datetime64[D]"),
+    "scalar": np.float32(3),
+    5: (None, True, 1, 2.5, "ä", b"", b"\x00x", [float("inf")]),
+}
+
+
+def assert_is_value(found):
+    assert list(found) == list(VALUE)
+    for key in ("t", "empty", "half", "complex", "wide"):
+        assert found[key].dtype == VALUE[key].dtype
+        assert torch.equal(found[key], VALUE[key])
+    assert (found["days"] == VALUE["days"]).all()
+    assert found["days"].dtype == VALUE["days"].dtype
+    assert found["scalar"] == 3
+    assert type(found["scalar"]) is np.float32
+    assert found[5] == VALUE[5]
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_a_value_comes_back_as_it_was(tmp_path, where):
+    Cache(memory_mib=1, folder=tmp_path).put("k", VALUE)
+    if where == "disk":
+        cache = Cache(memory_mib=0, folder=tmp_path)
+    else:
+        cache = Cache(memory_mib=1)
+        cache.put("k", VALUE)
+    assert_is_value(cache.get("k"))
+    assert cache.stats.hits == 1
+    assert (cache.stats.disk_hits == 1) == (where == "disk")
+
+
+def test_what_is_kept_cannot_be_changed_from_outside():
+    cache, x = TensorCache(memory_mib=1), torch.zeros(3)
+    cache.put_tensor("x", x)
+    x.fill_(1)
+    found = cache.get_tensor("x")
+    assert not found.any()
+    found.fill_(2)
+    assert not cache.get_tensor("x").any()
+
+
+def test_least_recently_used_go_first():
+    cache, x = TensorCache(memory_mib=1), torch.zeros(75_000)  # three fit, four do not
+    for key in "abc":
+        cache.put_tensor(key, x)
+    cache.get_tensor("a")
+    cache.put_tensor("d", x)
+    assert [key for key in "abcd" if key in cache] == ["a", "c", "d"]
+    assert cache.memory.nbytes <= 2**20
+    cache.put_tensor("big", torch.zeros(300_000))
+    assert "big" not in cache
+    assert "a" in cache
+
+
+def test_the_disk_keeps_its_budget(tmp_path):
+    cache = Cache(memory_mib=0, folder=tmp_path, disk_gib=1 / 1024)
+    for number in range(20):
+        cache.put(str(number), torch.zeros(50_000))
+    assert sum(f.stat().st_size for f in tmp_path.rglob("*.safetensors")) <= 2**20
+    assert "19" in cache
+    assert "0" not in cache
+
+
+@pytest.mark.parametrize("tiers", [{"memory_mib": 1}, {"memory_mib": 0, "folder": "x"}])
+def test_values_grow_old(tiers, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cache, now = Cache(**tiers), time.time()
+    cache.put("k", 1, ttl=10)
+    assert cache.get("k") == 1
+    monkeypatch.setattr(time, "time", lambda: now + 11)
+    assert cache.get("k", "gone") == "gone"
+    with pytest.raises(ArgumentError, match="ttl"):
+        cache.put("k", 1, ttl=0)
+
+
+def test_none_is_a_value_like_others():
+    cache, calls = Cache(memory_mib=1), []
+    for _ in range(2):
+        assert cache.get_or_compute("k", lambda: calls.append(1)) is None
+    assert calls == [1]
+    assert cache.stats.hit_rate == 0.5
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damaged_files_are_dropped_with_a_warning(tmp_path, damage):
+    cache = Cache(memory_mib=0, folder=tmp_path)
+    cache.put("k", VALUE)
+    (file,) = tmp_path.rglob("*.safetensors")
+    content = file.read_bytes()
+    if damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(content[:-9] if damage == "cut" else content[:-1] + b"\xff")
+    with pytest.warns(UserWarning, match="damaged cache entry"):
+        assert cache.get("k") is None
+    assert "k" not in cache
+    assert not list(tmp_path.rglob("*.safetensors"))
+    cache.put("k", 1)
+    assert cache.get("k") == 1
+
+
+def test_a_damaged_index_is_begun_anew_and_other_files_stay(tmp_path):
+    Cache(memory_mib=0, folder=tmp_path).put("k", 1)
+    (tmp_path / "mine.txt").write_text("mine")
+    for file in tmp_path.glob("cache.db*"):
+        file.write_bytes(b"no database" * 100)
+    with pytest.warns(UserWarning, match="index is damaged"):
+        cache = Cache(memory_mib=0, folder=tmp_path)
+    assert cache.get("k") is None
+    cache.put("k", 2)
+    assert cache.get("k") == 2
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('unpickled')",)
+
+
+def test_nothing_is_ever_unpickled(tmp_path):
+    """A stranger's row says that its value, or its key, is a pickle."""
+    cache = Cache(memory_mib=0, folder=tmp_path)
+    cache.put("k", 1)
+    with sqlite3.connect(tmp_path / "cache.db") as index:
+        bomb = sqlite3.Binary(pickle.dumps(Bomb()))
+        index.execute("UPDATE Cache SET mode = 4, filename = NULL, value = ?", (bomb,))
+    with pytest.warns(UserWarning, match="damaged cache entry"):
+        assert cache.get("k") is None
+    assert "pickle" not in pack(VALUE).structure
+    with pytest.raises(ArgumentError, match="fields"):
+        cache.put("k", Bomb())
+
+
+def test_a_folder_that_cannot_be_used(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"cache\.folder=FOLDER"):
+        Cache(folder=tmp_path / "file")
+
+
+def test_threads_compute_a_key_once():
+    cache, calls, barrier = Cache(memory_mib=1), [], threading.Barrier(8)
+
+    def compute():
+        calls.append(1)
+        time.sleep(0.02)
+        return torch.ones(3)
+
+    def work():
+        barrier.wait()
+        for key in ("a", "b"):
+            assert cache.get_or_compute(key, compute).sum() == 3
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 2
+    assert cache.stats.hits == 14
+    assert not cache._computing
+
+
+PROCESS = """
+import sys, torch
+from spikeformer.caching import Cache
+cache = Cache(memory_mib=0, folder=sys.argv[1], disk_gib=1 / 1024)
+for number in range(30):
+    key = str(number % 7)
+    x = cache.get_or_compute(key, lambda: torch.full((20_000,), float(key)))
+    assert (x == float(key)).all(), key
+"""
+
+
+@pytest.mark.slow
+def test_processes_share_a_folder(tmp_path):
+    command = [sys.executable, "-W", "error", "-c", PROCESS, str(tmp_path)]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in both:
+        assert process.communicate()[1] == ""
+        assert process.returncode == 0
+    cache = Cache(memory_mib=0, folder=tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert all((cache.get(str(n)) == n).all() for n in range(7))
+
+
+@pytest.mark.parametrize(
+    "value", [object(), torch.eye(2).to_sparse(), torch.ones(1, requires_grad=True) * 2, {1, 2}]
+)
+def test_what_cannot_be_kept_is_refused(value):
+    with pytest.raises(ArgumentError):
+        pack(value)
+
+
+def test_parts_that_do_not_fit_are_told():
+    with pytest.raises(ValueError, match="not a packed value"):
+        unpack(type(pack(1))({}, '{"tensor": ["0", "cpu"]}'))

@@ -1,0 +1,58 @@
+"""`spikeformer privacy`: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from spikeformer.cli import main
+
+
+@pytest.fixture
+def privacy(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def run(*arguments, status=0):
+        command = ["spikeformer", "privacy", "--folder", str(tmp_path / "records"), *arguments]
+        monkeypatch.setattr(sys, "argv", command)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        said = capsys.readouterr()
+        assert (stop.value.code or 0) == status, said
+        assert "Traceback" not in said.err
+        return said.out + said.err
+
+    return run
+
+
+def test_from_the_first_record_to_an_erasure(privacy):
+    assert "privacy init" in privacy("register", "anna", status=2)
+    assert "not legal advice" in privacy("init", "--organization", "Lab", "--dpo", "a@b.org")
+    assert privacy("register", "anna", "bob") == "anna: registered\nbob: registered\n"
+    assert "already" in privacy("register", "anna")
+    assert "recorded" in privacy("consent", "anna", "bob", "--evidence", "form 7")
+    assert "withdrawn" in privacy("withdraw", "bob")
+    request = json.loads(privacy("request", "portability", "anna", "--later"))
+    assert request["status"] == "open"
+    assert "anna  27 days left" in privacy("requests") or "anna" in privacy("requests")
+    answer = json.loads(privacy("request", "rectification", "anna", "--set", "name=Anna Lis"))
+    assert answer["data"]["name"] == "Anna Lis"
+    audit = privacy("audit", status=1)
+    assert "GDPR Art. 6(1)" in audit
+    assert "GDPR Art. 5(1)(e)" in audit
+    assert json.loads(privacy("request", "erasure", "bob"))["affected_runs"] == []
+    assert "kept for 30 days" in privacy("retention", "--days", "30")
+    assert "None in what is on record" in privacy("audit")
+    assert "as they were written" in privacy("verify")
+    assert "no run on record" in privacy("runs", "anna")
+
+
+def test_mistakes_are_told_plainly(privacy):
+    privacy("init", "--organization", "Lab", "--dpo", "a@b.org")
+    assert "Nobody is registered as 'zoe'" in privacy("consent", "zoe", status=2)
+    privacy("register", "anna")
+    assert "2030-12-31" in privacy("consent", "anna", "--expires", "soon", status=2)
+    assert "FIELD=VALUE" in privacy("request", "correct", "anna", "--set", "name", status=2)
+    assert "invalid choice" in privacy("request", "forget", "anna", status=2)
