@@ -38,6 +38,7 @@ def weights(folder, name="last"):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty")
 def test_a_sequence_resumes_to_the_same_end(tmp_path, monkeypatch):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     results = run_pipeline(composed(*TASKS), whole)
