@@ -14,6 +14,7 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
+from spikeformer.i18n import t
 from spikeformer.models import ClassificationHead
 from spikeformer.neurons import LifNeuron, NeuronFactory
 from spikeformer.research.metaplasticity import MetaplasticSynapses
@@ -61,7 +62,7 @@ class DenseSpikingNetwork(nn.Module):
         super().__init__()
         size = tuple(image_size)
         if len(size) != 2 or min(size) < 1:
-            raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
+            raise ArgumentError("image_size", list(size), t("data.height_width"))
         check_positive_int("num_layers", num_layers)
         check_positive_int("d_model", d_model)
         check_positive("threshold", threshold)
@@ -84,8 +85,11 @@ class DenseSpikingNetwork(nn.Module):
         """
         if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
             raise SpikingDynamicsError(
-                "Expected images of shape (batch, channels, height, width) = "
-                f"(batch, {', '.join(map(str, self.image_shape))}), but got {tuple(images.shape)}."
+                t(
+                    "models.images_shape",
+                    expected=", ".join(map(str, self.image_shape)),
+                    shape=tuple(images.shape),
+                )
             )
         current = images.flatten(1)[:, None, None].expand(-1, self.timesteps, -1, -1)
         features: Tensor = self.layers(current)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+from spikeformer.i18n import t
 
 Criterion = Callable[[Any, Any], Tensor]
 
@@ -76,10 +77,7 @@ def empirical_fisher(
         for module, training in modes.items():
             module.training = training
     if not count:
-        raise DataError(
-            "Expected a loader with at least one sample, but it has none: there is nothing by "
-            "which to tell how important a parameter is."
-        )
+        raise DataError(t("research.no_samples"))
     return total / count
 
 
@@ -87,7 +85,7 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that are trained; raises `ArgumentError` if there are none."""
     found = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not found:
-        raise ArgumentError("model", type(model).__name__, "a network with parameters to train")
+        raise ArgumentError("model", type(model).__name__, t("training.trainable_network"))
     return found
 
 
@@ -108,20 +106,17 @@ def _gradients(
         outputs = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
         loss = criterion(outputs, target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            raise ArgumentError("criterion", loss, "a function that returns one number")
+            raise ArgumentError("criterion", loss, t("research.returns_one_number"))
         if not loss.requires_grad:
             raise ArgumentError(
-                "criterion", loss, "a function of the outputs", "Its value leads to no parameter."
+                "criterion", loss, t("research.of_the_outputs"), t("research.leads_nowhere")
             )
         return torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)
 
 
 def _pair(batch: Any) -> tuple[Any, Tensor]:
     if not (isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor)):
-        raise DataError(
-            "Expected a loader of pairs (inputs, target) with a tensor as target, but got "
-            f"{type(batch).__name__}."
-        )
+        raise DataError(t("research.no_pairs", type=type(batch).__name__))
     return batch[0], batch[1]
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spikeformer.data.sampling import derive_seed
 from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
 from spikeformer.research.tasks import TaskSequence
 
 
@@ -39,10 +40,7 @@ class PermutedTasks(TaskSequence):
     def change(self, inputs: Any, target: Tensor, tasks: Tensor) -> tuple[Any, Tensor]:
         """Return the images with the pixels of each in the order of its task."""
         if not isinstance(inputs, Tensor) or inputs.ndim != 4:
-            raise DataError(
-                "Expected images of shape (batch, channels, height, width) to permute, but got "
-                f"{type(inputs).__name__}. Choose data of images."
-            )
+            raise DataError(t("research.no_images", type=type(inputs).__name__))
         pixels = inputs.flatten(2)
         orders = self._pixel_orders(pixels.shape[2])[tasks]
         return pixels.gather(2, orders[:, None].expand_as(pixels)).view_as(inputs), target

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import write_json
+from spikeformer.i18n import t
 from spikeformer.research.scores import average_accuracy, forgetting
 from spikeformer.research.tasks import TaskSequence
 from spikeformer.training import SpikingModule
@@ -22,10 +23,7 @@ def task_sequence(trainer: L.Trainer, asker: str) -> TaskSequence:
     """Return the trainer's data, if it is a sequence of tasks; else raise `ConfigurationError`."""
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, TaskSequence):
-        raise ConfigurationError(
-            f"{asker} needs data that is a sequence of tasks, but got {type(data).__name__}. "
-            "Choose data=split_digits, data=permuted_digits or data=split_cifar10."
-        )
+        raise ConfigurationError(t("research.needs_tasks", asker=asker, type=type(data).__name__))
     return data
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import ConfigurationError, check_positive_int
+from spikeformer.i18n import t
 from spikeformer.research.ewc import ElasticWeightConsolidation
 from spikeformer.research.metaplasticity import MetaplasticSynapses
 from spikeformer.research.protocol import task_sequence
@@ -94,8 +95,7 @@ class MetaplasticRegularizer(L.Callback):
         """Refuse a network without such synapses."""
         if stage == "fit" and not _synapses(pl_module):
             raise ConfigurationError(
-                "regularizer=metaplastic needs a network with MetaplasticSynapses, but "
-                f"{type(pl_module.net).__name__} has none. Choose model=metaplastic."
+                t("research.needs_synapses", type=type(pl_module.net).__name__)
             )
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

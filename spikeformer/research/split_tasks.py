@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import DataError, check_positive_int
+from spikeformer.i18n import t
 from spikeformer.research.tasks import TaskSequence
 
 
@@ -60,8 +61,13 @@ class SplitTasks(TaskSequence):
         wanted = self.classes_per_task * self.num_tasks
         if wanted > classes:
             raise DataError(
-                f"data.num_tasks={self.num_tasks} of data.classes_per_task={self.classes_per_task} "
-                f"need {wanted} classes, but the data has {classes}: choose fewer tasks."
+                t(
+                    "research.too_few_classes",
+                    tasks=self.num_tasks,
+                    size=self.classes_per_task,
+                    wanted=wanted,
+                    found=classes,
+                )
             )
         return [
             (labels // self.classes_per_task == task).nonzero()[:, 0]

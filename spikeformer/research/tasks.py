@@ -18,6 +18,7 @@ from spikeformer.error_handling import (
     DataError,
     check_positive_int,
 )
+from spikeformer.i18n import t
 
 PARTS = ("train", "val", "test")
 
@@ -68,12 +69,12 @@ class TaskSequence(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if check_positive_int("num_tasks", num_tasks) < 2:
-            raise ArgumentError("num_tasks", num_tasks, "an integer of at least 2")
+            raise ArgumentError("num_tasks", num_tasks, t("research.at_least_two"))
         for name, value in (("replay", replay), ("task_seed", task_seed)):
             if value < 0:
-                raise ArgumentError(name, value, "an integer of at least 0")
+                raise ArgumentError(name, value, t("expected.natural_number"))
         if joint and replay:
-            raise ArgumentError("replay", replay, "0 where data.joint=true keeps everything anyway")
+            raise ArgumentError("replay", replay, t("research.joint_keeps_all"))
         self.base, self.num_tasks = base, num_tasks
         self.replay, self.joint, self.task_seed = replay, joint, task_seed
         self.in_channels, self.image_size = in_channels, image_size
@@ -110,17 +111,17 @@ class TaskSequence(SpikingDataModule):
             if dataset is None:
                 continue
             if not isinstance(getattr(dataset, "targets", None), Tensor):
-                raise DataError(
-                    f"Expected data with one class for each sample, but {type(dataset).__name__} "
-                    "has no `targets`. Tasks can be made of classification data alone."
-                )
+                raise DataError(t("research.no_targets", type=type(dataset).__name__))
             self._datasets[part] = dataset
             self._members[part] = self.members(dataset.targets, len(found.class_names))
         names = self.name_classes(found.class_names)
         if self._configured_classes not in (None, len(names)):
             raise DataError(
-                f"data.num_classes={self._configured_classes} but the tasks have {len(names)} "
-                f"classes; set data.num_classes={len(names)}"
+                t(
+                    "research.other_classes",
+                    configured=self._configured_classes,
+                    found=len(names),
+                )
             )
         parts = {part: self._samples(part, range(self.num_tasks)) for part in self._datasets}
         return Splits(parts["train"], parts.get("val"), parts["test"], names)
@@ -132,8 +133,12 @@ class TaskSequence(SpikingDataModule):
             epochs = self.trainer.max_epochs or 0
             if epochs < 1 or epochs % self.num_tasks:
                 raise ConfigurationError(
-                    f"trainer.max_epochs={epochs} cannot be shared out to {self.num_tasks} tasks: "
-                    f"set a multiple, such as trainer.max_epochs={10 * self.num_tasks}."
+                    t(
+                        "research.uneven_epochs",
+                        epochs=epochs,
+                        tasks=self.num_tasks,
+                        example=10 * self.num_tasks,
+                    )
                 )
             self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
 

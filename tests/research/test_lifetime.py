@@ -55,22 +55,24 @@ def test_any_head_over_several_tasks(head, loss, target):
 def test_the_loss_keeps_what_matters_in_place():
     """One task drives the weights; with the penalty those important to the other move less."""
     moved = {}
-    for strength in (0.0, 1e5):
+    for held in (False, True):
         torch.manual_seed(0)
-        model = model_with(ClassificationHead(8, 3), ewc_strength=strength, dropout=0.0)
+        model = model_with(ClassificationHead(8, 3), ewc_strength=0.0, dropout=0.0)
         model.begin_new_task()
         model.estimate_parameter_importance([batch()], CROSS_ENTROPY)
         model.begin_new_task()
-        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        ewc, lr = model.ewc, 1e-3
+        if held:  # as firmly as gradient descent with this learning rate stays stable
+            ewc.strength = 0.5 / (lr * float(ewc.importance.max()))
+        optimizer = torch.optim.SGD(model.parameters(), lr)
         tokens, target = batch()
-        for _ in range(5):
+        for _ in range(10):
             optimizer.zero_grad()
             (CROSS_ENTROPY(model(tokens), target) + model.ewc_loss()).backward()
             optimizer.step()
-        ewc = model.ewc
         distance = torch.cat([p.detach().flatten() for p in model.parameters()]) - ewc.anchor
-        moved[strength] = float((ewc.importance * distance.square()).sum())
-    assert moved[1e5] < 0.5 * moved[0.0]
+        moved[held] = float((ewc.importance * distance.square()).sum())
+    assert moved[True] < 0.7 * moved[False]
 
 
 def test_a_checkpoint_carries_everything(tmp_path):

@@ -61,8 +61,8 @@ def test_what_was_agreed_on_long_resists():
             with torch.no_grad():
                 synapses.hidden.add_(direction)
             synapses.consolidate()
-    assert float(plain.weight) == -1.0
-    assert float(meta.weight) == 1.0
+    assert plain.weight.item() == -1.0
+    assert meta.weight.item() == 1.0
 
 
 def test_an_optimizer_lets_it_consolidate_and_a_checkpoint_has_it():

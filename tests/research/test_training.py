@@ -27,7 +27,6 @@ TASKS = (
     "data.num_tasks=2",
     "trainer.max_epochs=4",
     "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
     "regularizer=ewc",
     "regularizer.max_samples=4",
     "logger=none",
@@ -39,6 +38,7 @@ def weights(folder, name="last"):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*exists and is not empty")
 def test_a_sequence_resumes_to_the_same_end(tmp_path, monkeypatch):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     results = run_pipeline(composed(*TASKS), whole)
@@ -95,7 +95,6 @@ def test_metaplastic_synapses_consolidate_while_training(tmp_path):
         "model.num_layers=1",
         "trainer.max_epochs=2",
         "trainer.limit_train_batches=2",
-        "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
         "logger=none",
         "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]",
@@ -115,7 +114,6 @@ def test_the_adaptive_neuron_trains_and_comes_back(tmp_path):
         "neuron=adaptive_threshold",
         *SMALL,
         "trainer.max_epochs=3",
-        "trainer.enable_progress_bar=false",
         "trainer.accelerator=cpu",
         "logger=none",
     )

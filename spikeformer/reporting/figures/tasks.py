@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 _MAX_TASKS_WRITTEN = 12
 
@@ -40,7 +41,7 @@ def draw_tasks(axes: Axes, accuracy: Sequence[Sequence[float]], names: Sequence[
     matrix = np.asarray(accuracy, dtype=float)
     if matrix.ndim != 2 or matrix.shape[1] != len(names) or len(matrix) > len(names):
         raise ArgumentError(
-            "accuracy", matrix.shape, f"of shape (tasks trained, {len(names)}), as `names` says"
+            "accuracy", matrix.shape, t("reporting.accuracies_of_tasks", tasks=len(names))
         )
     pixels = np.empty((*matrix.shape, 4))
     pixels[..., :3] = to_rgb(_style.BLUE)
@@ -50,8 +51,8 @@ def draw_tasks(axes: Axes, accuracy: Sequence[Sequence[float]], names: Sequence[
     axes.spines["bottom"].set_visible(False)
     axes.set_xticks(range(len(names)), names, parse_math=False)
     axes.set_yticks(range(len(matrix)), names[: len(matrix)], parse_math=False)
-    axes.set_xlabel("tested on", fontsize=_style.SMALL, color=_style.MUTED)
-    axes.set_ylabel("after", fontsize=_style.SMALL, color=_style.MUTED)
+    axes.set_xlabel(t("reporting.tested_on"), fontsize=_style.SMALL, color=_style.MUTED)
+    axes.set_ylabel(t("reporting.after_task"), fontsize=_style.SMALL, color=_style.MUTED)
     if len(names) <= _MAX_TASKS_WRITTEN:
         for (row, column), value in np.ndenumerate(matrix):
             colour = "white" if value > 0.85 else _style.INK

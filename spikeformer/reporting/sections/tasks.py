@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spikeformer.i18n import t
 from spikeformer.reporting import _format, _read
 from spikeformer.reporting.figures.tasks import plot_tasks
 from spikeformer.reporting.results import RunResults
@@ -22,15 +23,18 @@ def tasks(results: RunResults) -> Content | None:
     try:
         return _content(found)
     except (KeyError, TypeError, ValueError) as error:
-        raise _read.broken(path, "the accuracies of a sequence of tasks", repr(error)) from error
+        raise _read.broken(path, t("reporting.task_accuracies"), repr(error)) from error
 
 
 def _content(found: dict[str, Any]) -> Content:
     matrix, names = found["accuracy"], found["tasks"]
     scores = [
         (label, _format.percent(found[key]))
-        for key, label in (("average_accuracy", "Average accuracy"), ("forgetting", "Forgetting"))
+        for key, label in (
+            ("average_accuracy", t("reporting.average_accuracy")),
+            ("forgetting", t("reporting.forgetting")),
+        )
         if found[key] is not None
     ]
-    alt = f"Accuracy on {len(names)} tasks after each of {len(matrix)} tasks of training."
+    alt = t("reporting.tasks_alt", tasks=len(names), trained=len(matrix))
     return Content({"scores": scores}, {"tasks": ReportFigure(plot_tasks(matrix, names), alt)})
