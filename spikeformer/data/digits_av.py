@@ -91,7 +91,8 @@ class AudioVisualDigitsDataModule(TableDataModule):
         min_snr_db: float = 0.0,
         **table: Unpack[TableOptions],
     ) -> None:
-        table.setdefault("num_classes", 10)
+        if table.get("num_classes") is None:
+            table["num_classes"] = 10
         super().__init__(**table)
         for modality in modalities:
             check_choice("modalities", modality, MODALITIES)

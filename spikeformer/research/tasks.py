@@ -38,7 +38,7 @@ class TaskSequence(SpikingDataModule):
         joint: Train on all samples of this and of the earlier tasks.
         task_seed: Seed of what is random about the tasks, and of the choice of what is kept.
         batch_size: Samples per batch and process.
-        num_workers: Loader processes.
+        num_workers: Loader processes; None starts as many as the data need.
         seed: Seed of the shuffling and the augmentation.
         in_channels: Channels of the images; here so that model configurations can refer to it.
         image_size: Their (height, width); likewise.
@@ -61,7 +61,7 @@ class TaskSequence(SpikingDataModule):
         joint: bool = False,
         task_seed: int = 0,
         batch_size: int = 64,
-        num_workers: int = 0,
+        num_workers: int | None = None,
         seed: int = 0,
         in_channels: int | None = None,
         image_size: Sequence[int] | None = None,

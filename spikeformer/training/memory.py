@@ -67,6 +67,7 @@ def step_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor], batch_size
 
 
 def _first(inputs: Tensor | Mapping[str, Tensor], count: int) -> Tensor | dict[str, Tensor]:
+    # Copies: a view would count with all of the memory behind it.
     if isinstance(inputs, Mapping):
-        return {name: x[:count] for name, x in inputs.items()}
-    return inputs[:count]
+        return {name: x[:count].clone() for name, x in inputs.items()}
+    return inputs[:count].clone()

@@ -20,15 +20,21 @@ def test_one_batch_of_every_experiment(name, tmp_path):
         "data.batch_size=8",
         "trainer.accelerator=cpu",
     ]
-    data = composed(*overrides).data
+    config = composed(*overrides)
+    data = config.data
     source, key = (data.base, "data.base") if "base" in data else (data, "data")
     epochs = data.get("num_tasks", 1)  # a sequence of tasks has at least one each
+    if "hybrid" in config.callbacks:  # an epoch of each phase
+        overrides += ["callbacks.hybrid.ann_epochs=1"]
+        epochs = 2
     overrides += [f"trainer.max_epochs={epochs}"]
     if "path" in source:
         folder = SHARED / next((data for data in ("cifar10", "sst2") if data in name), "fsdd")
         if not folder.is_dir():
             pytest.skip(f"{folder} is not there; SPIKEFORMER_DATA can say where data sets are")
-        overrides += [f"{key}.path={folder}", f"{key}.limit_train=64", f"{key}.limit_test=32"]
+        samples = 64 * data.get("num_tasks", 1)
+        overrides += [f"{key}.path={folder}", f"{key}.limit_train={samples}"]
+        overrides += [f"{key}.limit_test={samples // 2}"]
         overrides += [f"{key}.cache_dir={tmp_path}"]
     results = run_pipeline(composed(*overrides), tmp_path)
     assert results["fit"]["epochs"] == epochs

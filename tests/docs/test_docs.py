@@ -151,6 +151,8 @@ def test_quoted_messages_are_those_of_the_code():
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
+    catalogues = PACKAGE / "i18n" / "catalogues" / "en"
+    texts += [" ".join(file.read_text().split()) for file in catalogues.glob("*.yaml")]
     page = (DOCS / "how-to" / "troubleshooting.md").read_text()
     quoted = re.findall(r"^### `(.+)`$", page, re.MULTILINE)
     assert len(quoted) > 8

@@ -12,7 +12,8 @@ from spikeformer.hardware.toolchains import find_toolchain
 from tests.runs import SMALL, only_run, train
 from tests.wandb_records import read_offline_run
 
-pytestmark = pytest.mark.slow
+# One worker, so that the run that all look at is made once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hardware_run")]
 SHORT = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=2")
 
 
@@ -63,7 +64,7 @@ def test_numbers_go_to_weights_and_biases(trained):
 def test_resuming_does_nothing_again(trained):
     folder, _ = trained
     printed = train(f"pipeline.resume={folder}").stdout
-    assert printed.count("unchanged") == 6
+    assert printed.count("unchanged") == 8
 
 
 @pytest.mark.parametrize(("target", "qat_epochs"), [("loihi2", 1), ("spinnaker", 0)])

@@ -19,7 +19,8 @@ from spikeformer.data import DigitsDataModule
 from tests.runs import REPOSITORY, SMALL, only_run, train
 from tests.wandb_records import read_offline_run
 
-pytestmark = pytest.mark.slow
+# One worker, so that the run that all look at is made once.
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main_job")]
 SHORT = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=2")
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, IterableDataset
 
-from spikeformer.callbacks import EpochSeed, FiringRateMonitor, SpikeRegularization
+from spikeformer.callbacks import BestAndLast, EpochSeed, FiringRateMonitor, SpikeRegularization
 from spikeformer.error_handling import ArgumentError
 from spikeformer.models import CausalLMHead, SpikingNetwork
 from spikeformer.training import (
@@ -71,7 +71,7 @@ def test_callbacks_by_name(tmp_path):
     history = trainer.fit(*toy_loaders(), 2, list(CALLBACKS))
     assert [type(callback) for callback in chosen] == [
         EarlyStopping,
-        ModelCheckpoint,
+        BestAndLast,
         SpikeRegularization,
         FiringRateMonitor,
         LearningRateMonitor,

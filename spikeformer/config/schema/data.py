@@ -109,7 +109,6 @@ class AudioVisualDigitsConfig(TableConfig):
     """`spikeformer.data.AudioVisualDigitsDataModule`."""
 
     _target_: str = "spikeformer.data.AudioVisualDigitsDataModule"
-    num_classes: int | None = 10
     modalities: list[str] = field(default_factory=lambda: ["vision", "audio"])
     split: str = "recordings"
     test_speakers: list[str] = field(default_factory=lambda: ["theo"])
