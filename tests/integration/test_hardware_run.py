@@ -12,8 +12,7 @@ from spikeformer.hardware.toolchains import find_toolchain
 from tests.runs import SMALL, only_run, train
 from tests.wandb_records import read_offline_run
 
-# One worker, so that the run that all look at is made once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hardware_run")]
+pytestmark = pytest.mark.slow
 SHORT = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=2")
 
 

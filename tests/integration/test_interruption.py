@@ -17,9 +17,9 @@ from tests.runs import REPOSITORY, SMALL, only_run, train
 pytestmark = pytest.mark.slow
 COMMON = (
     *SMALL,
-    "data.batch_size=8",
+    "data.batch_size=24",
     "trainer.accelerator=cpu",
-    "trainer.max_epochs=3",
+    "trainer.max_epochs=2",
     "logger=none",
     "callbacks=checkpoint",  # a firing rate would be that of the remaining batches
 )
