@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -39,6 +40,15 @@ def train(*arguments: str, check: bool = True, **environment: str) -> subprocess
     if check:
         assert process.returncode == 0, process.stdout + process.stderr
     return process
+
+
+def wait_for_file(folder: Path, pattern: str, process: subprocess.Popen) -> None:
+    """Return as soon as the process has written such a file below `folder`."""
+    deadline = time.monotonic() + 200
+    while not any(folder.glob(pattern)):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def only_run(outputs: Path) -> Path:

@@ -11,8 +11,8 @@ from spikeformer.cli.features import Feature, find_features
 from spikeformer.cross_platform import GIB, PlatformInfo, get_platform_info
 
 
-def doctor(arguments: Sequence[str]) -> None:
-    """Print the platform and the state of every feature, as tables or as JSON.
+def doctor(arguments: Sequence[str]) -> int:
+    """Print the platform and the state of every feature, as tables or as JSON; return 0.
 
     Args:
         arguments: What follows `doctor` on the command line.
@@ -25,8 +25,9 @@ def doctor(arguments: Sequence[str]) -> None:
     if chosen.json:
         content = {"platform": info.to_dict(), "features": [asdict(each) for each in features]}
         print(json.dumps(content, indent=2, ensure_ascii=False))
-        return
-    print("\n".join([*_platform_lines(info), "", *_feature_lines(features)]))
+    else:
+        print("\n".join([*_platform_lines(info), "", *_feature_lines(features)]))
+    return 0
 
 
 def _platform_lines(info: PlatformInfo) -> list[str]:

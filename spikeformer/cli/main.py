@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +23,7 @@ import spikeformer.config.schema  # noqa: F401 - registers the schemas
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.language import speak
 from spikeformer.cli.messages import explain
+from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.sweep import as_a_command_of_its_own
@@ -38,20 +40,21 @@ MISTAKES = (
 """What a user can mend: shown as a message, without a traceback."""
 
 
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"doctor": doctor, "privacy": privacy}
+"""What else the first argument may ask for: functions of the others, to an exit status."""
+
+
 def main() -> None:
-    """Run the pipeline that the command line describes, or `doctor`."""
+    """Run the pipeline that the command line describes, or one of `COMMANDS`."""
     # Hydra then raises its errors instead of printing a traceback and exiting.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
         speak(sys.argv[1:])
-        if sys.argv[1:2] == ["doctor"]:
-            doctor(sys.argv[2:])
+        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+            if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
+                sys.exit(status)
             return
-        if sys.argv[1:2] == ["privacy"]:
-            from spikeformer.cli.privacy import run_privacy
-
-            sys.exit(run_privacy(sys.argv[2:]))
         sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
         speak(sys.argv[1:])
         hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()

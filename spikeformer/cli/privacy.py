@@ -24,7 +24,7 @@ from spikeformer.error_handling import ArgumentError
 PURPOSES = [purpose.value for purpose in ProcessingPurpose]
 
 
-def run_privacy(arguments: Sequence[str]) -> int:
+def privacy(arguments: Sequence[str]) -> int:
     """Do what the arguments say; return the exit status, 1 where an audit found gaps.
 
     Raises:

@@ -35,6 +35,7 @@ def encoded(table: Any, column: str, feature: str) -> Any:
     try:
         cast = getattr(datasets, feature)(decode=False)
         return table.select_columns([column]).cast_column(column, cast)
+    # Arrow calls a cast between types that do not go together not implemented.
     except (TypeError, ValueError, NotImplementedError) as error:
         raise DataError(
             t("data.not_encoded", key=feature.lower(), column=column, type=table.features[column])

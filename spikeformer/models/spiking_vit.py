@@ -151,14 +151,20 @@ class SpikingViT(nn.Module):
         Raises:
             SpikingDynamicsError: `images` has another shape.
         """
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
-            raise SpikingDynamicsError(
-                t(
-                    "models.images_shape",
-                    expected=", ".join(map(str, self.image_shape)),
-                    shape=tuple(images.shape),
-                )
-            )
+        check_images(images, self.image_shape)
         frames = images.unsqueeze(1) if self.encoding.constant else self.encoding(images)
         features: Tensor = self.blocks(self.stem(frames))
         return features
+
+
+def check_images(images: Tensor, image_shape: tuple[int, ...]) -> None:
+    """Refuse images that are not (batch, *image_shape).
+
+    Raises:
+        SpikingDynamicsError: They have another shape.
+    """
+    if images.ndim != 4 or tuple(images.shape[1:]) != image_shape:
+        expected = ", ".join(map(str, image_shape))
+        raise SpikingDynamicsError(
+            t("models.images_shape", expected=expected, shape=tuple(images.shape))
+        )

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from spikeformer.error_handling import MissingDependencyError
 from spikeformer.files import write_text
 from spikeformer.reporting import _format
+from spikeformer.reporting._templates import template_environment
 from spikeformer.reporting.runs import RunSummary, summarize_runs
 
 _LABELS = {
@@ -57,22 +56,19 @@ def build_dashboard(root: Path | str, page: Path | str | None = None) -> Path:
     root = Path(root)
     page = root / "dashboard.html" if page is None else Path(page)
     runs = summarize_runs(root)
-    environment = Environment(
-        loader=PackageLoader("spikeformer.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     readable = [run for run in runs if run.status != "broken"]
-    text = environment.get_template("dashboard.html.j2").render(
-        root=root.resolve().name,
-        runs=runs,
-        broken=[run for run in runs if run.status == "broken"],
-        columns=_columns(readable),
-        rows=[_row(run, page) for run in readable],
-        data=_plotted(readable),
-        plotly=_plotly() if readable else "",
+    text = (
+        template_environment()
+        .get_template("dashboard.html.j2")
+        .render(
+            root=root.resolve().name,
+            runs=runs,
+            broken=[run for run in runs if run.status == "broken"],
+            columns=_columns(readable),
+            rows=[_row(run, page) for run in readable],
+            data=_plotted(readable),
+            plotly=_plotly() if readable else "",
+        )
     )
     write_text(page, text)
     return page

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from spikeformer.files import replacing
 from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import _format, _svg
 from spikeformer.reporting._headline import headline
+from spikeformer.reporting._templates import template_environment
 from spikeformer.reporting.results import load_results
 from spikeformer.reporting.sections import SECTIONS, Content, Section
 
@@ -65,13 +66,7 @@ def build_report(folder: Path | str) -> Path:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("spikeformer.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = template_environment()
     environment.globals |= {"t": t, "markup": _format.markup}
     environment.filters["number"] = format_number
     environment.filters["percent"] = _format.percent

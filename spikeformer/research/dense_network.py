@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from spikeformer.error_handling import (
     ArgumentError,
-    SpikingDynamicsError,
     check_positive,
     check_positive_int,
 )
 from spikeformer.i18n import t
 from spikeformer.models import ClassificationHead
+from spikeformer.models.spiking_vit import check_images
 from spikeformer.neurons import LifNeuron, NeuronFactory
 from spikeformer.research.metaplasticity import MetaplasticSynapses
 
@@ -83,14 +83,7 @@ class DenseSpikingNetwork(nn.Module):
         Raises:
             SpikingDynamicsError: `images` has another shape.
         """
-        if images.ndim != 4 or tuple(images.shape[1:]) != self.image_shape:
-            raise SpikingDynamicsError(
-                t(
-                    "models.images_shape",
-                    expected=", ".join(map(str, self.image_shape)),
-                    shape=tuple(images.shape),
-                )
-            )
+        check_images(images, self.image_shape)
         current = images.flatten(1)[:, None, None].expand(-1, self.timesteps, -1, -1)
         features: Tensor = self.layers(current)
         return features

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
@@ -18,7 +17,7 @@ from hydra.errors import ConfigCompositionException
 from spikeformer.cli import main
 from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder
-from tests.runs import REPOSITORY, SMALL
+from tests.runs import REPOSITORY, SMALL, wait_for_file
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 SHORT = (*SMALL, FIT, "logger=none", "trainer.accelerator=cpu", "trainer.limit_train_batches=2")
@@ -65,11 +64,7 @@ def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
         stderr=subprocess.DEVNULL,
     )
     try:  # until the second trial has a checkpoint
-        deadline = time.monotonic() + 200
-        while not any(tmp_path.glob("*/*/1/checkpoints/last.ckpt")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for_file(tmp_path, "*/*/1/checkpoints/last.ckpt", process)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

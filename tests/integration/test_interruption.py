@@ -6,13 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 
 from tests.integration.test_main_job import curves
-from tests.runs import REPOSITORY, SMALL, only_run, train
+from tests.runs import REPOSITORY, SMALL, only_run, train, wait_for_file
 
 pytestmark = pytest.mark.slow
 COMMON = (
@@ -35,11 +34,7 @@ def test_a_signal_saves_and_the_run_goes_on_inside_the_epoch(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 200
-    while not any(outputs.glob("**/checkpoints/last.ckpt")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_file(outputs, "**/checkpoints/last.ckpt", process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM

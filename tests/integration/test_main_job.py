@@ -7,7 +7,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import yaml
 
 import spikeformer
 from spikeformer.data import DigitsDataModule
-from tests.runs import REPOSITORY, SMALL, only_run, train
+from tests.runs import REPOSITORY, SMALL, only_run, train, wait_for_file
 from tests.wandb_records import read_offline_run
 
 pytestmark = pytest.mark.slow
@@ -135,11 +134,7 @@ def test_a_killed_run_resumes_on_the_same_curve(tmp_path):
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + 200
-        while not any(outputs.glob("**/checkpoints/last.ckpt")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for_file(outputs, "**/checkpoints/last.ckpt", process)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from spikeformer.config.public import FusionConfig
 from spikeformer.config.schema._register import schema
 
 
@@ -142,16 +143,10 @@ class SpikingTransformerConfig(BackboneConfig):
 
 
 @dataclass
-class FusionGroupConfig:
+class FusionGroupConfig(FusionConfig):
     """`spikeformer.config.FusionConfig`."""
 
     _target_: str = "spikeformer.config.FusionConfig"
-    fusion_type: str = "cross_attention"
-    shared_dim: int = 512
-    num_heads: int = 8
-    dropout: float = 0.1
-    temperature: float = 1.0
-    timesteps: int = 32
 
 
 @schema("model", "multimodal")

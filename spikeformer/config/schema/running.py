@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from spikeformer.config.public import ConcurrencyConfig
 from spikeformer.config.schema._register import schema
 
 
@@ -39,16 +40,10 @@ class ValidationConfig:
 
 @schema("concurrency", "concurrency")
 @dataclass
-class WorkersConfig:
+class WorkersConfig(ConcurrencyConfig):
     """`spikeformer.config.ConcurrencyConfig`."""
 
     _target_: str = "spikeformer.config.ConcurrencyConfig"
-    max_workers: int = 4
-    batch_size_per_worker: int = 32
-    enable_data_parallelism: bool = True
-    enable_model_parallelism: bool = False
-    async_data_loading: bool = True
-    prefetch_factor: int = 2
 
 
 @schema("cache", "cache")
