@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -17,10 +18,13 @@ def privacy(tmp_path, monkeypatch, capsys):
     def run(*arguments, status=0):
         command = ["spikeformer", "privacy", "--folder", str(tmp_path / "records"), *arguments]
         monkeypatch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as stop:
+        left = 0
+        try:
             main()
+        except SystemExit as stop:
+            left = stop.code
         said = capsys.readouterr()
-        assert (stop.value.code or 0) == status, said
+        assert left == status, said
         assert "Traceback" not in said.err
         return said.out + said.err
 
@@ -36,7 +40,7 @@ def test_from_the_first_record_to_an_erasure(privacy):
     assert "withdrawn" in privacy("withdraw", "bob")
     request = json.loads(privacy("request", "portability", "anna", "--later"))
     assert request["status"] == "open"
-    assert "anna  27 days left" in privacy("requests") or "anna" in privacy("requests")
+    assert re.search(r"anna +\d\d days left", privacy("requests"))
     answer = json.loads(privacy("request", "rectification", "anna", "--set", "name=Anna Lis"))
     assert answer["data"]["name"] == "Anna Lis"
     audit = privacy("audit", status=1)
