@@ -126,6 +126,12 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
 
 [Audio-visual digits](digits_av.md) has the accuracy by sight, by sound and by both, under noise.
 
+[Serving](serving.md) has the speed of many requests in batches, beside calls one by one.
+
+[Caching](caching.md) has the time that decoding once saves.
+
+[Hybrid training](hybrid.md) has the accuracy of starting with rates, with and without a teacher.
+
 [Conversion](conversion.md) has what remains of trained transformers as spikes.
 
 [Learning task after task](continual.md) has what elastic weight consolidation, replay and
