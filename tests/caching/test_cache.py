@@ -124,6 +124,18 @@ def test_damaged_files_are_dropped_with_a_warning(tmp_path, damage):
     assert cache.get("k") == 1
 
 
+def test_a_changed_number_is_found_where_the_file_still_reads(tmp_path):
+    cache = Cache(memory_mib=0, folder=tmp_path)
+    cache.put("k", torch.full((8,), 1.5))
+    (file,) = tmp_path.rglob("*.safetensors")
+    one, other = (torch.tensor(value).numpy().tobytes() for value in (1.5, 2.5))
+    content = file.read_bytes()
+    assert content.count(one) == 8
+    file.write_bytes(content.replace(one, other, 1))
+    with pytest.warns(UserWarning, match="has changed since it was written"):
+        assert cache.get("k") is None
+
+
 def test_a_damaged_index_is_begun_anew_and_other_files_stay(tmp_path):
     Cache(memory_mib=0, folder=tmp_path).put("k", 1)
     (tmp_path / "mine.txt").write_text("mine")
