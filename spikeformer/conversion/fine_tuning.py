@@ -47,7 +47,8 @@ def fine_tune(
     losses = [_mean_loss(spiking, original, batches)]
     best = copy.deepcopy(spiking.original.state_dict())
     for epoch in range(epochs):
-        shown = tqdm(batches, desc=f"fine-tuning {epoch + 1}/{epochs}", disable=not progress)
+        doing = t("conversion.fine_tuning", epoch=epoch + 1, epochs=epochs)
+        shown = tqdm(batches, desc=doing, disable=not progress)
         for inputs in shown:
             loss = _loss(spiking, original, inputs)
             optimizer.zero_grad()

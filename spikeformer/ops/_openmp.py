@@ -66,7 +66,7 @@ def run_chunks(
     """
     failed = _launch(_openmp_address(), address, threads, num_chunks, num_tasks, arguments)
     if failed:
-        raise MemoryError("a kernel found no memory for its scratch buffer")
+        raise MemoryError(t("ops.no_scratch_memory"))
 
 
 def kernel_address(kernel: Any, arguments: tuple[Any, ...]) -> int:

@@ -49,11 +49,7 @@ def _content(found: dict[str, Any]) -> Content:
         "written": _written(found["pretrained"], report),
         "rows": _rows(evaluation, last),
         "num_samples": evaluation["num_samples"],
-        "statuses": {
-            "converted": t("conversion.status_converted"),
-            "floating point": t("conversion.status_floating"),
-            "refused": t("conversion.status_refused"),
-        },
+        "statuses": status_labels(),
         "modules": [m for m in report["modules"] if m["status"] != "no arithmetic"],
     }
     return Content(values, figures)
