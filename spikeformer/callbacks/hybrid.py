@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spikeformer.callbacks.distillation import Teacher
 from spikeformer.error_handling import ArgumentError, ConfigurationError, check_interval
+from spikeformer.i18n import t
 from spikeformer.models import rate_twin
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.conversion.batches import arguments, on_device_of
 from spikeformer.conversion.model import SpikingModel
+from spikeformer.i18n import t
 
 
 def fine_tune(

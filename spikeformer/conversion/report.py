@@ -98,7 +98,7 @@ class ConversionReport:
 
 
 def status_labels() -> dict[str, str]:
-    """Return what the statuses are called in the current locale; modules without one are left out."""
+    """Return what is told of modules that compute, by status, in the current locale."""
     return {
         CONVERTED: t("conversion.status_converted"),
         FLOATING: t("conversion.status_floating"),

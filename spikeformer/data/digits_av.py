@@ -184,8 +184,8 @@ class AudioVisualDigitsDataModule(TableDataModule):
         names = np.unique(speakers).tolist()
         unknown = sorted(set(self.test_speakers) - set(names))
         if unknown or set(names) == set(self.test_speakers):
-            asked = {"speakers": list(self.test_speakers), "where": self.where}
-            raise DataError(t("data.some_speakers", **asked, names=", ".join(names)))
+            given, known = list(self.test_speakers), ", ".join(names)
+            raise DataError(t("data.some_speakers", speakers=given, where=self.where, names=known))
         held_out = np.isin(speakers, self.test_speakers)
         return {
             self.train_split: everything.pick(np.flatnonzero(~held_out)),

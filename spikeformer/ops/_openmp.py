@@ -24,6 +24,8 @@ from numba import njit, typeof, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from spikeformer.i18n import t
+
 _INT = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 

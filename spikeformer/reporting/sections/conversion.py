@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from spikeformer.conversion import status_labels
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling.text import energy_text
 from spikeformer.reporting import _format, _read

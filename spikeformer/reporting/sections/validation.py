@@ -6,8 +6,9 @@ from collections import Counter
 
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, register_section
+from spikeformer.validation import SEVERITIES
 
-_ORDER = ("critical", "error", "warning", "info")
+_LEVELS = {level.value: level for level in reversed(SEVERITIES)}
 
 
 @register_section(
@@ -21,8 +22,12 @@ def validation(results: RunResults) -> Content | None:
     """Show findings, the worst first, each with its place and its remedy."""
     if not results.validation:
         return None
-    known = [row for row in results.validation if row.get("level") in _ORDER]
-    rows = sorted(known, key=lambda row: _ORDER.index(row["level"]))
+    known = [row for row in results.validation if row.get("level") in _LEVELS]
+    order = list(_LEVELS)
+    rows = sorted(known, key=lambda row: order.index(row["level"]))
     counts = Counter(row["level"] for row in rows)
-    headline = ", ".join(f"{counts[level]} {level}" for level in _ORDER if counts[level])
-    return Content({"rows": rows, "headline": headline})
+    labels = {name: level.label for name, level in _LEVELS.items()}
+    headline = ", ".join(
+        f"{counts[name]} {label}" for name, label in labels.items() if counts[name]
+    )
+    return Content({"rows": rows, "headline": headline, "labels": labels})
