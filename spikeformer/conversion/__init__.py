@@ -14,7 +14,7 @@ from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.pipeline import ConversionPipeline
 from spikeformer.conversion.pretrained import PretrainedTransformer
-from spikeformer.conversion.report import ConversionReport, ModuleReport, status_labels
+from spikeformer.conversion.report import ConversionReport, ModuleReport
 
 __all__ = [
     "Activity",
@@ -33,5 +33,4 @@ __all__ = [
     "fire",
     "load_converted",
     "save_converted",
-    "status_labels",
 ]

@@ -77,7 +77,7 @@ class ConversionReport:
 
     def __str__(self) -> str:
         rows = [module for module in self.modules if module.status != UNUSED]
-        labels = status_labels()
+        labels = _status_labels()
         cells = [(row.path or "(root)", row.type, labels[row.status]) for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
@@ -97,8 +97,8 @@ class ConversionReport:
         return "\n".join([head, *lines])
 
 
-def status_labels() -> dict[str, str]:
-    """Return what is told of modules that compute, by status, in the current locale."""
+def _status_labels() -> dict[str, str]:
+    """Return the statuses of modules that compute, in the current locale."""
     return {
         CONVERTED: t("conversion.status_converted"),
         FLOATING: t("conversion.status_floating"),

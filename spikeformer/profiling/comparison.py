@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from spikeformer.i18n import t
+from spikeformer.i18n import format_number, t
 from spikeformer.profiling.baselines import equivalent_bits, ordinary_equivalent
 from spikeformer.profiling.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.counts import OperationCounts
@@ -231,6 +231,6 @@ def _cells(row: ComparisonRow) -> list[str]:
         row.network,
         row.precision,
         str(row.timesteps),
-        "" if row.firing_rate is None else f"{row.firing_rate:.1%}",
+        "" if row.firing_rate is None else format_number(row.firing_rate, ".1%"),
         *map(energy_text, (energy.value, energy.low, energy.high, row.breakdown["compute"].value)),
     ]

@@ -6,7 +6,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from spikeformer.conversion import status_labels
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling.text import energy_text
 from spikeformer.reporting import _format, _read
@@ -50,7 +49,11 @@ def _content(found: dict[str, Any]) -> Content:
         "written": _written(found["pretrained"], report),
         "rows": _rows(evaluation, last),
         "num_samples": evaluation["num_samples"],
-        "statuses": status_labels(),
+        "statuses": {
+            "converted": t("conversion.status_converted"),
+            "floating point": t("conversion.status_floating"),
+            "refused": t("conversion.status_refused"),
+        },
         "modules": [m for m in report["modules"] if m["status"] != "no arithmetic"],
     }
     return Content(values, figures)

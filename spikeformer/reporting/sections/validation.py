@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
+from spikeformer.i18n import t
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, register_section
-from spikeformer.validation import SEVERITIES
 
-_LEVELS = {level.value: level for level in reversed(SEVERITIES)}
+_ORDER = ("critical", "error", "warning", "info")
 
 
 @register_section(
@@ -22,11 +22,10 @@ def validation(results: RunResults) -> Content | None:
     """Show findings, the worst first, each with its place and its remedy."""
     if not results.validation:
         return None
-    known = [row for row in results.validation if row.get("level") in _LEVELS]
-    order = list(_LEVELS)
-    rows = sorted(known, key=lambda row: order.index(row["level"]))
+    known = [row for row in results.validation if row.get("level") in _ORDER]
+    rows = sorted(known, key=lambda row: _ORDER.index(row["level"]))
     counts = Counter(row["level"] for row in rows)
-    labels = {name: level.label for name, level in _LEVELS.items()}
+    labels = {name: t(f"validation.level_{name}") for name in _ORDER}
     headline = ", ".join(
         f"{counts[name]} {label}" for name, label in labels.items() if counts[name]
     )
