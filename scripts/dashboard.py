@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeformer.error_handling import MissingDependencyError, SpikeformerError
+from spikeformer.i18n import t
 from spikeformer.pipeline.loggers import wandb_mode
 
 AXES = ("optimizer.lr", "optimizer.weight_decay", "neuron.tau_mem", "timesteps", "seed")
@@ -108,13 +109,13 @@ def local(root: Path, page: Path | None) -> None:
     written = build_dashboard(root, page)
     runs = summarize_runs(root)
     if not runs:
-        print(f"There are no runs in {root} yet; start one with: python train.py")
+        print(t("reporting.no_runs_yet", folder=root))
     broken = sum(run.status == "broken" for run in runs)
-    print(
-        f"{len(runs)} runs"
-        + (f", {broken} of them cannot be read" if broken else "")
-        + f": {written}"
-    )
+    told = {"count": len(runs), "page": written}
+    if broken:
+        print(t("reporting.board_written_broken", **told, broken=broken))
+    else:
+        print(t("reporting.board_written", **told))
 
 
 def remote(arguments: argparse.Namespace) -> None:
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             remote(given)
     except SpikeformerError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(t("cli.error", message=error))
 
 
 if __name__ == "__main__":

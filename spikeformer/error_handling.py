@@ -75,7 +75,8 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int, saved: str = "") -> None:
         self.signal_number = signal_number
         name = signal.Signals(signal_number).name
-        super().__init__(f"stopped by {name}" + (f"; {saved}" if saved else ""))
+        key = "error_handling.stopped_and" if saved else "error_handling.stopped"
+        super().__init__(t(key, signal=name, **({"saved": saved} if saved else {})))
 
 
 class ComplianceError(SpikeformerError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeformer.error_handling import StorageError
+from spikeformer.i18n import t
 
 
 @contextmanager
@@ -35,18 +36,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def _explained(path: Path, error: OSError) -> OSError:
     remedies = {
-        errno.ENOSPC: "Free some space",
-        errno.EDQUOT: "Free some of your quota",
-        errno.EROFS: "Choose another folder with paths.output_dir=FOLDER",
-        errno.EACCES: "Choose a folder that you may write with paths.output_dir=FOLDER",
-        errno.EPERM: "Choose a folder that you may write with paths.output_dir=FOLDER",
+        errno.ENOSPC: "files.free_space",
+        errno.EDQUOT: "files.free_quota",
+        errno.EROFS: "files.other_folder",
+        errno.EACCES: "files.writable_folder",
+        errno.EPERM: "files.writable_folder",
     }
     remedy = remedies.get(error.errno or 0)
     if remedy is None:
         return error
-    return StorageError(
-        f"{path} could not be written: {error.strerror}. What was there before is intact. {remedy}."
-    )
+    message = t("files.not_written", path=path, reason=error.strerror, remedy=t(remedy))
+    return StorageError(message)
 
 
 def write_text(path: Path, text: str) -> None:

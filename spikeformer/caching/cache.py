@@ -17,6 +17,7 @@ from spikeformer.error_handling import (
     MissingDependencyError,
     check_positive,
 )
+from spikeformer.i18n import t
 
 if TYPE_CHECKING:
     from spikeformer.caching.disk import DiskTier
@@ -61,7 +62,7 @@ class Cache:
         disk_gib: float = 4.0,
     ) -> None:
         if memory_mib < 0:
-            raise ArgumentError("memory_mib", memory_mib, "a number of at least 0")
+            raise ArgumentError("memory_mib", memory_mib, t("expected.non_negative"))
         check_positive("disk_gib", disk_gib)
         self.memory = MemoryTier(int(memory_mib * MIB))
         self.disk = None if folder is None else _disk_tier(folder, int(disk_gib * GIB))
@@ -204,8 +205,5 @@ def _disk_tier(folder: str | Path, max_bytes: int) -> DiskTier:
     try:
         from spikeformer.caching.disk import DiskTier
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"Expected the package {error.name!r} to be installed for a cache on disk, but it is "
-            "not. Install it with: pip install 'spikeformer[cache]'"
-        ) from error
+        raise MissingDependencyError(t("caching.needs_package", name=error.name)) from error
     return DiskTier(Path(folder).expanduser().absolute(), max_bytes)

@@ -20,6 +20,7 @@ from spikeformer.caching.memory import Entry
 from spikeformer.caching.packing import Packed
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import file_hash, replacing
+from spikeformer.i18n import t
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ class SafetensorsDisk(diskcache.Disk):
     def get(self, key: Any, raw: bool) -> str:
         """Return the key from the index."""
         if not raw or not isinstance(key, str):
-            raise CorruptEntryError("a key that is no text")
+            raise CorruptEntryError(t("caching.key_is_no_text"))
         return key
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
@@ -68,17 +69,17 @@ class SafetensorsDisk(diskcache.Disk):
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Entry:
         """Read a file that is what the index says."""
         if mode != MODE_BINARY or not filename:
-            raise CorruptEntryError("a row of a kind that is not written here")
+            raise CorruptEntryError(t("caching.foreign_row"))
         path = Path(self._directory) / filename
         try:
             if file_hash(path) != value:
-                raise CorruptEntryError(f"{path} has changed since it was written")
+                raise CorruptEntryError(t("caching.has_changed", path=path))
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 seconds = float(file.metadata()["seconds"])
             structure = tensors.pop(STRUCTURE).numpy().tobytes().decode()
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise CorruptEntryError(f"{path} cannot be read: {error}") from error
+            raise CorruptEntryError(t("caching.unreadable", path=path, reason=error)) from error
         return Entry(Packed(tensors, structure), seconds=seconds)
 
 
@@ -115,9 +116,9 @@ class DiskTier:
             self._remove_abandoned()
             self._index = self._open()
         except OSError as error:
+            reason = error.strerror or error
             raise ConfigurationError(
-                f"The cache cannot use the folder {folder}: {error.strerror or error}. "
-                "Choose another with cache.folder=FOLDER, or cache=memory."
+                t("caching.folder_refused", folder=folder, reason=reason)
             ) from error
 
     def __len__(self) -> int:
@@ -137,7 +138,7 @@ class DiskTier:
                 (None, None),
             )
         except CorruptEntryError as error:
-            warnings.warn(f"Dropped a damaged cache entry: {error}.", stacklevel=3)
+            warnings.warn(t("caching.dropped", reason=error), stacklevel=3)
             self.delete(key)
             return None
         entry, expires = found
@@ -151,7 +152,8 @@ class DiskTier:
         try:
             self._safely(lambda: self._index.set(key, entry, expire=ttl, retry=True), False)
         except OSError as error:
-            warnings.warn(f"Could not write to the cache {self.folder}: {error}.", stacklevel=3)
+            message = t("caching.not_written", folder=self.folder, reason=error)
+            warnings.warn(message, stacklevel=3)
 
     def delete(self, key: str) -> None:
         """Forget an entry and remove its file."""
@@ -189,9 +191,7 @@ class DiskTier:
             return otherwise
 
     def _start_anew(self, error: sqlite3.DatabaseError) -> Any:
-        warnings.warn(
-            f"Emptied the cache {self.folder}, whose index is damaged: {error}.", stacklevel=4
-        )
+        warnings.warn(t("caching.emptied", folder=self.folder, reason=error), stacklevel=4)
         # Only what is written here: the folder may hold other things.
         for pattern in ("cache.db*", "??/??/*.safetensors"):
             for path in self.folder.glob(pattern):

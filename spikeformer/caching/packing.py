@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-
-_REMEDY = "Return tensors, arrays and plain data; of a class, its fields."
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ def _take(value: Any, tensors: dict[str, Tensor]) -> Any:
             return {"tuple": [_take(member, tensors) for member in value]}
         case dict():
             return {"dict": [[_take(k, tensors), _take(v, tensors)] for k, v in value.items()]}
-    raise ArgumentError("value", type(value).__name__, "something a cache can hold", _REMEDY)
+    expected, remedy = t("caching.holdable"), t("caching.return_plain")
+    raise ArgumentError("value", type(value).__name__, expected, remedy)
 
 
 _EMPTY = torch.empty(0, dtype=torch.uint8)
@@ -104,9 +104,11 @@ def _number(tensor: Tensor, tensors: dict[str, Tensor]) -> str:
 
 def _take_tensor(tensor: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
     if tensor.grad_fn is not None:
-        raise ArgumentError("value", "a tensor with a gradient", "detached", "Use x.detach().")
+        received, expected = t("caching.with_gradient"), t("caching.detached")
+        raise ArgumentError("value", received, expected, t("caching.use_detach"))
     if tensor.layout != torch.strided or tensor.is_quantized:
-        raise ArgumentError("value", f"a tensor of {tensor.layout}", "dense", "Densify it.")
+        received, expected = t("caching.tensor_of", layout=tensor.layout), t("caching.dense")
+        raise ArgumentError("value", received, expected, t("caching.densify"))
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     parts = torch.view_as_real(plain) if plain.is_complex() else plain
     kind = "complex" if plain.is_complex() else "tensor"
@@ -116,7 +118,8 @@ def _take_tensor(tensor: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
 def _take_array(value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
     array = np.asarray(value)
     if array.dtype.hasobject or array.dtype.names:
-        raise ArgumentError("value", f"an array of {array.dtype}", "of numbers or text", _REMEDY)
+        received, expected = t("caching.array_of", dtype=array.dtype), t("caching.numbers_or_text")
+        raise ArgumentError("value", received, expected, t("caching.return_plain"))
     content = np.frombuffer(np.ascontiguousarray(array).tobytes() or b"", np.uint8).copy()
     kind = "scalar" if isinstance(value, np.generic) else "array"
     return {kind: [_number(torch.from_numpy(content), tensors), array.dtype.str, array.shape]}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from spikeformer.i18n import format_list, t
+
 
 @dataclass(frozen=True)
 class CacheStats:
@@ -48,12 +50,8 @@ class CacheStats:
         )
 
     def __str__(self) -> str:
-        text = f"{self.hits} of {self.lookups} found ({self.hit_rate:.0%})"
-        places = [
-            f"{count} {where}"
-            for count, where in ((self.memory_hits, "in memory"), (self.disk_hits, "on disk"))
-            if count
-        ]
-        if places:
-            text += f", {' and '.join(places)}, {self.seconds_saved:.1f} s saved"
-        return text
+        found = t("caching.found", hits=self.hits, lookups=self.lookups, rate=self.hit_rate)
+        counts = {"caching.in_memory": self.memory_hits, "caching.on_disk": self.disk_hits}
+        places = format_list(t(key, hits=hits) for key, hits in counts.items() if hits)
+        saved = t("caching.saved", seconds=self.seconds_saved)
+        return ", ".join([found, places, saved] if places else [found])

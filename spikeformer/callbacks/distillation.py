@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive
+from spikeformer.i18n import t
 
 
 class Teacher:
@@ -43,7 +44,7 @@ class Teacher:
         self.temperature = check_positive("temperature", temperature)
         self.feature_weight = check_interval("feature_weight", feature_weight, 0.0, float("inf"))
         if feature_weight and layer is None:
-            raise ArgumentError("teacher_layer", None, "a layer's name where feature_weight is set")
+            raise ArgumentError("teacher_layer", None, t("callbacks.a_layer_name"))
         self.layer = layer
         self._parameters = inspect.signature(network.forward).parameters
         self._handles: list[RemovableHandle] = []
@@ -109,18 +110,16 @@ class Teacher:
         student = outputs.mean(dim=1)
         teacher = logits.mean(dim=1) if logits.ndim == outputs.ndim else logits
         if teacher.shape != student.shape:
-            raise ArgumentError(
-                "teacher",
-                f"outputs of shape {tuple(teacher.shape)}",
-                f"a network with outputs of shape {tuple(student.shape)}, as the student has them",
-            )
+            received = t("callbacks.outputs_of", shape=tuple(teacher.shape))
+            expected = t("callbacks.like_the_student", shape=tuple(student.shape))
+            raise ArgumentError("teacher", received, expected)
         self._pair = student.float(), teacher.float()
 
     def _keep_features(self, who: str, network: nn.Module, layer: str, argument: str) -> None:
         modules = dict(network.named_modules())
         if layer not in modules:
             known = ", ".join(repr(name) for name in list(modules)[1:9])
-            raise ArgumentError(argument, layer, f"the name of a layer, such as {known}")
+            raise ArgumentError(argument, layer, t("callbacks.name_of_a_layer", known=known))
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             if torch.is_grad_enabled() or who == "teacher":

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spikeformer.callbacks.distillation import Teacher
 from spikeformer.error_handling import ArgumentError, ConfigurationError, check_interval
+from spikeformer.i18n import t
 from spikeformer.models import rate_twin
 
 
@@ -64,7 +65,7 @@ class HybridPhases(L.Callback):
         teacher_layer: str | None = None,
     ) -> None:
         if isinstance(ann_epochs, bool) or not isinstance(ann_epochs, int) or ann_epochs < 0:
-            raise ArgumentError("ann_epochs", ann_epochs, "an integer of at least 0")
+            raise ArgumentError("ann_epochs", ann_epochs, t("expected.natural_number"))
         self.ann_epochs = ann_epochs
         self.student_layer = student_layer
         check_interval("distillation_weight", distillation_weight, 0.0, 1.0)
@@ -86,15 +87,10 @@ class HybridPhases(L.Callback):
         if stage != "fit":
             return
         if trainer.max_epochs is None or 0 <= trainer.max_epochs <= self.ann_epochs:
-            raise ConfigurationError(
-                f"ann_epochs={self.ann_epochs} leaves nothing of trainer.max_epochs="
-                f"{trainer.max_epochs} for the spiking phase. Raise trainer.max_epochs."
-            )
+            epochs = {"ann_epochs": self.ann_epochs, "max_epochs": trainer.max_epochs}
+            raise ConfigurationError(t("callbacks.no_spiking_phase", **epochs))
         if trainer.strategy.__class__.__name__ in ("FSDPStrategy", "ModelParallelStrategy"):
-            raise ConfigurationError(
-                "Hybrid training runs two networks on the same weights, which cannot be sharded. "
-                "Use trainer=ddp, or one device."
-            )
+            raise ConfigurationError(t("callbacks.hybrid_not_sharded"))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the twin, now that the weights lie on their device; bring the teacher there."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from spikeformer.error_handling import Interrupted
+from spikeformer.i18n import t
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
@@ -55,7 +56,7 @@ class StopOnSignal(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop here if the signal came during validation: the epoch is saved."""
-        self._stop_if_asked(trainer, f"training is saved up to epoch {trainer.current_epoch}")
+        self._stop_if_asked(trainer, t("callbacks.saved_epoch", epoch=trainer.current_epoch))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
@@ -64,8 +65,8 @@ class StopOnSignal(L.Callback):
         self._in_epoch = not trainer.is_last_batch
         if self._in_epoch and self._asked(trainer):
             trainer.save_checkpoint(self.path)
-            saved = f"training is saved up to epoch {trainer.current_epoch + 1}, batch {index + 1}"
-            self._stop(saved)
+            place = {"epoch": trainer.current_epoch + 1, "batch": index + 1}
+            self._stop(t("callbacks.saved_batch", **place))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on checkpoints are those of a whole epoch."""
@@ -73,7 +74,7 @@ class StopOnSignal(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop after the last epoch, before the next stage."""
-        self._stop_if_asked(trainer, "training is complete and saved")
+        self._stop_if_asked(trainer, t("callbacks.saved_all"))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Listen no longer."""
@@ -102,7 +103,7 @@ class StopOnSignal(L.Callback):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None:
-            raise Interrupted(number, "a second signal: nothing more was saved")
+            raise Interrupted(number, t("callbacks.second_signal"))
         self._received = number
 
     def _asked(self, trainer: L.Trainer) -> bool:

@@ -66,7 +66,7 @@ class StudySweeper(OptunaSweeperImpl):
         trials = study.get_trials(deepcopy=False)
         finished = sum(trial.state.is_finished() for trial in trials)
         if finished:
-            log.info("%d of %d trials are done", finished, self.n_trials)
+            log.info(t("cli.trials_done", finished=finished, wanted=self.n_trials))
             if not isinstance(self.sampler, functools.partial):
                 # A sampler with the same seed would draw the same values again.
                 self.sampler.reseed_rng()
@@ -122,7 +122,7 @@ class StudySweeper(OptunaSweeperImpl):
             try:
                 values = done.return_value
             except Exception as error:
-                log.warning("Failed experiment: %s", error)
+                log.warning(t("cli.trial_failed", reason=error))
                 study.tell(trial.number, state=TrialState.FAIL)
             else:
                 study.tell(trial.number, values)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from spikeformer.cli.features import Feature, find_features
 from spikeformer.cross_platform import GIB, PlatformInfo, get_platform_info
+from spikeformer.i18n import format_number, t
 
 
 def doctor(arguments: Sequence[str]) -> int:
@@ -31,32 +33,51 @@ def doctor(arguments: Sequence[str]) -> int:
 
 
 def _platform_lines(info: PlatformInfo) -> list[str]:
-    cores = f"{info.cores} of {info.machine_cores}"
+    cores, none = str(info.cores), t("cli.doctor_none")
+    if info.cores != info.machine_cores:
+        cores = t("cli.doctor_some_cores", cores=info.cores, all=info.machine_cores)
+    memory = {"total": _gib(info.memory_bytes), "free": _gib(info.available_bytes)}
     facts = {
-        "System": f"{info.os.value} {info.os_version}, {info.architecture.value}",
+        t("cli.doctor_system"): f"{info.os.value} {info.os_version}, {info.architecture.value}",
         "Python": info.python,
-        "Processor": info.cpu,
-        "Cores": cores if info.cores != info.machine_cores else str(info.cores),
-        "Memory": f"{_gib(info.memory_bytes)}, {_gib(info.available_bytes)} free",
-        "Container": ", ".join(info.container_limits) or "no limits",
-        "GPUs": ", ".join(gpu.name for gpu in info.gpus) or "none",
-        "Packages": ", ".join(f"{name} {number}" for name, number in info.packages.items()),
-        "Capabilities": ", ".join(sorted(each.value for each in info.capabilities)) or "none",
+        t("cli.doctor_processor"): info.cpu,
+        t("cli.doctor_cores"): cores,
+        t("cli.doctor_memory"): t("cli.doctor_memory_free", **memory),
+        t("cli.doctor_container"): ", ".join(info.container_limits) or t("cli.doctor_no_limits"),
+        t("cli.doctor_gpus"): ", ".join(gpu.name for gpu in info.gpus) or none,
+        t("cli.doctor_packages"): ", ".join(f"{k} {v}" for k, v in info.packages.items()),
+        t("cli.doctor_capabilities"): ", ".join(sorted(c.value for c in info.capabilities)) or none,
     }
-    width = max(map(len, facts))
-    return [f"{name:<{width}}  {value}" for name, value in facts.items()]
+    width = max(map(_width, facts))
+    return [f"{_padded(name, width)}  {value}" for name, value in facts.items()]
 
 
 def _feature_lines(features: Sequence[Feature]) -> list[str]:
-    width = max(len(feature.name) for feature in features)
-    lines = [f"{'Feature':<{width}}  State    Found, or what to do", "-" * (width + 33)]
-    for feature in features:
-        state = "ready" if feature.ready else "missing"
-        lines.append(f"{feature.name:<{width}}  {state:<7}  {feature.detail}")
-        if feature.remedy:
-            lines.append(f"{'':<{width}}           -> {feature.remedy}")
+    heads = t("cli.doctor_feature"), t("cli.doctor_state"), t("cli.doctor_found")
+    states = {True: t("cli.doctor_ready"), False: t("cli.doctor_missing")}
+    rows = [(each.name, states[each.ready], each.detail, each.remedy) for each in features]
+    widths = [max(map(_width, column)) for column in list(zip(*rows, strict=True))[:2]]
+    widths = [max(width, _width(head)) for width, head in zip(widths, heads, strict=False)]
+    lines = [f"{_padded(heads[0], widths[0])}  {_padded(heads[1], widths[1])}  {heads[2]}"]
+    lines.append("-" * _width(lines[0]))
+    for name, state, detail, remedy in rows:
+        lines.append(f"{_padded(name, widths[0])}  {_padded(state, widths[1])}  {detail}")
+        if remedy:
+            lines.append(f"{'':<{sum(widths) + 2}}  -> {remedy}")
     return lines
 
 
 def _gib(amount: int | None) -> str:
-    return "unknown" if amount is None else f"{amount / GIB:.3g} GiB"
+    if amount is None:
+        return t("cli.doctor_unknown")
+    return f"{format_number(amount / GIB, '.3g')} GiB"
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _width(text))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for each letter of Chinese."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(unicodedata.combining(letter) != 0 for letter in text)

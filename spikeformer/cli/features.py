@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from spikeformer.cross_platform import GIB, PlatformCapability, PlatformInfo, toolchain_folders
+from spikeformer.i18n import format_number, t
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class Feature:
 
 
 EXTRAS = {
-    "Image, text and audio data": (
+    "cli.feature_data": (
         "data",
         ("datasets", "kornia", "pillow", "soundfile", "tokenizers", "transformers"),
     ),
-    "Conversion (pipeline=convert)": ("conversion", ("safetensors", "transformers")),
+    "cli.feature_conversion": ("conversion", ("safetensors", "transformers")),
     "TensorBoard (logger=tensorboard)": ("tensorboard", ("tensorboard",)),
-    "NIR export": ("nir", ("nir",)),
-    "Parallel sweeps (joblib)": ("joblib", ("hydra-joblib-launcher",)),
+    "cli.feature_nir": ("nir", ("nir",)),
+    "cli.feature_sweeps": ("joblib", ("hydra-joblib-launcher",)),
 }
-"""Features that need packages alone: the extra that brings them, and the packages."""
+"""Features that need packages alone, by name or its message: their extra, and the packages."""
 
 
 def find_features(info: PlatformInfo) -> list[Feature]:
@@ -53,48 +54,52 @@ def find_features(info: PlatformInfo) -> list[Feature]:
         _cpu_kernels(info),
         _triton(info),
         _compiler(info),
-        *(_extra(name, *needs) for name, needs in EXTRAS.items()),
+        *(_extra(_named(name), *needs) for name, needs in EXTRAS.items()),
         _wandb(),
         *_energy(info),
         *_toolchains(info),
         _browser(),
-        _extra("Documentation (make docs)", "docs", ("mkdocs", "mkdocs-material", "mkdocstrings")),
+        _extra(t("cli.feature_docs"), "docs", ("mkdocs", "mkdocs-material", "mkdocstrings")),
     ]
+
+
+def _named(name: str) -> str:
+    return t(name) if name.startswith("cli.") else name
 
 
 def _gpu(info: PlatformInfo) -> Feature:
     name = "GPU (trainer=gpu)"
     if info.gpus:
-        listed = ", ".join(f"{gpu.name} {gpu.memory_bytes / GIB:.3g} GiB" for gpu in info.gpus)
-        return Feature(name, True, listed)
+        sizes = [(gpu.name, format_number(gpu.memory_bytes / GIB, ".3g")) for gpu in info.gpus]
+        return Feature(name, True, ", ".join(f"{gpu} {size} GiB" for gpu, size in sizes))
     if shutil.which("nvidia-smi"):
-        remedy = "Install the CUDA build of torch that fits the driver: https://pytorch.org."
-        return Feature(name, False, "there is a driver, but torch cannot use it", remedy)
-    return Feature(name, False, "none that torch can use", "Training runs on the CPU.")
+        return Feature(name, False, t("cli.gpu_unusable"), t("cli.gpu_remedy"))
+    return Feature(name, False, t("cli.gpu_none"), t("cli.trains_on_cpu"))
 
 
 def _cpu_kernels(info: PlatformInfo) -> Feature:
-    name = "Kernels for CPUs (ops=cpu)"
+    name = t("cli.feature_cpu_kernels")
     if PlatformCapability.CPU_KERNELS in info.capabilities:
         return Feature(name, True, f"numba {info.packages['numba']}")
-    return Feature(name, False, "numba is not installed", "pip install numba")
+    return Feature(name, False, t("cli.not_installed", package="numba"), "pip install numba")
 
 
 def _triton(info: PlatformInfo) -> Feature:
-    name = "Kernels for GPUs (ops=triton)"
+    name = t("cli.feature_gpu_kernels")
     if PlatformCapability.TRITON_KERNELS in info.capabilities:
         return Feature(name, True, f"triton {info.packages['triton']}")
     if "triton" not in info.packages:
-        return Feature(name, False, "triton is not installed", "It comes with torch for CUDA.")
-    remedy = "On a CPU, TRITON_INTERPRET=1 tests the kernels."
-    return Feature(name, False, f"triton {info.packages['triton']}, but no GPU", remedy)
+        absent = t("cli.not_installed", package="triton")
+        return Feature(name, False, absent, t("cli.comes_with_torch"))
+    found = t("cli.triton_without_gpu", version=info.packages["triton"])
+    return Feature(name, False, found, t("cli.interpreter_tests"))
 
 
 def _compiler(info: PlatformInfo) -> Feature:
     name = "torch.compile (compile=true)"
     if PlatformCapability.CPP_COMPILER in info.capabilities:
-        return Feature(name, True, "a C++ compiler")
-    return Feature(name, False, "no C++ compiler", "Debian: apt install g++")
+        return Feature(name, True, t("cli.compiler"))
+    return Feature(name, False, t("cli.no_compiler"), "Debian: apt install g++")
 
 
 def _extra(name: str, extra: str, packages: tuple[str, ...]) -> Feature:
@@ -102,8 +107,12 @@ def _extra(name: str, extra: str, packages: tuple[str, ...]) -> Feature:
     missing = [package for package, number in found.items() if number is None]
     if missing:
         remedy = f'pip install "spikeformer[{extra}]"'
-        return Feature(name, False, f"missing: {', '.join(missing)}", remedy)
+        return Feature(name, False, _lacking(missing), remedy)
     return Feature(name, True, ", ".join(f"{package} {found[package]}" for package in packages))
+
+
+def _lacking(names: list[str]) -> str:
+    return t("cli.missing_packages", names=", ".join(names))
 
 
 def _version(package: str) -> str | None:
@@ -116,34 +125,34 @@ def _version(package: str) -> str | None:
 def _wandb() -> Feature:
     from spikeformer.pipeline.loggers import wandb_mode
 
-    mode = wandb_mode()
+    name, mode = t("cli.feature_wandb"), wandb_mode()
     if mode == "offline":
-        return Feature("W&B online", False, "runs are logged offline", "wandb login")
-    return Feature("W&B online", mode != "disabled", f"mode {mode}")
+        return Feature(name, False, t("cli.logs_offline"), "wandb login")
+    return Feature(name, mode != "disabled", t("cli.mode", mode=mode))
 
 
 def _energy(info: PlatformInfo) -> Iterator[Feature]:
     counters = sorted(Path("/sys/class/powercap").glob("intel-rapl:?/energy_uj"))
-    name, extra = "Measured energy of CPUs (profiler=pyjoules)", _version("pyJoules")
+    name, extra = t("cli.feature_cpu_energy"), _version("pyJoules")
     if "rapl" not in info.energy_counters:
         if counters:
             remedy = f"sudo chmod a+r {counters[0]}"
-            yield Feature(name, False, "this user may not read the RAPL counters", remedy)
+            yield Feature(name, False, t("cli.rapl_forbidden"), remedy)
         else:
-            remedy = "profiler=simulation models the energy."
-            yield Feature(name, False, "no RAPL counters, as in most containers", remedy)
+            yield Feature(name, False, t("cli.rapl_absent"), t("cli.modelled_energy"))
     elif extra is None:
-        yield Feature(name, False, "pyJoules is not installed", 'pip install "spikeformer[energy]"')
+        absent = t("cli.not_installed", package="pyJoules")
+        yield Feature(name, False, absent, 'pip install "spikeformer[energy]"')
     else:
-        yield Feature(name, True, f"RAPL through pyJoules {extra}")
-    name = "Measured energy of GPUs (profiler=nvml)"
+        yield Feature(name, True, t("cli.rapl_through", version=extra))
+    name = t("cli.feature_gpu_energy")
     if "nvml" in info.energy_counters:
-        yield Feature(name, True, "NVML answers")
+        yield Feature(name, True, t("cli.nvml_answers"))
     elif _version("nvidia-ml-py") is None:
-        remedy = 'pip install "spikeformer[energy]"'
-        yield Feature(name, False, "nvidia-ml-py is not installed", remedy)
+        absent = t("cli.not_installed", package="nvidia-ml-py")
+        yield Feature(name, False, absent, 'pip install "spikeformer[energy]"')
     else:
-        yield Feature(name, False, "no NVIDIA driver", "profiler=simulation models the energy.")
+        yield Feature(name, False, t("cli.no_driver"), t("cli.modelled_energy"))
 
 
 def _toolchains(info: PlatformInfo) -> Iterator[Feature]:
@@ -153,12 +162,12 @@ def _toolchains(info: PlatformInfo) -> Iterator[Feature]:
             yield Feature(name, True, info.toolchains[toolchain])
         else:
             looked = ", ".join(str(folder) for folder in toolchain_folders())
-            yield Feature(name, False, f"not installed in {looked}", "make toolchains")
+            yield Feature(name, False, t("cli.not_installed_in", folders=looked), "make toolchains")
 
 
 def _browser() -> Feature:
-    name = "Tests of the report in a browser"
+    name = t("cli.feature_browser")
     missing = [tool for tool in ("chromium", "chromedriver") if shutil.which(tool) is None]
     if not missing:
         return Feature(name, True, os.path.realpath(shutil.which("chromium") or ""))
-    return Feature(name, False, f"missing: {', '.join(missing)}", "make browser")
+    return Feature(name, False, _lacking(missing), "make browser")

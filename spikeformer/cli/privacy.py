@@ -10,16 +10,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from spikeformer.compliance import (
-    NOTICE,
     ComplianceAuditor,
     ComplianceFramework,
     DataSubject,
     PrivacyManager,
     ProcessingPurpose,
     RequestType,
+    notice,
 )
 from spikeformer.compliance.law import CALIFORNIAN
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 PURPOSES = [purpose.value for purpose in ProcessingPurpose]
 
@@ -38,7 +39,7 @@ def privacy(arguments: Sequence[str]) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `spikeformer privacy`."""
     parser = argparse.ArgumentParser(
-        "spikeformer privacy", description="Keep and use records of consent.", epilog=NOTICE
+        "spikeformer privacy", description="Keep and use records of consent.", epilog=notice()
     )
     parser.add_argument("--folder", help="where the records lie")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -72,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
             added.add_argument("--evidence", default="", help="what shows it, as a form's name")
 
     request = command("request", _request, "answer a request")
-    request.add_argument("type", choices=[*(t.value for t in RequestType), *CALIFORNIAN])
+    request.add_argument("type", choices=[*(each.value for each in RequestType), *CALIFORNIAN])
     request.add_argument("subject_id", metavar="SUBJECT")
     request.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     request.add_argument("--purpose", action="append", choices=PURPOSES, help="to object to")
@@ -103,18 +104,20 @@ def _purposes(options: argparse.Namespace) -> list[ProcessingPurpose]:
 
 def _init(options: argparse.Namespace) -> None:
     manager = PrivacyManager(options.organization, options.dpo, folder=options.folder)
-    print(f"records of {manager.organization_name} in {manager.folder}")
-    print(f"Keep a copy of the master key apart from them. {NOTICE}")
+    begun = {"organization": manager.organization_name, "folder": manager.folder}
+    print(t("cli.privacy_begun", **begun))
+    print(t("cli.privacy_keep_copy", notice=notice()))
 
 
 def _register(options: argparse.Namespace) -> None:
     manager, several = _open(options), len(options.subject_ids) > 1
     if several and (options.name or options.email):
-        raise ArgumentError("--name", options.name, "left out for several people at once")
+        raise ArgumentError("--name", options.name, t("cli.privacy_for_one"))
     for subject_id in options.subject_ids:
         person = DataSubject(subject_id, options.name, options.email, options.jurisdiction)
         new = manager.register_data_subject(person)
-        print(f"{subject_id}: {'registered' if new else 'was registered already'}")
+        key = "cli.privacy_registered" if new else "cli.privacy_registered_already"
+        print(t(key, subject=subject_id))
 
 
 def _consent(options: argparse.Namespace) -> None:
@@ -123,13 +126,15 @@ def _consent(options: argparse.Namespace) -> None:
         try:
             day = datetime.fromisoformat(options.expires)
         except ValueError:
-            raise ArgumentError("--expires", options.expires, "a date, as 2030-12-31") from None
+            expected = t("cli.privacy_a_date")
+            raise ArgumentError("--expires", options.expires, expected) from None
         expires = day.replace(hour=23, minute=59, second=59, tzinfo=UTC)
     for subject_id in options.subject_ids:
         new = manager.record_consent(
             subject_id, _purposes(options), expires=expires, evidence=options.evidence
         )
-        print(f"{subject_id}: {'consent recorded' if new else 'had agreed already'}")
+        key = "cli.privacy_agreed" if new else "cli.privacy_agreed_already"
+        print(t(key, subject=subject_id))
 
 
 def _withdraw(options: argparse.Namespace) -> None:
@@ -137,7 +142,8 @@ def _withdraw(options: argparse.Namespace) -> None:
     for subject_id in options.subject_ids:
         purposes = _purposes(options) if options.purpose else None
         done = manager.withdraw_consent(subject_id, purposes)
-        print(f"{subject_id}: {'consent withdrawn' if done else 'had not agreed'}")
+        key = "cli.privacy_withdrew" if done else "cli.privacy_had_not_agreed"
+        print(t(key, subject=subject_id))
 
 
 def _request(options: argparse.Namespace) -> None:
@@ -163,17 +169,19 @@ def _requests(options: argparse.Namespace) -> None:
     now, waiting = manager.clock(), manager.requests.open()
     for each in waiting:
         left = (each.due - now).days
-        state = f"{left} days left" if left >= 0 else f"{-left} days late"
+        key = "cli.privacy_days_left" if left >= 0 else "cli.privacy_days_late"
+        state = t(key, count=abs(left))
         reference = each.to_dict()["legal_reference"]
         person = manager.person(each.pseudonym).subject_id
         print(f"{each.request_id}  {each.request.value:<13}  {person}  {state}  {reference}")
     if not waiting:
-        print("no request waits for an answer")
+        print(t("cli.privacy_none_waits"))
 
 
 def _lift(options: argparse.Namespace) -> None:
     lifted = _open(options).lift_restriction(options.subject_id)
-    print(f"{options.subject_id}: {'restriction lifted' if lifted else 'was not restricted'}")
+    key = "cli.privacy_lifted" if lifted else "cli.privacy_was_not_restricted"
+    print(t(key, subject=options.subject_id))
 
 
 def _runs(options: argparse.Namespace) -> None:
@@ -181,7 +189,7 @@ def _runs(options: argparse.Namespace) -> None:
     for run in runs:
         print(f"{run.entry.time:%Y-%m-%d %H:%M}  {run.folder}")
     if not runs:
-        print(f"no run on record used data of {options.subject_id}")
+        print(t("cli.privacy_no_run", subject=options.subject_id))
 
 
 def _retention(options: argparse.Namespace) -> None:
@@ -189,18 +197,22 @@ def _retention(options: argparse.Namespace) -> None:
     if options.days is not None:
         manager.set_retention(options.days)
     erased = manager.apply_retention() if options.apply else []
-    print(f"kept for {manager.retention_days} days after the last consent; erased {len(erased)}")
+    days, number = manager.retention_days, len(erased)
+    if days is None:
+        print(t("cli.privacy_kept_undecided", erased=number))
+    else:
+        print(t("cli.privacy_kept", days=days, erased=number))
 
 
 def _audit(options: argparse.Namespace) -> int:
     auditor = ComplianceAuditor(_open(options))
     report = auditor.generate_compliance_report(ComplianceFramework(options.framework))
-    print(json.dumps(report.to_dict(), indent=2) if options.json else report)
+    print(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) if options.json else report)
     return int(report.has_gaps)
 
 
 def _verify(options: argparse.Namespace) -> None:
     manager = _open(options)
     count, (_, mac) = manager.ledger.verify(), manager.ledger.head
-    print(f"{count} entries are as they were written. Head, to keep elsewhere: {count} {mac}")
+    print(t("cli.privacy_verified", count=count, mac=mac))
     sys.stdout.flush()

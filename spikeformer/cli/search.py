@@ -59,6 +59,5 @@ def _named_direction(item: str) -> tuple[str, str]:
     """Return number and direction of "maximize fit.val/accuracy"."""
     direction, _, name = item.partition(" ")
     if direction not in ("maximize", "minimize") or "." not in name:
-        expected = "'maximize STAGE.NUMBER' or 'minimize STAGE.NUMBER'"
-        raise ArgumentError("objective", item, expected)
+        raise ArgumentError("objective", item, t("cli.named_direction"))
     return name.strip(), direction

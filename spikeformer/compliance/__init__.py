@@ -3,22 +3,21 @@
 from spikeformer.compliance.auditor import ComplianceAuditor
 from spikeformer.compliance.gate import ConsentGate
 from spikeformer.compliance.law import (
-    NOTICE,
     ComplianceFramework,
     ProcessingPurpose,
     RequestType,
     due_date,
+    notice,
 )
 from spikeformer.compliance.ledger import Entry, Ledger
 from spikeformer.compliance.manager import PrivacyManager, default_folder
 from spikeformer.compliance.report import ComplianceReport, Finding
 from spikeformer.compliance.requests import Request, RequestDesk
 from spikeformer.compliance.runs import RunUse
-from spikeformer.compliance.subject import Consent, DataSubject, SubjectState
+from spikeformer.compliance.subject import Consent, DataSubject, SubjectState, refusal_label
 from spikeformer.compliance.vault import KeyVault
 
 __all__ = [
-    "NOTICE",
     "ComplianceAuditor",
     "ComplianceFramework",
     "ComplianceReport",
@@ -38,4 +37,6 @@ __all__ = [
     "SubjectState",
     "default_folder",
     "due_date",
+    "notice",
+    "refusal_label",
 ]

@@ -8,26 +8,27 @@ from spikeformer.compliance.checks import CHECKS, Records
 from spikeformer.compliance.law import ComplianceFramework
 from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.report import ComplianceReport
+from spikeformer.i18n import t
 
 NOT_ASSESSED = {
     ComplianceFramework.GDPR: [
-        "information given to data subjects (Art. 13, 14)",
-        "legal bases other than consent, and special categories of data (Art. 6(1)(b)-(f), 9)",
-        "consent of children (Art. 8)",
-        "processors and transfers to third countries (Art. 28, 44-49)",
-        "breaches and their notification (Art. 33, 34)",
-        "impact assessment (Art. 35)",
-        "use of the data outside of runs with compliance=gdpr",
+        "compliance.duty_information",
+        "compliance.duty_other_bases",
+        "compliance.duty_children",
+        "compliance.duty_processors",
+        "compliance.duty_breaches",
+        "compliance.duty_impact",
+        "compliance.duty_other_use",
     ],
     ComplianceFramework.CCPA: [
-        "notices at collection and privacy policy (§ 1798.100, 1798.130(a)(5))",
-        "whether the law applies to the business (§ 1798.140(d))",
-        "contracts with service providers (§ 1798.100(d))",
-        "reasonable security (§ 1798.150)",
-        "use of the data outside of runs with compliance=gdpr",
+        "compliance.duty_notices",
+        "compliance.duty_applies",
+        "compliance.duty_contracts",
+        "compliance.duty_security",
+        "compliance.duty_other_use",
     ],
 }
-"""Duties that the records do not show."""
+"""Messages of the duties that the records do not show."""
 
 
 class ComplianceAuditor:
@@ -59,7 +60,7 @@ class ComplianceAuditor:
                 found = check.findings(records, framework)
                 findings += found
                 if not found:
-                    passed.append(f"{check.title} ({check.references[framework]})")
+                    passed.append(f"{t(check.title)} ({check.references[framework]})")
         return ComplianceReport(
             framework,
             self.manager.organization_name,
@@ -67,7 +68,7 @@ class ComplianceAuditor:
             self.manager.clock(),
             findings,
             passed,
-            NOT_ASSESSED[framework],
+            [t(duty) for duty in NOT_ASSESSED[framework]],
             self._facts(records),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from spikeformer.compliance.law import ComplianceFramework, ProcessingPurpose, RequestType
 from spikeformer.compliance.ledger import Entry
@@ -12,8 +13,9 @@ from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.report import Finding
 from spikeformer.compliance.requests import Request
 from spikeformer.compliance.runs import RunUse, affected_by, read_runs, remaining_weights
-from spikeformer.compliance.subject import SubjectState
+from spikeformer.compliance.subject import SubjectState, refusal_label
 from spikeformer.error_handling import ComplianceError
+from spikeformer.i18n import t
 
 _CONTACT = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|https?://\S+|\+?[\d ()/-]{7,}")
 
@@ -53,7 +55,7 @@ class Check:
     """One thing an audit looks at.
 
     Attributes:
-        title: What, for the list of what was looked at.
+        title: Message that says what, for the list of what was looked at.
         references: The rule in each law; laws without one leave the check out.
         find: Yields message, evidence and remedy of each gap.
     """
@@ -72,39 +74,43 @@ def _integrity(records: Records) -> Iterator[tuple[str, list[str], str]]:
     try:
         records.manager.ledger.verify()
     except ComplianceError as error:
-        remedy = "Find out who changed it, and restore it from a copy with a known head."
-        yield "The ledger is not what was written into it.", [str(error)], remedy
+        remedy = t("compliance.ledger_tampered_remedy")
+        yield t("compliance.ledger_tampered"), [str(error)], remedy
 
 
 def _contact(records: Records) -> Iterator[tuple[str, list[str], str]]:
     contact = records.manager.dpo_contact
     if not _CONTACT.fullmatch(contact.strip()):
-        remedy = "Give an e-mail address, a telephone number or a web page."
-        yield "The contact for data subjects cannot be reached as it stands.", [contact], remedy
+        remedy = t("compliance.unreachable_contact_remedy")
+        yield t("compliance.unreachable_contact"), [contact], remedy
 
 
 def _no_basis(records: Records) -> Iterator[tuple[str, list[str], str]]:
     now = records.manager.clock()
     idle = [
-        f"subject {state.pseudonym}, registered {state.registered:%Y-%m-%d}"
+        t("compliance.subject_registered", subject=state.pseudonym, date=_day(state.registered))
         for state in records.present
         if all(state.refusal(purpose, now) for purpose in ProcessingPurpose)
     ]
     if idle:
-        remedy = "Record their consents with evidence, or erase them."
-        yield f"{len(idle)} subjects are kept without a consent that holds.", idle, remedy
+        remedy = t("compliance.no_basis_remedy")
+        yield t("compliance.no_basis", count=len(idle)), idle, remedy
 
 
 def _no_evidence(records: Records) -> Iterator[tuple[str, list[str], str]]:
     bare = [
-        f"subject {state.pseudonym}: {purpose}, given {consent.given:%Y-%m-%d}"
+        t(
+            "compliance.subject_gave",
+            subject=state.pseudonym,
+            purpose=purpose,
+            date=_day(consent.given),
+        )
         for state in records.present
         for purpose, consent in state.consents.items()
         if not consent.has_evidence
     ]
     if bare:
-        remedy = "Record them again with evidence=..., as the name of the signed form."
-        yield f"{len(bare)} consents cannot be demonstrated.", bare, remedy
+        yield t("compliance.no_evidence", count=len(bare)), bare, t("compliance.no_evidence_remedy")
 
 
 def _used_without_consent(records: Records) -> Iterator[tuple[str, list[str], str]]:
@@ -120,16 +126,23 @@ def _used_without_consent(records: Records) -> Iterator[tuple[str, list[str], st
                 state = known.get(pseudonym)
                 why = state.refusal(purpose, entry.time) if state else "unknown"
                 if why:
-                    bad.append(f"entry {entry.seq}: {entry.payload['folder']}, {pseudonym}: {why}")
+                    use = t(
+                        "compliance.entry_of_use",
+                        number=entry.seq,
+                        folder=entry.payload["folder"],
+                        subject=pseudonym,
+                        reason=refusal_label(why),
+                    )
+                    bad.append(use)
     if bad:
-        remedy = "Remove the checkpoints of these runs and train again with compliance=gdpr."
-        yield f"Data were used {len(bad)} times without a consent that held.", bad, remedy
+        remedy = t("compliance.used_without_remedy")
+        yield t("compliance.used_without", count=len(bad)), bad, remedy
 
 
 def _used_models(records: Records, gone: Callable[[SubjectState], bool]) -> list[str]:
     """Return weights still there that were learnt from people of some state."""
     return [
-        f"{path}, subject {state.pseudonym}"
+        t("compliance.file_of_subject", path=path, subject=state.pseudonym)
         for state in records.states.values()
         if gone(state)
         for run in affected_by(state.pseudonym, records.runs)
@@ -140,8 +153,8 @@ def _used_models(records: Records, gone: Callable[[SubjectState], bool]) -> list
 def _models_of_erased(records: Records) -> Iterator[tuple[str, list[str], str]]:
     files = _used_models(records, lambda state: state.erased is not None)
     if files:
-        remedy = "Remove the files, and train again without these subjects."
-        yield f"{len(files)} files with weights learnt from erased subjects remain.", files, remedy
+        remedy = t("compliance.erased_models_remedy")
+        yield t("compliance.erased_models", count=len(files)), files, remedy
 
 
 def _models_of_withdrawn(records: Records) -> Iterator[tuple[str, list[str], str]]:
@@ -149,9 +162,8 @@ def _models_of_withdrawn(records: Records) -> Iterator[tuple[str, list[str], str
     stopped = ("withdrawn", "objected", "restricted")
     files = _used_models(records, lambda state: state.refusal(training, now) in stopped)
     if files:
-        remedy = "Decide whether these models may still be used, and train again if not."
-        message = f"{len(files)} files with weights rest on subjects who since said no."
-        yield message, files, remedy
+        remedy = t("compliance.withdrawn_models_remedy")
+        yield t("compliance.withdrawn_models", count=len(files)), files, remedy
 
 
 def _erasures(records: Records) -> Iterator[tuple[str, list[str], str]]:
@@ -159,8 +171,7 @@ def _erasures(records: Records) -> Iterator[tuple[str, list[str], str]]:
     left = [s.pseudonym for s in records.states.values() if s.erased is not None]
     left = [pseudonym for pseudonym in left if pseudonym in keys]
     if left:
-        remedy = "Open the records once: that finishes what was interrupted."
-        yield "Keys of erased subjects still exist.", left, remedy
+        yield t("compliance.keys_left"), left, t("compliance.keys_left_remedy")
 
 
 def _deadlines(
@@ -169,34 +180,53 @@ def _deadlines(
     def find(records: Records) -> Iterator[tuple[str, list[str], str]]:
         now = records.manager.clock()
         late = [
-            f"request {each.request_id} ({each.request.value}), due {each.due:%Y-%m-%d}, "
-            + (f"answered {each.answered:%Y-%m-%d}" if each.answered else "open")
+            _late(each)
             for each in records.requests
             if each.framework is framework and (each.answered or now) > each.due
         ]
         if late:
-            remedy = "Answer the open ones now, and say why it took so long."
-            yield f"{len(late)} requests were not answered in time.", late, remedy
+            yield t("compliance.late", count=len(late)), late, t("compliance.late_remedy")
 
     return find
+
+
+def _late(request: Request) -> str:
+    facts = {
+        "request": request.request_id,
+        "type": request.request.value,
+        "due": _day(request.due),
+    }
+    if request.answered is None:
+        return t("compliance.late_open", **facts)
+    return t("compliance.late_answered", **facts, answered=_day(request.answered))
+
+
+def _day(time: datetime | None) -> str:
+    return "" if time is None else f"{time:%Y-%m-%d}"
 
 
 def _retention(records: Records) -> Iterator[tuple[str, list[str], str]]:
     manager = records.manager
     if manager.retention_days is None and records.present:
-        evidence = [f"{len(records.present)} subjects, no retention period"]
-        remedy = "Decide for how long: spikeformer privacy retention --days N"
-        yield "It is not decided for how long data are kept.", evidence, remedy
+        evidence = [t("compliance.without_period", count=len(records.present))]
+        yield t("compliance.no_period"), evidence, t("compliance.no_period_remedy")
     due = manager.beyond_retention()
     if due:
-        evidence = [f"subject {s.pseudonym}, last basis {s.last_basis:%Y-%m-%d}" for s in due]
-        remedy = "Erase them: spikeformer privacy retention --apply"
-        yield f"{len(due)} subjects are kept beyond the retention period.", evidence, remedy
+        evidence = [
+            t("compliance.subject_basis", subject=state.pseudonym, date=_day(state.last_basis))
+            for state in due
+        ]
+        yield t("compliance.beyond", count=len(due)), evidence, t("compliance.beyond_remedy")
 
 
 def _opt_outs(records: Records) -> Iterator[tuple[str, list[str], str]]:
     sharing = [
-        f"entry {run.entry.seq}: {run.folder}, {pseudonym}"
+        t(
+            "compliance.entry_of_sharing",
+            number=run.entry.seq,
+            folder=run.folder,
+            subject=pseudonym,
+        )
         for run in records.runs
         if run.purpose == ProcessingPurpose.SHARING.value
         for request in records.requests
@@ -206,54 +236,51 @@ def _opt_outs(records: Records) -> Iterator[tuple[str, list[str], str]]:
         and request.received < run.entry.time
     ]
     if sharing:
-        remedy = "Stop, and take back what was shared."
-        yield "Data were shared after the subject had opted out.", sharing, remedy
+        yield t("compliance.shared"), sharing, t("compliance.shared_remedy")
 
 
 _GDPR, _CCPA = ComplianceFramework.GDPR, ComplianceFramework.CCPA
 
 CHECKS = (
     Check(
-        "The ledger is whole",
+        "compliance.check_ledger",
         {_GDPR: "GDPR Art. 5(1)(f), 5(2)", _CCPA: "11 CCR § 7101"},
         _integrity,
     ),
     Check(
-        "A contact is named",
+        "compliance.check_contact",
         {_GDPR: "GDPR Art. 13(1)(b), 37(7)", _CCPA: "CCPA § 1798.130(a)(1)"},
         _contact,
     ),
+    Check("compliance.check_basis", {_GDPR: "GDPR Art. 6(1)"}, _no_basis),
+    Check("compliance.check_evidence", {_GDPR: "GDPR Art. 7(1)"}, _no_evidence),
     Check(
-        "Everyone on record has given a consent that holds", {_GDPR: "GDPR Art. 6(1)"}, _no_basis
-    ),
-    Check("Consents can be demonstrated", {_GDPR: "GDPR Art. 7(1)"}, _no_evidence),
-    Check(
-        "Runs used data with a consent that held at the time",
+        "compliance.check_uses",
         {_GDPR: "GDPR Art. 5(1)(b), 6(1)(a)"},
         _used_without_consent,
     ),
     Check(
-        "No weights rest on erased subjects",
+        "compliance.check_erased_models",
         {_GDPR: "GDPR Art. 17(1)", _CCPA: "CCPA § 1798.105(c)"},
         _models_of_erased,
     ),
     Check(
-        "No weights rest on subjects who since withdrew, objected or restricted",
+        "compliance.check_withdrawn_models",
         {_GDPR: "GDPR Art. 7(3), 18, 21", _CCPA: "CCPA § 1798.120, 1798.121"},
         _models_of_withdrawn,
     ),
     Check(
-        "Erasures are finished",
+        "compliance.check_erasures",
         {_GDPR: "GDPR Art. 17(1)", _CCPA: "CCPA § 1798.105(c)"},
         _erasures,
     ),
-    Check("Requests are answered in time", {_GDPR: "GDPR Art. 12(3)"}, _deadlines(_GDPR)),
-    Check("Requests are answered in time", {_CCPA: "CCPA § 1798.130(a)(2)"}, _deadlines(_CCPA)),
+    Check("compliance.check_deadlines", {_GDPR: "GDPR Art. 12(3)"}, _deadlines(_GDPR)),
+    Check("compliance.check_deadlines", {_CCPA: "CCPA § 1798.130(a)(2)"}, _deadlines(_CCPA)),
     Check(
-        "Data are kept no longer than decided",
+        "compliance.check_retention",
         {_GDPR: "GDPR Art. 5(1)(e)", _CCPA: "CCPA § 1798.100(a)(3)"},
         _retention,
     ),
-    Check("Nothing is shared after an opt-out", {_CCPA: "CCPA § 1798.120"}, _opt_outs),
+    Check("compliance.check_opt_outs", {_CCPA: "CCPA § 1798.120"}, _opt_outs),
 )
 """Every check."""

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spikeformer.compliance.law import NOTICE, ProcessingPurpose
+from spikeformer.compliance.law import ProcessingPurpose, notice
 from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.runs import weights_hash
+from spikeformer.compliance.subject import refusal_label
 from spikeformer.error_handling import ArgumentError
 from spikeformer.files import value_hash
+from spikeformer.i18n import t
 
 
 class ConsentGate:
@@ -38,7 +40,7 @@ class ConsentGate:
             self.purpose = ProcessingPurpose(purpose)
         except ValueError:
             choices = ", ".join(each.value for each in ProcessingPurpose)
-            raise ArgumentError("purpose", purpose, f"one of {choices}") from None
+            raise ArgumentError("purpose", purpose, t("expected.one_of", choices=choices)) from None
         self.manager = PrivacyManager.open(folder)
         self.subject_key = subject_key
         self.used: Counter[str] = Counter()
@@ -64,10 +66,15 @@ class ConsentGate:
     def reasons(self) -> str:
         """Return why samples were left out, for people."""
         parts = [
-            f"{sum(samples.values()):,} samples of {len(samples)} subjects ({reason})"
+            t(
+                "compliance.left_out",
+                samples=sum(samples.values()),
+                count=len(samples),
+                reason=refusal_label(reason),
+            )
             for reason, samples in sorted(self.left_out.items())
         ]
-        return ", ".join(parts) or "none"
+        return ", ".join(parts) or t("compliance.none")
 
     @property
     def selection(self) -> str:
@@ -108,7 +115,7 @@ class ConsentGate:
             "left_out": left_out,
             "selection": self.selection,
             "ledger": {"folder": str(self.manager.folder), "entry": entry.seq, "mac": entry.mac},
-            "notice": NOTICE,
+            "notice": notice(),
         }
 
     def _pseudonym(self, subject_id: str) -> str:

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
-NOTICE = (
-    "This is a record-keeping tool, not legal advice: it finds gaps in what it has recorded and "
-    "cannot tell whether an organisation complies with the law."
-)
+
+def notice() -> str:
+    """Return what every answer and report says of itself: that it is no legal advice."""
+    return t("compliance.notice")
 
 
 class ProcessingPurpose(Enum):
@@ -93,8 +94,8 @@ def read_request(word: str, jurisdiction: str) -> tuple[RequestType, ComplianceF
     try:
         request = RequestType(word)
     except ValueError:
-        words = [*(each.value for each in RequestType), *CALIFORNIAN]
-        raise ArgumentError("request_type", word, "one of " + ", ".join(words)) from None
+        words = ", ".join([*(each.value for each in RequestType), *CALIFORNIAN])
+        raise ArgumentError("request_type", word, t("expected.one_of", choices=words)) from None
     californian = jurisdiction == CALIFORNIA
     return request, ComplianceFramework.CCPA if californian else ComplianceFramework.GDPR
 

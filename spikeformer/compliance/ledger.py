@@ -15,6 +15,7 @@ from typing import Any
 
 from spikeformer.error_handling import LedgerTamperedError
 from spikeformer.files import write_json
+from spikeformer.i18n import t
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -137,12 +138,11 @@ class Ledger:
         lost = max((n for n in expected if n > count), default=None)
         if lost is not None:
             raise LedgerTamperedError(
-                f"{self.path} ends at entry {count}, but there was an entry {lost}: "
-                "the end was removed, or an older copy was put back."
+                t("compliance.end_is_gone", path=self.path, last=count, lost=lost)
             )
         if count > 1 and not sealed_count:
             raise LedgerTamperedError(
-                f"{self._head_file} is absent, though {self.path} has {count} entries."
+                t("compliance.no_head", head=self._head_file, path=self.path, entries=count)
             )
         return count
 
@@ -153,14 +153,9 @@ class Ledger:
         seq, *content, mac = row
         good = self.mac(before, seq, *content)
         if seq != number or not hmac.compare_digest(good, mac):
-            raise LedgerTamperedError(
-                f"{self.path}: entry {number} is not what was written there: it was changed, "
-                "removed or forged."
-            )
+            raise LedgerTamperedError(t("compliance.changed_entry", path=self.path, number=number))
         if expected.get(seq, mac) != mac:
-            raise LedgerTamperedError(
-                f"{self.path}: entry {number} is another one than before: the ledger was replaced."
-            )
+            raise LedgerTamperedError(t("compliance.replaced", path=self.path, number=number))
         return good
 
     def mac(self, before: str, *content: Any) -> str:
@@ -174,10 +169,7 @@ class Ledger:
         row = connection.execute("SELECT mac FROM entries WHERE seq = ?", (sealed_count,))
         found = row.fetchone()
         if sealed_count and (found is None or found[0] != sealed_mac):
-            raise LedgerTamperedError(
-                f"{self.path} does not hold the entry {sealed_count} that it had: nothing is "
-                "added to it. See: spikeformer privacy verify"
-            )
+            raise LedgerTamperedError(t("compliance.not_held", path=self.path, number=sealed_count))
         return count, mac
 
     def _seal(self, count: int, mac: str) -> None:
@@ -193,9 +185,10 @@ class Ledger:
         except FileNotFoundError:
             return 0, ""
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise LedgerTamperedError(f"{self._head_file} cannot be read: {error!r}.") from error
+            message = t("compliance.unreadable", path=self._head_file, reason=repr(error))
+            raise LedgerTamperedError(message) from error
         if not hmac.compare_digest(self.mac("head", count, mac), str(seal)):
-            raise LedgerTamperedError(f"{self._head_file} was changed, or made with another key.")
+            raise LedgerTamperedError(t("compliance.changed_head", head=self._head_file))
         return count, mac
 
     @contextmanager
@@ -210,7 +203,8 @@ class Ledger:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
                 raise
-            raise LedgerTamperedError(f"{self.path} cannot be read: {error}.") from error
+            message = t("compliance.unreadable", path=self.path, reason=error)
+            raise LedgerTamperedError(message) from error
 
 
 class Writer:

@@ -15,6 +15,7 @@ from spikeformer.compliance.runs import RunUse, affected_by, read_runs
 from spikeformer.compliance.subject import DataSubject, SubjectState, states
 from spikeformer.compliance.vault import KeyVault
 from spikeformer.error_handling import ArgumentError, ComplianceError, check_positive_int
+from spikeformer.i18n import t
 
 
 class PrivacyManager:
@@ -63,7 +64,7 @@ class PrivacyManager:
             ("dpo_contact", dpo_contact),
         ):
             if not value or not value.strip():
-                raise ArgumentError(argument, value, "text that is not empty")
+                raise ArgumentError(argument, value, t("compliance.not_empty"))
         self.organization_name, self.dpo_contact = organization_name, dpo_contact
         self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -88,17 +89,12 @@ class PrivacyManager:
         """
         where = Path(folder).expanduser().absolute() if folder else default_folder()
         if not (where / "ledger.sqlite").is_file():
-            raise ComplianceError(
-                f"{where} holds no records of consent. Begin with: spikeformer privacy init "
-                "--organization NAME --dpo CONTACT (and --folder, if they lie elsewhere)."
-            )
+            raise ComplianceError(t("compliance.no_records", where=where))
         ledger = Ledger(where / "ledger.sqlite", KeyVault(where).ledger_key, clock)
         ledger.verify()
         found = ledger.entries(kind="controller")
         if not found:
-            raise ComplianceError(
-                f"{where} names no controller: begin with spikeformer privacy init."
-            )
+            raise ComplianceError(t("compliance.no_controller", where=where))
         names = found[-1].payload
         return cls(names["organization"], names["dpo"], folder=where, clock=clock)
 
@@ -139,9 +135,9 @@ class PrivacyManager:
         """
         wanted = sorted({ProcessingPurpose(purpose).value for purpose in purposes})
         if not wanted:
-            raise ArgumentError("purposes", [], "at least one ProcessingPurpose")
+            raise ArgumentError("purposes", [], t("compliance.a_purpose"))
         if expires is not None and expires.tzinfo is None:
-            raise ArgumentError("expires", expires.isoformat(), "a time with a time zone")
+            raise ArgumentError("expires", expires.isoformat(), t("compliance.time_with_zone"))
         pseudonym = self._pseudonym(subject_id)
         until = None if expires is None else expires.isoformat()
         with self.ledger.writing() as writer:
@@ -316,10 +312,7 @@ class PrivacyManager:
     def _pseudonym(self, subject_id: str) -> str:
         pseudonym = self.vault.pseudonym(subject_id)
         if pseudonym is None or not self.ledger.entries(pseudonym, "registered"):
-            raise ComplianceError(
-                f"Nobody is registered as {subject_id!r}. Register first: "
-                f"spikeformer privacy register {subject_id}"
-            )
+            raise ComplianceError(t("compliance.nobody", subject=subject_id))
         return pseudonym
 
     def _write_person(

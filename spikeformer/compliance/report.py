@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from spikeformer.compliance.law import NOTICE, ComplianceFramework
+from spikeformer.compliance.law import ComplianceFramework, notice
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -61,24 +62,25 @@ class ComplianceReport:
             **asdict(self),
             "framework": self.framework.value,
             "created": self.created.isoformat(timespec="seconds"),
-            "notice": NOTICE,
+            "notice": notice(),
         }
 
     def __str__(self) -> str:
         """The report as Markdown."""
         gaps = [line for finding in self.findings for line in _lines(finding)]
-        facts = [f"- {name.replace('_', ' ')}: {value}" for name, value in self.facts.items()]
+        facts = [f"- {t(f'compliance.fact_{name}')}: {value}" for name, value in self.facts.items()]
+        made = f"{self.created:%Y-%m-%d %H:%M}"
         return "\n".join(
             [
                 f"# {self.framework.name}: {self.organization_name}",
-                f"{self.created:%Y-%m-%d %H:%M} UTC, contact {self.dpo_contact}. {NOTICE}",
-                f"\n## Gaps: {len(self.findings)}",
-                *(gaps or ["None in what is on record."]),
-                "\n## Without a finding",
+                t("compliance.made", time=made, contact=self.dpo_contact, notice=notice()),
+                f"\n## {t('compliance.gaps', number=len(self.findings))}",
+                *(gaps or [t("compliance.no_gaps")]),
+                f"\n## {t('compliance.without_finding')}",
                 *(f"- {line}" for line in self.passed),
-                "\n## Not assessed",
+                f"\n## {t('compliance.not_assessed')}",
                 *(f"- {line}" for line in self.not_assessed),
-                "\n## On record",
+                f"\n## {t('compliance.on_record')}",
                 *facts,
             ]
         )
@@ -88,5 +90,5 @@ def _lines(finding: Finding) -> list[str]:
     return [
         f"- **{finding.reference}**: {finding.message}",
         *(f"    - {line}" for line in finding.evidence),
-        f"    - Remedy: {finding.remedy}",
+        f"    - {t('compliance.remedy', remedy=finding.remedy)}",
     ]

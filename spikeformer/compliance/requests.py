@@ -9,18 +9,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from spikeformer.compliance.law import (
-    NOTICE,
     REFERENCES,
     ComplianceFramework,
     ProcessingPurpose,
     RequestType,
     due_date,
+    notice,
     read_request,
 )
 from spikeformer.compliance.ledger import Entry
 from spikeformer.compliance.runs import describe
 from spikeformer.compliance.subject import DataSubject
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 if TYPE_CHECKING:
     from spikeformer.compliance.manager import PrivacyManager
@@ -91,7 +92,7 @@ class RequestDesk:
         request, framework = read_request(request_type, jurisdiction)
         came = received or manager.clock()
         if came.tzinfo is None:
-            raise ArgumentError("received", came.isoformat(), "a time with a time zone")
+            raise ArgumentError("received", came.isoformat(), t("compliance.time_with_zone"))
         new = Request(
             secrets.token_hex(6),
             pseudonym,
@@ -139,7 +140,7 @@ class RequestDesk:
         """
         old = self._open(request_id)
         if not reason.strip():
-            raise ArgumentError("reason", reason, "the reason that the subject is told")
+            raise ArgumentError("reason", reason, t("compliance.told_reason"))
         due = due_date(old.received, old.request, old.framework, extended=True)
         shown = self._manager.vault.encrypt(old.pseudonym, reason)
         payload = {"request_id": request_id, "due": due.isoformat(), "reason": shown}
@@ -162,7 +163,7 @@ class RequestDesk:
             with manager.ledger.writing() as writer:
                 writer.append("answered", {"request_id": request_id}, request.pseudonym)
         done = replace(request, answered=manager.clock())
-        return {**done.to_dict(), "subject_id": person.subject_id, **answer, "notice": NOTICE}
+        return {**done.to_dict(), "subject_id": person.subject_id, **answer, "notice": notice()}
 
     def handle(
         self, request_type: str, subject_id: str, details: Mapping[str, Any]
@@ -181,8 +182,9 @@ class RequestDesk:
         for request in self.open():
             if request.request_id == request_id:
                 return request
-        waiting = ", ".join(request.request_id for request in self.open()) or "none"
-        raise ArgumentError("request_id", request_id, f"an open request (open: {waiting})")
+        waiting = ", ".join(request.request_id for request in self.open()) or t("compliance.none")
+        expected = t("compliance.open_request", waiting=waiting)
+        raise ArgumentError("request_id", request_id, expected)
 
 
 def _read(entry: Entry) -> Request:
@@ -211,8 +213,7 @@ def _access(
         "objections": sorted(state.objections),
         "retention_days": manager.retention_days,
         "runs": [describe(run, pseudonym) for run in runs],
-        "rights": "rectification, erasure, restriction, portability, objection, withdrawal of "
-        "consent, and complaint to a supervisory authority",
+        "rights": t("compliance.rights"),
     }
 
 
@@ -242,10 +243,8 @@ def _erasure(
     runs = manager.runs(person.subject_id)
     return {
         "affected_runs": [describe(run, pseudonym) for run in runs],
-        "erased": "identity, contact, attributes and evidence of consent; the key is destroyed",
-        "remaining": "Weights cannot forget one person: remove the checkpoints listed and train "
-        "again without the person, remove the files that show samples and the caches, and remove "
-        "the person from the data set itself.",
+        "erased": t("compliance.erased"),
+        "remaining": t("compliance.remaining"),
     }
 
 
@@ -284,7 +283,7 @@ _ANSWERS: dict[RequestType, _Answer] = {
 def _check_details(request: RequestType, details: Mapping[str, Any]) -> None:
     fields = ("name", "email", "jurisdiction", "attributes")
     if request is RequestType.RECTIFICATION and (not details or set(details) - set(fields)):
-        wanted = "what to change, of " + ", ".join(fields)
+        wanted = t("compliance.what_to_change", fields=", ".join(fields))
         raise ArgumentError("details", dict(details), wanted)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from spikeformer.compliance.law import ProcessingPurpose
 from spikeformer.compliance.ledger import Entry
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class DataSubject:
         for argument in ("subject_id", "jurisdiction"):
             value = getattr(self, argument)
             if not isinstance(value, str) or not value.strip():
-                raise ArgumentError(argument, value, "text that is not empty")
+                raise ArgumentError(argument, value, t("compliance.not_empty"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, plain data."""
@@ -86,7 +87,10 @@ class SubjectState:
     last_basis: datetime | None = None
 
     def refusal(self, purpose: ProcessingPurpose, at: datetime) -> str | None:
-        """Return why the data may not be used for a purpose at a time; None if they may."""
+        """Return why the data may not be used for a purpose at a time; None if they may.
+
+        It is a word for the records; `refusal_label` shows it in the reader's language.
+        """
         consent = self.consents.get(purpose.value)
         if self.erased is not None:
             return "erased"
@@ -136,6 +140,11 @@ class SubjectState:
             self.consents[purpose] = consent
             self.withdrawn.pop(purpose, None)
             self.objections.discard(purpose)
+
+
+def refusal_label(reason: str) -> str:
+    """Return a reason of `SubjectState.refusal` in the current locale."""
+    return t(f"compliance.refusal_{reason.replace(' ', '_')}")
 
 
 def states(entries: Iterable[Entry]) -> dict[str, SubjectState]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeformer.error_handling import ComplianceError, MissingDependencyError
+from spikeformer.i18n import t
 
 KEY_VARIABLE = "SPIKEFORMER_PRIVACY_KEY"
 """Environment variable with the master key, 32 bytes in base64."""
@@ -60,8 +61,12 @@ class KeyVault:
             (found,) = connection.execute("SELECT value FROM checks").fetchone()
         if not hmac.compare_digest(found, check):
             raise ComplianceError(
-                f"{self.path} was made with another master key. Put the right one into "
-                f"{folder / KEY_FILE} or into {KEY_VARIABLE}."
+                t(
+                    "compliance.other_master",
+                    path=self.path,
+                    file=folder / KEY_FILE,
+                    variable=KEY_VARIABLE,
+                )
             )
 
     def pseudonym(self, subject_id: str) -> str | None:
@@ -119,7 +124,7 @@ class KeyVault:
                 "SELECT wrapped FROM keys WHERE pseudonym = ?", (pseudonym,)
             ).fetchone()
         if row is None:
-            raise ComplianceError("The data of this person were erased: the key is destroyed.")
+            raise ComplianceError(t("compliance.person_erased"))
         return _open(self._wrapping, row[0], pseudonym)
 
     @contextmanager
@@ -146,12 +151,9 @@ def master_key(folder: Path) -> bytes:
     if not path.exists() and not (folder / "keys.sqlite").exists():
         _write_new(path)
     if not path.exists():
-        raise ComplianceError(
-            f"The master key is absent: neither {path} nor {KEY_VARIABLE} has it. Without it "
-            "nothing here can be read; put it back from where you keep it."
-        )
+        raise ComplianceError(t("compliance.no_master", path=path, variable=KEY_VARIABLE))
     if os.name == "posix" and path.stat().st_mode & 0o077:
-        raise ComplianceError(f"{path} can be read by others. Run: chmod 600 {path}")
+        raise ComplianceError(t("compliance.open_to_others", path=path))
     return _decode(path.read_text(encoding="ascii"), str(path))
 
 
@@ -177,9 +179,7 @@ def _decode(text: str, where: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != _BYTES:
-        raise ComplianceError(
-            f"Expected {where} to hold 32 bytes in base64. Make one with: openssl rand -base64 32"
-        )
+        raise ComplianceError(t("compliance.not_a_key", where=where))
     return key
 
 
@@ -204,9 +204,7 @@ def _open(key: bytes, sealed: bytes, bound_to: str) -> bytes:
     try:
         return bytes(cipher.decrypt(sealed[:12], sealed[12:], bound_to.encode()))
     except InvalidTag:
-        raise ComplianceError(
-            "An encrypted entry cannot be opened: it was changed, or the key is another one."
-        ) from None
+        raise ComplianceError(t("compliance.sealed")) from None
 
 
 def _library(name: str) -> Any:
@@ -215,7 +213,4 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(f"cryptography.hazmat.primitives.{name}")
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "Expected the package 'cryptography' to be installed for records of consent, but it is "
-            "not. Install it with: pip install 'spikeformer[privacy]'"
-        ) from error
+        raise MissingDependencyError(t("compliance.needs_cryptography")) from error

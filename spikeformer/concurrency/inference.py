@@ -324,16 +324,17 @@ async def _notify(callback: Callable[[Completed], Any], completed: Completed) ->
             await found
     except Exception:
         # A caller's fault must not stop the answers of others.
-        _logger.exception("The callback of %s failed", completed.id)
+        _logger.exception(t("concurrency.callback_failed", request=completed.id))
 
 
 def _samples(inputs: Any) -> int:
     """Return how many samples a request has, or refuse it."""
     tensors = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
     if not tensors or not all(isinstance(x, Tensor) and x.ndim >= 1 for x in tensors):
-        raise ArgumentError("inputs", type(inputs).__name__, "a tensor (samples, ...), or several")
+        expected = t("concurrency.tensor_of_samples")
+        raise ArgumentError("inputs", type(inputs).__name__, expected)
     lengths = {len(x) for x in tensors}
     if len(lengths) > 1 or 0 in lengths:
         shapes = [tuple(x.shape) for x in tensors]
-        raise ArgumentError("inputs", shapes, "of one number of samples, at least 1")
+        raise ArgumentError("inputs", shapes, t("concurrency.equal_samples"))
     return lengths.pop()

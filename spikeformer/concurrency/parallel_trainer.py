@@ -28,6 +28,7 @@ from spikeformer.error_handling import (
     check_choice,
     check_positive,
 )
+from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms
 
 Inputs = Tensor | Mapping[str, Tensor]
@@ -84,12 +85,8 @@ class ParallelSpikingTrainer:
     ) -> None:
         config = config or ConcurrencyConfig()
         if not config.enable_data_parallelism or config.enable_model_parallelism:
-            raise ArgumentError(
-                "config",
-                config,
-                "with enable_data_parallelism and without enable_model_parallelism",
-                "To split a model over devices, train with `python train.py trainer=fsdp`.",
-            )
+            expected, remedy = t("concurrency.data_parallelism"), t("concurrency.use_fsdp")
+            raise ArgumentError("config", config, expected, remedy)
         self.model = model
         self.backend = check_choice("backend", backend, BACKENDS)
         self.timeout = check_positive("timeout", timeout)
@@ -119,7 +116,8 @@ class ParallelSpikingTrainer:
             ProcessGroupError: Not all processes came within `timeout`.
         """
         if self._replica is not None:
-            raise ArgumentError("rank", rank, "set up once", "Call close() first.")
+            expected, remedy = t("concurrency.set_up_once"), t("concurrency.close_first")
+            raise ArgumentError("rank", rank, expected, remedy)
         backend = choose_backend(self.backend)
         self.device = choose_device(backend, rank)
         self._owns_group = join_group(
@@ -128,7 +126,7 @@ class ParallelSpikingTrainer:
         self.rank, self.world_size = rank, world_size
         self.model.to(self.device)
         share_batch_norms(self.model, self.share_norms)
-        with self._explained("sharing the weights"):
+        with self._explained(t("concurrency.doing_share")):
             self._replica = DistributedDataParallel(
                 self.model,
                 device_ids=[self.device] if self.device.type == "cuda" else None,
@@ -164,15 +162,12 @@ class ParallelSpikingTrainer:
             ProcessGroupError: A process died or kept the others waiting for too long.
         """
         if self._replica is None:
-            raise ProcessGroupError(
-                "train_step_parallel was called before the process joined a group, or after it "
-                "left: call setup_distributed(rank, world_size) first."
-            )
+            raise ProcessGroupError(t("concurrency.not_joined"))
         start = time.perf_counter()
         reduction = getattr(criterion, "reduction", "mean")
         check_choice("criterion.reduction", reduction, ("mean", "sum"))
         self._steps += 1
-        with self._explained(f"making step {self._steps}"):
+        with self._explained(t("concurrency.doing_step", step=self._steps)):
             samples = self._samples_of_all(labels.shape[0])
             inputs, labels = _moved(batch_data, self.device), labels.to(self.device)
             self._replica.train()
@@ -185,10 +180,8 @@ class ParallelSpikingTrainer:
             sums = torch.stack([loss.detach().float() * share, right]).to(self.device)
             dist.all_reduce(sums)
             if not torch.isfinite(sums[0]):
-                raise SpikingDynamicsError(
-                    f"The loss became {sums[0].item()} in step {self._steps}; no process has "
-                    "stepped. Lower the learning rate or clip the gradients."
-                )
+                found = {"loss": sums[0].item(), "step": self._steps}
+                raise SpikingDynamicsError(t("concurrency.loss_not_finite", **found))
             optimizer.zero_grad()
             # The replicas average gradients over processes; the weighted sum is wanted.
             (loss * (share * self.world_size)).backward()
@@ -224,7 +217,7 @@ class ParallelSpikingTrainer:
         self._replica = None
         share_batch_norms(self.model, False)
         if self._owns_group:
-            with self._explained("leaving the group"):
+            with self._explained(t("concurrency.doing_leave")):
                 leave_group(wait=wait)
 
     def _samples_of_all(self, samples: int) -> list[int]:
@@ -234,12 +227,9 @@ class ParallelSpikingTrainer:
         dist.all_gather(counts, mine)
         numbers = [int(count) for count in counts]
         if min(numbers) == 0:
-            raise ArgumentError(
-                "batch_data",
-                f"none in process {numbers.index(0)}",
-                "at least one sample in every process",
-                "Batches may be uneven, but end an epoch when the first process has no more.",
-            )
+            received = t("concurrency.none_in_process", process=numbers.index(0))
+            expected, remedy = t("concurrency.samples_everywhere"), t("concurrency.end_the_epoch")
+            raise ArgumentError("batch_data", received, expected, remedy)
         return numbers
 
     def _explained(self, doing: str) -> Any:

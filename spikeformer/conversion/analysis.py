@@ -69,7 +69,8 @@ class Analysis:
         operation = self._operation(function)
         for parameter in parameters:
             if parameter is not None and self._mark(parameter) is not _STATIC:
-                self._refuse(operation.module, f"{function} with weights that depend on the input")
+                refused = t("conversion.dependent_weights", function=function)
+                self._refuse(operation.module, refused)
         raw = self._mark(x) is _RAW
         self._assign(operation, "input", None if raw else self._note(operation, "input", x, axes))
         result = apply(x)

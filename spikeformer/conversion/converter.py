@@ -230,6 +230,8 @@ def _shown(inputs: Any) -> str:
     args, kwargs = arguments(inputs)
     named = {**{t("conversion.argument", number=i): x for i, x in enumerate(args)}, **kwargs}
     return ", ".join(
-        f"{name} {tuple(x.shape)} {x.dtype} on {x.device}" if isinstance(x, Tensor) else name
+        t("conversion.input_on", name=name, shape=tuple(x.shape), dtype=x.dtype, device=x.device)
+        if isinstance(x, Tensor)
+        else name
         for name, x in named.items()
     )

@@ -14,6 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.conversion.batches import arguments, on_device_of
 from spikeformer.conversion.model import SpikingModel
+from spikeformer.i18n import t
 
 
 def fine_tune(
@@ -47,7 +48,8 @@ def fine_tune(
     losses = [_mean_loss(spiking, original, batches)]
     best = copy.deepcopy(spiking.original.state_dict())
     for epoch in range(epochs):
-        shown = tqdm(batches, desc=f"fine-tuning {epoch + 1}/{epochs}", disable=not progress)
+        doing = t("conversion.fine_tuning", epoch=epoch + 1, epochs=epochs)
+        shown = tqdm(batches, desc=doing, disable=not progress)
         for inputs in shown:
             loss = _loss(spiking, original, inputs)
             optimizer.zero_grad()

@@ -77,23 +77,33 @@ class ConversionReport:
 
     def __str__(self) -> str:
         rows = [module for module in self.modules if module.status != UNUSED]
-        widths = [
-            max([len(text), *(len(getattr(row, text.lower())) for row in rows)])
-            for text in ("Path", "Type", "Status")
-        ]
+        labels = _status_labels()
+        cells = [(row.path or "(root)", row.type, labels[row.status]) for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
-            f"{row.path or '(root)':<{widths[0]}}  {row.type:<{widths[1]}}  "
-            f"{row.status:<{widths[2]}}  {row.reason}"
-            for row in rows
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            + f"  {row.reason}"
+            for line, row in zip(cells, rows, strict=True)
         ]
-        counts = ", ".join(
-            f"{self.count(status)} {status}" for status in (CONVERTED, FLOATING, REFUSED)
-        )
-        head = (
-            f"{counts}; {self.num_sites} populations, {self.coding.encoding} coding with "
-            f"{self.coding.neuron_model} neurons, T = {self.timesteps}"
+        counts = ", ".join(f"{self.count(status)} {label}" for status, label in labels.items())
+        head = t(
+            "conversion.summary",
+            counts=counts,
+            populations=self.num_sites,
+            encoding=self.coding.encoding,
+            neuron=self.coding.neuron_model,
+            timesteps=self.timesteps,
         )
         return "\n".join([head, *lines])
+
+
+def _status_labels() -> dict[str, str]:
+    """Return the statuses of modules that compute, in the current locale."""
+    return {
+        CONVERTED: t("conversion.status_converted"),
+        FLOATING: t("conversion.status_floating"),
+        REFUSED: t("conversion.status_refused"),
+    }
 
 
 def _status(plan: Plan, path: str) -> tuple[str, str]:

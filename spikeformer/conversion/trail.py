@@ -10,6 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from spikeformer.i18n import t
+
 _PLAIN = ("linear", "conv1d", "conv2d", "conv3d")
 _current: ContextVar[Trail | None] = ContextVar("trail", default=None)
 
@@ -64,7 +66,9 @@ class Trail:
 
 def describe(path: str, types: Mapping[str, str]) -> str:
     """Path and type of a module, for messages."""
-    return f"`{path}` ({types.get(path, 'unknown')})" if path else f"the {types.get('', 'network')}"
+    if path:
+        return f"`{path}` ({types.get(path, 'unknown')})"
+    return t("conversion.whole_network", network=types.get("", "network"))
 
 
 def mark(network: nn.Module) -> None:

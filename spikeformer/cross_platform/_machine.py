@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spikeformer.cross_platform._cgroups import CgroupLimits
 from spikeformer.cross_platform.types import GIB, Architecture, OperatingSystem
+from spikeformer.i18n import format_number, t
 
 _SYSTEMS = {
     "Linux": OperatingSystem.LINUX,
@@ -81,9 +82,9 @@ def in_words(limits: CgroupLimits) -> tuple[str, ...]:
     """Return the container's limits for people."""
     words = []
     if limits.cores is not None:
-        words.append(f"{limits.cores:g} cores")
+        words.append(t("cross_platform.cores", count=limits.cores))
     if limits.memory_bytes is not None:
-        words.append(f"{limits.memory_bytes / GIB:.3g} GiB")
+        words.append(f"{format_number(limits.memory_bytes / GIB, '.3g')} GiB")
     return tuple(words)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeformer.cross_platform.types import GIB, PlatformCapability, PlatformInfo
+from spikeformer.i18n import t
 
 AUTO = "auto"
 """The value that leaves a key to the platform; None does so too."""
@@ -54,7 +55,7 @@ def choose(config: Mapping[str, Any], info: PlatformInfo) -> list[Choice]:
         if key in _CHOOSERS and value in (AUTO, None):
             found.append(Choice(key, *_CHOOSERS[key](info, str(device)), before=value))
         elif key in _WORKERS and isinstance(value, int) and value > info.cores:
-            reason = f"more would share the {_cores(info)} that this process may use"
+            reason = t("cross_platform.more_would_share", cores=_cores(info))
             found.append(Choice(key, info.cores, reason, before=value))
     return found
 
@@ -62,10 +63,10 @@ def choose(config: Mapping[str, Any], info: PlatformInfo) -> list[Choice]:
 def device_of(info: PlatformInfo) -> tuple[str, str]:
     """Return "cuda", "mps" or "cpu", as torch names it, and why."""
     if not info.gpus:
-        return "cpu", "there is no GPU that torch can use"
+        return "cpu", t("cross_platform.no_gpu")
     gpu = info.gpus[0]
     kind = "mps" if gpu.kind == "mps" else "cuda"
-    return kind, f"{gpu.name} with {gpu.memory_bytes / GIB:.3g} GiB"
+    return kind, t("cross_platform.gpu_with", name=gpu.name, memory=gpu.memory_bytes / GIB)
 
 
 def _device(info: PlatformInfo, _: str) -> tuple[str, str]:
@@ -79,14 +80,15 @@ def _accelerator(info: PlatformInfo, _: str) -> tuple[str, str]:
 
 def _precision(info: PlatformInfo, device: str) -> tuple[str, str]:
     if _on_cpu(info, device):
-        return "32-true", "a CPU's kernels keep membranes in float32"
+        return "32-true", t("cross_platform.float32_on_cpu")
     if PlatformCapability.BF16_GPU in info.capabilities:
-        return "bf16-mixed", f"{info.gpus[0].name} multiplies bfloat16; membranes stay in float32"
-    return "32-true", "the GPU has no bfloat16, and float16 would need its losses scaled"
+        return "bf16-mixed", t("cross_platform.bfloat16", gpu=info.gpus[0].name)
+    return "32-true", t("cross_platform.no_bfloat16")
 
 
 def _num_workers(info: PlatformInfo, _: str) -> tuple[int, str]:
-    return loader_workers(info), f"one core of {info.cores} computes, at most {MAX_WORKERS} load"
+    reason = t("cross_platform.loaders", cores=info.cores, most=MAX_WORKERS)
+    return loader_workers(info), reason
 
 
 def loader_workers(info: PlatformInfo) -> int:
@@ -96,8 +98,8 @@ def loader_workers(info: PlatformInfo) -> int:
 
 def _max_workers(info: PlatformInfo, device: str) -> tuple[int, str]:
     if _on_cpu(info, device):
-        return info.cores, f"one for each of {_cores(info)}"
-    return len(info.gpus), f"one for each of {len(info.gpus)} GPUs"
+        return info.cores, t("cross_platform.one_for_each", cores=_cores(info))
+    return len(info.gpus), t("cross_platform.one_for_each_gpu", count=len(info.gpus))
 
 
 def _batch_size(info: PlatformInfo, device: str) -> tuple[int, str]:
@@ -105,25 +107,26 @@ def _batch_size(info: PlatformInfo, device: str) -> tuple[int, str]:
     if not _on_cpu(info, device):
         memory = info.gpus[0].free_bytes or info.gpus[0].memory_bytes
     if not memory:
-        return 32, "how much memory there is, nobody tells"
+        return 32, t("cross_platform.unknown_memory")
     power = 2 ** math.floor(math.log2(max(memory / GIB, 1)))
     size = min(max(16 * power, 16), 256)
-    return size, f"16 for each GiB of {memory / GIB:.3g}, to the power of two below, 256 at most"
+    return size, t("cross_platform.samples_for_memory", memory=memory / GIB)
 
 
 def _pin_memory(info: PlatformInfo, device: str) -> tuple[bool, str]:
     pins = not _on_cpu(info, device) and any(gpu.kind != "mps" for gpu in info.gpus)
-    return pins, "copies to the GPU can overlap" if pins else "nothing is copied to a GPU"
+    return pins, t("cross_platform.copies_overlap" if pins else "cross_platform.nothing_copied")
 
 
 def _backend(info: PlatformInfo, device: str) -> tuple[str, str]:
     if not _on_cpu(info, device):
         if PlatformCapability.TRITON_KERNELS in info.capabilities:
-            return "triton", f"triton {info.packages['triton']} and a GPU"
-        return "reference", "there is no triton for this GPU"
+            version = info.packages["triton"]
+            return "triton", t("cross_platform.triton_and_gpu", version=version)
+        return "reference", t("cross_platform.no_triton")
     if PlatformCapability.CPU_KERNELS in info.capabilities:
         return "cpu", f"numba {info.packages['numba']}"
-    return "reference", "numba is not installed"
+    return "reference", t("cross_platform.no_numba")
 
 
 def _on_cpu(info: PlatformInfo, device: str) -> bool:
@@ -131,7 +134,7 @@ def _on_cpu(info: PlatformInfo, device: str) -> bool:
 
 
 def _cores(info: PlatformInfo) -> str:
-    return f"{info.cores} core{'s' if info.cores != 1 else ''}"
+    return t("cross_platform.cores", count=info.cores)
 
 
 _CHOOSERS: dict[str, Callable[[PlatformInfo, str], tuple[Any, str]]] = {

@@ -13,6 +13,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from spikeformer.cross_platform.types import GIB, PlatformCapability, PlatformInfo
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import format_list, t
 
 
 def unmet(requirements: dict[str, Any], info: PlatformInfo) -> list[str]:
@@ -31,7 +32,8 @@ def unmet(requirements: dict[str, Any], info: PlatformInfo) -> list[str]:
     """
     unknown = sorted(set(requirements) - set(_CHECKS))
     if unknown:
-        raise ArgumentError("requirements", unknown[0], "a key among " + ", ".join(_CHECKS))
+        known = ", ".join(_CHECKS)
+        raise ArgumentError("requirements", unknown[0], t("cross_platform.known_key", known=known))
     return [
         issue for key, value in requirements.items() for issue in _CHECKS[key](value, info) if issue
     ]
@@ -42,7 +44,10 @@ def _one_of(attribute: str) -> Callable[[Any, PlatformInfo], Iterable[str]]:
         names = [str(getattr(name, "value", name)) for name in _several(wanted)]
         here = getattr(info, attribute).value
         if here not in names:
-            yield f"Needs {attribute} {' or '.join(names)}, but this is {here}."
+            wanted_names = format_list(names, "or")
+            yield t(
+                "cross_platform.needs_one_of", attribute=attribute, names=wanted_names, here=here
+            )
 
     return check
 
@@ -51,22 +56,22 @@ def _python(wanted: Any, info: PlatformInfo) -> Iterable[str]:
     try:
         fits = SpecifierSet(str(wanted)).contains(info.python, prereleases=True)
     except InvalidSpecifier as error:
-        raise ArgumentError("python", wanted, "a version range such as '>=3.11'") from error
+        raise ArgumentError("python", wanted, t("cross_platform.version_range")) from error
     if not fits:
-        yield f"Needs Python {wanted}, but this is {info.python}."
+        yield t("cross_platform.needs_python", wanted=wanted, here=info.python)
 
 
 def _at_least(
-    what: str, measure: Callable[[PlatformInfo], float | None]
+    key: str, what: str, measure: Callable[[PlatformInfo], float | None]
 ) -> Callable[[Any, PlatformInfo], Iterable[str]]:
     def check(wanted: Any, info: PlatformInfo) -> Iterable[str]:
         if isinstance(wanted, bool) or not isinstance(wanted, int | float):
-            raise ArgumentError(what, wanted, "a number")
+            raise ArgumentError(key, wanted, t("cross_platform.a_number"))
         here = measure(info)
         if here is None:
-            yield f"Needs {wanted:g} {what}, but how many there are, nobody tells."
+            yield t("cross_platform.needs_unknown", wanted=wanted, what=t(what))
         elif here < wanted:
-            yield f"Needs {wanted:g} {what}, but there are {here:.3g}."
+            yield t("cross_platform.needs_more", wanted=wanted, what=t(what), here=here)
 
     return check
 
@@ -90,9 +95,11 @@ def _capabilities(wanted: Any, info: PlatformInfo) -> Iterable[str]:
             capability = PlatformCapability(name)
         except ValueError as error:
             known = ", ".join(capability.value for capability in PlatformCapability)
-            raise ArgumentError("capabilities", name, f"one of {known}") from error
+            raise ArgumentError(
+                "capabilities", name, t("expected.one_of", choices=known)
+            ) from error
         if capability not in info.capabilities:
-            yield f"Needs {capability.value}, which this platform does not have."
+            yield t("cross_platform.needs_capability", capability=capability.value)
 
 
 def _packages(wanted: Any, info: PlatformInfo) -> Iterable[str]:
@@ -100,38 +107,48 @@ def _packages(wanted: Any, info: PlatformInfo) -> Iterable[str]:
         try:
             package = Requirement(text)
         except InvalidRequirement as error:
-            raise ArgumentError("packages", text, "a package such as 'triton>=3.7'") from error
+            raise ArgumentError("packages", text, t("cross_platform.a_package")) from error
         try:
             found = version(package.name)
         except PackageNotFoundError:
-            yield f"Needs the package {text}, which is not installed."
+            yield t("cross_platform.needs_package", package=text)
             continue
         if not package.specifier.contains(found, prereleases=True):
-            yield f"Needs the package {text}, but {found} is installed."
+            yield t("cross_platform.needs_version", package=text, found=found)
 
 
 def _toolchains(wanted: Any, info: PlatformInfo) -> Iterable[str]:
     for name in _several(wanted):
         if name not in info.toolchains:
-            yield f"Needs the toolchain {name}, which is not installed. Run `make toolchains`."
+            yield t("cross_platform.needs_toolchain", name=name)
 
 
 def _several(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
 
 
+def _free_disk(_: PlatformInfo) -> float:
+    return shutil.disk_usage(Path.cwd()).free / GIB
+
+
+_AMOUNTS: tuple[tuple[str, str, Callable[[PlatformInfo], float | None]], ...] = (
+    ("min_cores", "cores", lambda info: info.cores),
+    ("min_memory_gib", "memory", lambda info: _gib(info.memory_bytes)),
+    ("min_disk_gib", "disk", _free_disk),
+    ("min_gpus", "gpus", lambda info: len(info.gpus)),
+    ("min_gpu_memory_gib", "gpu_memory", _largest_gpu),
+    ("min_compute_capability", "capability", _best_capability),
+)
+"""Keys, the ends of the messages that name the amounts, and how much there is."""
+
 _CHECKS: dict[str, Callable[[Any, PlatformInfo], Iterable[str]]] = {
     "os": _one_of("os"),
     "architecture": _one_of("architecture"),
     "python": _python,
-    "min_cores": _at_least("cores", lambda info: info.cores),
-    "min_memory_gib": _at_least("GiB of memory", lambda info: _gib(info.memory_bytes)),
-    "min_disk_gib": _at_least(
-        "GiB of free disk", lambda _: shutil.disk_usage(Path.cwd()).free / GIB
-    ),
-    "min_gpus": _at_least("GPUs", lambda info: len(info.gpus)),
-    "min_gpu_memory_gib": _at_least("GiB of memory on a GPU", _largest_gpu),
-    "min_compute_capability": _at_least("as compute capability", _best_capability),
+    **{
+        key: _at_least(key, f"cross_platform.what_{what}", measure)
+        for key, what, measure in _AMOUNTS
+    },
     "capabilities": _capabilities,
     "packages": _packages,
     "toolchains": _toolchains,

@@ -91,7 +91,9 @@ class ImageDecoder:
         try:
             return decode_image(cell, self.channels, self.size)
         except (OSError, SyntaxError, ValueError, TypeError) as error:
-            path = cell.get("path") or "no file name" if isinstance(cell, dict) else "no image"
+            path = t("data.no_image")
+            if isinstance(cell, dict):
+                path = cell.get("path") or t("data.no_file_name")
             raise DataError(
                 t("data.broken_image", number=number, split=self.name, path=path, reason=error)
             ) from error
@@ -103,7 +105,8 @@ class ImageDecoder:
         starts = range(0, len(self), CHUNK)
         # Pillow frees the interpreter lock while it decodes, so threads do help.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for start in tqdm(starts, f"decoding {self.name} images", delay=1.0, leave=False):
+            doing = t("data.decoding_images", split=self.name)
+            for start in tqdm(starts, doing, delay=1.0, leave=False):
                 stop = min(start + CHUNK, len(self))
                 view[start:stop] = self.rows(slice(start, stop), pool)
         return images

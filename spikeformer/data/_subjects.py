@@ -5,6 +5,7 @@ from __future__ import annotations
 from spikeformer.compliance import ConsentGate
 from spikeformer.data._sources import Tables
 from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
 
 SUBJECT_NAMES = (
     "subject",
@@ -35,8 +36,13 @@ def with_consent(tables: Tables, gate: ConsentGate, where: str) -> Tables:
         indices = gate.admitted(["" if row is None else str(row) for row in rows])
         if not indices and rows:
             raise DataError(
-                f"Nobody in the {name} split of {where} agreed to {gate.purpose.value}: left out "
-                f"are {gate.reasons()}. Record consents with: spikeformer privacy consent"
+                t(
+                    "data.nobody_agreed",
+                    split=name,
+                    where=where,
+                    purpose=gate.purpose.value,
+                    left_out=gate.reasons(),
+                )
             )
         admitted[name] = table if len(indices) == len(rows) else table.select(indices)
     return admitted
@@ -50,8 +56,5 @@ def _subject_column(columns: list[str], override: str | None, where: str) -> str
         if found:
             return found[0]
     listed = ", ".join(map(repr, columns))
-    wanted = "is not set and none is named as people are" if override is None else "is not there"
-    raise DataError(
-        f"compliance.subject_key={override!r} {wanted}: the columns of {where} are {listed}. Set "
-        "compliance.subject_key to the one that names the person of each sample."
-    )
+    key = "data.subject_key_not_set" if override is None else "data.subject_key_not_there"
+    raise DataError(t(key, key=override, where=where, columns=listed))

@@ -68,7 +68,7 @@ class DigitsDataModule(SpikingDataModule):
         self.split_seed, self.max_shift = split_seed, max_shift
         self.test_fraction = test_fraction
         self.val_fraction = check_fraction("val_fraction", val_fraction)
-        check_classes(num_classes, [str(digit) for digit in range(10)], "the digits")
+        check_classes(num_classes, [str(digit) for digit in range(10)], t("data.the_digits"))
         for key, value, found in (
             ("in_channels", in_channels, 1),
             ("image_size", list(image_size), [8, 8]),

@@ -24,6 +24,7 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
+from spikeformer.i18n import t
 
 MODALITIES = ("vision", "audio", "text")
 SPLITS = ("recordings", "speakers")
@@ -97,13 +98,13 @@ class AudioVisualDigitsDataModule(TableDataModule):
         for modality in modalities:
             check_choice("modalities", modality, MODALITIES)
         if not modalities or len(set(modalities)) < len(modalities):
-            expected = "a list of different ones of " + ", ".join(map(repr, MODALITIES))
+            expected = t("multimodal.modalities", names=", ".join(map(repr, MODALITIES)))
             raise ArgumentError("modalities", list(modalities), expected)
         self.modalities = tuple(modalities)
         self.split = check_choice("split", split, SPLITS)
         self.test_speakers, self.speaker_key = tuple(test_speakers), speaker_key
         if split == "speakers" and not self.test_speakers:
-            raise ArgumentError("test_speakers", [], "the name of at least one speaker")
+            raise ArgumentError("test_speakers", [], t("data.a_speaker"))
         self.audio_key = audio_key
         self.sample_rate = check_positive_int("sample_rate", sample_rate)
         self.num_samples = check_positive_int("num_samples", num_samples)
@@ -112,7 +113,7 @@ class AudioVisualDigitsDataModule(TableDataModule):
             ("max_delay", max_delay, num_samples),
         ):
             if not 0 <= value < limit:
-                raise ArgumentError(key, value, f"an integer from 0 to {limit - 1}")
+                raise ArgumentError(key, value, t("expected.integer_up_to", high=limit - 1))
         self.max_shift, self.max_delay = max_shift, max_delay
         self.noisy_share = check_interval("noisy_share", noisy_share, 0.0, 1.0)
         self.max_image_noise = check_interval("max_image_noise", max_image_noise, 0.0, 10.0)
@@ -172,22 +173,19 @@ class AudioVisualDigitsDataModule(TableDataModule):
 
     def _by_speaker(self, parts: dict[str, Part]) -> dict[str, Part]:
         """Put all recordings together and part them by their speakers."""
-        datasets = optional_import("datasets", "reading data sets")
+        datasets = optional_import("datasets", t("data.for_reading"))
         table = datasets.concatenate_datasets([part.table for part in parts.values()])
         everything = Part("train", table, np.concatenate([p.labels for p in parts.values()]))
         if self.speaker_key not in table.column_names:
-            raise DataError(
-                f"data.speaker_key={self.speaker_key!r} is not a column of {self.where}, which has "
-                f"{', '.join(map(repr, table.column_names))}; set it, or data.split=recordings"
-            )
+            columns = ", ".join(map(repr, table.column_names))
+            asked = {"column": self.speaker_key, "where": self.where}
+            raise DataError(t("data.no_speakers", **asked, columns=columns))
         speakers = np.array(table[self.speaker_key], dtype=np.str_)
         names = np.unique(speakers).tolist()
         unknown = sorted(set(self.test_speakers) - set(names))
         if unknown or set(names) == set(self.test_speakers):
-            raise DataError(
-                f"data.test_speakers={list(self.test_speakers)} must be some, not all, of the "
-                f"speakers of {self.where}: {', '.join(names)}"
-            )
+            given, known = list(self.test_speakers), ", ".join(names)
+            raise DataError(t("data.some_speakers", speakers=given, where=self.where, names=known))
         held_out = np.isin(speakers, self.test_speakers)
         return {
             self.train_split: everything.pick(np.flatnonzero(~held_out)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from spikeformer.i18n.formats import (
     format_date,
     format_energy,
+    format_list,
     format_number,
     format_percentage,
     format_time,
@@ -38,6 +39,7 @@ __all__ = [
     "fallback_chain",
     "format_date",
     "format_energy",
+    "format_list",
     "format_number",
     "format_percentage",
     "format_time",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, cast
 
+from babel import lists
 from babel.dates import format_datetime
 from babel.numbers import format_percent, get_decimal_symbol, get_group_symbol
 
@@ -77,6 +79,16 @@ def format_date(moment: datetime, pattern: str) -> str:
         '31 January 2026, 12:00'
     """
     return format_datetime(moment, pattern, locale=babel_locale(get_locale()))
+
+
+def format_list(items: Iterable[str], style: Literal["standard", "or"] = "standard") -> str:
+    """Join texts as the locale does, with its word for "and", or that for "or".
+
+    Example:
+        >>> format_list(["1", "2", "3"]), format_list(["x86_64", "arm64"], "or")
+        ('1, 2, and 3', 'x86_64 or arm64')
+    """
+    return lists.format_list(list(items), style=style, locale=babel_locale(get_locale()))
 
 
 def text_direction() -> Literal["ltr", "rtl"]:

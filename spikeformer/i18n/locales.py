@@ -123,9 +123,12 @@ def babel_locale(locale: str) -> Locale:
     Raises:
         ValueError: This is no locale of the Unicode CLDR.
     """
+    # As environment variables write it, too: es_MX.UTF-8, ca_ES@valencia.
+    name = locale.partition(".")[0].partition("@")[0].replace("-", "_")
+    if name in ("C", "POSIX"):  # no language, though Babel takes them for English
+        raise ValueError(f"{locale!r} is no language")
     try:
-        # As environment variables write it, too: es_MX.UTF-8, ca_ES@valencia.
-        return Locale.parse(locale.partition(".")[0].partition("@")[0].replace("-", "_"))
+        return Locale.parse(name)
     except (UnknownLocaleError, TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
 

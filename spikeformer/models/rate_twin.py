@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.models.layers import SpikeConv2d, SpikeLinear
 from spikeformer.neurons import RateNeuron, SpikingNeuron
 
@@ -35,7 +36,7 @@ def rate_twin(net: nn.Module, timesteps: int | None = None) -> nn.Module:
         torch.Size([2, 1, 16, 16])
     """
     if not any(isinstance(module, SpikingNeuron) for module in net.modules()):
-        raise ArgumentError("net", type(net).__name__, "a network with spiking neurons")
+        raise ArgumentError("net", type(net).__name__, t("models.spiking_network"))
     if timesteps is None:
         timesteps = _timesteps(net)
     shared: dict[int, Any] = {id(x): x for x in (*net.parameters(), *net.buffers())}
@@ -50,7 +51,7 @@ def _timesteps(net: nn.Module) -> int | None:
     values = {getattr(module, "timesteps", None) for module in net.modules()}
     found = {value for value in values if isinstance(value, int)}
     if len(found) > 1:
-        raise ArgumentError("timesteps", sorted(found), "the same in all layers")
+        raise ArgumentError("timesteps", sorted(found), t("models.same_everywhere"))
     return found.pop() if found else None
 
 

@@ -48,7 +48,7 @@ class SpikformerStem(Stem):
         threshold: float = 1.0,
     ) -> None:
         super().__init__()
-        check_divisible("d_model", dim, "the first width", 8)
+        check_divisible("d_model", dim, t("models.first_width"), 8)
         if patch_size not in PATCH_SIZES:
             raise ArgumentError("patch_size", patch_size, t("expected.one_of", choices=PATCH_SIZES))
         self.timesteps = timesteps

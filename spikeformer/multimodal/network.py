@@ -59,7 +59,7 @@ class MultiModalNetwork(nn.Module):
             if encoders[name].timesteps != fusion.timesteps:
                 raise ArgumentError(
                     "encoders",
-                    f"{name!r} with timesteps={encoders[name].timesteps}",
+                    f"{name!r}: timesteps={encoders[name].timesteps}",
                     t("multimodal.timesteps", timesteps=fusion.timesteps),
                 )
         self.timesteps = fusion.timesteps

@@ -24,6 +24,8 @@ from numba import njit, typeof, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from spikeformer.i18n import t
+
 _INT = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
 
@@ -66,7 +68,7 @@ def run_chunks(
     """
     failed = _launch(_openmp_address(), address, threads, num_chunks, num_tasks, arguments)
     if failed:
-        raise MemoryError("a kernel found no memory for its scratch buffer")
+        raise MemoryError(t("ops.no_scratch_memory"))
 
 
 def kernel_address(kernel: Any, arguments: tuple[Any, ...]) -> int:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from spikeformer.cross_platform import AUTO, GIB, Choice, choose, get_platform_info
 from spikeformer.data import SpikingDataModule
+from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
 from spikeformer.pipeline.announce import announce
 from spikeformer.training.memory import step_bytes
@@ -47,9 +48,10 @@ def divide_batch(run: Run) -> None:
     device = trainer.strategy.root_device
     needed, free = step_bytes(run.parts.module.net, inputs, data.batch_size), _free(trainer)
     parts = 1 if free is None else min(math.ceil(needed / (_SHARE * free)), data.batch_size)
-    reason = f"a step takes about {needed / GIB:.2g} GiB of {device.type} memory"
+    takes = {"needed": needed / GIB, "device": device.type}
+    reason = t("pipeline.step_memory", **takes)
     if free is not None:
-        reason += f", {free / GIB:.3g} GiB are free"
+        reason = t("pipeline.step_memory_free", **takes, free=free / GIB)
     trainer.accumulate_grad_batches = run.config.trainer.accumulate_grad_batches = parts
     data.batch_size = math.ceil(data.batch_size / parts)
     tell(Choice("trainer.accumulate_grad_batches", parts, reason))
@@ -60,11 +62,13 @@ def tell_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer
     if data.num_workers is None:
         workers = data.workers_for(data.splits.train)
         cores = get_platform_info().cores
-        reason = f"{cores} cores decode" if workers else "all samples lie in memory"
+        reason = t("pipeline.samples_in_memory")
+        if workers:
+            reason = t("pipeline.cores_decode", count=cores)
         tell(Choice("data.num_workers", workers, reason))
     if config.ops == AUTO:
         device = trainer.strategy.root_device
-        reason = f"the fastest kernels for {device.type} that run here"
+        reason = t("pipeline.fastest_kernels", device=device.type)
         tell(Choice("ops", resolve_backend(AUTO, device, op="lif"), reason))
 
 

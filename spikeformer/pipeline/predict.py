@@ -17,6 +17,7 @@ from spikeformer.concurrency import AsyncSpikingInference, Completed
 from spikeformer.config import ConcurrencyConfig, instantiate
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.files import replacing
+from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
 from spikeformer.pipeline.weights import load_trained
@@ -70,11 +71,14 @@ class Predict(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return accuracy, throughput and latencies."""
-        return (
-            f"accuracy {result['accuracy']:.2%} on {result['num_samples']:,} samples, "
-            f"{result['samples_per_second']:,.0f} samples a second in {result['batches']:,} "
-            f"batches, latency {result['latency_ms_p50']:.1f} ms (median) and "
-            f"{result['latency_ms_p99']:.1f} ms (99 %)"
+        return t(
+            "pipeline.predicted",
+            accuracy=result["accuracy"],
+            samples=result["num_samples"],
+            speed=result["samples_per_second"],
+            batches=result["batches"],
+            median=result["latency_ms_p50"],
+            slow=result["latency_ms_p99"],
         )
 
     def _file(self, run: Run) -> Path:
@@ -85,10 +89,7 @@ def _samples(loader: Any) -> Iterator[tuple[Any, Any]]:
     """Yield samples as batches of one."""
     for inputs, targets in loader:
         if targets.ndim != 1 or targets.is_floating_point():
-            raise ConfigurationError(
-                "The predict stage writes one class for each sample; this task has none. "
-                "Use run.model from spikeformer.load_run(folder) instead."
-            )
+            raise ConfigurationError(t("pipeline.predicts_classes"))
         for i in range(len(targets)):
             yield _one(inputs, i), int(targets[i])
 
@@ -116,5 +117,5 @@ async def _ask(
             rows.append({"sample": index, "target": target})
             await engine.submit_inference(sample, partial(keep, rows[-1], time.perf_counter()))
     if any("prediction" not in row for row in rows):
-        raise ConfigurationError("Some samples got no answer; run.log says why.")
+        raise ConfigurationError(t("pipeline.unanswered"))
     return rows

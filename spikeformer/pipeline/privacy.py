@@ -13,6 +13,7 @@ from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule, TableDataModule
 from spikeformer.error_handling import ComplianceError, ConfigurationError
 from spikeformer.files import write_json
+from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 
 if TYPE_CHECKING:
@@ -29,10 +30,7 @@ def set_gate(config: DictConfig, data: SpikingDataModule) -> ConsentGate | None:
         config.compliance or None, trusted=config.trusted_packages
     )
     if gate is not None and not isinstance(data, TableDataModule):
-        raise ConfigurationError(
-            f"compliance: {type(data).__name__} does not say whose data it reads. Choose data from "
-            "tables with a column for that, as data=fsdd, or compliance=none."
-        )
+        raise ConfigurationError(t("pipeline.names_nobody", data=type(data).__name__))
     if isinstance(data, TableDataModule):
         data.gate = gate
     return gate
@@ -51,20 +49,14 @@ def record_use(run: Run) -> None:
         return
     file = run.folder / "results" / "privacy.json"
     if file.is_file() and json.loads(file.read_text())["selection"] != gate.selection:
-        raise ComplianceError(
-            "Consents have changed since this run began: its weights rest on data of others than "
-            "those who agree now. Start a new run, and remove this one if it must not be kept."
-        )
+        raise ComplianceError(t("pipeline.consents_changed"))
     disk = caches.shared.tensors.disk if caches is not None else None
     used = gate.record(
         run.folder, checkpoint=run.config.checkpoint, cache=str(disk.folder) if disk else None
     )
     write_json(file, used)
-    announce(
-        "privacy",
-        f"{used['samples']:,} samples of {used['subjects']} subjects used for {used['purpose']}; "
-        f"left out: {gate.reasons()}",
-    )
+    told = {"samples": used["samples"], "count": used["subjects"], "purpose": used["purpose"]}
+    announce("privacy", t("pipeline.used", **told, left_out=gate.reasons()))
 
 
 def record_outputs(run: Run, stage: str) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from spikeformer.config import instantiate
 from spikeformer.error_handling import check_choice
 from spikeformer.files import write_json
+from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stage import Stage
@@ -52,7 +53,7 @@ class Validate(Stage):
         write_json(self.file(run), content)
         for result in results:
             if result.level in _TOLD:
-                announce(self.name, f"{result.level.value}: {result}")
+                announce(self.name, f"{result.level.label}: {result}")
         stop_on_errors(results)
         counts = {
             level.value: sum(result.level is level for result in results) for level in SEVERITIES
@@ -85,12 +86,10 @@ class Validate(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return how much was found."""
-        parts = [
-            f"{result[level]} {noun}{'s' if result[level] != 1 else ''}"
-            for level, noun in (("warning", "warning"), ("info", "remark"))
-            if result[level]
-        ]
-        return f"level {result['level']}, {', '.join(parts) or 'nothing found'}"
+        counts = {"pipeline.warnings": result["warning"], "pipeline.remarks": result["info"]}
+        parts = [t(key, count=count) for key, count in counts.items() if count]
+        level = t("pipeline.checked_at", level=result["level"])
+        return ", ".join([level, *(parts or [t("pipeline.nothing_found")])])
 
 
 class ValidateTrained(Validate):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from spikeformer.i18n import t
+from spikeformer.i18n import format_number, t
 from spikeformer.profiling.baselines import equivalent_bits, ordinary_equivalent
 from spikeformer.profiling.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.counts import OperationCounts
@@ -91,7 +91,7 @@ class ComparisonReport:
 
     def to_html(self) -> str:
         """Return the table as HTML."""
-        head = "".join(f"<th>{escape(name)}</th>" for name in _HEADINGS)
+        head = "".join(f"<th>{escape(name)}</th>" for name in _headings())
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row)) + "</tr>"
             for row in self.rows
@@ -103,7 +103,7 @@ class ComparisonReport:
     _repr_html_ = to_html
 
     def __str__(self) -> str:
-        cells = [list(_HEADINGS), *(_cells(row) for row in self.rows)]
+        cells = [_headings(), *(_cells(row) for row in self.rows)]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -140,7 +140,7 @@ def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
 
 
 def _twin(name: str, networks: int) -> str:
-    return "its ordinary twin" if networks == 1 else f"the ordinary twin of {name}"
+    return t("profiling.its_twin") if networks == 1 else t("profiling.twin_of", name=name)
 
 
 def _spikes(counts: OperationCounts) -> bool:
@@ -210,7 +210,18 @@ def _flat(row: ComparisonRow) -> dict[str, Any]:
     }
 
 
-_HEADINGS = ("network", "", "format", "T", "rate", "energy", "from", "to", "compute only")
+def _headings() -> list[str]:
+    return [
+        t("profiling.head_network"),
+        "",
+        t("profiling.head_format"),
+        "T",
+        t("profiling.head_rate"),
+        t("profiling.head_energy"),
+        t("profiling.head_from"),
+        t("profiling.head_to"),
+        t("profiling.head_compute"),
+    ]
 
 
 def _cells(row: ComparisonRow) -> list[str]:
@@ -220,6 +231,6 @@ def _cells(row: ComparisonRow) -> list[str]:
         row.network,
         row.precision,
         str(row.timesteps),
-        "" if row.firing_rate is None else f"{row.firing_rate:.1%}",
+        "" if row.firing_rate is None else format_number(row.firing_rate, ".1%"),
         *map(energy_text, (energy.value, energy.low, energy.high, row.breakdown["compute"].value)),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from spikeformer.i18n import format_number
+
 
 def energy_text(energy_uj: float) -> str:
     """Return an energy with three significant digits and a unit that suits it.
@@ -20,4 +22,4 @@ def energy_text(energy_uj: float) -> str:
 
 def _three_digits(value: float, unit: str) -> str:
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {unit}"
+    return f"{format_number(value, f'.{digits}f')} {unit}"

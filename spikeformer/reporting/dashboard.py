@@ -11,27 +11,30 @@ from urllib.parse import quote
 
 from spikeformer.error_handling import MissingDependencyError
 from spikeformer.files import write_text
+from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import _format
 from spikeformer.reporting._templates import template_environment
 from spikeformer.reporting.runs import RunSummary, summarize_runs
 
-_LABELS = {
-    "accuracy": "Test accuracy",
-    "val_accuracy": "Validation accuracy",
-    "firing_rate": "Firing rate",
-    "energy_uj": "Energy, µJ a sample",
-    "parameters": "Parameters",
-    "training_seconds": "Training time, s",
-    "epochs": "Epochs",
-    "original_accuracy": "Accuracy before conversion",
-    "agreement": "Agreement with the original",
-    "events_per_neuron": "Events per neuron",
-}
+_LABELED = (
+    "accuracy",
+    "val_accuracy",
+    "firing_rate",
+    "energy_uj",
+    "parameters",
+    "training_seconds",
+    "epochs",
+    "original_accuracy",
+    "agreement",
+    "events_per_neuron",
+)
+"""Results whose labels are messages of their own, in the table's order."""
 _BOUNDS = ("energy_low_uj", "energy_high_uj")
 _AXES = ("accuracy", "val_accuracy", "firing_rate", "energy_uj")
 """Results that have an axis among the parallel coordinates."""
 _PROGRESS = ("val/accuracy", "val/loss", "train/loss")
 """What the curves show: the first of these that a run has."""
+_STATUSES = ("done", "running", "failed")
 _MANY_VALUES = 30
 """Different texts above which a setting tells nothing on an axis."""
 
@@ -68,6 +71,11 @@ def build_dashboard(root: Path | str, page: Path | str | None = None) -> Path:
             rows=[_row(run, page) for run in readable],
             data=_plotted(readable),
             plotly=_plotly() if readable else "",
+            locale=get_locale(),
+            direction=text_direction(),
+            status={name: t(f"reporting.status_{name}") for name in _STATUSES},
+            t=t,
+            markup=_format.markup,
         )
     )
     write_text(page, text)
@@ -78,17 +86,14 @@ def _plotly() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "Expected the package 'plotly' to be installed for the dashboard's plots. "
-            'Install it with: python -m pip install --editable ".[dashboard]"'
-        ) from error
+        raise MissingDependencyError(t("reporting.needs_plotly")) from error
     return str(get_plotlyjs())
 
 
 def _columns(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
     """Return the table's columns, results first, each with its label and kind."""
     found = dict.fromkeys(key for run in runs for key in run.numbers if key not in _BOUNDS)
-    ordered = [*(key for key in _LABELS if key in found), *(k for k in found if k not in _LABELS)]
+    ordered = [*(key for key in _LABELED if key in found), *(k for k in found if k not in _LABELED)]
     columns: list[dict[str, Any]] = [
         {"of": "numbers", "key": key, "label": _label(key), "title": key, "numeric": True}
         for key in ordered
@@ -113,9 +118,15 @@ def _numeric(runs: Iterable[RunSummary], key: str) -> bool:
 
 
 def _label(key: str) -> str:
+    if key in _LABELED:
+        return t(f"reporting.label_{key}")
+    return t("reporting.label_test", metric=_metric(key))
+
+
+def _metric(key: str) -> str:
+    """Return a metric's name as it stands inside a label."""
     name = _format.metric_name(key)
-    name = name if name.isupper() else name[:1].lower() + name[1:]
-    return _LABELS.get(key, f"Test {name}")
+    return name if name.isupper() else name[:1].lower() + name[1:]
 
 
 def _row(run: RunSummary, page: Path) -> dict[str, Any]:
@@ -124,11 +135,13 @@ def _row(run: RunSummary, page: Path) -> dict[str, Any]:
     for key, value in run.settings.items():
         cells[f"settings.{key}"] = {"text": _shown(value), "value": value}
     for key, number in run.numbers.items():
-        text = _format.metric_value(key, number) if key != "parameters" else f"{number:,.0f}"
+        is_count = key == "parameters"
+        text = format_number(number, ",.0f") if is_count else _format.metric_value(key, number)
         cells[f"numbers.{key}"] = {"text": text, "value": number}
     low, high = (run.numbers.get(key) for key in _BOUNDS)
     if low is not None and high is not None:
-        cells["numbers.energy_uj"]["title"] = f"{low:.3g} to {high:.3g} µJ"
+        bounds = {"low": format_number(low, ".3g"), "high": format_number(high, ".3g")}
+        cells["numbers.energy_uj"]["title"] = f"{t('reporting.range', **bounds)} µJ"
     link = None
     if run.report is not None:
         link = quote(os.path.relpath(run.report.resolve(), page.resolve().parent))
@@ -142,7 +155,25 @@ def _shown(value: str | int | float | bool) -> str:
 def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
     """Return what the page's script draws."""
     progress = next((key for key in _PROGRESS if any(key in run.curves for run in runs)), "")
+    total = len(runs)
     return {
+        "texts": {
+            # The page's script fills in what it counts.
+            "shown": t("reporting.shown_runs", shown="{shown}", count=total),
+            "drag_runs": t("reporting.drag_runs"),
+            "without_energy": t("reporting.without_energy", left="{left}", count=total),
+            "no_energy": t("reporting.no_energy"),
+            "energy_bounds": t("reporting.energy_bounds"),
+            "at": t("reporting.accuracy_at_energy", accuracy="%{y:.1%}", energy="%{x:.3~g} µJ"),
+            "accuracy": _label("accuracy"),
+            "rate": _label("firing_rate"),
+            "epoch": t("reporting.axis_epoch"),
+            "each_line": t("reporting.each_line"),
+            "no_history": t("reporting.no_history"),
+            "drag_axis": t("reporting.drag_axis"),
+            "without_result": t("reporting.without_result", left="{left}", count=total),
+            "nothing_to_compare": t("reporting.nothing_to_compare"),
+        },
         "runs": [
             {
                 "name": f"{run.name} ({run.path})",
@@ -155,9 +186,16 @@ def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
             }
             for run in runs
         ],
-        "progress": "Validation " + _format.metric_name(progress).lower(),
+        "progress": _progress(progress),
         "parallel": _axes(runs),
     }
+
+
+def _progress(key: str) -> dict[str, str]:
+    """Return the title and the number format of the curves of one metric."""
+    split = key.partition("/")[0] or "val"
+    title = t(f"reporting.label_{split}", metric=_metric(key))
+    return {"title": title, "format": ".1~%" if _format.is_fraction(key) else ".3~g"}
 
 
 def _axes(runs: Sequence[RunSummary]) -> dict[str, Any]:
@@ -197,7 +235,7 @@ def _setting_axis(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     if len(kinds) > _MANY_VALUES:
         return None
     order = sorted(kinds, key=lambda kind: (isinstance(kind, str), kind is None, str(kind)))
-    names = ["unset" if kind is None else _shown(kind) for kind in order]
+    names = [t("reporting.unset") if kind is None else _shown(kind) for kind in order]
     return {"label": label, "values": [order.index(value) for value in values], "names": names}
 
 

@@ -202,15 +202,19 @@ def load_results(folder: Path | str) -> RunResults:
 
 def _validation(folder: Path) -> list[dict[str, Any]]:
     found = []
-    for when, name in (("before training", "validation"), ("after training", "validation_trained")):
+    for key, name in (
+        ("reporting.before_training", "validation"),
+        ("reporting.after_training", "validation_trained"),
+    ):
         path = folder / f"{name}.json"
         content = _read.json_object(path)
         if content is None:
             continue
         results = content.get("results")
         if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
-            raise _read.broken(path, "what the validate stage writes", "`results` is no list")
-        found += [{**each, "when": when, "run_level": content.get("level")} for each in results]
+            expected, reason = t("reporting.kind_validation"), t("reporting.results_no_list")
+            raise _read.broken(path, expected, reason)
+        found += [{**each, "when": t(key), "run_level": content.get("level")} for each in results]
     return found
 
 

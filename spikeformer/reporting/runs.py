@@ -93,7 +93,7 @@ def _read_run(folder: Path, path: str) -> RunSummary:
         raise ResultsError(t("reporting.stopped_early", folder=folder))
     stages = _read.mapping(manifest, "stages", folder / "manifest.json")
     if not all(isinstance(stage, dict) for stage in stages.values()):
-        raise ResultsError(f"Expected each stage in {folder / 'manifest.json'} to be an object.")
+        raise ResultsError(t("reporting.stages_no_objects", path=folder / "manifest.json"))
     config, _ = _read.yaml_mapping(folder / "config.yaml")
     history = _read.history(folder / "metrics.csv")
     status, problem = _status(stages)
@@ -121,7 +121,7 @@ def _read_run(folder: Path, path: str) -> RunSummary:
 def _status(stages: Mapping[str, Any]) -> tuple[str, str | None]:
     for name, stage in stages.items():
         if stage.get("status") == "failed":
-            return "failed", f"{name}: {stage.get('error') or 'no message'}"
+            return "failed", f"{name}: {stage.get('error') or t('reporting.no_message')}"
     if not stages or any(stage.get("status") != "done" for stage in stages.values()):
         return "running", None
     return "done", None

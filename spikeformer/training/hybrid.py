@@ -10,7 +10,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from spikeformer.callbacks import HybridPhases
-from spikeformer.error_handling import ArgumentError, check_choice
+from spikeformer.error_handling import ArgumentError, check_choice, check_positive_int
+from spikeformer.i18n import t
 from spikeformer.neurons import LifNeuron
 from spikeformer.ops import SURROGATES
 from spikeformer.training.history import TrainingHistory
@@ -56,9 +57,9 @@ class HybridTrainer:
         learning_rate: float = 2e-3,
         **trainer_kwargs: Any,
     ) -> None:
-        for name, epochs, least in (("ann_epochs", ann_epochs, 0), ("snn_epochs", snn_epochs, 1)):
-            if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < least:
-                raise ArgumentError(name, epochs, f"an integer of at least {least}")
+        if isinstance(ann_epochs, bool) or not isinstance(ann_epochs, int) or ann_epochs < 0:
+            raise ArgumentError("ann_epochs", ann_epochs, t("expected.natural_number"))
+        check_positive_int("snn_epochs", snn_epochs)
         if surrogate_gradient is not None:
             check_choice("surrogate_gradient", surrogate_gradient, SURROGATES)
             for module in model.modules():

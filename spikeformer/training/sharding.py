@@ -9,6 +9,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
 
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
 from spikeformer.models import SpikingBlock
 
 
@@ -46,11 +47,7 @@ class ShardedStrategy(ModelParallelStrategy):
         """
         known = torch.load(checkpoint_path, map_location="cpu", mmap=True, weights_only=True)
         if not known.get("sharded", False):
-            raise ConfigurationError(
-                f"{checkpoint_path} was written without sharding, whose optimizer states trainer="
-                "fsdp cannot take over. Go on with trainer=ddp, or start a new run from its "
-                "weights with checkpoint=PATH."
-            )
+            raise ConfigurationError(t("training.not_sharded", path=checkpoint_path))
         return super().load_checkpoint(checkpoint_path, weights_only)
 
     def _determine_device_ids(self) -> list[int]:

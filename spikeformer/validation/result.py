@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from spikeformer.error_handling import SpikeformerError
+from spikeformer.i18n import t
 
 
 class ValidationLevel(StrEnum):
@@ -31,6 +32,11 @@ class ValidationLevel(StrEnum):
     def is_severity(self) -> bool:
         """Whether this tells how bad a finding is, and not how much is looked at."""
         return self in SEVERITIES
+
+    @property
+    def label(self) -> str:
+        """A severity's name in the current locale."""
+        return t(f"validation.level_{self.value}")
 
     @property
     def stops(self) -> bool:
@@ -101,8 +107,5 @@ def stop_on_errors(results: Iterable[ValidationResult]) -> None:
     fatal = [str(result) for result in results if result.level.stops]
     if fatal:
         lines = "\n".join(f"- {line}" for line in fatal)
-        count = "1 fault" if len(fatal) == 1 else f"{len(fatal)} faults"
-        raise ValidationError(
-            f"{count} found that training cannot mend:\n{lines}\n"
-            "If this is meant, validation=none leaves the checks out."
-        )
+        faults = t("validation.faults", count=len(fatal))
+        raise ValidationError(f"{faults}\n{lines}\n{t('validation.if_meant')}")

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.i18n import t
 from spikeformer.validation import checks as _checks  # noqa: F401  registers them
 from spikeformer.validation.checks.splits import targets_of
 from spikeformer.validation.data import (
@@ -64,7 +65,8 @@ class ComprehensiveValidator:
             level = ValidationLevel.INFO
         if level not in RUN_LEVELS:
             names = ", ".join(repr(each.value) for each in RUN_LEVELS)
-            raise ArgumentError("validation_level", validation_level, f"one of {names}")
+            expected = t("expected.one_of", choices=names)
+            raise ArgumentError("validation_level", validation_level, expected)
         self.validation_level = level
         self._model: weakref.ref[nn.Module] | None = None
 

@@ -1,4 +1,4 @@
-"""Finds which messages the package's code and templates ask for."""
+"""Finds which messages the package's code, its templates and the scripts ask for."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mentioned_keys(parts: Collection[str]) -> set[str]:
 
 
 def _modules() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "scripts").rglob("*.py")]):
         yield path.relative_to(PACKAGE.parent), ast.parse(path.read_text(encoding="utf-8"))
 
 

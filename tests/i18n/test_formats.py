@@ -9,6 +9,7 @@ from spikeformer.i18n import (
     available_locales,
     format_date,
     format_energy,
+    format_list,
     format_number,
     format_percentage,
     format_time,
@@ -66,8 +67,8 @@ def test_decimals():
         ("es-MX", "1,234,567.5", "1.50 mJ", "85.1%"),
         ("fr", f"1{NARROW}234{NARROW}567,5", "1,50 mJ", f"85,1{HARD}%"),
         ("de", "1.234.567,5", "1,50 mJ", f"85,1{HARD}%"),
-        ("de-CH", "1\u2019234\u2019567.5", "1.50 mJ", "85.1%"),
         ("pt", "1.234.567,5", "1,50 mJ", "85,1%"),
+        ("pt-PT", f"1{HARD}234{HARD}567,5", "1,50 mJ", "85,1%"),
         ("zh", "1,234,567.5", "1.50 mJ", "85.1%"),
         ("ja", "1,234,567.5", "1.50 mJ", "85.1%"),
         ("ar", "1,234,567.5", "1.50 mJ", "85.1%"),
@@ -84,6 +85,14 @@ def test_numbers_follow_python_s_format():
     assert format_number(0.000123, ".3g") == "0.000123"
     assert format_number(-1234.5, ",.0f", locale="de") == "-1.234"
     assert format_number(math.nan, ".2f", locale="es") == "nan"
+
+
+def test_lists_have_the_locale_s_words():
+    assert [format_list(["1", "2"], style) for style in ("standard", "or")] == ["1 and 2", "1 or 2"]
+    with use_locale("ja"):
+        assert format_list(["1", "2", "3"]) == "1、2、3"
+    with use_locale("es"):
+        assert format_list(["x", "y"], "or") == "x o y"
 
 
 def test_dates_have_the_locale_s_months():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from types import SimpleNamespace
 
 import matplotlib as mpl
 import pytest
@@ -11,7 +13,9 @@ import yaml
 from spikeformer import figure_style
 from spikeformer.i18n import available_locales, text_direction, use_locale
 from spikeformer.i18n.locales import CATALOGUES
-from spikeformer.reporting import build_report
+from spikeformer.reporting import build_dashboard, build_report
+from spikeformer.reporting.sections.cache import cache
+from spikeformer.reporting.sections.privacy import privacy
 from tests.reporting.synthetic import write_run
 
 
@@ -50,6 +54,44 @@ def test_no_english_is_left_in_the_page(pages, locale):
             assert text not in without_figures(page), name
             shown += 1
     assert shown > 12
+
+
+@pytest.mark.parametrize("locale", ["es", "ar"])
+def test_the_dashboard_speaks(tmp_path, locale):
+    pytest.importorskip("plotly", reason="the extra dashboard is not installed")
+    folder = write_run(tmp_path / "run")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "manifest.json").write_text("{half")
+    pages = {}
+    for language in ("en", locale):
+        with use_locale(language):
+            page = build_dashboard(folder.parent).read_text(encoding="utf-8")
+        scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, flags=re.DOTALL)
+        drawn = json.loads(scripts[1])
+        shown = re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
+        pages[language] = shown + json.dumps(drawn["texts"], ensure_ascii=False)
+    with use_locale(locale):
+        assert f'<html lang="{locale}" dir="{text_direction()}">' in pages[locale]
+    translated = fixed_texts(locale)
+    checked = 0
+    for name, text in fixed_texts("en").items():
+        if len(text) > 10 and text in pages["en"] and text != translated[name]:
+            assert text not in pages[locale], name
+            checked += 1
+    assert checked > 12
+
+
+def test_consents_and_caches_speak():
+    ledger = {"entry": 3, "mac": "0123456789abcdef0123"}
+    used = {"purpose": "model_training", "samples": 1200, "subjects": 2, "organization": "Lab"}
+    used |= {"left_out": {"no consent": {"samples": 5, "subjects": 1}}, "ledger": ledger}
+    kept = {"memory_hits": 2, "disk_hits": 1, "misses": 1, "hit_rate": 0.75, "seconds_saved": 4.0}
+    with use_locale("es"):
+        consents = dict(privacy(SimpleNamespace(privacy=used)).values["facts"])
+        hits = dict(cache(SimpleNamespace(cache=kept)).values["facts"])
+    assert consents["Usadas"] == "1.200 muestras de 2 personas"
+    assert consents["Omitidas: sin consentimiento"] == "5 muestras de 1 persona"
+    assert hits["Encontrados"] == "3 de 4"
 
 
 def test_numbers_and_dates_are_the_language_s(pages):

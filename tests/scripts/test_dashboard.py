@@ -104,5 +104,5 @@ def test_the_page_goes_where_it_is_asked_to(tmp_path, capsys):
     (tmp_path / "runs" / "a").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "manifest.json").write_text("{half")
     dashboard.main(["--local", str(tmp_path / "runs"), "--page", str(tmp_path / "page.html")])
-    assert capsys.readouterr().out == f"1 runs, 1 of them cannot be read: {tmp_path}/page.html\n"
+    assert capsys.readouterr().out == f"1 run, 1 of them cannot be read: {tmp_path}/page.html\n"
     assert (tmp_path / "page.html").is_file()

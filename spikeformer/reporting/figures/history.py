@@ -72,7 +72,7 @@ def plot_history(
     chosen = list(available) if panels is None else list(panels)
     unknown = [panel for panel in chosen if panel not in available]
     if unknown or not chosen:
-        there = ", ".join(available) or "none, for the history has no finite value"
+        there = ", ".join(available) or t("reporting.no_panel")
         raise ArgumentError("panels", chosen, t("reporting.panels", there=there))
 
     columns = 1 if len(chosen) == 1 else 2

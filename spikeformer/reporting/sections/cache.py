@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spikeformer.i18n import t
 from spikeformer.reporting import _format
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, register_section
@@ -14,11 +15,12 @@ def cache(results: RunResults) -> Content | None:
     if not found:
         return None
     hits = found["memory_hits"] + found["disk_hits"]
+    lookups = hits + found["misses"]
     facts = [
-        ("Found", f"{hits} of {hits + found['misses']}"),
-        ("Hit rate", _format.percent(found["hit_rate"])),
-        ("In memory", str(found["memory_hits"])),
-        ("On disk", str(found["disk_hits"])),
-        ("Time saved", _format.duration(max(0.0, found["seconds_saved"]))),
+        (t("reporting.cache_found"), t("reporting.cache_of", hits=hits, lookups=lookups)),
+        (t("reporting.hit_rate"), _format.percent(found["hit_rate"])),
+        (t("reporting.cache_memory"), str(found["memory_hits"])),
+        (t("reporting.cache_disk"), str(found["disk_hits"])),
+        (t("reporting.time_saved"), _format.duration(max(0.0, found["seconds_saved"]))),
     ]
     return Content({"facts": facts})

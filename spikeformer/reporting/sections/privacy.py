@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from spikeformer.compliance import notice, refusal_label
+from spikeformer.i18n import t
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, register_section
 
@@ -14,14 +19,20 @@ def privacy(results: RunResults) -> Content | None:
     found = results.privacy
     if not found:
         return None
+    ledger = found["ledger"]
+    entry = t("reporting.ledger_entry", number=ledger["entry"], mac=ledger["mac"][:16])
     facts = [
-        ("Purpose", found["purpose"].replace("_", " ")),
-        ("Used", f"{found['samples']:,} samples of {found['subjects']} subjects"),
+        (t("reporting.purpose"), t(f"reporting.purpose_{found['purpose']}")),
+        (t("reporting.used"), _samples(found)),
         *(
-            (f"Left out: {reason}", f"{each['samples']:,} samples of {each['subjects']} subjects")
+            (t("reporting.left_out_for", reason=refusal_label(reason)), _samples(each))
             for reason, each in found["left_out"].items()
         ),
-        ("Controller", found["organization"]),
-        ("Ledger", f"entry {found['ledger']['entry']}, {found['ledger']['mac'][:16]}…"),
+        (t("reporting.controller"), found["organization"]),
+        (t("reporting.ledger"), entry),
     ]
-    return Content({"facts": facts, "notice": found["notice"]})
+    return Content({"facts": facts, "notice": notice()})
+
+
+def _samples(counts: Mapping[str, Any]) -> str:
+    return t("reporting.samples_of_subjects", samples=counts["samples"], count=counts["subjects"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from spikeformer.i18n import t
 from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections._section import Content, register_section
 
@@ -24,5 +25,8 @@ def validation(results: RunResults) -> Content | None:
     known = [row for row in results.validation if row.get("level") in _ORDER]
     rows = sorted(known, key=lambda row: _ORDER.index(row["level"]))
     counts = Counter(row["level"] for row in rows)
-    headline = ", ".join(f"{counts[level]} {level}" for level in _ORDER if counts[level])
-    return Content({"rows": rows, "headline": headline})
+    labels = {name: t(f"validation.level_{name}") for name in _ORDER}
+    headline = ", ".join(
+        f"{counts[name]} {label}" for name, label in labels.items() if counts[name]
+    )
+    return Content({"rows": rows, "headline": headline, "labels": labels})

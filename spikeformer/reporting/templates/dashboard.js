@@ -1,5 +1,5 @@
 // All views show one selection: the runs that pass the search and every brush.
-const { runs, parallel, progress } = JSON.parse(document.getElementById("data").textContent);
+const { runs, parallel, progress, texts: words } = JSON.parse(document.getElementById("data").textContent);
 const body = document.querySelector("#runs tbody");
 const rows = [...body.rows].sort((a, b) => a.dataset.run - b.dataset.run);
 const search = document.getElementById("search");
@@ -36,6 +36,10 @@ function layout(x, y) {
   };
 }
 
+function filled(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
 function note(id, text) {
   const place = document.getElementById(`${id}-note`);
   place.textContent = text;
@@ -52,7 +56,7 @@ const views = [];
 const measured = runs.flatMap((run, i) => (run.accuracy !== null && run.energy[0] !== null ? [i] : []));
 if (measured.length) {
   const left = runs.length - measured.length;
-  note("energy", `Drag over runs to select them; double-click to drop the selection.${left ? ` ${left} of ${runs.length} runs are not here, for want of a test accuracy or of an energy (profiler=simulation).` : ""}`);
+  note("energy", `${words.drag_runs}${left ? ` ${filled(words.without_energy, { left })}` : ""}`);
   const energies = measured.map((i) => runs[i].energy[0]);
   const wide = Math.min(...energies) > 0 && Math.max(...energies) > 50 * Math.min(...energies);
   const shown = groups.filter((group) => measured.some((i) => runs[i].group === group));
@@ -62,7 +66,7 @@ if (measured.length) {
     draw: () => Plotly.react(plot, members.map((own) => ({
       type: "scatter", mode: "markers", name: runs[own[0]].group, customdata: own,
       x: own.map((i) => runs[i].energy[0]), y: own.map((i) => runs[i].accuracy),
-      text: own.map((i) => runs[i].name), hovertemplate: "%{text}<br>%{y:.1%} at %{x:.3~g} µJ<extra></extra>",
+      text: own.map((i) => runs[i].name), hovertemplate: `%{text}<br>${words.at}<extra></extra>`,
       error_x: {
         type: "data", symmetric: false, thickness: 1, width: 0,
         array: own.map((i) => Math.max(0, (runs[i].energy[2] ?? runs[i].energy[0]) - runs[i].energy[0])),
@@ -70,7 +74,7 @@ if (measured.length) {
       },
       marker: { color: colour(runs[own[0]]), size: 10, symbol: dots(runs[own[0]]) },
       unselected: { marker: { opacity: 0.15 } },
-    })), { ...layout({ title: { text: "Energy and its bounds, µJ a sample" }, type: wide ? "log" : "linear", rangemode: "tozero" }, { title: { text: "Test accuracy" }, tickformat: ".1~%" }), dragmode: "select" }, settings),
+    })), { ...layout({ title: { text: words.energy_bounds }, type: wide ? "log" : "linear", rangemode: "tozero" }, { title: { text: words.accuracy }, tickformat: ".1~%" }), dragmode: "select" }, settings),
     select: (chosen) => Plotly.restyle(plot, {
       selectedpoints: members.map((own) => (chosen.every(Boolean) ? null : own.flatMap((i, at) => (chosen[i] ? [at] : [])))),
     }),
@@ -85,7 +89,7 @@ if (measured.length) {
     },
   });
 } else {
-  note("energy", "No run has both a test accuracy and an energy: run some with profiler=simulation.");
+  note("energy", words.no_energy);
   hide("energy");
 }
 
@@ -97,21 +101,21 @@ function curves(id, key, title, format) {
     draw: () => Plotly.react(plot, drawn.map((i) => ({
       type: "scatter", mode: runs[i][key].length > 1 ? "lines" : "markers", name: runs[i].name, customdata: [i], showlegend: false,
       x: runs[i].epoch, y: runs[i][key], line: { color: colour(runs[i]), width: 1.5 }, marker: { color: colour(runs[i]) },
-      hovertemplate: `%{fullData.name}<br>epoch %{x}: %{y:${format}}<extra></extra>`,
-    })), layout({ title: { text: "Epoch" } }, { title: { text: title }, tickformat: format }), settings),
+      hovertemplate: `%{fullData.name}<br>${words.epoch} %{x}: %{y:${format}}<extra></extra>`,
+    })), layout({ title: { text: words.epoch } }, { title: { text: title }, tickformat: format }), settings),
     select: (chosen) => Plotly.restyle(plot, { opacity: drawn.map((i) => (chosen[i] ? 1 : 0.07)) }),
     listen: () => {},
   });
   return true;
 }
-const hasRates = curves("rates", "rate", "Firing rate", ".1~%");
-const hasProgress = curves("progress", "progress", progress, progress.endsWith("accuracy") ? ".1~%" : ".3~g");
-note("rates", hasRates || hasProgress ? "Each line is a run, coloured by its neuron." : "No run has a training history.");
+const hasRates = curves("rates", "rate", words.rate, ".1~%");
+const hasProgress = curves("progress", "progress", progress.title, progress.format);
+note("rates", hasRates || hasProgress ? words.each_line : words.no_history);
 
 const { places, axes } = parallel;
 if (axes.length > 1) {
   const left = runs.length - places.length;
-  note("parallel", `Drag along an axis to keep a part of it; click the axis to drop that.${left ? ` ${left} of ${runs.length} runs lack a result and are not here.` : ""}`);
+  note("parallel", `${words.drag_axis}${left ? ` ${filled(words.without_result, { left })}` : ""}`);
   const plot = document.getElementById("parallel");
   plot.style.minWidth = `${8.5 * axes.length}rem`;
   views.push({
@@ -136,14 +140,14 @@ if (axes.length > 1) {
     }),
   });
 } else {
-  note("parallel", "There is nothing to compare yet: this needs two runs that differ in a setting and a result.");
+  note("parallel", words.nothing_to_compare);
   hide("parallel");
 }
 
 function update() {
   const chosen = runs.map((_, i) => isSelected(i));
   rows.forEach((row, i) => { row.hidden = !chosen[i]; });
-  document.getElementById("count").textContent = `${chosen.filter(Boolean).length} of ${runs.length} runs`;
+  document.getElementById("count").textContent = filled(words.shown, { shown: chosen.filter(Boolean).length });
   for (const view of views) view.select(chosen);
 }
 

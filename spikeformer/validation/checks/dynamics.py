@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from spikeformer.i18n import t
 from spikeformer.models.mechanisms import AttentionMechanism
 from spikeformer.validation.probe import ModelSubject
 from spikeformer.validation.registry import register_check
@@ -22,13 +23,13 @@ _IDLE_SHARE = 0.9
 def runs(subject: ModelSubject) -> Iterator[Result]:
     """Run the network; everything after builds on that."""
     if subject.recording is None:
-        message = "It does not say what it takes, so that nothing was run."
-        yield Result(Level.INFO, message, "", "Pass a batch: validate_model(model, probe=batch).")
+        message, remedy = t("validation.no_probe"), t("validation.no_probe_remedy")
+        yield Result(Level.INFO, message, "", remedy)
     elif isinstance(subject.recording, Exception):
         error = subject.recording
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "Check the shapes of its layers, or pass a batch that it takes as probe."
-        yield Result(Level.CRITICAL, f"It does not run: {reason}", "", remedy)
+        message = t("validation.does_not_run", reason=reason)
+        yield Result(Level.CRITICAL, message, "", t("validation.does_not_run_remedy"))
 
 
 @register_check(ModelSubject, Level.STANDARD)
@@ -36,24 +37,16 @@ def outputs_are_finite(subject: ModelSubject) -> Iterator[Result]:
     """Find NaN and Inf in the outputs."""
     if (ran := subject.ran) and not torch.isfinite(ran.outputs).all():
         bad = int((~torch.isfinite(ran.outputs)).sum())
-        message = f"{bad:,} of {ran.outputs.numel():,} outputs are NaN or Inf on finite inputs."
-        remedy = "neuron.check_finite=true finds the layer."
-        yield Result(Level.CRITICAL, message, "", remedy, float(bad))
+        message = t("validation.outputs_not_finite", bad=bad, total=ran.outputs.numel())
+        yield Result(Level.CRITICAL, message, "", t("validation.check_finite"), float(bad))
 
 
 @register_check(ModelSubject, Level.STANDARD)
 def outputs_have_a_time_axis(subject: ModelSubject) -> Iterator[Result]:
     """Find outputs that losses and readouts cannot use."""
     if (ran := subject.ran) and ran.outputs.ndim < 3:
-        message = (
-            f"Outputs have the shape {tuple(ran.outputs.shape)}, without an axis of timesteps."
-        )
-        yield Result(
-            Level.WARNING,
-            message,
-            "",
-            "Return (batch, timesteps, ...); the loss averages over time.",
-        )
+        message = t("validation.no_time_axis", shape=tuple(ran.outputs.shape))
+        yield Result(Level.WARNING, message, "", t("validation.no_time_axis_remedy"))
 
 
 @register_check(ModelSubject, Level.STANDARD)
@@ -61,8 +54,8 @@ def outputs_depend_on_inputs(subject: ModelSubject) -> Iterator[Result]:
     """Find networks that answer every input alike."""
     ran = subject.ran
     if ran and len(ran.outputs) > 1 and bool((ran.outputs == ran.outputs[:1]).all()):
-        remedy = "Look for silent layers below: lower thresholds, or scale the input up."
-        yield Result(Level.ERROR, "Every input gets the same output.", "", remedy)
+        remedy = t("validation.same_output_remedy")
+        yield Result(Level.ERROR, t("validation.same_output"), "", remedy)
 
 
 @register_check(ModelSubject, Level.STANDARD)
@@ -76,11 +69,11 @@ def layers_are_alive(subject: ModelSubject) -> Iterator[Result]:
     for path, layer in subject.ran.layers.items() if subject.ran else ():
         rate = float(layer.activity.firing_rate.compute())
         if rate == 0:
-            remedy = "Lower its threshold, or scale up what flows into it."
-            yield Result(Level.WARNING, "It never fires (dead).", path, remedy, rate)
+            remedy = t("validation.dead_remedy")
+            yield Result(Level.WARNING, t("validation.dead"), path, remedy, rate)
         elif rate >= _SATURATED and layer.binary:
-            remedy = "Raise its threshold, or scale down what flows into it."
-            message = f"It fires in {rate:.1%} of all timesteps (saturated)."
+            remedy = t("validation.saturated_remedy")
+            message = t("validation.saturated", rate=rate)
             # A gate that lets everything through is open, which is how attention begins.
             level = Level.INFO if path in gates else Level.WARNING
             yield Result(level, message, path, remedy, rate)
@@ -91,8 +84,8 @@ def membranes_stay_bounded(subject: ModelSubject) -> Iterator[Result]:
     """Find membranes that run away."""
     for path, layer in subject.ran.layers.items() if subject.ran else ():
         if not layer.largest_membrane <= _EXPLODED:
-            message = f"A membrane reaches {layer.largest_membrane:.3g} thresholds (exploding)."
-            remedy = "Normalise what flows into it, or use reset=zero."
+            message = t("validation.membrane_explodes", size=layer.largest_membrane)
+            remedy = t("validation.membrane_explodes_remedy")
             yield Result(Level.WARNING, message, path, remedy, layer.largest_membrane)
 
 
@@ -101,11 +94,8 @@ def binary_neurons_fire_binary(subject: ModelSubject) -> Iterator[Result]:
     """Find neurons that promise 0 and 1 and fire something else."""
     for path, layer in subject.ran.layers.items() if subject.ran else ():
         if layer.neuron.binary and not layer.binary:
-            message = (
-                f"{type(layer.neuron).__name__} says that its spikes are 0 or 1; they are not."
-            )
-            remedy = "Return False from its property `binary`: ops behind it keep one bit of each."
-            yield Result(Level.ERROR, message, path, remedy)
+            message = t("validation.not_binary", neuron=type(layer.neuron).__name__)
+            yield Result(Level.ERROR, message, path, t("validation.not_binary_remedy"))
 
 
 @register_check(ModelSubject, Level.STRICT)
@@ -113,9 +103,8 @@ def calls_are_independent(subject: ModelSubject) -> Iterator[Result]:
     """Find state that is carried from one call to the next."""
     if (ran := subject.ran) and not torch.equal(ran.outputs, ran.repeated):
         difference = float((ran.outputs - ran.repeated).abs().max())
-        message = f"The same input gives another output the second time (by {difference:.3g})."
-        remedy = "Something keeps its state between calls: pass states in and out instead."
-        yield Result(Level.ERROR, message, "", remedy, difference)
+        message = t("validation.remembers", difference=difference)
+        yield Result(Level.ERROR, message, "", t("validation.remembers_remedy"), difference)
 
 
 @register_check(ModelSubject, Level.COMPREHENSIVE)
@@ -124,6 +113,5 @@ def most_neurons_take_part(subject: ModelSubject) -> Iterator[Result]:
     for path, layer in subject.ran.layers.items() if subject.ran else ():
         silent = float(layer.activity.silent.compute())
         if _IDLE_SHARE <= silent < 1:
-            message = f"{silent:.1%} of its neurons never fired on the probe."
-            remedy = "On more data some may; else the layer is too wide."
-            yield Result(Level.INFO, message, path, remedy, silent)
+            message = t("validation.idle", share=silent)
+            yield Result(Level.INFO, message, path, t("validation.idle_remedy"), silent)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from spikeformer.i18n import t
 from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron
 from spikeformer.validation.probe import ModelSubject, call
 from spikeformer.validation.registry import register_check
@@ -39,22 +40,23 @@ def gradients_reach_all_weights(subject: ModelSubject) -> Iterator[Result]:
             continue
         gradient = parameter.grad
         if gradient is None:
-            remedy = "Remove it, or use it; under trainer=ddp it stops the run."
-            yield Result(Level.WARNING, "The output does not depend on it.", name, remedy)
+            remedy = t("validation.unused_remedy")
+            yield Result(Level.WARNING, t("validation.unused"), name, remedy)
         elif not torch.isfinite(gradient).all():
-            remedy = "Choose another surrogate, or normalise what flows into its layer."
-            yield Result(Level.ERROR, "Its gradient is NaN or Inf.", name, remedy)
+            remedy = t("validation.gradient_not_finite_remedy")
+            yield Result(Level.ERROR, t("validation.gradient_not_finite"), name, remedy)
         elif (size := float(gradient.float().square().mean().sqrt())) == 0:
-            remedy = "A layer behind it is silent and its surrogate too narrow: widen it."
-            yield Result(Level.WARNING, "Its gradient is zero.", name, remedy, 0.0)
+            remedy = t("validation.gradient_zero_remedy")
+            yield Result(Level.WARNING, t("validation.gradient_zero"), name, remedy, 0.0)
         else:
             sizes[name] = size
     ran.network.zero_grad()
     middle = sorted(sizes.values())[len(sizes) // 2] if sizes else 0.0
     for name, size in sizes.items():
         if size > _LOPSIDED * middle:
-            message = f"Its gradient is {size / middle:.2g} times that of most (exploding)."
-            yield Result(Level.WARNING, message, name, "Clip gradients, or normalise.", size)
+            message = t("validation.gradient_explodes", ratio=size / middle)
+            remedy = t("validation.gradient_explodes_remedy")
+            yield Result(Level.WARNING, message, name, remedy, size)
 
 
 @register_check(ModelSubject, Level.STRICT)
@@ -68,13 +70,11 @@ def gradients_flow_through_time(subject: ModelSubject) -> Iterator[Result]:
         if ratio is None:
             continue
         if ratio < _VANISHED:
-            message = f"Of a gradient {ratio:.2g} reach the first timestep (vanishing)."
-            remedy = "Raise neuron.tau_mem, or lower timesteps."
-            yield Result(Level.WARNING, message, path, remedy, ratio)
+            message = t("validation.vanishing", ratio=ratio)
+            yield Result(Level.WARNING, message, path, t("validation.vanishing_remedy"), ratio)
         elif ratio > _EXPLODED or math.isnan(ratio):
-            message = f"A gradient grows {ratio:.2g}-fold on the way to the first timestep."
-            remedy = "Set neuron.detach_reset=true, or take a wider surrogate."
-            yield Result(Level.WARNING, message, path, remedy, ratio)
+            message = t("validation.growing", ratio=ratio)
+            yield Result(Level.WARNING, message, path, t("validation.growing_remedy"), ratio)
 
 
 def through_time(neuron: SpikingNeuron, current: Tensor) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from math import ceil
 
@@ -12,6 +13,7 @@ from spikeformer.hardware.integer_graph import BIAS_LIMIT, MAX_BIAS_EXP, WEIGHT_
 from spikeformer.hardware.lowering import obstacles
 from spikeformer.hardware.placement import fan_in, place
 from spikeformer.hardware.quantisation import quantise, rounding_error
+from spikeformer.i18n import t
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
 from spikeformer.validation.result import ValidationResult as Result
@@ -20,6 +22,8 @@ from spikeformer.validation.targets import HardwareSubject
 _LOST_WEIGHTS = 0.5
 _ROUNDING = 0.05
 """Rounding error of weights in thresholds, root mean square, that changes many spikes."""
+_SENTENCES = re.compile(r"(?<=\.) |(?<=。)")
+"""Between two sentences, in Chinese and Japanese too."""
 
 
 @register_check(HardwareSubject, Level.BASIC)
@@ -28,15 +32,14 @@ def has_its_toolchain(subject: HardwareSubject) -> Iterator[Result]:
     try:
         subject.deployer.check()
     except HardwareCompatibilityError as error:
-        yield Result(Level.WARNING, str(error), subject.name, "The checks below need none.")
+        yield Result(Level.WARNING, str(error), subject.name, t("validation.toolchain_remedy"))
 
 
 @register_check(HardwareSubject, Level.BASIC)
 def has_a_network(subject: HardwareSubject) -> Iterator[Result]:
     """Tell if there is no network to check."""
     if subject.model is None:
-        message = "No network was checked."
-        remedy = "Validate one first: validate_model(model), or pass model=."
+        message, remedy = t("validation.no_network"), t("validation.no_network_remedy")
         yield Result(Level.INFO, message, subject.name, remedy)
 
 
@@ -44,15 +47,16 @@ def has_a_network(subject: HardwareSubject) -> Iterator[Result]:
 def layers_have_a_place(subject: HardwareSubject) -> Iterator[Result]:
     """Find layers that no spiking chip runs: other neurons and resets, norms, attention."""
     for path, reason in obstacles(subject.model) if subject.model is not None else ():
-        message, _, remedy = reason.partition(". ")
-        yield Result(Level.ERROR, f"{message.rstrip('.')}.", path, remedy)
+        message, *remedy = _SENTENCES.split(reason, maxsplit=1)
+        yield Result(Level.ERROR, message, path, "".join(remedy))
 
 
 @register_check(HardwareSubject, Level.STANDARD)
 def becomes_populations(subject: HardwareSubject) -> Iterator[Result]:
     """Find networks whose operations have no place on a chip."""
     if isinstance(subject.lowered, Exception):
-        yield Result(Level.CRITICAL, f"It cannot be lowered: {subject.lowered}", subject.name)
+        message = t("validation.not_lowered", reason=subject.lowered)
+        yield Result(Level.CRITICAL, message, subject.name)
 
 
 @register_check(HardwareSubject, Level.STANDARD)
@@ -65,8 +69,10 @@ def synapses_fit_on_a_core(subject: HardwareSubject) -> Iterator[Result]:
     for population in graph.neurons:
         widest = int(fan_in(graph, population).max(initial=0))
         if widest > most:
-            message = f"A neuron has {widest:,} synapses; a core of {limits.name} holds {most:,}."
-            remedy = "Use fewer channels or tokens."
+            message = t(
+                "validation.too_many_synapses", synapses=widest, chip=limits.name, most=most
+            )
+            remedy = t("validation.too_many_synapses_remedy")
             yield Result(Level.ERROR, message, population.name, remedy, float(widest))
 
 
@@ -78,11 +84,14 @@ def delays_are_bridged(subject: HardwareSubject) -> Iterator[Result]:
         return
     for projection in graph.synapses:
         if projection.delay > limits.max_delay:
-            message = (
-                f"Spikes of {projection.source} must wait {projection.delay} steps; "
-                f"{limits.name} delays by {limits.max_delay} at most."
+            message = t(
+                "validation.long_delay",
+                source=projection.source,
+                delay=projection.delay,
+                chip=limits.name,
+                most=limits.max_delay,
             )
-            remedy = "Use fewer blocks (model.num_layers)."
+            remedy = t("validation.long_delay_remedy")
             yield Result(Level.ERROR, message, projection.target, remedy, float(projection.delay))
 
 
@@ -97,10 +106,10 @@ def fits_on_the_board(subject: HardwareSubject) -> Iterator[Result]:
     except HardwareCompatibilityError:
         return  # what is wrong has a check of its own
     chips, cores = placement.num_chips, placement.num_cores
-    message = f"It takes {cores:,} cores on {chips:,} chips of type {limits.name}."
+    message = t("validation.takes_cores", cores=cores, chips=chips, type=limits.name)
     if subject.chips_per_board is not None and chips > subject.chips_per_board:
         boards = ceil(chips / subject.chips_per_board)
-        remedy = f"Use {boards} boards, a larger one, or a smaller network."
+        remedy = t("validation.takes_cores_remedy", boards=boards)
         yield Result(Level.WARNING, message, subject.name, remedy, float(chips))
     else:
         yield Result(Level.INFO, message, subject.name, "", float(chips))
@@ -129,12 +138,12 @@ def weights_survive_rounding(subject: HardwareSubject) -> Iterator[Result]:
         used = real != 0
         lost = float((np.rint(real[used] * scale) == 0).mean()) if used.any() else 0.0
         if lost > _LOST_WEIGHTS:
-            message = f"{lost:.1%} of its weights round to zero beside the largest."
-            remedy = "Clip outliers among the weights, or train on with hardware.qat_epochs=5."
+            message = t("validation.weights_lost", share=lost)
+            remedy = t("validation.weights_lost_remedy")
             yield Result(Level.WARNING, message, population.name, remedy, lost)
         elif errors[population.name] > _ROUNDING:
-            message = f"Rounding moves its weights by {errors[population.name]:.2g} thresholds."
-            remedy = "Train on with the rounded weights: hardware.qat_epochs=5."
+            message = t("validation.rounding", error=errors[population.name])
+            remedy = t("validation.rounding_remedy")
             yield Result(Level.WARNING, message, population.name, remedy, errors[population.name])
 
 
@@ -155,6 +164,6 @@ def biases_are_in_range(subject: HardwareSubject) -> Iterator[Result]:
         scale = integers.neurons[population.name].scale
         largest = float(np.abs(population.bias).max()) * scale * 2**WEIGHT_SHIFT
         if largest > most:
-            message = f"Its bias takes {largest:,.0f} units; {most:,} are the most."
-            remedy = "Train with weight decay on biases, or normalise before the neuron."
+            message = t("validation.bias_too_large", size=largest, most=most)
+            remedy = t("validation.bias_too_large_remedy")
             yield Result(Level.ERROR, message, population.name, remedy, largest)

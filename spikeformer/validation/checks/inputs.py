@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from spikeformer.i18n import format_list, t
 from spikeformer.validation.data import InputSubject
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
@@ -23,11 +24,11 @@ def are_there(subject: InputSubject) -> Iterator[Result]:
     for name, x in subject.tensors.items():
         lengths.add(len(x) if x.ndim else 0)
         if not x.numel():
-            message = f"It is empty: shape {tuple(x.shape)}."
-            yield Result(Level.CRITICAL, message, name, "Check where the data come from.", 0.0)
+            message = t("validation.empty", shape=tuple(x.shape))
+            yield Result(Level.CRITICAL, message, name, t("validation.empty_remedy"), 0.0)
     if len(lengths) > 1:
-        message = f"Its tensors have {' and '.join(map(str, sorted(lengths)))} samples."
-        yield Result(Level.CRITICAL, message, "", "All must have one row for each sample.")
+        message = t("validation.uneven", lengths=format_list(map(str, sorted(lengths))))
+        yield Result(Level.CRITICAL, message, "", t("validation.uneven_remedy"))
 
 
 @register_check(InputSubject, Level.BASIC)
@@ -38,17 +39,17 @@ def have_numbers_that_networks_take(subject: InputSubject) -> Iterator[Result]:
         if name == "mask":
             continue
         if x.is_complex() or x.dtype == torch.bool:
-            message = f"It holds {str(x.dtype)[6:]} values."
-            yield Result(Level.ERROR, message, name, "Convert it to float32.")
+            message = t("validation.holds", dtype=_type_name(x))
+            yield Result(Level.ERROR, message, name, t("validation.to_float32"))
         elif x.dtype == torch.float64:
-            message = "It holds float64: twice the memory, and only the slow kernels compute in it."
-            yield Result(Level.WARNING, message, name, "Convert it to float32.")
+            message = t("validation.holds_float64")
+            yield Result(Level.WARNING, message, name, t("validation.to_float32"))
         elif takes_tokens and x.is_floating_point():
-            message = "The network takes whole-number tokens, but these are real values."
-            yield Result(Level.ERROR, message, name, "Convert them with .long().")
+            message = t("validation.real_tokens")
+            yield Result(Level.ERROR, message, name, t("validation.to_long"))
         elif subject.image_shape is not None and not x.is_floating_point():
-            message = f"The network takes real values, but these are {str(x.dtype)[6:]}."
-            yield Result(Level.ERROR, message, name, "Convert them: x.float() / 255.")
+            message = t("validation.whole_values", dtype=_type_name(x))
+            yield Result(Level.ERROR, message, name, t("validation.to_float"))
 
 
 @register_check(InputSubject, Level.BASIC)
@@ -58,9 +59,9 @@ def are_finite(subject: InputSubject) -> Iterator[Result]:
         if x.is_floating_point() and not torch.isfinite(x).all():
             bad = ~torch.isfinite(x.flatten(1))
             kind = "NaN" if torch.isnan(x).any() else "Inf"
-            rows = int(bad.any(dim=1).sum())
-            message = f"{int(bad.sum()):,} values in {rows:,} samples are {kind}."
-            remedy = "Leave these samples out, or mend the preprocessing."
+            counts = {"bad": int(bad.sum()), "samples": int(bad.any(dim=1).sum())}
+            message = t("validation.inputs_not_finite", **counts, kind=kind)
+            remedy = t("validation.inputs_not_finite_remedy")
             yield Result(Level.CRITICAL, message, name, remedy, float(bad.sum()))
 
 
@@ -69,9 +70,9 @@ def have_the_networks_shape(subject: InputSubject) -> Iterator[Result]:
     """Find samples of another shape than the network was built for."""
     expected, values = subject.image_shape, subject.values
     if expected is not None and values is not None and tuple(values.shape[1:]) != expected:
-        message = f"Samples have the shape {tuple(values.shape[1:])}, the network takes {expected}."
-        remedy = "Resize the samples, or build the network for them."
-        yield Result(Level.ERROR, message, "", remedy)
+        shape = tuple(values.shape[1:])
+        message = t("validation.other_shape", shape=shape, expected=expected)
+        yield Result(Level.ERROR, message, "", t("validation.other_shape_remedy"))
 
 
 @register_check(InputSubject, Level.STANDARD)
@@ -84,14 +85,12 @@ def lie_in_range(subject: InputSubject) -> Iterator[Result]:
     if subject.encoder is not None and not subject.encoder.clamp:
         least, most = subject.encoder.valid_range
         if low < least or high > most:
-            message = (
-                f"Values go from {low:.3g} to {high:.3g}; the encoder takes {least:g} to {most:g}."
-            )
-            yield Result(Level.ERROR, message, "", "Scale them, or set encoding.clamp=true.", high)
+            message = t("validation.out_of_range", low=low, high=high, least=least, most=most)
+            yield Result(Level.ERROR, message, "", t("validation.out_of_range_remedy"), high)
             return
     if max(-low, high) > _UNSCALED:
-        message = f"Values go from {low:.3g} to {high:.3g}: they look unscaled."
-        yield Result(Level.WARNING, message, "", "Scale them to [0, 1], as in x / 255.", high)
+        message = t("validation.unscaled", low=low, high=high)
+        yield Result(Level.WARNING, message, "", t("validation.unscaled_remedy"), high)
 
 
 @register_check(InputSubject, Level.BASIC)
@@ -102,9 +101,9 @@ def tokens_are_known(subject: InputSubject) -> Iterator[Result]:
             continue
         low, high = int(x.min()), int(x.max())
         if low < 0 or high >= subject.vocab_size:
-            message = f"Tokens go from {low} to {high}, the vocabulary from 0 to "
-            message += f"{subject.vocab_size - 1}."
-            remedy = "Use the tokenizer that the network was built for."
+            last = subject.vocab_size - 1
+            message = t("validation.tokens_outside", low=low, high=high, last=last)
+            remedy = t("validation.tokens_outside_remedy")
             yield Result(Level.ERROR, message, name, remedy, float(high))
 
 
@@ -113,8 +112,9 @@ def masks_leave_something(subject: InputSubject) -> Iterator[Result]:
     """Find sequences that consist of padding."""
     mask = subject.tensors.get("mask")
     if mask is not None and (hidden := int((~mask.bool().any(dim=1)).sum())):
-        message = f"{hidden:,} sequences have no real token."
-        yield Result(Level.ERROR, message, "mask", "Leave empty texts out.", float(hidden))
+        message = t("validation.only_padding", sequences=hidden)
+        remedy = t("validation.only_padding_remedy")
+        yield Result(Level.ERROR, message, "mask", remedy, float(hidden))
 
 
 @register_check(InputSubject, Level.STANDARD)
@@ -125,13 +125,13 @@ def samples_differ(subject: InputSubject) -> Iterator[Result]:
         return
     flat = values.flatten(1)
     if len(flat) > 1 and bool((flat == flat[:1]).all()):
-        message = "All samples are the same."
-        yield Result(Level.ERROR, message, "", "Check how they are read and decoded.")
+        message = t("validation.same_samples")
+        yield Result(Level.ERROR, message, "", t("validation.same_samples_remedy"))
         return
     blank = _share(flat == flat[:, :1]) if flat.shape[1] > 1 else 0.0
     if blank > _BLANK_SHARE:
-        message = f"{blank:.1%} of the samples are blank: one value throughout."
-        yield Result(Level.WARNING, message, "", "Leave them out.", blank)
+        message = t("validation.blank", share=blank)
+        yield Result(Level.WARNING, message, "", t("validation.leave_out"), blank)
 
 
 @register_check(InputSubject, Level.COMPREHENSIVE)
@@ -143,8 +143,12 @@ def features_vary(subject: InputSubject) -> Iterator[Result]:
     flat = values.flatten(1)
     constant = float((flat == flat[:1]).all(dim=0).float().mean())
     if constant > 0:
-        message = f"{constant:.1%} of the features are the same in all samples."
-        yield Result(Level.INFO, message, "", "They cost operations and tell nothing.", constant)
+        message = t("validation.constant", share=constant)
+        yield Result(Level.INFO, message, "", t("validation.constant_remedy"), constant)
+
+
+def _type_name(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
 
 
 def _share(holds: Tensor) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from spikeformer.i18n import t
 from spikeformer.validation.probe import ModelSubject
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
@@ -22,16 +23,12 @@ def are_materialised(subject: ModelSubject) -> Iterator[Result]:
     for name, tensor in subject.model.named_parameters():
         devices.setdefault(tensor.device.type, name)
         if tensor.is_meta:
-            yield Result(
-                Level.CRITICAL,
-                "It has a shape, but no values.",
-                name,
-                "Call model.to_empty() first.",
-            )
+            message, remedy = t("validation.no_values"), t("validation.no_values_remedy")
+            yield Result(Level.CRITICAL, message, name, remedy)
     if len(devices) > 1:
-        listed = ", ".join(f"{name} on {device}" for device, name in devices.items())
-        remedy = "Move the whole network with model.to(device)."
-        yield Result(Level.ERROR, f"Parameters lie on several devices: {listed}.", "", remedy)
+        places = [t("validation.on_device", name=n, device=device) for device, n in devices.items()]
+        message = t("validation.several_devices", listed=", ".join(places))
+        yield Result(Level.ERROR, message, "", t("validation.several_devices_remedy"))
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -41,13 +38,9 @@ def are_finite(subject: ModelSubject) -> Iterator[Result]:
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             bad = int((~torch.isfinite(tensor)).sum())
             kind = "NaN" if torch.isnan(tensor).any() else "Inf"
-            yield Result(
-                Level.CRITICAL,
-                f"{bad:,} of {tensor.numel():,} values are {kind}.",
-                name,
-                "Go back to an earlier checkpoint, lower optimizer.lr or clip gradients.",
-                float(bad),
-            )
+            message = t("validation.values_not_finite", bad=bad, total=tensor.numel(), kind=kind)
+            remedy = t("validation.values_not_finite_remedy")
+            yield Result(Level.CRITICAL, message, name, remedy, float(bad))
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -58,9 +51,10 @@ def have_one_precision(subject: ModelSubject) -> Iterator[Result]:
         if tensor.is_floating_point():
             kinds.setdefault(tensor.dtype, name)
     if len(kinds) > 1:
-        listed = ", ".join(f"{name} is {str(kind)[6:]}" for kind, name in kinds.items())
-        remedy = "Convert all with model.float(); mixed precision is the trainer's affair."
-        yield Result(Level.WARNING, f"Parameters have several precisions: {listed}.", "", remedy)
+        types = {name: str(kind).removeprefix("torch.") for kind, name in kinds.items()}
+        each = [t("validation.is_dtype", name=name, dtype=kind) for name, kind in types.items()]
+        message = t("validation.several_precisions", listed=", ".join(each))
+        yield Result(Level.WARNING, message, "", t("validation.several_precisions_remedy"))
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -68,8 +62,8 @@ def can_be_trained(subject: ModelSubject) -> Iterator[Result]:
     """Find a network of which nothing is trained."""
     parameters = list(subject.model.parameters())
     if parameters and not any(p.requires_grad for p in parameters):
-        remedy = "Set requires_grad on what should learn."
-        yield Result(Level.WARNING, "All parameters are frozen.", "", remedy)
+        remedy = t("validation.frozen_remedy")
+        yield Result(Level.WARNING, t("validation.frozen"), "", remedy)
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -81,14 +75,14 @@ def weights_tell_inputs_apart(subject: ModelSubject) -> Iterator[Result]:
             continue
         largest = float(weight.detach().abs().max())
         if largest == 0:
-            remedy = "Initialise it, unless a residual branch is meant to start silent."
-            yield Result(Level.WARNING, "All weights are zero.", name, remedy, 0.0)
+            remedy = t("validation.zero_weights_remedy")
+            yield Result(Level.WARNING, t("validation.zero_weights"), name, remedy, 0.0)
         elif weight.shape[0] > 1 and bool((weight.detach() == weight.detach()[:1]).all()):
-            remedy = "Initialise them at random, or they will learn the same for ever."
-            yield Result(Level.WARNING, "All outputs have the same weights.", name, remedy)
+            remedy = t("validation.same_weights_remedy")
+            yield Result(Level.WARNING, t("validation.same_weights"), name, remedy)
         elif largest > _LARGE_WEIGHT:
-            remedy = "Check the initialisation, or train with weight decay."
-            message = f"Weights reach {largest:.3g}."
+            remedy = t("validation.large_weights_remedy")
+            message = t("validation.large_weights", size=largest)
             yield Result(Level.WARNING, message, name, remedy, largest)
 
 
@@ -99,18 +93,19 @@ def batch_norms_have_statistics(subject: ModelSubject) -> Iterator[Result]:
         if not isinstance(module, nn.modules.batchnorm._BatchNorm):
             continue
         if module.affine and not bool(module.weight.detach().any()):
-            remedy = "Set its weight to one, unless a residual branch is meant to start silent."
-            yield Result(Level.WARNING, "It scales all channels by zero.", name, remedy)
+            remedy = t("validation.scales_by_zero_remedy")
+            yield Result(Level.WARNING, t("validation.scales_by_zero"), name, remedy)
         if module.running_var is None:
             continue
         lowest = float(module.running_var.min())
         if lowest < 0:
-            message = f"A running variance is {lowest:.3g}; none can be below zero."
-            yield Result(Level.ERROR, message, name, "The checkpoint is damaged.", lowest)
+            message = t("validation.negative_variance", lowest=lowest)
+            remedy = t("validation.negative_variance_remedy")
+            yield Result(Level.ERROR, message, name, remedy, lowest)
         elif lowest == 0 and int(module.num_batches_tracked or 0):
             dead = int((module.running_var == 0).sum())
-            remedy = "What comes before fires never or always."
-            message = f"{dead:,} of {module.num_features:,} channels have never varied."
+            remedy = t("validation.never_varied_remedy")
+            message = t("validation.never_varied", dead=dead, total=module.num_features)
             yield Result(Level.WARNING, message, name, remedy, float(dead))
 
 
@@ -120,9 +115,9 @@ def norms_fold(subject: ModelSubject) -> Iterator[Result]:
     run_time = (nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.RMSNorm)
     for name, module in subject.model.named_modules():
         if isinstance(module, run_time):
-            message = f"{type(module).__name__} needs each input's statistics: no chip can run it."
-            remedy = "Use model.norm=batch for a network that should reach one."
-            yield Result(Level.INFO, message, name, remedy)
+            message = t("validation.needs_statistics", norm=type(module).__name__)
+            yield Result(Level.INFO, message, name, t("validation.needs_statistics_remedy"))
         elif isinstance(module, nn.modules.batchnorm._BatchNorm) and not module.track_running_stats:
-            message = "It keeps no running statistics, so an output depends on its batch."
-            yield Result(Level.WARNING, message, name, "Use track_running_stats=True.")
+            message = t("validation.no_running_statistics")
+            remedy = t("validation.no_running_statistics_remedy")
+            yield Result(Level.WARNING, message, name, remedy)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from spikeformer.i18n import t
 from spikeformer.validation.data import SplitSample, SplitsSubject, TargetSubject
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
@@ -21,11 +22,14 @@ def have_samples(subject: SplitsSubject) -> Iterator[Result]:
     """Find splits that are empty, or smaller than a batch."""
     for name in ("train", "test"):
         if name not in subject.samples:
-            yield Result(Level.CRITICAL, "It has no samples.", name, "Check data.path.", 0.0)
+            message, remedy = t("validation.no_samples"), t("validation.no_samples_remedy")
+            yield Result(Level.CRITICAL, message, name, remedy, 0.0)
     train = subject.samples.get("train")
     if train is not None and train.size < subject.batch_size:
-        message = f"It has {train.size:,} samples, fewer than a batch of {subject.batch_size:,}."
-        yield Result(Level.WARNING, message, "train", "Lower data.batch_size.", float(train.size))
+        sizes = {"samples": train.size, "batch": subject.batch_size}
+        message = t("validation.fewer_than_batch", **sizes)
+        remedy = t("validation.fewer_than_batch_remedy")
+        yield Result(Level.WARNING, message, "train", remedy, float(train.size))
 
 
 @register_check(SplitsSubject, Level.STANDARD)
@@ -39,11 +43,9 @@ def do_not_overlap(subject: SplitsSubject) -> Iterator[Result]:
         share = float(seen.float().mean())
         if share == 0:
             continue
-        message = (
-            f"{int(seen.sum()):,} of {len(seen):,} samples ({share:.1%}) are in the training split "
-            "too (leakage)."
-        )
-        remedy = "Split by content, or leave the copies out: their scores are too good."
+        counts = {"seen": int(seen.sum()), "samples": len(seen)}
+        message = t("validation.leakage", **counts, share=share)
+        remedy = t("validation.leakage_remedy")
         level = Level.ERROR if name == "test" and share >= _LEAKAGE else Level.WARNING
         yield Result(level, message, name, remedy, share)
 
@@ -60,8 +62,8 @@ def have_the_same_classes(subject: SplitsSubject) -> Iterator[Result]:
             unknown = sorted(set(samples[name].targets.tolist()) - trained)
             if unknown:
                 listed = ", ".join(map(str, unknown[:10]))
-                message = f"It has classes that the training split has not: {listed}."
-                remedy = "Split with equal class shares."
+                message = t("validation.unknown_classes", listed=listed)
+                remedy = t("validation.unknown_classes_remedy")
                 yield Result(Level.WARNING, message, name, remedy, float(len(unknown)))
 
 
@@ -76,11 +78,8 @@ def come_from_one_distribution(subject: SplitsSubject) -> Iterator[Result]:
             continue
         shift = float((values.mean() - reference.mean()).abs() / reference.std())
         if shift > 1:
-            message = (
-                f"Its mean lies {shift:.2g} standard deviations off that of the training split."
-            )
-            remedy = "Check that all splits are scaled alike."
-            yield Result(Level.WARNING, message, name, remedy, shift)
+            message = t("validation.shifted", shift=shift)
+            yield Result(Level.WARNING, message, name, t("validation.shifted_remedy"), shift)
 
 
 def targets_of(subject: SplitsSubject, num_classes: int | None) -> list[TargetSubject]:

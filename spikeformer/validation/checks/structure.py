@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
+from spikeformer.i18n import t
 from spikeformer.models import SpikingAttention
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.validation.probe import ModelSubject
@@ -27,8 +28,8 @@ def neurons_of(model: nn.Module) -> list[tuple[str, SpikingNeuron]]:
 def has_spiking_layers(subject: ModelSubject) -> Iterator[Result]:
     """Find a network in which nothing fires."""
     if not neurons_of(subject.model):
-        message = f"{type(subject.model).__name__} has no spiking layer."
-        yield Result(Level.ERROR, message, "", "Convert it: python train.py pipeline=convert.")
+        message = t("validation.not_spiking", network=type(subject.model).__name__)
+        yield Result(Level.ERROR, message, "", t("validation.not_spiking_remedy"))
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -36,8 +37,8 @@ def thresholds_can_be_crossed(subject: ModelSubject) -> Iterator[Result]:
     """Find thresholds that make a neuron fire always or never."""
     for path, neuron in neurons_of(subject.model):
         if not 0 < neuron.threshold < math.inf:
-            message = f"Its threshold is {neuron.threshold:g}."
-            remedy = "Set it to a finite number above 0."
+            message = t("validation.bad_threshold", threshold=neuron.threshold)
+            remedy = t("validation.bad_threshold_remedy")
             yield Result(Level.ERROR, message, path, remedy, float(neuron.threshold))
 
 
@@ -50,11 +51,11 @@ def membranes_leak(subject: ModelSubject) -> Iterator[Result]:
             continue
         decay = float(decay.detach() if isinstance(decay, Tensor) else decay)
         if not decay <= 1:
-            message = f"Its membrane is multiplied by {decay:.4g} at every step and explodes."
-            yield Result(Level.ERROR, message, path, "A decay is exp(-dt / tau_mem).", decay)
+            message = t("validation.membrane_grows", decay=decay)
+            yield Result(Level.ERROR, message, path, t("validation.membrane_grows_remedy"), decay)
         elif decay < _FORGETS:
-            message = f"Its membrane keeps {decay:.2g} of itself: it remembers nothing."
-            yield Result(Level.WARNING, message, path, "Raise neuron.tau_mem.", decay)
+            message = t("validation.forgets", decay=decay)
+            yield Result(Level.WARNING, message, path, t("validation.forgets_remedy"), decay)
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -65,9 +66,9 @@ def resets_alike(subject: ModelSubject) -> Iterator[Result]:
         if (reset := getattr(neuron, "reset", None)) is not None:
             kinds.setdefault(reset, path)
     if len(kinds) > 1:
-        listed = ", ".join(f"{kind} in {path}" for kind, path in kinds.items())
-        remedy = "Chips reset all to zero: use neuron=lif_hard throughout."
-        yield Result(Level.WARNING, f"Resets differ: {listed}.", "", remedy)
+        each = [t("validation.reset_in", kind=kind, path=path) for kind, path in kinds.items()]
+        message = t("validation.resets_differ", listed=", ".join(each))
+        yield Result(Level.WARNING, message, "", t("validation.resets_differ_remedy"))
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -78,12 +79,14 @@ def timesteps_agree(subject: ModelSubject) -> Iterator[Result]:
         if isinstance(module, SpikeEncoder | SpikingAttention):
             found.setdefault(module.timesteps, path)
     if len(found) > 1:
-        listed = ", ".join(f"{path} has {steps}" for steps, path in found.items())
-        remedy = "Set one number of timesteps for all."
-        yield Result(Level.ERROR, f"Timesteps differ: {listed}.", "", remedy)
+        each = [
+            t("validation.has_timesteps", path=p, timesteps=steps) for steps, p in found.items()
+        ]
+        message = t("validation.timesteps_differ", listed=", ".join(each))
+        yield Result(Level.ERROR, message, "", t("validation.timesteps_differ_remedy"))
     elif set(found) == {1}:
-        message = "With one timestep membranes carry nothing on."
-        yield Result(Level.INFO, message, found[1], "Raise timesteps for dynamics.", 1.0)
+        message, remedy = t("validation.one_timestep"), t("validation.one_timestep_remedy")
+        yield Result(Level.INFO, message, found[1], remedy, 1.0)
 
 
 @register_check(ModelSubject, Level.BASIC)
@@ -91,5 +94,5 @@ def dropout_leaves_something(subject: ModelSubject) -> Iterator[Result]:
     """Find dropout that drops everything."""
     for path, module in subject.model.named_modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and module.p >= 1:
-            message = "It drops everything while training."
-            yield Result(Level.ERROR, message, path, "Lower its probability.", float(module.p))
+            message, remedy = t("validation.drops_all"), t("validation.drops_all_remedy")
+            yield Result(Level.ERROR, message, path, remedy, float(module.p))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
+from spikeformer.i18n import t
 from spikeformer.validation.data import TargetSubject
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
@@ -21,8 +22,9 @@ _IGNORED = -100
 def belong_to_the_inputs(subject: TargetSubject) -> Iterator[Result]:
     """Find targets that are not one for each sample."""
     if subject.num_samples is not None and len(subject.targets) != subject.num_samples:
-        message = f"There are {len(subject.targets):,} targets for {subject.num_samples:,} samples."
-        yield Result(Level.CRITICAL, message, subject.location, "Pair them before loading.")
+        counts = {"targets": len(subject.targets), "samples": subject.num_samples}
+        message = t("validation.unpaired", **counts)
+        yield Result(Level.CRITICAL, message, subject.location, t("validation.unpaired_remedy"))
 
 
 @register_check(TargetSubject, Level.BASIC)
@@ -30,8 +32,8 @@ def are_finite(subject: TargetSubject) -> Iterator[Result]:
     """Find NaN and Inf in targets."""
     if subject.targets.is_floating_point() and not torch.isfinite(subject.targets).all():
         bad = int((~torch.isfinite(subject.targets)).sum())
-        message = f"{bad:,} targets are NaN or Inf."
-        yield Result(Level.CRITICAL, message, subject.location, "Leave them out.", float(bad))
+        message, remedy = t("validation.targets_not_finite", bad=bad), t("validation.leave_out")
+        yield Result(Level.CRITICAL, message, subject.location, remedy, float(bad))
 
 
 @register_check(TargetSubject, Level.BASIC)
@@ -41,9 +43,11 @@ def are_known_classes(subject: TargetSubject) -> Iterator[Result]:
         return
     low, high = int(subject.targets.min()), int(subject.targets.max())
     if low < 0 or (subject.num_classes is not None and high >= subject.num_classes):
-        most = "" if subject.num_classes is None else f" to {subject.num_classes - 1}"
-        message = f"Classes go from {low} to {high}, but should from 0{most}."
-        remedy = "Count classes from 0, or raise data.num_classes."
+        message = t("validation.negative_class", low=low, high=high)
+        if subject.num_classes is not None:
+            last = subject.num_classes - 1
+            message = t("validation.class_outside", low=low, high=high, last=last)
+        remedy = t("validation.class_outside_remedy")
         yield Result(Level.CRITICAL, message, subject.location, remedy, float(high))
 
 
@@ -55,12 +59,14 @@ def are_several_classes(subject: TargetSubject) -> Iterator[Result]:
     counts = torch.bincount(subject.targets, minlength=subject.num_classes or 0)
     present = int((counts > 0).sum())
     if present == 1:
-        message = f"All {len(subject.targets):,} samples are of class {int(counts.argmax())}."
-        yield Result(Level.ERROR, message, subject.location, "There is nothing to tell apart.")
+        only = {"samples": len(subject.targets), "label": int(counts.argmax())}
+        message = t("validation.one_class", **only)
+        yield Result(Level.ERROR, message, subject.location, t("validation.one_class_remedy"))
     elif subject.num_classes is not None and present < subject.num_classes:
         missing = [str(i) for i, count in enumerate(counts.tolist()) if not count]
-        message = f"There are no samples of {len(missing)} classes: {', '.join(missing[:10])}."
-        remedy = "Lower data.num_classes, or bring samples of them."
+        names = ", ".join(missing[:10])
+        message = t("validation.empty_classes", number=len(missing), names=names)
+        remedy = t("validation.empty_classes_remedy")
         yield Result(Level.WARNING, message, subject.location, remedy, float(len(missing)))
 
 
@@ -73,8 +79,8 @@ def are_balanced(subject: TargetSubject) -> Iterator[Result]:
     present = counts[counts > 0]
     ratio = float(present.max() / present.min())
     if ratio > _IMBALANCE:
-        message = f"The largest class has {ratio:.3g} times the samples of the smallest."
-        remedy = "Weight the loss, or draw samples by class; accuracy alone will mislead."
+        message = t("validation.imbalance", ratio=ratio)
+        remedy = t("validation.imbalance_remedy")
         yield Result(Level.WARNING, message, subject.location, remedy, ratio)
 
 
@@ -87,13 +93,13 @@ def agree_on_equal_inputs(subject: TargetSubject) -> Iterator[Result]:
     _, group, sizes = torch.unique(prints, return_inverse=True, return_counts=True)
     repeated = (len(prints) - len(sizes)) / max(len(prints), 1)
     if repeated > _DUPLICATES:
-        message = f"{repeated:.1%} of the samples repeat another one."
-        remedy = "They count several times; leave the copies out."
+        message = t("validation.repeated", share=repeated)
+        remedy = t("validation.repeated_remedy")
         yield Result(Level.WARNING, message, subject.location, remedy, repeated)
     lowest, highest = torch.full_like(sizes, 2**62), torch.full_like(sizes, -(2**62))
     lowest.scatter_reduce_(0, group, subject.targets.long(), "amin")
     highest.scatter_reduce_(0, group, subject.targets.long(), "amax")
     if conflicts := int((lowest != highest).sum()):
-        message = f"{conflicts:,} inputs occur with different classes."
-        remedy = "No network can be right about both; look at the labels."
+        message = t("validation.conflicts", inputs=conflicts)
+        remedy = t("validation.conflicts_remedy")
         yield Result(Level.WARNING, message, subject.location, remedy, float(conflicts))
