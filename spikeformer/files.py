@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,16 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote into a folder.
+
+    Call it where nobody else writes there.
+    """
+    for path in folder.rglob(".*"):
+        if re.match(r"\.\d+\..", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _explained(path: Path, error: OSError) -> OSError:

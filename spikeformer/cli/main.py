@@ -27,7 +27,7 @@ from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.sweep import as_a_command_of_its_own
-from spikeformer.error_handling import SpikeformerError
+from spikeformer.error_handling import SpikeformerError, interruptible
 from spikeformer.i18n import t
 
 MISTAKES = (
@@ -50,16 +50,21 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
-        speak(sys.argv[1:])
-        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
-            if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
-                sys.exit(status)
-            return
-        sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
-        speak(sys.argv[1:])
-        hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
+        with interruptible():
+            _run()
     except MISTAKES as error:
         _leave(error)
+
+
+def _run() -> None:
+    speak(sys.argv[1:])
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
+            sys.exit(status)
+        return
+    sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
+    speak(sys.argv[1:])
+    hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
 
 
 def _job(config: DictConfig) -> dict[str, Any] | None:

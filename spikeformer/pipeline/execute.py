@@ -12,11 +12,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import configured_locale, instantiate
-from spikeformer.files import file_hash, value_hash
+from spikeformer.error_handling import interruptible
+from spikeformer.files import file_hash, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
-from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.privacy import record_outputs, record_use
 from spikeformer.pipeline.run import Run
@@ -45,6 +45,8 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 
 def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = Manifest.open(folder, config.name)
+    if manifest.stages:
+        rank_zero_only(remove_leftovers)(folder)
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
@@ -56,7 +57,7 @@ class Fit(Stage):
         except SystemExit as stop:  # what Lightning makes of an interruption
             cause = stop.__context__
             raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
-        if trainer.checkpoint_callback is None:
+        if not any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks):
             trainer.save_checkpoint(run.last_checkpoint)
         num_parameters = sum(p.numel() for p in module.net.parameters())
         if is_sharded(module.net):
