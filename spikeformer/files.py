@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spikeformer.error_handling import StorageError
+from spikeformer.i18n import t
 
 
 @contextmanager
@@ -21,6 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         StorageError: The disk is full or the folder cannot be written; `path` is as it was.
+        OSError: Something else went wrong; `path` is as it was.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -28,7 +30,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise _explained(path, error) from error
+        if error.errno not in _REMEDIES:
+            raise
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -44,20 +48,32 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _explained(path: Path, error: OSError) -> OSError:
-    remedies = {
-        errno.ENOSPC: "Free some space",
-        errno.EDQUOT: "Free some of your quota",
-        errno.EROFS: "Choose another folder with paths.output_dir=FOLDER",
-        errno.EACCES: "Choose a folder that you may write with paths.output_dir=FOLDER",
-        errno.EPERM: "Choose a folder that you may write with paths.output_dir=FOLDER",
-    }
-    remedy = remedies.get(error.errno or 0)
-    if remedy is None:
+_REMEDIES = {
+    errno.ENOSPC: "files.free_space",
+    errno.EDQUOT: "files.free_quota",
+    errno.EROFS: "files.other_folder",
+    errno.EACCES: "files.other_folder",
+    errno.EPERM: "files.other_folder",
+    errno.ENOTDIR: "files.other_folder",
+}
+"""What to do about what a disk refuses, by the number of the error."""
+
+_ONLY_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors that reading does not meet."""
+
+
+def unwritable(path: Path | str, error: OSError) -> StorageError:
+    """Return the error that says what could not be written or made, why, and what to do."""
+    remedy = t(_REMEDIES.get(error.errno or 0, "files.other_folder"))
+    text = t("files.not_written", path=path, reason=error.strerror or error)
+    return StorageError(f"{text} {remedy}")
+
+
+def explained(error: OSError) -> OSError:
+    """Return a `StorageError` for what surely is a disk's refusal to write, else the error."""
+    if isinstance(error, StorageError) or error.errno not in _ONLY_WRITING:
         return error
-    return StorageError(
-        f"{path} could not be written: {error.strerror}. What was there before is intact. {remedy}."
-    )
+    return unwritable(error.filename or t("files.some_file"), error)
 
 
 def write_text(path: Path, text: str) -> None:
