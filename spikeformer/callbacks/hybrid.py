@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import lightning as L
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from spikeformer.callbacks.distillation import Teacher
@@ -90,7 +91,7 @@ class HybridPhases(L.Callback):
                 f"ann_epochs={self.ann_epochs} leaves nothing of trainer.max_epochs="
                 f"{trainer.max_epochs} for the spiking phase. Raise trainer.max_epochs."
             )
-        if trainer.strategy.__class__.__name__ in ("FSDPStrategy", "ModelParallelStrategy"):
+        if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
             raise ConfigurationError(
                 "Hybrid training runs two networks on the same weights, which cannot be sharded. "
                 "Use trainer=ddp, or one device."
