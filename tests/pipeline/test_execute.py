@@ -68,6 +68,13 @@ def test_what_a_stage_does_not_read_does_not_matter(run_stages):
     assert again.calls == []
 
 
+def test_how_data_are_read_does_not_matter(run_stages):
+    run_stages(Note("one", "a"), data={"batch_size": 1, "num_workers": 4})
+    again = Note("one", "a")
+    run_stages(again, data={"batch_size": 1, "num_workers": 0})
+    assert again.calls == []
+
+
 @pytest.mark.parametrize("change", [{"data": {"batch_size": 2}}, {}])
 def test_a_change_runs_the_stage_and_all_after_it(run_stages, change):
     run_stages(Note("one", "a"), Note("two", "b"))
