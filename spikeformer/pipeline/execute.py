@@ -97,7 +97,7 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     keep(run, stage.name, record)
     start = time.perf_counter()
     try:
-        result = stage.run(run)
+        result = _run(stage, run)
     except BaseException as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         record.seconds = time.perf_counter() - start
@@ -112,6 +112,14 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     keep(run, stage.name, record)
     announce(stage.name, stage.summary(result))
     return fingerprint
+
+
+def _run(stage: Stage, run: Run) -> dict[str, Any]:
+    try:
+        return stage.run(run)
+    except SystemExit as stop:  # what Lightning makes of an interruption
+        cause = stop.__context__
+        raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
 
 
 def note_caches(run: Run) -> None:

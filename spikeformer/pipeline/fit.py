@@ -52,11 +52,7 @@ class Fit(Stage):
         module, trainer = run.parts.module, run.parts.trainer
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        try:
-            trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
-        except SystemExit as stop:  # what Lightning makes of an interruption
-            cause = stop.__context__
-            raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
+        trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
         if not any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks):
             trainer.save_checkpoint(run.last_checkpoint)
         num_parameters = sum(p.numel() for p in module.net.parameters())
