@@ -58,10 +58,11 @@ class StepLog(L.Callback):
 
 @dataclass(frozen=True)
 class Kill:
-    """A signal, to whom, and when."""
+    """A signal, to whom, with how many loader workers, and when."""
 
     number: signal.Signals
     to_group: bool
+    workers: int
     moment: str
 
 
@@ -71,7 +72,7 @@ def plan(kills: int, rng: random.Random) -> list[Kill]:
     moments = [name for name, share in SHARES.items() for _ in range(round(share * kills / total))]
     moments = list(islice(cycle(moments or SHARES), kills))
     signals = cycle(SIGNALS)
-    planned = [Kill(next(signals), rng.random() < 0.5, moment) for moment in moments]
+    planned = [Kill(next(signals), rng.random() < 0.5, rng.randint(0, 1), m) for m in moments]
     rng.shuffle(planned)
     return sorted(planned, key=lambda kill: kill.moment == "later stages")
 
@@ -95,7 +96,7 @@ class KilledRun:
             f"hydra.run.dir={self.folder}",
         ]
 
-    def start(self) -> subprocess.Popen[str]:
+    def start(self, workers: int = 0) -> subprocess.Popen[str]:
         """Begin the run, or go on with what there is."""
         begun = (self.folder / "overrides.yaml").is_file()
         arguments = [f"pipeline.resume={self.folder}"] if begun else self.command
@@ -107,7 +108,7 @@ class KilledRun:
             "WANDB_MODE": "offline",
         }
         return subprocess.Popen(
-            [sys.executable, "train.py", *arguments],
+            [sys.executable, "train.py", *arguments, f"data.num_workers={workers}"],
             cwd=REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,
@@ -212,7 +213,7 @@ def await_moment(kill: Kill, run: KilledRun, process: Any, pace: Pace, rng: rand
 def strike(kill: Kill, run: KilledRun, pace: Pace, interval: int, rng: random.Random) -> dict:
     """Start the run, kill it, and look at what it left; return a row of the table."""
     before, trained = run.saved_step(), run.is_trained()
-    process = run.start()
+    process = run.start(kill.workers)
     await_moment(kill, run, process, pace, rng)
     sent = time.monotonic()
     send = os.killpg if kill.to_group else os.kill
@@ -229,6 +230,7 @@ def strike(kill: Kill, run: KilledRun, pace: Pace, interval: int, rng: random.Ra
         "moment": kill.moment,
         "signal": kill.number.name,
         "to": "group" if kill.to_group else "process",
+        "workers": kill.workers,
         "seconds": sent - run.began,
         "seconds_to_exit": stopped - sent,
         "exit_status": process.returncode,
@@ -319,8 +321,8 @@ def page(result: dict[str, Any]) -> str:
     """Return the page of the documentation."""
     kills, interval = result["kills"], result["steps_between_checkpoints"]
     rows = "\n".join(
-        f"| {i} | {row['signal']} | {row['to']} | {row['moment']} | {row['last_step']:,} "
-        f"| {row['saved_step']:,} | {row['lost_steps']} | {row['seconds_to_exit']:.2f} s |"
+        f"| {i} | {row['signal']} | {row['to']} | {row['workers']} | {row['moment']} "
+        f"| {row['last_step']:,} | {row['saved_step']:,} | {row['lost_steps']} | {row['seconds_to_exit']:.2f} s |"
         for i, row in enumerate(kills, 1)
     )
     asked = [row for row in kills if row["signal"] != "SIGKILL"]
@@ -331,16 +333,17 @@ def page(result: dict[str, Any]) -> str:
     return f"""# Interruptions
 
 A training run of {result["epochs"]} epochs on the digits, with a checkpoint every {interval} steps,
-killed {len(kills)} times at random moments (seed {result["seed"]}) and resumed each time. A kill
-goes to the process alone, or to all processes of the run, as a scheduler's does.
+killed {len(kills)} times at random moments (seed {result["seed"]}) and resumed each time, with
+and without a process that loads the data. A kill goes to the run's own process alone, or to all of
+its processes, as a scheduler's does.
 
-| kill | signal | to | while | step done | step saved | lost | gone after |
-|---|---|---|---|---|---|---|---|
+| kill | signal | to | workers | while | step done | step saved | lost | gone after |
+|---|---|---|---|---|---|---|---|---|
 {rows}
 
 Each time every checkpoint could be loaded. The {len(asked)} signals that ask lost nothing: the run
 saved the step it was in, said so, and was gone after {slowest:.1f} s at most. The {len(hard)} times
-that nobody asked lost {most} steps at most, less than or exactly one interval. In the end the run
+that nobody asked lost {most} steps at most, no more than one interval. In the end the run
 had the curve, the weights and the test results, bit for bit, of one that nobody killed.
 
 Measured on {result["date"]} on {machine["cpu"]}, torch {result["packages"]["torch"]}, by
