@@ -322,7 +322,8 @@ def page(result: dict[str, Any]) -> str:
     kills, interval = result["kills"], result["steps_between_checkpoints"]
     rows = "\n".join(
         f"| {i} | {row['signal']} | {row['to']} | {row['workers']} | {row['moment']} "
-        f"| {row['last_step']:,} | {row['saved_step']:,} | {row['lost_steps']} | {row['seconds_to_exit']:.2f} s |"
+        f"| {row['last_step']:,} | {row['saved_step']:,} | {row['lost_steps']} "
+        f"| {row['seconds_to_exit']:.2f} s |"
         for i, row in enumerate(kills, 1)
     )
     asked = [row for row in kills if row["signal"] != "SIGKILL"]
