@@ -59,6 +59,7 @@ class Fit(Stage):
         if is_sharded(module.net):
             # Later stages work in one process, on whole weights: they load the checkpoint's.
             run.parts.module = build_module(run.config)
+        module.float()  # as the data are, outside of the trainer and its precision
         if torch.distributed.is_initialized():
             # What follows runs in one process; a living group would make metrics wait for others.
             trainer.strategy.barrier()

@@ -64,11 +64,10 @@ def test_a_disk_that_fills_up_while_training(small_disk, command):
     assert len(load_results(folder).history) == 3
 
 
-@pytest.mark.parametrize("multirun", [(), ("--multirun", "seed=1,2")])
-def test_a_folder_that_cannot_be_made(command, tmp_path, multirun):
+def test_a_folder_that_cannot_be_made(command, tmp_path):
     file = tmp_path / "file"
     file.touch()
-    status, errors, left = command(f"paths.output_dir={file}/outputs", *multirun)
+    status, errors, left = command(f"paths.output_dir={file}/outputs")
     assert (status, left) == (1, [])
     assert errors.count("\n") == 1
     assert f"{file}/outputs" in errors
