@@ -11,11 +11,13 @@ import os
 import shutil
 import socket
 import sys
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import DictConfig
 from torch.distributed.tensor import DTensor
 
 from spikeformer.cli import compose
@@ -32,6 +34,7 @@ COMMON = (
     "trainer.limit_train_batches=4",
     "logger=none",
     "callbacks=checkpoint",
+    "+callbacks.witness={_target_: tests.integration.sharded.Witness, folder: ???}",
     "trusted_packages=[tests]",
     "pipeline.stages=[{_target_: spikeformer.pipeline.Fit},{_target_: spikeformer.pipeline.Test}]",
 )
@@ -43,42 +46,44 @@ class Witness(L.Callback):
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        shards = [p.to_local() for p in pl_module.parameters() if isinstance(p, DTensor)]
+        self.weights = sum(shard.numel() for shard in shards)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        shards = [p.to_local() for p in pl_module.net.parameters() if isinstance(p, DTensor)]
         name = f"epoch{trainer.current_epoch}-rank{trainer.global_rank}.json"
-        known = {"metrics": metrics, "weights": sum(map(torch.numel, shards))}
-        (self.folder / name).write_text(json.dumps(known))
+        (self.folder / name).write_text(json.dumps({"metrics": metrics, "weights": self.weights}))
 
 
-def fit(rank: int, port: int, folder: Path, overrides: tuple[str, ...]) -> None:
+def fit(rank: int, port: int, folder: Path, config: DictConfig) -> None:
     """Be one process of a run."""
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     rank_zero_only.rank = rank
-    witness = (
-        f"+callbacks.witness={{_target_: tests.integration.sharded.Witness, folder: {folder}}}"
-    )
-    run_pipeline(compose(*COMMON, witness, *overrides), folder)
+    run_pipeline(config, folder)
 
 
-def launch(folder: Path, processes: int, *overrides: str) -> list[multiprocessing.Process]:
+def launch(
+    folder: Path, config: DictConfig, processes: int, epochs: int, batch_size: int = 64
+) -> list[BaseProcess]:
     """Start a run of so many processes."""
     folder.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    devices = (f"trainer.devices={processes}", f"data.batch_size={128 // processes}")
+    config = config.copy()
+    config.trainer.devices, config.trainer.max_epochs = processes, epochs
+    config.data.batch_size, config.callbacks.witness.folder = batch_size, str(folder)
     fork = multiprocessing.get_context("fork")
-    ranks = [
-        fork.Process(target=fit, args=(rank, port, folder, (*devices, *overrides)))
-        for rank in range(processes)
+    ranks: list[BaseProcess] = [
+        fork.Process(target=fit, args=(rank, port, folder, config)) for rank in range(processes)
     ]
     for rank in ranks:
         rank.start()
     return ranks
 
 
-def join(*ranks: multiprocessing.Process) -> None:
+def join(*ranks: BaseProcess) -> None:
     """Wait for processes, none of which may fail."""
     for rank in ranks:
         rank.join()
@@ -88,19 +93,16 @@ def join(*ranks: multiprocessing.Process) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    two = ("trainer=fsdp", "trainer.max_epochs=2")
-    one = ("trainer.max_epochs=2", "data.batch_size=64")
+    one, sharded = (compose(*COMMON, f"trainer={trainer}") for trainer in ("cpu", "fsdp"))
     join(
-        *launch(folder / "alone", 1, "trainer=cpu", "trainer.max_epochs=2"),
-        *launch(folder / "whole", 2, *two),
-        *launch(folder / "resumed", 2, "trainer=fsdp", "trainer.max_epochs=1"),
+        *launch(folder / "alone", one, 1, epochs=2, batch_size=128),
+        *launch(folder / "whole", sharded, 2, epochs=2),
+        *launch(folder / "resumed", sharded, 2, epochs=1),
     )
-    shutil.copytree(folder / "resumed", folder / "unsharded")
-    shutil.copytree(folder / "resumed", folder / "fewer")
+    for name in ("fewer", "unsharded"):
+        shutil.copytree(folder / "resumed", folder / name)
     join(
-        *launch(folder / "resumed", 2, *two),
-        *launch(folder / "fewer", 1, *two, "data.batch_size=64"),
-        *launch(
-            folder / "unsharded", 1, "trainer=cpu", "trainer.max_epochs=2", "data.batch_size=64"
-        ),
+        *launch(folder / "resumed", sharded, 2, epochs=2),
+        *launch(folder / "fewer", sharded, 1, epochs=2),
+        *launch(folder / "unsharded", one, 1, epochs=2),
     )
