@@ -40,7 +40,7 @@ PAGE = REPOSITORY / "docs" / "benchmarks" / "interruption"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGUSR1)
 SHARES = {"start": 5, "training": 8, "checkpoint": 5, "later stages": 2}
 """When to kill, and how often of twenty times."""
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds after which a run that was asked to stop counts as hanging."""
 
 
@@ -89,6 +89,7 @@ class KilledRun:
             "model.num_layers=1",
             "timesteps=2",
             "data.batch_size=24",
+            "trainer.limit_train_batches=20",
             "trainer.accelerator=cpu",
             f"trainer.max_epochs={epochs}",
             "trusted_packages=[bench]",
