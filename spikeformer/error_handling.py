@@ -1,11 +1,13 @@
-"""The exception tree, argument checks and `error_context`. Imports nothing heavy."""
+"""The exception tree, interruptions, argument checks and `error_context`. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import math
 import signal
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from spikeformer.i18n import t
@@ -77,6 +79,33 @@ class Interrupted(KeyboardInterrupt):
         name = signal.Signals(signal_number).name
         key = "error_handling.stopped_and" if saved else "error_handling.stopped"
         super().__init__(t(key, signal=name, **({"saved": saved} if saved else {})))
+
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
+)
+"""Ctrl-C, the end of a job, and what Slurm sends before it takes a machine away."""
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` where one of `SIGNALS` comes.
+
+    Signals then end a run in the way that Ctrl-C does: what is done is kept, and a message says so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread hears signals
+        return
+    previous = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
 
 
 class ComplianceError(SpikeformerError):

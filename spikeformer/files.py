@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         StorageError: The disk is full or the folder cannot be written; `path` is as it was.
+        OSError: Something else went wrong; `path` is as it was.
     """
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -28,25 +30,50 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise _explained(path, error) from error
+        if error.errno not in _REMEDIES:
+            raise
+        raise unwritable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _explained(path: Path, error: OSError) -> OSError:
-    remedies = {
-        errno.ENOSPC: "files.free_space",
-        errno.EDQUOT: "files.free_quota",
-        errno.EROFS: "files.other_folder",
-        errno.EACCES: "files.writable_folder",
-        errno.EPERM: "files.writable_folder",
-    }
-    remedy = remedies.get(error.errno or 0)
-    if remedy is None:
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote into a folder.
+
+    Call it where nobody else writes there.
+    """
+    for path in folder.rglob(".*"):
+        if re.match(r"\.\d+\..", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "files.free_space",
+    errno.EDQUOT: "files.free_quota",
+    errno.EROFS: "files.other_folder",
+    errno.EACCES: "files.other_folder",
+    errno.EPERM: "files.other_folder",
+    errno.ENOTDIR: "files.other_folder",
+}
+"""What to do about what a disk refuses, by the number of the error."""
+
+_ONLY_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors that reading does not meet."""
+
+
+def unwritable(path: Path | str, error: OSError) -> StorageError:
+    """Return the error that says what could not be written or made, why, and what to do."""
+    remedy = t(_REMEDIES.get(error.errno or 0, "files.other_folder"))
+    text = t("files.not_written", path=path, reason=error.strerror or error)
+    return StorageError(f"{text} {remedy}")
+
+
+def explained(error: OSError) -> OSError:
+    """Return a `StorageError` for what surely is a disk's refusal to write, else the error."""
+    if isinstance(error, StorageError) or error.errno not in _ONLY_WRITING:
         return error
-    message = t("files.not_written", path=path, reason=error.strerror, remedy=t(remedy))
-    return StorageError(message)
+    return unwritable(error.filename or t("files.some_file"), error)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 
 import hypothesis
 import pytest
@@ -28,3 +29,13 @@ torch.set_num_threads(1)
 def fixed_seed() -> None:
     """Start every test from the same random stream."""
     torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that train or start processes, then those of most tests.
+
+    Where processes share out the files (`pytest -n`), none then waits long for the last one.
+    """
+    tests = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, -tests[item.path], item.path))

@@ -5,7 +5,14 @@ import json
 
 import pytest
 
-from spikeformer.files import file_hash, replacing, value_hash, write_json, write_text
+from spikeformer.files import (
+    file_hash,
+    remove_leftovers,
+    replacing,
+    value_hash,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):
@@ -32,6 +39,16 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    kept = [tmp_path / name for name in ("last.ckpt", ".gitignore", ".hydra")]
+    left = tmp_path / "checkpoints" / ".4711.last.ckpt"
+    for path in (*kept, left):
+        write_text(path, "")
+    remove_leftovers(tmp_path)
+    assert not left.exists()
+    assert all(path.exists() for path in kept)
 
 
 def test_write_json_reads_back(tmp_path):

@@ -70,6 +70,14 @@ class EnergyMonitor(L.Callback):
         """Leave no hooks behind."""
         self._stop()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the energy to log until the next count."""
+        return {"last": self._last}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up: a resumed run counts when the uninterrupted one would."""
+        self._last = state_dict["last"]
+
     def _stop(self) -> None:
         if self._counter is not None:
             counter, self._counter = self._counter, None

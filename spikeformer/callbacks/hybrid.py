@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import lightning as L
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from spikeformer.callbacks.distillation import Teacher
@@ -89,7 +90,7 @@ class HybridPhases(L.Callback):
         if trainer.max_epochs is None or 0 <= trainer.max_epochs <= self.ann_epochs:
             epochs = {"ann_epochs": self.ann_epochs, "max_epochs": trainer.max_epochs}
             raise ConfigurationError(t("callbacks.no_spiking_phase", **epochs))
-        if trainer.strategy.__class__.__name__ in ("FSDPStrategy", "ModelParallelStrategy"):
+        if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
             raise ConfigurationError(t("callbacks.hybrid_not_sharded"))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -10,23 +10,20 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from spikeformer.error_handling import Interrupted
+from spikeformer.error_handling import SIGNALS, Interrupted
 from spikeformer.i18n import t
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)
-)
-"""Ctrl-C, the end of a job, and what Slurm sends before it takes a machine away."""
 
-
-class StopOnSignal(L.Callback):
-    """Saves a checkpoint after the batch in which a signal comes, then raises `Interrupted`.
+class StopOnSignal(Checkpoint):
+    """Saves a checkpoint after the step in which a signal comes, then raises `Interrupted`.
 
     It may come in any process of a distributed run, and all of them stop. A second signal stops
     at once, without saving. While validation runs the stop waits for its end.
+    Lightning calls it after all callbacks that log, train or stop, since it is a `Checkpoint`.
 
     A checkpoint in the middle of an epoch holds what is needed to go on with the next batch: which
     samples were seen, the random generators and the epoch's metrics so far. Resumed on one device,
@@ -43,27 +40,29 @@ class StopOnSignal(L.Callback):
         self._previous: dict[int, Any] = {}
         self._trainer: L.Trainer | None = None
         self._state: dict[str, Any] = {}
-        self._in_epoch = False
+        self._in_epoch = self._saved = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Listen, in place of Lightning's own handlers, and go on inside an epoch if need be."""
-        self._trainer, self._received = trainer, None
+        self._trainer, self._received, self._saved = trainer, None, False
         if threading.current_thread() is threading.main_thread():
             self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
         if trainer.fit_loop.restarted_mid_epoch:
             self._go_on(trainer)
         self._state = {}
 
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop here if the signal came during validation: the epoch is saved."""
-        self._stop_if_asked(trainer, t("callbacks.saved_epoch", epoch=trainer.current_epoch))
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, index: int
+    ) -> None:
+        """From here on checkpoints are those of an epoch's middle; a last batch ends the epoch."""
+        self._in_epoch = not trainer.is_last_batch
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, index: int
     ) -> None:
         """Save and stop if a signal came; a last batch is left to the end of its epoch."""
-        self._in_epoch = not trainer.is_last_batch
-        if self._in_epoch and self._asked(trainer):
+        stepped = (index + 1) % trainer.accumulate_grad_batches == 0  # else gradients wait
+        if self._in_epoch and stepped and self._asked(trainer):
             trainer.save_checkpoint(self.path)
             place = {"epoch": trainer.current_epoch + 1, "batch": index + 1}
             self._stop(t("callbacks.saved_batch", **place))
@@ -72,9 +71,20 @@ class StopOnSignal(L.Callback):
         """From here on checkpoints are those of a whole epoch."""
         self._in_epoch = False
 
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save if a signal came during validation; loggers still want the epoch's numbers."""
+        self._save_if_asked(trainer)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop if the epoch before was saved; else the first batch has its turn."""
+        if self._saved:
+            self._stop(t("callbacks.saved_epoch", epoch=trainer.current_epoch))
+
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop after the last epoch, before the next stage."""
-        self._stop_if_asked(trainer, t("callbacks.saved_all"))
+        self._save_if_asked(trainer)
+        if self._saved:
+            self._stop(t("callbacks.saved_all"))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Listen no longer."""
@@ -92,9 +102,10 @@ class StopOnSignal(L.Callback):
         if trainer is None or not self._in_epoch:
             return {}
         return {
-            "world_size": trainer.world_size,
-            "random": torch.get_rng_state(),
+            "division": _division(trainer),
+            "random": _random_states(trainer),
             "metrics": {name: _values(metric) for name, metric in _metrics(trainer).items()},
+            "means": _means(trainer),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -115,11 +126,10 @@ class StopOnSignal(L.Callback):
             )
         return self._received is not None
 
-    def _stop_if_asked(self, trainer: L.Trainer, saved: str) -> None:
-        if self._asked(trainer):
-            if not self.path.is_file():  # nobody else keeps checkpoints
-                trainer.save_checkpoint(self.path)
-            self._stop(saved)
+    def _save_if_asked(self, trainer: L.Trainer) -> None:
+        if not self._saved and self._asked(trainer):
+            trainer.save_checkpoint(self.path)
+            self._saved = True
 
     def _stop(self, saved: str) -> None:
         assert self._received is not None
@@ -132,7 +142,7 @@ class StopOnSignal(L.Callback):
 
     def _go_on(self, trainer: L.Trainer) -> None:
         progress = trainer.fit_loop.epoch_loop.batch_progress
-        if self._state.get("world_size") != trainer.world_size:
+        if self._state.get("division") != _division(trainer):
             progress.reset_on_run()
             return
         loader: Any = trainer.train_dataloader
@@ -142,9 +152,28 @@ class StopOnSignal(L.Callback):
             sampler.skip(progress.current.ready * loader.batch_size)
             iter(cast(Any, trainer.fit_loop._data_fetcher))
         if trainer.world_size == 1:
-            torch.set_rng_state(self._state["random"])
+            _set_random_states(trainer, self._state["random"])
             for name, metric in _metrics(trainer).items():
                 _set_values(metric, self._state["metrics"].get(name, {}))
+            _set_means(trainer, self._state["means"])
+
+
+def _division(trainer: L.Trainer) -> list[int]:
+    """Into how many processes and parts a batch is divided: what a count of batches means."""
+    return [trainer.world_size, trainer.accumulate_grad_batches]
+
+
+def _random_states(trainer: L.Trainer) -> list[Tensor]:
+    device = trainer.strategy.root_device
+    on_device = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_device]
+
+
+def _set_random_states(trainer: L.Trainer, states: list[Tensor]) -> None:
+    device = trainer.strategy.root_device
+    torch.set_rng_state(states[0].cpu())
+    if device.type == "cuda" and len(states) > 1:
+        torch.cuda.set_rng_state(states[1].cpu(), device)
 
 
 def _metrics(trainer: L.Trainer) -> dict[str, Metric]:
@@ -160,3 +189,39 @@ def _values(metric: Metric) -> dict[str, Any]:
 def _set_values(metric: Metric, values: dict[str, Any]) -> None:
     for name, value in values.items():
         setattr(metric, name, value.to(metric.device) if isinstance(value, Tensor) else value)
+
+
+def _means(trainer: L.Trainer) -> list[dict[str, Any]]:
+    """Return what was logged in the epoch so far as plain numbers, to be averaged at its end."""
+    return [
+        {
+            "fx": logged.meta.fx,
+            "name": logged.meta.name,
+            "prog_bar": logged.meta.prog_bar,
+            "logger": logged.meta.logger,
+            "on_step": logged.meta.on_step,
+            "reduce_fx": logged.meta.reduce_fx.__name__,
+            "sync_dist": logged.meta.sync.should,
+            "values": _values(logged),
+        }
+        for logged in trainer.fit_loop.epoch_loop._results.result_metrics
+        if logged.is_tensor and logged.meta.on_epoch and not logged.has_reset
+    ]
+
+
+def _set_means(trainer: L.Trainer, means: list[dict[str, Any]]) -> None:
+    results = trainer.fit_loop.epoch_loop._results
+    for mean in means:
+        values, reduction = mean["values"], getattr(torch, mean["reduce_fx"])
+        options = {key: mean[key] for key in mean.keys() - {"values", "reduce_fx"}}
+        zero = torch.zeros((), device=trainer.strategy.root_device)
+        results.log(
+            value=zero,
+            reduce_fx=reduction,
+            sync_dist_fn=trainer.strategy.reduce,
+            batch_size=1,
+            **options,
+        )
+        _set_values(results[f"{mean['fx']}.{mean['name']}"], values)
+    # Else Lightning, which takes the next batch for the first one, would begin the means anew.
+    trainer._logger_connector._first_loop_iter = True

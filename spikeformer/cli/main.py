@@ -22,12 +22,12 @@ from omegaconf.errors import OmegaConfBaseException
 import spikeformer.config.schema  # noqa: F401 - registers the schemas
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.language import speak
-from spikeformer.cli.messages import explain
+from spikeformer.cli.messages import cause, explain
 from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.sweep import as_a_command_of_its_own
-from spikeformer.error_handling import SpikeformerError
+from spikeformer.error_handling import SpikeformerError, StorageError, interruptible
 from spikeformer.i18n import t
 
 MISTAKES = (
@@ -50,16 +50,21 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
-        speak(sys.argv[1:])
-        if sys.argv[1:2] and sys.argv[1] in COMMANDS:
-            if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
-                sys.exit(status)
-            return
-        sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
-        speak(sys.argv[1:])
-        hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
+        with interruptible():
+            _run()
     except MISTAKES as error:
         _leave(error)
+
+
+def _run() -> None:
+    speak(sys.argv[1:])
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
+            sys.exit(status)
+        return
+    sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
+    speak(sys.argv[1:])
+    hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
 
 
 def _job(config: DictConfig) -> dict[str, Any] | None:
@@ -85,15 +90,18 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
 
 
 def _leave(error: BaseException) -> NoReturn:
+    error = cause(error)
     message = explain(error, sys.argv[1:], config_folder())
     print(t("cli.error", message=message), file=sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         sys.exit(128 + getattr(error, "signal_number", signal.SIGINT))
-    sys.exit(2)
+    # The command is right, the disk is not.
+    sys.exit(1 if isinstance(error, StorageError) else 2)
 
 
 def _quieten_libraries() -> None:
     """Leave the terminal to the progress bar and the stages' lines; `run.log` keeps warnings."""
+    logging.raiseExceptions = False  # a full disk is told of once, not with each line of the log
     for name in ("lightning", "lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)

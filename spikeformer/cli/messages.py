@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from spikeformer.error_handling import SpikeformerError
+from spikeformer.files import explained
 from spikeformer.i18n import t
 
 _EXTRAS = {
@@ -24,6 +25,19 @@ _EXTRAS = {
     "hydra/sweeper/optuna": "sweeps",
 }
 """Hydra's plug-ins by the extra that brings them."""
+
+
+def cause(error: BaseException) -> BaseException:
+    """Return what is behind an error: what a resolver raised, or what the disk refused."""
+    if isinstance(error, OmegaConfBaseException):
+        inner = error.__context__
+        while inner is not None:
+            if isinstance(inner, SpikeformerError):
+                return inner
+            inner = inner.__context__
+    # Hydra's own errors may be OSErrors too: a missing config file is one.
+    is_system = isinstance(error, OSError) and not isinstance(error, HydraException)
+    return explained(error) if is_system else error
 
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
@@ -38,7 +52,6 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         return str(error) or t("cli.interrupted")
     if isinstance(error, BrokenPipeError):
         return t("cli.nobody_reads")
-    # Hydra's own errors may be OSErrors too: a missing config file is one.
     if isinstance(error, OSError) and not isinstance(error, HydraException | SpikeformerError):
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if isinstance(error, InterpolationKeyError):

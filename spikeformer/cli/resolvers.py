@@ -9,6 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import spikeformer
+from spikeformer.files import unwritable
 from spikeformer.i18n import get_locale, t
 
 
@@ -63,6 +64,9 @@ def new_folder(path: str) -> str:
     """Make a folder that nobody else has and return its path.
 
     Two runs may start in the same second: the later one gets `-1`, `-2`, ... appended.
+
+    Raises:
+        StorageError: It cannot be made there.
     """
     wanted = Path(path)
     for attempt in range(1000):
@@ -71,5 +75,7 @@ def new_folder(path: str) -> str:
             candidate.mkdir(parents=True)
         except FileExistsError:
             continue
+        except OSError as error:
+            raise unwritable(candidate, error) from error
         return str(candidate)
     raise FileExistsError(t("cli.folders_exist", folder=wanted))

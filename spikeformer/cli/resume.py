@@ -34,7 +34,8 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     if (folder / SWEEP_FILE).is_file() and not (folder / RUN_FILE).is_file():
         raise ConfigurationError(t("cli.is_sweep", folder=folder))
     saved = _saved_overrides(folder, RUN_FILE)
-    newer = {_key(argument) for argument in arguments}
+    # What is deleted must be there, as the saved overrides made it.
+    newer = {_key(argument) for argument in arguments if not argument.startswith("~")}
     kept = [override for override in saved if _key(override) not in newer]
     return [*kept, *arguments, f"hydra.run.dir='{folder}'"]
 
@@ -51,7 +52,7 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
     other = [o for o in new if _key(o) in swept] + _sweeping(new)
     if other:
         raise ConfigurationError(t("cli.keeps_children", override=other[0]))
-    newer = {_key(argument) for argument in new}
+    newer = {_key(argument) for argument in new if not argument.startswith("~")}
     kept = [override for override in saved if _key(override) not in newer]
     return [*flags, *kept, *new, f"hydra.sweep.dir='{folder}'"]
 

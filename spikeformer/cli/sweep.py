@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import InterpolationResolutionError
 
 from spikeformer.files import write_text
 
@@ -34,7 +35,10 @@ class PrepareSweep(Callback):
         """Write the sweep's overrides into its folder, and keep there what Optuna finds."""
         given = config.hydra.overrides
         kept = [o for o in (*given.hydra, *given.task) if not o.startswith("hydra.mode=")]
-        folder = Path(config.hydra.sweep.dir)
+        try:
+            folder = Path(config.hydra.sweep.dir)
+        except InterpolationResolutionError:
+            return  # Hydra meets it again, and there it is no mere warning
         write_text(folder / SWEEP_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
         sweeper = config.hydra.sweeper
         if sweeper._target_ == _OPTUNA:

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from spikeformer.caching import TensorCache
 from spikeformer.cross_platform import get_platform_info, loader_workers
+from spikeformer.data._workers import start_worker
 from spikeformer.data.sampling import EpochSampler, derive_seed
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
@@ -170,6 +171,7 @@ class SpikingDataModule(L.LightningDataModule):
             collate_fn=as_is if hasattr(dataset, "__getitems__") else default_collate,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=num_workers > 0,
+            worker_init_fn=start_worker if num_workers else None,
             # Its own generator: without one the loader draws from the global stream at each
             # epoch, and dropout after a resume would differ.
             generator=torch.Generator().manual_seed(self.seed),

@@ -96,14 +96,13 @@ def build(config: DictConfig, folder: Path) -> Components:
             SameConfiguration(config),
             EpochSeed(config.seed),
             history,
-            StopOnSignal(folder / "checkpoints" / "last.ckpt"),
             *callbacks,
+            StopOnSignal(folder / "checkpoints" / "last.ckpt"),
         ],
         plugins=plugins,
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
         accumulate_grad_batches=1 if divided == AUTO else divided,
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )
     if config.profiler:
         instantiate(config.profiler, trusted=trusted).check_available()

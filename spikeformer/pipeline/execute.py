@@ -12,11 +12,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import configured_locale, instantiate
-from spikeformer.files import file_hash, value_hash
+from spikeformer.error_handling import interruptible
+from spikeformer.files import file_hash, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
-from spikeformer.pipeline.interruption import interruptible
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.privacy import record_outputs, record_use
 from spikeformer.pipeline.run import Run
@@ -45,6 +45,8 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 
 def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = Manifest.open(folder, config.name)
+    if manifest.stages:
+        rank_zero_only(remove_leftovers)(folder)
     stages: list[Stage] = [
         instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]
@@ -95,7 +97,7 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     keep(run, stage.name, record)
     start = time.perf_counter()
     try:
-        result = stage.run(run)
+        result = _run(stage, run)
     except BaseException as error:
         record.status, record.error = "failed", f"{type(error).__name__}: {error}"
         record.seconds = time.perf_counter() - start
@@ -110,6 +112,14 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     keep(run, stage.name, record)
     announce(stage.name, stage.summary(result))
     return fingerprint
+
+
+def _run(stage: Stage, run: Run) -> dict[str, Any]:
+    try:
+        return stage.run(run)
+    except SystemExit as stop:  # what Lightning makes of an interruption
+        cause = stop.__context__
+        raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
 
 
 def note_caches(run: Run) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
@@ -51,17 +52,14 @@ class Fit(Stage):
         module, trainer = run.parts.module, run.parts.trainer
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        try:
-            trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
-        except SystemExit as stop:  # what Lightning makes of an interruption
-            cause = stop.__context__
-            raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
-        if trainer.checkpoint_callback is None:
+        trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
+        if not any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks):
             trainer.save_checkpoint(run.last_checkpoint)
         num_parameters = sum(p.numel() for p in module.net.parameters())
         if is_sharded(module.net):
             # Later stages work in one process, on whole weights: they load the checkpoint's.
             run.parts.module = build_module(run.config)
+        module.float()  # as the data are, outside of the trainer and its precision
         if torch.distributed.is_initialized():
             # What follows runs in one process; a living group would make metrics wait for others.
             trainer.strategy.barrier()

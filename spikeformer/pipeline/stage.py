@@ -54,12 +54,19 @@ class Stage(ABC):
         return ", ".join(f"{key} {value}" for key, value in result.items())
 
 
+_HOW_DATA_ARE_READ = ("num_workers", "cache_dir", "memory_limit_gib")
+"""Keys of the group `data` on which no result depends."""
+
+
 def stage_inputs(stage: Stage, config: DictConfig, upstream: str) -> dict[str, str]:
     """Return the hashes of what a stage's result depends on."""
-    inputs = {
-        key: value_hash(OmegaConf.to_container(node, resolve=True))
-        if OmegaConf.is_config(node := config[key])
-        else value_hash(node)
-        for key in stage.config_keys
-    }
+    inputs = {key: value_hash(_settled(config, key)) for key in stage.config_keys}
     return {**inputs, "settings": value_hash(stage.settings()), "upstream": upstream}
+
+
+def _settled(config: DictConfig, key: str) -> Any:
+    node = config[key]
+    value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if key == "data" and isinstance(value, dict):
+        return {name: inner for name, inner in value.items() if name not in _HOW_DATA_ARE_READ}
+    return value

@@ -45,6 +45,7 @@ class Test(Stage):
         trainer = _single_device_trainer(run, outputs)
         with ActivityProbe(module.net) as probe:
             trainer.test(module, data, verbose=False)
+        module.float()  # as the data are, outside of the trainer and its precision
         metrics = {
             name.removeprefix("test/"): float(value)
             for name, value in trainer.callback_metrics.items()

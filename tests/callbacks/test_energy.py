@@ -12,11 +12,11 @@ from spikeformer.training import HistoryRecorder
 from tests.training.toys import Interrupt, lightning_trainer, loader, module, separable, toy_net
 
 
-def fit(*callbacks, epochs=1, lr=1e-12):
+def fit(*callbacks, epochs=1, lr=1e-12, resume=None):
     task, data = module(toy_net(threshold=0.3), lr=lr), loader(*separable())
     recorder = HistoryRecorder()
     trainer = lightning_trainer(callbacks=[*callbacks, recorder], max_epochs=epochs)
-    trainer.fit(task, data, data)
+    trainer.fit(task, data, data, ckpt_path=resume)
     return task, trainer, recorder.history
 
 
@@ -32,6 +32,14 @@ def test_logs_the_last_value_where_it_does_not_count_again():
     *_, history = fit(EnergyMonitor(every_n_epochs=2), epochs=3, lr=0.05)
     energies = [row[ENERGY] for row in history]
     assert energies[0] == energies[1] != energies[2]
+
+
+def test_a_resumed_run_does_not_count_before_it_is_due(tmp_path):
+    _, trainer, before = fit(EnergyMonitor(every_n_epochs=2), lr=0.05)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = EnergyMonitor(every_n_epochs=2)
+    *_, after = fit(resumed, epochs=2, lr=0.05, resume=tmp_path / "last.ckpt")
+    assert after[1][ENERGY] == before[0][ENERGY]
 
 
 def test_regularization_lowers_it():

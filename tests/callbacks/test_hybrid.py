@@ -11,7 +11,7 @@ from torch import nn
 from spikeformer.callbacks import HybridPhases
 from spikeformer.callbacks.distillation import Teacher
 from spikeformer.error_handling import ArgumentError, ConfigurationError
-from spikeformer.training import HistoryRecorder, HybridTrainer
+from spikeformer.training import HistoryRecorder, HybridTrainer, ShardedStrategy
 from tests.training.toys import QUIET, lightning_trainer, module, num_hooks, toy_loaders, toy_net
 
 
@@ -41,6 +41,12 @@ def test_the_twin_trains_first_and_the_network_after_it():
     assert [row["train/spiking"] for row in history.history] == [0, 0, 1]
     assert trained.stand_in is None
     assert num_hooks(trained.net) == 1
+
+
+def test_sharded_weights_are_refused():
+    trainer = SimpleNamespace(max_epochs=3, strategy=ShardedStrategy())
+    with pytest.raises(ConfigurationError, match="cannot be sharded"):
+        HybridPhases(2).setup(trainer, module(), "fit")
 
 
 def test_it_learns():

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spikeformer.cli import main
-from tests.runs import SHARED, train
+from tests.runs import SHARED, run_script
 
 MISTAKES = {
     # misspelt names
@@ -100,7 +100,7 @@ def test_a_sweep_that_is_not_there_is_not_resumed(command):
 
 @pytest.mark.slow
 def test_in_a_process_of_its_own(tmp_path):
-    process = train("timesteps=0", f"paths.output_dir={tmp_path}/outputs", check=False)
+    process = run_script("timesteps=0", f"paths.output_dir={tmp_path}/outputs", check=False)
     assert process.returncode == 2
     assert "Traceback" not in process.stdout + process.stderr
     assert "timesteps=0" in process.stderr

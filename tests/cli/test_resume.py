@@ -22,6 +22,11 @@ def test_saved_overrides_come_first_and_new_ones_win(folder):
     ]
 
 
+def test_what_was_added_can_be_taken_away(folder):
+    arguments = [f"pipeline.resume={folder}", "~extra"]
+    assert with_resumed_overrides(arguments)[2:5] == ["+extra=1", *arguments]
+
+
 @pytest.mark.parametrize("arguments", [[], ["seed=1"], ["pipeline.resume=null"]])
 def test_without_resume_nothing_changes(arguments):
     assert with_resumed_overrides(arguments) == arguments

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -17,7 +16,7 @@ from hydra.errors import ConfigCompositionException
 from spikeformer.cli import main
 from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder
-from tests.runs import REPOSITORY, SMALL, wait_for_file
+from tests.runs import SMALL, Command, wait_for_file
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 SHORT = (*SMALL, FIT, "logger=none", "trainer.accelerator=cpu", "trainer.limit_train_batches=2")
@@ -54,20 +53,13 @@ def epochs(child):
 def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
     optuna = pytest.importorskip("optuna", reason="the extra sweeps is not installed")
     long = ("trainer.max_epochs=15", "hydra.sweeper.n_trials=3")
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "train.py", "--multirun", "hparams_search=optuna", *long),
-            *(f"paths.output_dir={tmp_path}", *SHORT),
-        ],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+    process = Command(
+        *("--multirun", "hparams_search=optuna", *long), f"paths.output_dir={tmp_path}", *SHORT
     )
-    try:  # until the second trial has a checkpoint
-        wait_for_file(tmp_path, "*/*/1/checkpoints/last.ckpt", process)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    # until the second trial has a checkpoint
+    wait_for_file(tmp_path, "*/*/1/checkpoints/last.ckpt", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
     (record,) = tmp_path.glob("*/*/sweep.yaml")
     sweep = record.parent
     assert statuses(sweep) == {"0": "done", "1": "running"}

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
 from spikeformer.data import DigitsDataModule, SpikingDataModule, Splits, TensorBatches
-from spikeformer.error_handling import ArgumentError, DataError
+from spikeformer.error_handling import SIGNALS, ArgumentError, DataError
 
 
 class Numbers(SpikingDataModule):
@@ -65,6 +68,21 @@ def test_workers_do_not_change_what_is_seen(recorder, trainer):
         trainer(max_epochs=2).fit(model, datamodule=data)
         seen.append(torch.cat([x for batches in model.seen.values() for x, _ in batches]))
     assert torch.equal(*seen)
+
+
+def test_loader_processes_outlive_the_signals_that_ask_a_run_to_stop():
+    data = Numbers(num_workers=1, batch_size=1)
+    data.setup()
+    batches = iter(data.train_dataloader())
+    next(batches)
+    (worker,) = batches._workers
+    for number in SIGNALS:
+        os.kill(worker.pid, number)
+    assert len(list(batches)) == 9
+    assert worker.is_alive()
+    os.kill(worker.pid, signal.SIGTERM)
+    worker.join(timeout=30)
+    assert worker.exitcode == -signal.SIGTERM
 
 
 def test_loaders_leave_the_global_stream_alone():

@@ -1,51 +1,55 @@
-"""A signal stops a run in the middle of an epoch; resumed, it repeats the uninterrupted run."""
+"""Stopped or killed at any moment, a run goes on, and repeats the uninterrupted one."""
 
 from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from tests.integration.test_main_job import curves
-from tests.runs import REPOSITORY, SMALL, only_run, train, wait_for_file
+from tests.runs import SMALL, Command, only_run, train, wait_for_file
 
 pytestmark = pytest.mark.slow
 COMMON = (
     *SMALL,
     "data.batch_size=24",
     "trainer.accelerator=cpu",
-    "trainer.max_epochs=2",
+    "trainer.max_epochs=3",
     "logger=none",
-    "callbacks=checkpoint",  # a firing rate would be that of the remaining batches
+    "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]",
 )
 
 
-def test_a_signal_saves_and_the_run_goes_on_inside_the_epoch(tmp_path):
-    train(f"paths.output_dir={tmp_path}/whole", *COMMON)
-    outputs = tmp_path / "stopped"
-    process = subprocess.Popen(
-        [sys.executable, "train.py", f"paths.output_dir={outputs}", *COMMON],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_for_file(outputs, "**/checkpoints/last.ckpt", process)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM
-    folder = only_run(outputs)
-    assert "stopped by SIGTERM; training is saved up to epoch" in errors
-    assert f"pipeline.resume={folder}" in errors
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The curve of a run that nobody stops."""
+    outputs = tmp_path_factory.mktemp("whole")
+    train(f"paths.output_dir={outputs}", *COMMON)
+    return curves(only_run(outputs))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_goes_on_where_it_was_stopped(whole, tmp_path, number):
+    process = Command(f"paths.output_dir={tmp_path}", *COMMON)
+    wait_for_file(tmp_path, "**/checkpoints/last.ckpt", process)
+    process.send_signal(number)
+    done = process.communicate()
+    folder = only_run(tmp_path)
     fit = json.loads((folder / "manifest.json").read_text())["stages"]["fit"]
-    assert fit["status"] == "failed"
+    if number == signal.SIGKILL:
+        assert done.returncode == -number
+        assert fit["status"] == "running"
+    else:
+        assert done.returncode == 128 + number
+        assert "stopped by SIGTERM; training is saved up to epoch" in done.stderr
+        assert f"pipeline.resume={folder}" in done.stderr
+        assert fit["status"] == "failed"
+    assert len(curves(folder)) < 3
     torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     train(f"pipeline.resume={folder}")
-    assert curves(folder) == curves(only_run(tmp_path / "whole"))
+    assert curves(folder) == whole
 
 
 def test_another_number_of_processes_goes_on(tmp_path):

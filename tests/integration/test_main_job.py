@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ import yaml
 
 import spikeformer
 from spikeformer.data import DigitsDataModule
-from tests.runs import REPOSITORY, SMALL, only_run, train, wait_for_file
+from tests.runs import SMALL, only_run, run_script, train
 from tests.wandb_records import read_offline_run
 
 pytestmark = pytest.mark.slow
@@ -26,7 +23,7 @@ SHORT = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=2")
 def finished(tmp_path_factory) -> tuple[Path, str]:
     """Train the default network for a few epochs; return its folder and what it printed."""
     outputs = tmp_path_factory.mktemp("outputs")
-    process = train(
+    process = run_script(
         f"paths.output_dir={outputs}", "trainer.max_epochs=8", "trainer.accelerator=cpu", "seed=7"
     )
     return only_run(outputs), process.stdout
@@ -121,29 +118,6 @@ def curves(folder: Path) -> list[dict[str, str]]:
     for row in rows:
         del row["seconds"]
     return rows
-
-
-def test_a_killed_run_resumes_on_the_same_curve(tmp_path):
-    common = (*SMALL, "trainer.accelerator=cpu", "trainer.max_epochs=12", "logger=none")
-    train(f"paths.output_dir={tmp_path}/whole", *common)
-    outputs = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "train.py", f"paths.output_dir={outputs}", *common],
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for_file(outputs, "**/checkpoints/last.ckpt", process)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    folder = only_run(outputs)
-    status = json.loads((folder / "manifest.json").read_text())["stages"]["fit"]["status"]
-    assert status == "running"
-    assert len(curves(folder)) < 12
-    train(f"pipeline.resume={folder}")
-    assert curves(folder) == curves(only_run(tmp_path / "whole"))
 
 
 def test_a_sweep_gives_every_child_its_own_folder(tmp_path):

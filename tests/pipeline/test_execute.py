@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import lightning as L
 import pytest
+from lightning.pytorch.demos.boring_classes import BoringModel
 from omegaconf import OmegaConf
 
+from spikeformer.error_handling import Interrupted, interruptible
 from spikeformer.pipeline import Manifest, Run, Stage
 from spikeformer.pipeline.execute import execute
+from tests.training.toys import QUIET
 
 
 @dataclass
@@ -68,12 +73,37 @@ def test_what_a_stage_does_not_read_does_not_matter(run_stages):
     assert again.calls == []
 
 
+def test_how_data_are_read_does_not_matter(run_stages):
+    run_stages(Note("one", "a"), data={"batch_size": 1, "num_workers": 4})
+    again = Note("one", "a")
+    run_stages(again, data={"batch_size": 1, "num_workers": 0})
+    assert again.calls == []
+
+
 @pytest.mark.parametrize("change", [{"data": {"batch_size": 2}}, {}])
 def test_a_change_runs_the_stage_and_all_after_it(run_stages, change):
     run_stages(Note("one", "a"), Note("two", "b"))
     first, second = Note("one" if change else "other text", "a"), Note("two", "b")
     run_stages(first, second, **change)
     assert len(first.calls) == len(second.calls) == 1
+
+
+class Asked(Stage):
+    """Gets a signal while Lightning works, which then exits as if nothing had been said."""
+
+    name = "asked"
+
+    def run(self, run):
+        model, trainer = BoringModel(), L.Trainer(**QUIET)
+        model.on_test_start = lambda: signal.raise_signal(signal.SIGTERM)
+        trainer.test(model)
+
+
+def test_an_interruption_stays_one(run_stages, tmp_path):
+    with pytest.raises(Interrupted, match="stopped by SIGTERM"), interruptible():
+        run_stages(Asked())
+    record = Manifest.open(tmp_path, "run").stages["asked"]
+    assert (record.status, record.error) == ("failed", "Interrupted: stopped by SIGTERM")
 
 
 def test_a_failure_keeps_what_came_before(run_stages, tmp_path):

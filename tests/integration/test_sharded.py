@@ -1,0 +1,75 @@
+"""`trainer=fsdp` on two CPU processes: trains as one process does, saves whole, goes on."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from spikeformer.pipeline import load_run
+from tests.integration.test_main_job import curves
+from tests.runs import REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Train everything at once; return the folder of the runs."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        pytest.skip("the processes are forked, which this system cannot do")
+    folder = tmp_path_factory.mktemp("sharded")
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.integration.sharded", str(folder)],
+        cwd=REPOSITORY,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
+    return folder
+
+
+def seen(folder, rank, epoch=0):
+    return json.loads((folder / f"epoch{epoch}-rank{rank}.json").read_text())
+
+
+def test_processes_share_the_weights_out_and_the_metrics_in(runs):
+    ranks = [seen(runs / "whole", rank) for rank in range(2)]
+    losses = [rank["metrics"].pop("train/loss_step") for rank in ranks]
+    assert losses[0] != losses[1]  # each of its own samples
+    assert ranks[0]["metrics"] == ranks[1]["metrics"]
+    checkpoint = torch.load(runs / "whole" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["sharded"]
+    parameters = dict(load_run(runs / "whole").model.named_parameters())
+    assert sum(rank["weights"] for rank in ranks) == sum(p.numel() for p in parameters.values())
+    assert min(rank["weights"] for rank in ranks) > 0
+    for name, weights in parameters.items():
+        assert torch.equal(checkpoint["state_dict"][f"net.{name}"], weights)
+
+
+def test_it_learns_what_one_process_learns(runs):
+    for alone, sharded in zip(curves(runs / "alone"), curves(runs / "whole"), strict=True):
+        for name in ("train/loss", "val/loss"):
+            # Sums of another order flip a spike now and then.
+            assert float(sharded[name]) == pytest.approx(float(alone[name]), rel=1e-3)
+
+
+def test_a_resumed_run_repeats_the_whole_one(runs):
+    assert curves(runs / "resumed") == curves(runs / "whole")
+    results = [(runs / name / "results" / "test.json").read_text() for name in ("resumed", "whole")]
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("name", ["fewer", "unsharded"])
+def test_another_number_of_processes_goes_on(runs, name):
+    first, second = curves(runs / name)
+    assert first == curves(runs / "whole")[0]
+    assert float(second["epoch"]) == 1
+    assert float(second["train/loss"]) < float(first["train/loss"])
