@@ -88,7 +88,7 @@ def main(given: Sequence[str] | None = None) -> None:
     table = TABLES[arguments.table]
     if table.has_files and arguments.data is None:
         parser.error(f"--table {arguments.table} needs --data")
-    shared = ["logger=none", "trainer.accelerator=cpu"]
+    shared = ["logger=none", "callbacks=[checkpoint]", "trainer.accelerator=cpu"]
     recipe = f"experiment={table.experiment}"
     if table.has_files:
         shared.append(f"data.path={(arguments.data / arguments.table).resolve()}")

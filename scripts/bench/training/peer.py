@@ -67,6 +67,9 @@ class Remote(L.LightningModule):
         self.optimizers().step()  # nothing to do, but schedules want to come after it
         schedule.step()
 
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """Nothing: the weights after the last epoch count."""
+
     def test_step(self, batch: Any, batch_idx: int) -> None:
         """Count the peer's right answers."""
         inputs, target = batch
