@@ -84,6 +84,9 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--budget-minutes", type=float, default=30.0, help="for each network")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", default="outputs/bench-tables", type=Path)
+    parser.add_argument(
+        "--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="train only these"
+    )
     arguments = parser.parse_args(given)
     table = TABLES[arguments.table]
     if table.has_files and arguments.data is None:
@@ -94,9 +97,10 @@ def main(given: Sequence[str] | None = None) -> None:
         shared.append(f"data.path={(arguments.data / arguments.table).resolve()}")
         recipe += f" data.path=DATA/{arguments.table}"
     runs = [
-        kept(arguments, table, network, [*shared, f"seed={seed}"], seed)
+        run
         for seed in arguments.seeds
         for network in NETWORKS
+        if (run := kept(arguments, table, network, [*shared, f"seed={seed}"], seed))
     ]
     path = STORED.with_suffix(".json")
     tables = json.loads(path.read_text()) if path.exists() else {}
@@ -112,9 +116,14 @@ def main(given: Sequence[str] | None = None) -> None:
         "recipe": recipe,
         "budget_minutes": arguments.budget_minutes,
         "threads": torch.get_num_threads(),
-        "train_samples": next(run["train_samples"] for run in runs if "train_samples" in run),
+        "train_samples": next(
+            (run["train_samples"] for run in runs if "train_samples" in run), None
+        ),
         **runs[0].pop("measured"),
-        "runs": [{key: run[key] for key in run if key != "measured"} for run in runs],
+        "runs": [
+            {key: run[key] for key in run if key not in ("measured", "train_samples")}
+            for run in runs
+        ],
     }
     # The order of the page, whatever was measured first.
     tables = {name: tables[name] for name in TABLES if name in tables}
@@ -124,12 +133,14 @@ def main(given: Sequence[str] | None = None) -> None:
 
 def kept(
     arguments: argparse.Namespace, table: Table, network: str, shared: list[str], seed: int
-) -> dict:
-    """Return a finished run, or train it."""
+) -> dict | None:
+    """Return a finished run, or train it where it was asked for."""
     name = f"{arguments.table}-{network}-{arguments.budget_minutes:g}min-{seed}"
     folder = (REPOSITORY / arguments.runs / name).resolve()
     stored = folder / "kept.json"
     if not stored.exists():
+        if network not in arguments.networks:
+            return None
         measured = describe()  # the code that is measured, whatever happens to it meanwhile
         epoch = trial(table, network, shared)
         epochs = max(1, int(60 * arguments.budget_minutes / epoch))
