@@ -102,6 +102,7 @@ def main(given: Sequence[str] | None = None) -> None:
         for network in NETWORKS
         if (run := kept(arguments, table, network, [*shared, f"seed={seed}"], seed))
     ]
+    measured = [run.pop("measured") for run in runs][-1]
     path = STORED.with_suffix(".json")
     tables = json.loads(path.read_text()) if path.exists() else {}
     tables[arguments.table] = {
@@ -116,14 +117,8 @@ def main(given: Sequence[str] | None = None) -> None:
         "recipe": recipe,
         "budget_minutes": arguments.budget_minutes,
         "threads": torch.get_num_threads(),
-        "train_samples": next(
-            (run["train_samples"] for run in runs if "train_samples" in run), None
-        ),
-        **runs[0].pop("measured"),
-        "runs": [
-            {key: run[key] for key in run if key not in ("measured", "train_samples")}
-            for run in runs
-        ],
+        **measured,
+        "runs": runs,
     }
     # The order of the page, whatever was measured first.
     tables = {name: tables[name] for name in TABLES if name in tables}

@@ -107,7 +107,7 @@ def section(name: str, table: dict) -> str:
             f"| {title} | {runs[0]['num_parameters']:,} | **{mean(runs, 'accuracy'):.2%}**"
             f"{f' ({each})' if len(runs) > 1 else ''} | {epochs:.0f} | {seconds:.0f} s "
             f"| {mean(runs, 'cpu_seconds'):.0f} s "
-            f"| {epochs * table['train_samples'] / seconds:,.0f}/s |"
+            f"| {1000 * seconds / mean(runs, 'steps'):.0f} ms |"
         )
     machine = table["machine"]
     several = f", the mean of {len(seeds)} seeds" if len(seeds) > 1 else ""
@@ -115,7 +115,7 @@ def section(name: str, table: dict) -> str:
 
 `python train.py {table["recipe"]}`; {table["budget_minutes"]:g} minutes for each network{several}.
 
-| network | parameters | test accuracy | epochs | training | CPU | samples |
+| network | parameters | test accuracy | epochs | training | CPU | per batch |
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
