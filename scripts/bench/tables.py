@@ -5,7 +5,8 @@ python scripts/bench/tables.py --table fsdd --data /data --budget-minutes 3
 Writes docs/benchmarks/tables.{json,md,svg}; the tables not asked for keep their numbers. All three
 see the same batches in the same order. A short run of each tells how many epochs fit the budget;
 the learning rate falls to zero at the end of the last one. Runs that are finished in --runs are not
-trained again. `make bench-peers` installs SpikingJelly.
+trained again. The ordinary network is trained once more for as many epochs as ours.
+`make bench-peers` installs SpikingJelly.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from bench.machine import describe  # noqa: E402
 from bench.training import page  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "tables"
-NETWORKS = ("SpikeFormer", "ordinary", "Spikformer")
+EQUAL = "ordinary-equal-epochs"
+NETWORKS = ("SpikeFormer", "ordinary", EQUAL, "Spikformer")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Table:
         if network == "Spikformer":
             options = [f"--result={folder / 'result.json'}", *self.peer]
             return ["-m", "bench.training.peer", *options, f"experiment={self.experiment}"]
-        changes = self.ordinary if network == "ordinary" else ()
+        changes = () if network == "SpikeFormer" else self.ordinary
         return ["train.py", f"experiment={self.experiment}", *changes, f"hydra.run.dir={folder}"]
 
 
@@ -130,23 +132,30 @@ def kept(
     arguments: argparse.Namespace, table: Table, network: str, shared: list[str], seed: int
 ) -> dict | None:
     """Return a finished run, or train it where it was asked for."""
-    name = f"{arguments.table}-{network}-{arguments.budget_minutes:g}min-{seed}"
-    folder = (REPOSITORY / arguments.runs / name).resolve()
-    stored = folder / "kept.json"
+    stored = result_of(arguments, network, seed)
     if not stored.exists():
         if network not in arguments.networks:
             return None
         measured = describe()  # the code that is measured, whatever happens to it meanwhile
-        epoch = trial(table, network, shared)
-        epochs = max(1, int(60 * arguments.budget_minutes / epoch))
-        print(f"{name}: {epoch:.1f} s an epoch, {epochs} epochs", flush=True)
+        if network == EQUAL:
+            epochs = json.loads(result_of(arguments, "SpikeFormer", seed).read_text())["epochs"]
+        else:
+            epoch = trial(table, network, shared)
+            epochs = max(1, int(60 * arguments.budget_minutes / epoch))
+            print(f"{stored.parent.name}: {epoch:.1f} s an epoch, {epochs} epochs", flush=True)
         options = [*shared, f"trainer.max_epochs={epochs}"]
-        found = run(table.command(network, folder), options, folder)
-        found = {"network": network, "seed": seed, "trial_epoch_seconds": epoch, **found}
-        stored.write_text(json.dumps({**found, "measured": measured}, indent=1) + "\n")
+        found = run(table.command(network, stored.parent), options, stored.parent)
+        found = {"network": network, "seed": seed, **found, "measured": measured}
+        stored.write_text(json.dumps(found, indent=1) + "\n")
     found = json.loads(stored.read_text())
     print({key: found[key] for key in found if key != "measured"}, flush=True)
     return found
+
+
+def result_of(arguments: argparse.Namespace, network: str, seed: int) -> Path:
+    """Return the file with the numbers of a run."""
+    name = f"{arguments.table}-{network}-{arguments.budget_minutes:g}min-{seed}"
+    return (REPOSITORY / arguments.runs / name / "kept.json").resolve()
 
 
 def trial(table: Table, network: str, shared: list[str]) -> float:

@@ -19,9 +19,14 @@ TITLES = {"digits": "Digits", "cifar10": "CIFAR-10", "sst2": "SST-2", "fsdd": "S
 NAMES = {
     "SpikeFormer": "SpikeFormer",
     "ordinary": "ordinary network (ReLU, T = 1)",
+    "ordinary-equal-epochs": "the same, for as many epochs as SpikeFormer",
     "Spikformer": "SpikingJelly's Spikformer",
 }
-COLOURS = {"SpikeFormer": style.BLUE, "ordinary": style.OTHER, "Spikformer": style.ORANGE}
+LOOKS = {
+    "SpikeFormer": ("SpikeFormer", style.BLUE),
+    "ordinary": ("ordinary", style.OTHER),
+    "Spikformer": ("Spikformer", style.ORANGE),
+}
 
 
 def write(tables: dict[str, dict], stored: Path) -> None:
@@ -48,11 +53,10 @@ def accuracies(tables: dict[str, dict]) -> Figure:
         figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True
     ):
         heights = {
-            network: mean(runs, "accuracy") for network in NAMES if (runs := of(table, network))
+            network: mean(runs, "accuracy") for network in LOOKS if (runs := of(table, network))
         }
-        bars = axes.bar(
-            list(heights), list(heights.values()), color=[COLOURS[n] for n in heights], width=0.7
-        )
+        labels, colours = zip(*(LOOKS[network] for network in heights), strict=True)
+        bars = axes.bar(labels, list(heights.values()), color=colours, width=0.7)
         axes.bar_label(bars, [f"{height:.1%}" for height in heights.values()], color=style.INK)
         low = min(heights.values())
         axes.set_ylim(max(0.0, low - 2 * (1 - low)), 1.0)
