@@ -73,7 +73,7 @@ TABLES = {
         "cifar10_cpu", _RELU, ("--width=64", "--heads=4", "--depth=1", "--lr=2e-3"), trial=0.05
     ),
     "sst2": Table("sst2_cpu", _RELU, ("--width=64", "--heads=4", "--depth=1", "--lr=2e-3")),
-    "fsdd": Table("fsdd_cpu", _RELU, ("--width=56", "--heads=4", "--depth=1", "--lr=2e-3")),
+    "fsdd": Table("fsdd_cpu", _RELU, ("--width=48", "--heads=4", "--depth=1", "--lr=2e-3")),
 }
 
 
