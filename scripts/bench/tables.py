@@ -64,16 +64,16 @@ class Table:
         return ["train.py", f"experiment={self.experiment}", *changes, f"hydra.run.dir={folder}"]
 
 
+def _peer(width: int, heads: int, lr: float) -> tuple[str, ...]:
+    return (f"--width={width}", f"--heads={heads}", "--depth=1", f"--lr={lr:g}")
+
+
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
-    "digits": Table(
-        "digits", _RELU, ("--width=96", "--heads=8", "--depth=1", "--lr=2e-3"), has_files=False
-    ),
-    "cifar10": Table(
-        "cifar10_cpu", _RELU, ("--width=64", "--heads=4", "--depth=1", "--lr=2e-3"), trial=0.05
-    ),
-    "sst2": Table("sst2_cpu", _RELU, ("--width=64", "--heads=4", "--depth=1", "--lr=2e-3")),
-    "fsdd": Table("fsdd_cpu", _RELU, ("--width=48", "--heads=4", "--depth=1", "--lr=2e-3")),
+    "digits": Table("digits", _RELU, _peer(104, 8, 2e-3), has_files=False),
+    "cifar10": Table("cifar10_cpu", _RELU, _peer(88, 8, 2e-3), trial=0.05),
+    "sst2": Table("sst2_cpu", _RELU, _peer(64, 4, 1e-3)),
+    "fsdd": Table("fsdd_cpu", _RELU, _peer(48, 4, 2e-3)),
 }
 
 

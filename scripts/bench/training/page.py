@@ -58,7 +58,7 @@ def accuracies(tables: dict[str, dict]) -> Figure:
         labels, colours = zip(*(LOOKS[network] for network in heights), strict=True)
         bars = axes.bar(labels, list(heights.values()), color=colours, width=0.7)
         axes.bar_label(bars, [f"{height:.1%}" for height in heights.values()], color=style.INK)
-        low = min(heights.values())
+        low = min(0.95, *heights.values())
         axes.set_ylim(max(0.0, low - 2 * (1 - low)), 1.0)
         axes.set_title(TITLES[name], loc="left", fontsize=style.NORMAL, color=style.INK)
         style.tidy(axes)
@@ -72,8 +72,8 @@ def page(tables: dict[str, dict]) -> str:
     sections = "\n".join(section(name, table) for name, table in tables.items())
     return f"""# Accuracy in a given time
 
-Three networks of about the same number of parameters, trained on the same two CPU cores for the
-same time, on the same batches in the same order:
+Three networks of about the same number of parameters, trained on the same CPU for the same time,
+on the same batches in the same order:
 
 - SpikeFormer: the recipe of the table, `python train.py experiment=...`.
 - The ordinary network: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
@@ -87,7 +87,7 @@ same time, on the same batches in the same order:
 A short run of each network tells how many epochs fit the budget; the learning rate falls to zero
 at the end of the last one. Nothing is held out for validation but where the recipe says so (the
 digits), and the weights after the last epoch are tested. "Training" is the time of all epochs,
-"CPU" that of the whole process on all cores, with start-up and test.
+"CPU" what the whole process used of the cores, with start-up and test.
 
 ![Accuracy of the three networks in each table](tables.svg)
 
@@ -95,6 +95,10 @@ digits), and the weights after the last epoch are tested. "Training" is the time
 The numbers are in [tables.json](tables.json). `--budget-minutes 30` gives each network half an
 hour.
 """
+
+
+def threads(number: int) -> str:
+    return "one thread" if number == 1 else f"{number} threads"
 
 
 def section(name: str, table: dict) -> str:
@@ -123,6 +127,6 @@ def section(name: str, table: dict) -> str:
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-Measured on {table["date"]} on {machine["cpu"]}, {table["threads"]} threads, torch
+Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])}, torch
 {table["packages"]["torch"]}, by `{table["command"]}`.
 """

@@ -33,6 +33,8 @@ class TextSpikformer(nn.Module):
         self.timesteps = timesteps
         self.tokens = nn.Embedding(vocab_size, width)
         self.positions = nn.Embedding(max_length, width)
+        for embedding in (self.tokens, self.positions):  # as ours
+            nn.init.normal_(embedding.weight, std=0.02)
         self.norm = nn.BatchNorm1d(width)
         self.neuron = neuron.LIFNode(tau=2.0, detach_reset=True, step_mode="m")
         self.blocks = nn.ModuleList(spikformer.SpikformerBlock(width, heads) for _ in range(depth))
