@@ -71,7 +71,7 @@ def test_recipes_compose_for_all_three(name, tmp_path):
     assert (ordinary.timesteps, spiking.timesteps > 1) == (1, True)
     same = ("data", "optimizer", "scheduler", "loss") if len(table.ordinary) == 2 else ("data",)
     assert all(ordinary[key] == spiking[key] for key in same)
-    options = peer.network(spiking, width=64, heads=4, depth=1)
+    options = peer.network(spiking, {"width": 64})
     json.dumps(options)
     assert options["timesteps"] == spiking.timesteps
     assert "vocab_size" in options or options["image_size"]
@@ -90,7 +90,7 @@ def test_the_peer_gets_the_batches_of_a_run_and_the_rates_of_its_schedule():
             sent.append(given)
         return {"prepare": 5, "train": 0.0}.get(method, torch.zeros(64).long().numpy())
 
-    found = peer.train(call, config, {"width": 64, "heads": 4, "depth": 1}, lr=0.5)
+    found = peer.train(call, config, {"width": 64}, lr=0.5)
     assert (found["epochs"], found["steps"], found["num_parameters"]) == (2, 6, 5)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     schedule = cosine_with_warmup(optimizer, 6)

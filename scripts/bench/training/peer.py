@@ -1,7 +1,7 @@
 r"""SpikingJelly's Spikformer on the batches of one of our recipes, in their order.
 
-python -m bench.training.peer --width 96 --heads 8 --depth 1 --lr 2e-3 --result FILE \
-    experiment=fsdd_cpu data.path=/data/fsdd
+python -m bench.training.peer --width 48 --heads 4 --depth 1 --patch 16 --lr 2e-3 \
+    --result FILE experiment=fsdd_cpu data.path=/data/fsdd
 
 Our trainer and data module run as in `train.py`; each batch, with the learning rate that the
 recipe's schedule gives it, goes to the peer's process, and the next one waits until it is done.
@@ -36,6 +36,8 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(64 << 20),
 }
+
+SIZES = ("width", "heads", "depth", "patch")
 
 
 class Remote(L.LightningModule):
@@ -83,13 +85,12 @@ def arrays(inputs: Tensor | dict[str, Tensor]) -> dict[str, Any]:
     return {name: tensor.numpy() for name, tensor in named.items()}
 
 
-def network(config: DictConfig, width: int, heads: int, depth: int) -> dict[str, Any]:
+def network(config: DictConfig, sizes: dict[str, int]) -> dict[str, Any]:
     """Return what the peer has to build for a recipe's data and timesteps."""
     keys = ("num_classes", "in_channels", "image_size", "vocab_size", "max_length")
     data = {key: config.data[key] for key in keys if key in config.data}
     if "image_size" in data:
         data["image_size"] = list(data["image_size"])
-    sizes = {"width": width, "heads": heads, "depth": depth}
     return {**data, **sizes, "timesteps": config.timesteps}
 
 
@@ -101,7 +102,7 @@ def train(call: Callable[..., Any], config: DictConfig, sizes: dict[str, int], l
         {
             "threads": torch.get_num_threads(),
             "seed": config.seed,
-            "network": network(config, **sizes),
+            "network": network(config, sizes),
             "weight_decay": config.optimizer.weight_decay,
             "label_smoothing": config.loss.label_smoothing,
             "gradient_clip_val": config.trainer.gradient_clip_val,
@@ -138,13 +139,13 @@ def train(call: Callable[..., Any], config: DictConfig, sizes: dict[str, int], l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    for size in ("width", "heads", "depth"):
+    for size in SIZES:
         parser.add_argument(f"--{size}", type=int, required=True)
     parser.add_argument("--lr", type=float, required=True)
     parser.add_argument("--result", required=True, help="file for the numbers, as JSON")
     parser.add_argument("overrides", nargs="*", help="arguments of train.py")
     arguments = parser.parse_args()
-    sizes = {size: getattr(arguments, size) for size in ("width", "heads", "depth")}
+    sizes = {size: getattr(arguments, size) for size in SIZES}
     with tempfile.TemporaryDirectory() as folder, Listener(f"{folder}/peer") as listener:
         peer = subprocess.Popen(
             [interpreter("spikingjelly"), "-m", "bench.training.spikformer", listener.address],

@@ -64,7 +64,7 @@ def build(options: dict[str, Any]) -> nn.Module:
         T=timesteps,
         img_size_h=height,
         img_size_w=breadth,
-        patch_size=4,
+        patch_size=options["patch"],
         in_channels=options["in_channels"],
         num_classes=classes,
         embed_dims=width,
