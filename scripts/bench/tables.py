@@ -44,8 +44,8 @@ class Table:
     Attributes:
         experiment: Our recipe.
         ordinary: What makes the ordinary network of the same size of it.
-        peer: Sizes and learning rate of the Spikformer. Its stem takes patches of 4 or 16 pixels; for
-            images of 32 pixels and more 16, since 4 costs several times as much.
+        peer: Sizes and learning rate of the Spikformer. Its stem takes patches of 4 or 16 pixels;
+            for images of 32 pixels and more 16, since 4 costs several times as much.
         trial: Share of an epoch that is enough to time it.
         has_files: Whether the data have to be given.
     """
