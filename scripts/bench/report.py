@@ -124,6 +124,9 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
     others = """
 [Digits](digits.md) has the accuracy and the training time of the default run.
 
+[Accuracy in a given time](tables.md) has digits, CIFAR-10, SST-2 and spoken digits beside an
+ordinary network of the same size and SpikingJelly's Spikformer.
+
 [Audio-visual digits](digits_av.md) has the accuracy by sight, by sound and by both, under noise.
 
 [Serving](serving.md) has the speed of many requests in batches, beside calls one by one.

@@ -82,6 +82,10 @@ class SpikingTransformer(nn.Module):
         check_positive("threshold", threshold)
         self.token_embedding = nn.Embedding(vocab_size, d_model)
         self.position_embedding = nn.Embedding(max_length, d_model)
+        # Behind a norm their size is no matter, but steps of an optimizer are of a fixed size: from
+        # small values a word that is seen ten times learns what it means.
+        for embedding in (self.token_embedding, self.position_embedding):
+            nn.init.normal_(embedding.weight, std=0.02)
         self.embedding_norm = token_norm(norm, d_model)
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         block = partial(

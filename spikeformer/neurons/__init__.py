@@ -6,6 +6,7 @@ from spikeformer.neurons.integer_lif import IntegerLifNeuron, unit_spikes
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
 from spikeformer.neurons.rate import RateNeuron
+from spikeformer.neurons.relu import ReluNeuron
 from spikeformer.ops import LifState
 
 NEURONS: dict[str, type[SpikingNeuron]] = {
@@ -28,6 +29,7 @@ __all__ = [
     "Norm",
     "ParametricLifNeuron",
     "RateNeuron",
+    "ReluNeuron",
     "SpikingNeuron",
     "unit_spikes",
 ]

@@ -59,6 +59,17 @@ class IntegerLifConfig:
     check_finite: bool = False
 
 
+@schema("neuron", "relu")
+@dataclass
+class ReluConfig:
+    """`spikeformer.neurons.ReluNeuron`."""
+
+    _target_: str = "spikeformer.neurons.ReluNeuron"
+    _partial_: bool = True
+    threshold: float = 1.0
+    check_finite: bool = False
+
+
 @schema("encoding", "coding")
 @dataclass
 class CodingConfig:

@@ -15,7 +15,7 @@ from spikeformer.hardware.lowering.registry import _RULES
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.models.spikformer_stem import SpikformerStem
-from spikeformer.neurons import AdLifNeuron, IntegerLifNeuron, LifNeuron
+from spikeformer.neurons import AdLifNeuron, IntegerLifNeuron, LifNeuron, ReluNeuron
 from tests.hardware.lowering.test_lower import assert_equal
 from tests.hardware.networks import HARD, enliven, images, vit
 
@@ -109,6 +109,7 @@ def test_rule_of_a_users_own():
         ({"neuron": LifNeuron}, "stem.neurons.0.*reset='subtract'.*neuron=lif_hard"),
         ({"neuron": partial(AdLifNeuron, reset="zero")}, "AdLifNeuron.*neuron=lif_hard"),
         ({"neuron": IntegerLifNeuron}, "IntegerLifNeuron.*neuron=lif_hard"),
+        ({"neuron": ReluNeuron}, "ReluNeuron.*neuron=lif_hard"),
         ({"mechanism": SpikingSelfAttention}, "mechanism.*SpikingSelfAttention.*qk_token"),
         ({"stem": partial(SpikformerStem, patch_size=4)}, "maximum of currents.*spiking_vit"),
     ],

@@ -1,0 +1,1 @@
+"""Networks trained on the same batches for the same time: what `tables.py` compares."""

@@ -1,0 +1,133 @@
+"""The page and the plot of `tables.py`, from its JSON."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+mpl.rcParams["svg.hashsalt"] = "spikeformer"  # the same numbers give the same file
+mpl.rcParams["svg.fonttype"] = "none"
+
+from matplotlib.figure import Figure  # noqa: E402
+
+from spikeformer import figure_style as style  # noqa: E402
+
+TITLES = {"digits": "Digits", "cifar10": "CIFAR-10", "sst2": "SST-2", "fsdd": "Spoken digits"}
+NAMES = {
+    "SpikeFormer": "SpikeFormer",
+    "ordinary": "ordinary network (ReLU, T = 1)",
+    "ordinary-equal-epochs": "the same, for as many epochs as SpikeFormer",
+    "Spikformer": "SpikingJelly's Spikformer",
+}
+LOOKS = {
+    "SpikeFormer": ("SpikeFormer", style.BLUE),
+    "ordinary": ("ordinary", style.OTHER),
+    "Spikformer": ("Spikformer", style.ORANGE),
+}
+
+
+def write(tables: dict[str, dict], stored: Path) -> None:
+    """Write `<stored>.md` and `<stored>.svg`."""
+    path = stored.with_suffix(".svg")
+    accuracies(tables).savefig(path, metadata={"Date": None})
+    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
+    stored.with_suffix(".md").write_text(page(tables))
+
+
+def of(table: dict, network: str) -> list[dict]:
+    """Return a network's runs, one for each seed."""
+    return [run for run in table["runs"] if run["network"] == network]
+
+
+def mean(runs: list[dict], key: str) -> float:
+    return statistics.fmean(run[key] for run in runs)
+
+
+def accuracies(tables: dict[str, dict]) -> Figure:
+    """Draw the accuracy of each network, a panel for each table."""
+    figure = style.new_figure(2.6 * len(tables) + 0.4, 2.6)
+    for axes, (name, table) in zip(
+        figure.subplots(1, len(tables), squeeze=False)[0], tables.items(), strict=True
+    ):
+        heights = {
+            network: mean(runs, "accuracy") for network in LOOKS if (runs := of(table, network))
+        }
+        labels, colours = zip(*(LOOKS[network] for network in heights), strict=True)
+        bars = axes.bar(labels, list(heights.values()), color=colours, width=0.7)
+        axes.bar_label(bars, [f"{height:.1%}" for height in heights.values()], color=style.INK)
+        low = min(0.95, *heights.values())
+        axes.set_ylim(max(0.0, low - 2 * (1 - low)), 1.0)
+        axes.set_title(TITLES[name], loc="left", fontsize=style.NORMAL, color=style.INK)
+        style.tidy(axes)
+        style.percent_ticks(axes.yaxis)
+        axes.tick_params("x", labelsize=8)
+    return figure
+
+
+def page(tables: dict[str, dict]) -> str:
+    """Return the tables as a page of the documentation."""
+    sections = "\n".join(section(name, table) for name, table in tables.items())
+    return f"""# Accuracy in a given time
+
+Three networks of about the same number of parameters, trained on the same CPU for the same time,
+on the same batches in the same order:
+
+- SpikeFormer: the recipe of the table, `python train.py experiment=...`.
+- The ordinary network: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
+  without time.
+- SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
+  trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
+  (AdamW), schedule and clipping are those of the recipe; its learning rate was chosen for it.
+  Its stem takes patches of 4x4 or 16x16 pixels: the first for the digits, of 8x8 pixels, the
+  second for the larger images, where the first costs several times as much. For text, an embedding
+  that fires stands for the stem; its blocks know no mask, so their batch norms see padding.
+
+A short run of each network tells how many epochs fit the budget; the learning rate falls to zero
+at the end of the last one. Nothing is held out for validation but where the recipe says so (the
+digits), and the weights after the last epoch are tested. "Training" is the time of all epochs,
+"CPU" what the whole process used of the cores, with start-up and test.
+
+![Accuracy of the three networks in each table](tables.svg)
+
+{sections}
+The numbers are in [tables.json](tables.json). `--budget-minutes 30` gives each network half an
+hour.
+"""
+
+
+def threads(number: int) -> str:
+    return "one thread" if number == 1 else f"{number} threads"
+
+
+def section(name: str, table: dict) -> str:
+    """Return one table."""
+    seeds = sorted({run["seed"] for run in table["runs"]})
+    rows = []
+    for network, title in NAMES.items():
+        runs = of(table, network)
+        if not runs:
+            continue
+        each = ", ".join(f"{run['accuracy']:.2%}" for run in runs)
+        seconds, epochs = mean(runs, "seconds"), mean(runs, "epochs")
+        rows.append(
+            f"| {title} | {runs[0]['num_parameters']:,} | **{mean(runs, 'accuracy'):.2%}**"
+            f"{f' ({each})' if len(runs) > 1 else ''} | {epochs:.0f} | {seconds:.0f} s "
+            f"| {mean(runs, 'cpu_seconds'):.0f} s "
+            f"| {1000 * seconds / mean(runs, 'steps'):.0f} ms |"
+        )
+    machine = table["machine"]
+    several = f", the mean of {len(seeds)} seeds" if len(seeds) > 1 else ""
+    return f"""## {TITLES[name]}
+
+`python train.py {table["recipe"]}`; {table["budget_minutes"]:g} minutes for each network{several}.
+
+| network | parameters | test accuracy | epochs | training | CPU | per batch |
+|---|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])}, torch
+{table["packages"]["torch"]}, by `{table["command"]}`.
+"""

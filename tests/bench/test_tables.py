@@ -1,0 +1,127 @@
+"""Commands and pages of the tables; the trainings themselves take minutes."""
+
+from __future__ import annotations
+
+import json
+
+import lightning as L
+import pytest
+import torch
+from bench import tables
+from bench.training import page, peer
+from omegaconf import OmegaConf
+
+from spikeformer.cli import compose
+from spikeformer.config import instantiate
+from spikeformer.pipeline.build import build_module
+from spikeformer.training import cosine_with_warmup
+
+
+def run(network, seed, accuracy):
+    return {
+        "network": network,
+        "seed": seed,
+        "epochs": 10,
+        "steps": 200,
+        "seconds": 50.0,
+        "cpu_seconds": 90.0,
+        "num_parameters": 80_000,
+        "accuracy": accuracy,
+    }
+
+
+@pytest.fixture
+def measured():
+    return {
+        "digits": {
+            "command": "python scripts/bench/tables.py --table digits",
+            "recipe": "experiment=digits",
+            "budget_minutes": 1.25,
+            "threads": 2,
+            "date": "2026-01-01",
+            "machine": {"cpu": "A CPU"},
+            "packages": {"torch": "2.13.0"},
+            "runs": [
+                run(network, seed, accuracy + seed / 100)
+                for network, accuracy in (("SpikeFormer", 0.97), ("ordinary", 0.95))
+                for seed in (0, 1)
+            ],
+        }
+    }
+
+
+def test_the_page_has_every_network_that_was_measured(measured, tmp_path):
+    page.write(measured, tmp_path / "tables")
+    text = (tmp_path / "tables.md").read_text()
+    assert (
+        "| SpikeFormer | 80,000 | **97.50%** (97.00%, 98.00%) | 10 | 50 s | 90 s | 250 ms |" in text
+    )
+    assert "| ordinary network (ReLU, T = 1) | 80,000 | **95.50%**" in text
+    assert "| SpikingJelly's Spikformer |" not in text
+    assert "the mean of 2 seeds" in text
+    assert "97.5%" in (tmp_path / "tables.svg").read_text()
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_recipes_compose_for_all_three(name, tmp_path):
+    table = tables.TABLES[name]
+    spiking = compose(f"experiment={table.experiment}")
+    ordinary = compose(f"experiment={table.experiment}", *table.ordinary)
+    assert ordinary.neuron._target_.endswith("ReluNeuron")
+    assert (ordinary.timesteps, spiking.timesteps > 1) == (1, True)
+    same = ("data", "optimizer", "scheduler", "loss") if len(table.ordinary) == 2 else ("data",)
+    assert all(ordinary[key] == spiking[key] for key in same)
+    options = peer.network(spiking, {"width": 64})
+    json.dumps(options)
+    assert options["timesteps"] == spiking.timesteps
+    assert "vocab_size" in options or options["image_size"]
+    assert "train.py" in table.command("SpikeFormer", tmp_path)
+    assert f"experiment={table.experiment}" in table.command("Spikformer", tmp_path)
+
+
+def test_the_peer_gets_the_batches_of_a_run_and_the_rates_of_its_schedule():
+    """What is sent is what `train.py` would train on: same order, same augmentation."""
+    config = compose("experiment=digits", "trainer.max_epochs=2", "trainer.limit_train_batches=3")
+    OmegaConf.update(config, "trainer.limit_test_batches", 1)
+    sent = []
+
+    def call(method, *given):
+        if method == "train":
+            sent.append(given)
+        return {"prepare": 5, "train": 0.0}.get(method, torch.zeros(64).long().numpy())
+
+    found = peer.train(call, config, {"width": 64}, lr=0.5)
+    assert (found["epochs"], found["steps"], found["num_parameters"]) == (2, 6, 5)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    schedule = cosine_with_warmup(optimizer, 6)
+    for (inputs, target, lr), (images, labels) in zip(sent, batches_of_a_run(config), strict=True):
+        assert torch.equal(torch.from_numpy(inputs["images"]), images)
+        assert torch.equal(torch.from_numpy(target), labels)
+        assert lr == pytest.approx(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+
+
+def batches_of_a_run(config):
+    recorder = Recorder()
+    trainer = L.Trainer(
+        max_epochs=config.trainer.max_epochs,
+        limit_train_batches=config.trainer.limit_train_batches,
+        limit_val_batches=0,
+        accelerator="cpu",
+        callbacks=[recorder],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(build_module(config), instantiate(config.data))
+    return recorder.batches
+
+
+class Recorder(L.Callback):
+    def __init__(self):
+        self.batches = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.batches.append(batch)
