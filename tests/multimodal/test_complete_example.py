@@ -75,11 +75,10 @@ def test_the_complete_example(capsys):
     assert metrics["samples"] == 1
     assert metrics["timesteps"] == 32
     assert metrics["energy_per_sample_uj"] > 0
+    done, energy = capsys.readouterr().out.splitlines()
+    assert done.startswith("Prueba de rendimiento completada: energy_per_sample_uj=")
     with use_locale("es"):
-        assert capsys.readouterr().out.splitlines() == [
-            f"Prueba de rendimiento completada: {metrics}",
-            f"Energía: {format_energy(metrics['energy_per_sample_uj'])}",
-        ]
+        assert energy == f"Energía: {format_energy(metrics['energy_per_sample_uj'])}"
     for name in ("vision", "audio", "text"):
         assert 0 < namespace[f"{name}_spikes"].mean() < 1
     names = " ".join(layer.name for layer in namespace["recording"].counts.layers)
