@@ -29,12 +29,14 @@ from spikeformer import load_run  # noqa: E402
 from spikeformer.callbacks import ActivityProbe  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import add_noise  # noqa: E402
+from spikeformer.pipeline import LoadedRun  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 # What is trained for each split; the network of both senses also answers with either of them.
 TRAINED = {"recordings": ("vision,audio", "vision", "audio"), "speakers": ("vision,audio",)}
 CLEAN = float("inf")
+AUGMENTATION = ("noisy_share", "max_image_noise", "min_snr_db")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--runs", default="outputs/bench-digits_av", help="folder of the runs")
     parser.add_argument("--measure-only", action="store_true", help="train nothing that is missing")
     arguments = parser.parse_args()
-    measured = []
+    measured, recipe = [], {}
     for split, trained in TRAINED.items():
         for seed in arguments.seeds:
             for modalities in trained:
@@ -78,7 +80,11 @@ def main() -> None:
                     if arguments.measure_only:
                         continue
                     train(folder, arguments.fsdd, split, modalities, seed)
-                measured.append(measure(folder, split, modalities, seed))
+                run = load_run(REPOSITORY / folder)
+                measured.append(measure(run, split, modalities, seed))
+                data, model = run.config.data, run.config.model
+                recipe = {key: data[key] for key in AUGMENTATION}
+                recipe["modality_dropout"] = model.modality_dropout
                 print(folder, measured[-1]["results"][0], flush=True)
     result = {
         "command": " ".join(
@@ -89,6 +95,7 @@ def main() -> None:
             ]
         ),
         **describe(),
+        "recipe": recipe,
         "runs": measured,
     }
     STORED.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
@@ -115,7 +122,7 @@ def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> No
             f"data.split={split}",
             f"data.test_speakers=[{speaker}]",
             f"hydra.run.dir={folder}",
-            "callbacks=[checkpoint,firing_rate]",
+            "callbacks=[checkpoint,firing_rate,sense_supervision]",
             "logger=none",
             "trainer.accelerator=cpu",
         ],
@@ -124,9 +131,8 @@ def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> No
     )
 
 
-def measure(folder: Path, split: str, modalities: str, seed: int) -> dict:
+def measure(run: LoadedRun, split: str, modalities: str, seed: int) -> dict:
     """Test one network under every condition."""
-    run = load_run(REPOSITORY / folder)
     data = instantiate(run.config.data)
     data.setup("test")
     test = data.splits.test
