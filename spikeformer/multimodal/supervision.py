@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from spikeformer.error_handling import ConfigurationError, check_positive
 from spikeformer.i18n import t
 from spikeformer.models import ClassificationHead
+from spikeformer.multimodal.encoder import SensoryEncoder
 from spikeformer.multimodal.network import MultiModalNetwork
 
 NAME = "sense_supervision"
@@ -60,7 +61,7 @@ class SenseSupervision(L.Callback):
             raise ConfigurationError(t("multimodal.not_sharded"))
         pl_module.sense_readouts = nn.ModuleDict(
             {
-                name: ClassificationHead(encoder.embed_dim, net.num_classes)
+                name: ClassificationHead(cast(SensoryEncoder, encoder).embed_dim, net.num_classes)
                 for name, encoder in net.encoders.items()
             }
         )
