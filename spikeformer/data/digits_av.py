@@ -29,7 +29,7 @@ MODALITIES = ("vision", "audio", "text")
 SPLITS = ("recordings", "speakers")
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LETTERS = "_" + "".join(sorted({letter for name in NAMES for letter in name}))
-CLEANEST_DB = 20.0
+CLEANEST_DB = 30.0
 """Noise of training samples is drawn from here down to `min_snr_db`."""
 
 
@@ -60,7 +60,7 @@ class AudioVisualDigitsDataModule(TableDataModule):
         max_image_noise: Largest standard deviation of the noise of training images, whose pixels
             are in [0, 1]. Its square root is uniform from 0: weak noise, which leaves something to
             learn, is more frequent than strong.
-        min_snr_db: Lowest signal-to-noise ratio of training recordings, uniform up to 20 dB.
+        min_snr_db: Lowest signal-to-noise ratio of training recordings, uniform up to 30 dB.
         **table: The arguments of `TableDataModule`.
 
     Raises:
