@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -265,36 +266,59 @@ def seeds(runs: list[dict]) -> str:
 
 
 def speakers(first: dict, held_out: list[dict]) -> str:
-    """Say who is heard in the test."""
+    """Say who is heard in the test, and how well those are understood who never were before."""
     text = (
-        f"Where all are tested, each of the six is heard in training and test ({first['samples']}"
+        f"Where all are tested, each of the six is heard in training and test ({first['samples']} "
+        "test recordings)."
     )
-    text += " test recordings)."
     if held_out:
+        both, sound = (
+            spread([run["results"][0][key] for run in held_out])
+            for key in ("accuracy", "audio_alone")
+        )
         text += (
             " Where one is named, the network has never heard that speaker in training "
-            f"({held_out[0]['samples']} test recordings)."
+            f"({held_out[0]['samples']} test recordings): {both} % with both senses and {sound} % "
+            "by sound alone, mean ± standard deviation over the speakers."
         )
     return text
 
 
+def paragraph(text: str) -> str:
+    """Return a text with lines of at most 100 characters."""
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
+
+
 def page(result: dict) -> str:
     """Return the page of the documentation."""
-    runs, machine = result["runs"], result["machine"]
+    runs, machine, recipe = result["runs"], result["machine"], result["recipe"]
     heard, held_out = of(runs, "recordings"), of(runs, "speakers")
-    first, count, recipe = fused(runs)[0], len(fused(runs)), result["recipe"]
+    first, count = fused(runs)[0], len(fused(runs))
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} thread"
     device += "s" * (machine["cores"] > 1 and not machine["gpu"])
+    about = f"""`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit
+        Dataset, each paired with a handwritten digit of scikit-learn of the same class. {first["num_parameters"]:,}
+        parameters, T = 4, cross-modal attention, {first["epochs"]} epochs. While training, {recipe["noisy_share"]:.0%} of the images and, drawn apart, of the
+        sounds get noise: up to a standard deviation of {recipe["max_image_noise"]:g}, and down to
+        {recipe["min_snr_db"]:g} dB. Each sense is left out with a probability of
+        {recipe["modality_dropout"]:.0%}, and is asked for the answer by itself as well
+        (`callbacks=[default,sense_supervision]`). No recording and no image is in both training and
+        test; the recipe was chosen on validation samples."""
+    noise = f"""Every speaker in training and test; percent, mean ± standard deviation over {count}
+        seed{"s" * (count > 1)}. Image noise is Gaussian with the given standard deviation (pixels
+        are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio. "Gain" is
+        by how many points both senses are better than the best answer by one sense, whichever
+        network gave it. The last columns are the share of gates that cross-modal attention opens
+        for the tokens of a sense."""
+    found = f"""{summary(heard)} A test of {first["samples"]} recordings has a standard error of
+        {error_of(0.95, first["samples"])} points at 95 % and of {error_of(0.7, first["samples"])}
+        at 70 %, whatever the seed: smaller gains and losses may be chance."""
+    source = f"""Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
+        `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). The machine was
+        shared: times are upper bounds."""
     return f"""# Audio-visual digits
 
-`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit Dataset, each paired
-with a handwritten digit of scikit-learn of the same class. {first["num_parameters"]:,} parameters,
-T = 4, cross-modal attention, {first["epochs"]} epochs. While training, {recipe["noisy_share"]:.0%}
-of the images and, drawn apart, of the sounds get noise: up to a standard deviation of
-{recipe["max_image_noise"]:g} and down to {recipe["min_snr_db"]:g} dB. Each sense is left out with a
-probability of {recipe["modality_dropout"]:.0%}, and is asked for the answer by itself as well
-(`callbacks=sense_supervision`). No recording and no image is in both training and test; what is
-written here was chosen on validation samples.
+{paragraph(about)}
 
 "Alone" is the network of both senses with the other one left out; an "-only network" was trained
 with one sense, under the same noise and for as many epochs.
@@ -305,20 +329,13 @@ with one sense, under the same noise and for as many epochs.
 |---|---|---|---|---|---|---|
 {seeds(runs)}
 
-{speakers(first, held_out)}
+{paragraph(speakers(first, held_out))}
 
 ## With noise
 
-Every speaker in training and test; percent, mean ± standard deviation over {count}
-seed{"s" * (count > 1)}. Image noise is Gaussian with the given standard deviation (pixels are in
-[0, 1]); noise in the sound is white, at the given signal-to-noise ratio. "Gain" is by how many
-points both senses are better than the best of the columns to the right of them. The last columns
-are the share of gates that cross-modal attention opens for the tokens of a sense.
+{paragraph(noise)}
 
-{summary(heard)}A
-test of {first["samples"]} recordings has a standard error of {error_of(0.95, first["samples"])}
-points at 95 % and of {error_of(0.7, first["samples"])} at 70 %: gains and losses below that are
-none.
+{paragraph(found)}
 
 ![Accuracy with both senses and with each alone, as noise grows](digits_av.svg)
 
@@ -333,7 +350,5 @@ none.
 {head(heard, "image noise, sound's SNR")}
 {table(heard, "both")}
 
-Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
-`{result["command"]}`;
-the numbers are in [digits_av.json](digits_av.json). The machine was shared: times are upper bounds.
+{paragraph(source)}
 """
