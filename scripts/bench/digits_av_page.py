@@ -297,8 +297,9 @@ def page(result: dict) -> str:
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} thread"
     device += "s" * (machine["cores"] > 1 and not machine["gpu"])
     about = f"""`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit
-        Dataset, each paired with a handwritten digit of scikit-learn of the same class. {first["num_parameters"]:,}
-        parameters, T = 4, cross-modal attention, {first["epochs"]} epochs. While training, {recipe["noisy_share"]:.0%} of the images and, drawn apart, of the
+        Dataset, each paired with a handwritten digit of scikit-learn of the same class.
+        {first["num_parameters"]:,} parameters, T = 4, cross-modal attention, {first["epochs"]}
+        epochs. While training, {recipe["noisy_share"]:.0%} of the images and, drawn apart, of the
         sounds get noise: up to a standard deviation of {recipe["max_image_noise"]:g}, and down to
         {recipe["min_snr_db"]:g} dB. Each sense is left out with a probability of
         {recipe["modality_dropout"]:.0%}, and is asked for the answer by itself as well
