@@ -42,6 +42,7 @@ LOOKS = {
     "audio_only": (style.MUTED, "+:"),
 }
 SENSES = {"vision": "image", "audio": "sound"}
+NOISES = {"vision": "image_noise", "audio": "snr_db"}
 
 
 def write(result: dict, stored: Path) -> None:
@@ -116,8 +117,7 @@ def fused(runs: list[dict]) -> list[dict]:
 
 def at(run: dict, senses: str, condition: dict) -> dict:
     """Return a run's result under a condition; noise in a sense it lacks makes no difference."""
-    noises = {"vision": "image_noise", "audio": "snr_db"}
-    keys = [noises[sense] for sense in senses.split(",")]
+    keys = [NOISES[sense] for sense in senses.split(",")]
     return next(r for r in run["results"] if all(r[key] == condition[key] for key in keys))
 
 
