@@ -305,8 +305,8 @@ def page(result: dict) -> str:
         {recipe["modality_dropout"]:.0%}, and is asked for the answer by itself as well
         (`callbacks=[default,sense_supervision]`). No recording and no image is in both training and
         test; the recipe was chosen on validation samples."""
-    noise = f"""Every speaker in training and test; percent, mean ± standard deviation over {count}
-        seed{"s" * (count > 1)}. Image noise is Gaussian with the given standard deviation (pixels
+    over = "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
+    noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with the given standard deviation (pixels
         are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio. "Gain" is
         by how many points both senses are better than the best answer by one sense, whichever
         network gave it. The last columns are the share of gates that cross-modal attention opens
