@@ -306,11 +306,11 @@ def page(result: dict) -> str:
         (`callbacks=[default,sense_supervision]`). No recording and no image is in both training and
         test; the recipe was chosen on validation samples."""
     over = "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
-    noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with the given standard deviation (pixels
-        are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio. "Gain" is
-        by how many points both senses are better than the best answer by one sense, whichever
-        network gave it. The last columns are the share of gates that cross-modal attention opens
-        for the tokens of a sense."""
+    noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with
+        the given standard deviation (pixels are in [0, 1]); noise in the sound is white, at the
+        given signal-to-noise ratio. "Gain" is by how many points both senses are better than the
+        best answer by one sense, whichever network gave it. The last columns are the share of gates
+        that cross-modal attention opens for the tokens of a sense."""
     found = f"""{summary(heard)} A test of {first["samples"]} recordings has a standard error of
         {error_of(0.95, first["samples"])} points at 95 % and of {error_of(0.7, first["samples"])}
         at 70 %, whatever the seed: smaller gains and losses may be chance."""
