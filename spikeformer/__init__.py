@@ -41,6 +41,7 @@ _HOMES = {
         "SimulationDeployer",
         "SpiNNakerDeployer",
     ),
+    "spikeformer.i18n": ("format_energy", "format_percentage", "format_time"),
     "spikeformer.models": (
         "ClassificationHead",
         "SpikingAttention",

@@ -29,12 +29,14 @@ from spikeformer import load_run  # noqa: E402
 from spikeformer.callbacks import ActivityProbe  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import add_noise  # noqa: E402
+from spikeformer.pipeline import LoadedRun  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 # What is trained for each split; the network of both senses also answers with either of them.
 TRAINED = {"recordings": ("vision,audio", "vision", "audio"), "speakers": ("vision,audio",)}
 CLEAN = float("inf")
+AUGMENTATION = ("noisy_share", "max_image_noise", "min_snr_db")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--runs", default="outputs/bench-digits_av", help="folder of the runs")
     parser.add_argument("--measure-only", action="store_true", help="train nothing that is missing")
     arguments = parser.parse_args()
-    measured = []
+    measured, recipe = [], {}
     for split, trained in TRAINED.items():
         for seed in arguments.seeds:
             for modalities in trained:
@@ -78,7 +80,11 @@ def main() -> None:
                     if arguments.measure_only:
                         continue
                     train(folder, arguments.fsdd, split, modalities, seed)
-                measured.append(measure(folder, split, modalities, seed))
+                run = load_run(REPOSITORY / folder)
+                measured.append(measure(run, split, modalities, seed))
+                data, model = run.config.data, run.config.model
+                recipe = {key: data[key] for key in AUGMENTATION}
+                recipe["modality_dropout"] = model.modality_dropout
                 print(folder, measured[-1]["results"][0], flush=True)
     result = {
         "command": " ".join(
@@ -89,6 +95,7 @@ def main() -> None:
             ]
         ),
         **describe(),
+        "recipe": recipe,
         "runs": measured,
     }
     STORED.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
@@ -115,7 +122,7 @@ def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> No
             f"data.split={split}",
             f"data.test_speakers=[{speaker}]",
             f"hydra.run.dir={folder}",
-            "callbacks=[checkpoint,firing_rate]",
+            "callbacks=[checkpoint,firing_rate,sense_supervision]",
             "logger=none",
             "trainer.accelerator=cpu",
         ],
@@ -124,14 +131,17 @@ def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> No
     )
 
 
-def measure(folder: Path, split: str, modalities: str, seed: int) -> dict:
+def measure(run: LoadedRun, split: str, modalities: str, seed: int) -> dict:
     """Test one network under every condition."""
-    run = load_run(REPOSITORY / folder)
     data = instantiate(run.config.data)
     data.setup("test")
     test = data.splits.test
     fit = run.manifest.stages["fit"].result
     senses = modalities.split(",")
+    sweeps = (*senses, "both" if len(senses) > 1 else senses[0])
+    conditions = [condition for condition in CONDITIONS if condition.sweep in sweeps]
+    if split == "speakers":
+        conditions = conditions[:1]  # without noise
     return {
         "split": split,
         "modalities": senses,
@@ -141,15 +151,26 @@ def measure(folder: Path, split: str, modalities: str, seed: int) -> dict:
         "epochs": fit["epochs"],
         "training_seconds": fit["seconds"],
         "num_parameters": fit["num_parameters"],
-        "results": [
-            {
-                **{k: v if v != CLEAN else None for k, v in asdict(condition).items()},
-                **answers(run.model, noisy(test.inputs, condition), test.targets),
-            }
-            for condition in CONDITIONS
-            if condition.sweep in (*senses, "both" if len(senses) > 1 else senses[0])
-        ],
+        "results": list(results(run.model, conditions, test.inputs, test.targets)),
     }
+
+
+def results(
+    model: nn.Module, conditions: list[Condition], inputs: dict[str, Tensor], targets: Tensor
+) -> Iterator[dict]:
+    """Yield what a network answers under each condition, by all its senses and by each alone."""
+    alone: dict[tuple[str, float], float] = {}
+    for condition in conditions:
+        described = asdict(condition)
+        changed = noisy(inputs, condition)
+        found = answers(model, changed, targets)
+        for name, x in changed.items() if len(changed) > 1 else ():
+            # A sense that is alone answers the same whatever noise the other one has.
+            heard = name, described[digits_av_page.NOISES[name]]
+            if heard not in alone:
+                alone[heard] = accuracy(model, {name: x}, targets)
+            found[f"{name}_alone"] = alone[heard]
+        yield {k: v if v != CLEAN else None for k, v in described.items()} | found
 
 
 def noisy(inputs: dict[str, Tensor], condition: Condition) -> dict[str, Tensor]:
@@ -165,25 +186,20 @@ def noisy(inputs: dict[str, Tensor], condition: Condition) -> dict[str, Tensor]:
     return changed
 
 
-@torch.no_grad()
 def answers(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dict:
-    """Return the accuracy with all senses and with each alone, and the share of open gates."""
+    """Return the accuracy and, where senses meet, the share of open gates of each."""
     with ActivityProbe(model) as probe:
-        found = {"accuracy": accuracy(model, inputs, targets)}
+        found: dict = {"accuracy": accuracy(model, inputs, targets)}
     gates = {
         name: layer.firing_rate.compute().item()
         for name in inputs
         for path, layer in probe.layers.items()
         if path == f"transformer.fusion.attentions.{name}.mechanism.neuron"
     }
-    if len(inputs) > 1:
-        found |= {
-            f"{name}_alone": accuracy(model, {name: x}, targets) for name, x in inputs.items()
-        }
-        found["open_gates"] = gates
-    return found
+    return found | ({"open_gates": gates} if gates else {})
 
 
+@torch.no_grad()
 def accuracy(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> float:
     """Return the share of right classes."""
     right = sum(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -21,37 +24,101 @@ SWEEPS = {
     "audio": "noise in the sound",
     "both": "noise in both",
 }
-LOOKS = {
-    "accuracy": ("both senses", style.BLUE, "o-"),
-    "vision_alone": ("image alone", style.ORANGE, "s--"),
-    "audio_alone": ("sound alone", style.MUTED, "^:"),
+BOTH = "vision,audio"
+# What is compared: a label, and the network and senses that answer; networks of one sense know
+# no other, that of both is asked with the other left out as well.
+ANSWERS = {
+    "both": ("both senses", BOTH, "accuracy"),
+    "vision_alone": ("image alone", BOTH, "vision_alone"),
+    "vision_only": ("image-only network", "vision", "accuracy"),
+    "audio_alone": ("sound alone", BOTH, "audio_alone"),
+    "audio_only": ("sound-only network", "audio", "accuracy"),
 }
+LOOKS = {
+    "both": (style.BLUE, "o-"),
+    "vision_alone": (style.ORANGE, "s--"),
+    "vision_only": (style.ORANGE, "x:"),
+    "audio_alone": (style.MUTED, "^--"),
+    "audio_only": (style.MUTED, "+:"),
+}
+SENSES = {"vision": "image", "audio": "sound"}
+NOISES = {"vision": "image_noise", "audio": "snr_db"}
 
 
 def write(result: dict, stored: Path) -> None:
     """Write `<stored>.md`, `<stored>.svg` and `<stored>-gates.svg`."""
-    runs = result["runs"]
-    fused = [run for run in of(runs, "recordings") if len(run["modalities"]) > 1]
+    heard = of(result["runs"], "recordings")
     for figure, path in (
-        (accuracies(fused), stored.with_suffix(".svg")),
-        (gates(fused), stored.with_name(f"{stored.name}-gates.svg")),
+        (accuracies(heard), stored.with_suffix(".svg")),
+        (gates(heard), stored.with_name(f"{stored.name}-gates.svg")),
     ):
         figure.savefig(path, metadata={"Date": None})
         path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
     stored.with_suffix(".md").write_text(page(result))
 
 
-def of(runs: list[dict], split: str) -> list[dict]:
-    """Return the runs of a split."""
-    return [run for run in runs if run["split"] == split]
+def of(runs: list[dict], split: str, senses: str | None = None) -> list[dict]:
+    """Return the runs of a split, or those of them that were trained with given senses."""
+    found = [run for run in runs if run["split"] == split]
+    return found if senses is None else [r for r in found if ",".join(r["modalities"]) == senses]
 
 
-def conditions(runs: list[dict], sweep: str) -> list[tuple[str, list[dict]]]:
-    """Return the conditions of a sweep in words, each with the result of every run."""
-    columns = zip(
-        *([r for r in run["results"] if r["sweep"] == sweep] for run in runs), strict=True
-    )
-    return [(words(column[0]), list(column)) for column in columns]
+@dataclass(frozen=True)
+class Cell:
+    """Noise of the test samples, and what every seed's network answered.
+
+    Attributes:
+        name: The noise in words.
+        accuracies: By the names of `ANSWERS`, one for each seed.
+        gates: Share of open gates by sense, one for each seed.
+    """
+
+    name: str
+    accuracies: dict[str, list[float]]
+    gates: dict[str, list[float]]
+
+    @property
+    def best(self) -> tuple[str, float]:
+        """The better of all answers by one sense, and its mean accuracy."""
+        means = {k: statistics.fmean(v) for k, v in self.accuracies.items() if k != "both"}
+        best = max(means, key=lambda key: means[key])
+        return best, means[best]
+
+    @property
+    def gain(self) -> float:
+        """Mean accuracy of both senses over that of the better one."""
+        return statistics.fmean(self.accuracies["both"]) - self.best[1]
+
+
+def cells(runs: list[dict], sweep: str) -> list[Cell]:
+    """Return the cells of a sweep."""
+    return [
+        Cell(
+            words(condition),
+            {
+                answer: [at(run, senses, condition)[key] for run in of(runs, "recordings", senses)]
+                for answer, (_, senses, key) in ANSWERS.items()
+                if of(runs, "recordings", senses)
+            },
+            {
+                sense: [at(r, BOTH, condition)["open_gates"][sense] for r in fused(runs)]
+                for sense in SENSES
+            },
+        )
+        for condition in fused(runs)[0]["results"]
+        if condition["sweep"] == sweep
+    ]
+
+
+def fused(runs: list[dict]) -> list[dict]:
+    """Return the runs that were trained with both senses and all speakers."""
+    return of(runs, "recordings", BOTH)
+
+
+def at(run: dict, senses: str, condition: dict) -> dict:
+    """Return a run's result under a condition; noise in a sense it lacks makes no difference."""
+    keys = [NOISES[sense] for sense in senses.split(",")]
+    return next(r for r in run["results"] if all(r[key] == condition[key] for key in keys))
 
 
 def words(condition: dict) -> str:
@@ -61,63 +128,123 @@ def words(condition: dict) -> str:
     return {"vision": image, "audio": sound, "both": f"{image}, {sound}"}[condition["sweep"]]
 
 
-def mean(results: list[dict], key: str) -> float:
-    return statistics.fmean(r[key] for r in results)
-
-
 def accuracies(runs: list[dict]) -> Figure:
     """Draw the accuracy over the noise, a panel for each sweep."""
-    figure = style.new_figure(9.0, 2.9)
+    figure = style.new_figure(10.0, 3.4)
     panels = figure.subplots(1, len(SWEEPS), sharey=True)
     for axes, (sweep, text) in zip(panels, SWEEPS.items(), strict=True):
-        columns = conditions(runs, sweep)
-        for key, (label, colour, look) in LOOKS.items():
-            values = [mean(results, key) for _, results in columns]
-            axes.plot(range(len(values)), values, look, color=colour, label=label, ms=4)
+        columns = cells(runs, sweep)
+        for answer, (colour, look) in LOOKS.items():
+            found = [cell.accuracies[answer] for cell in columns if answer in cell.accuracies]
+            lines(axes, found, ANSWERS[answer][0], colour, look)
         finish(axes, columns, text)
     style.percent_ticks(panels[0].yaxis)
-    panels[0].legend(frameon=False, fontsize=style.SMALL, labelcolor=style.MUTED)
+    legend(figure, panels[0])
     return figure
 
 
 def gates(runs: list[dict]) -> Figure:
     """Draw the share of open gates of each sense over the noise in one."""
-    figure = style.new_figure(7.0, 2.7)
+    figure = style.new_figure(7.0, 3.0)
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, sweep in zip(panels, ("vision", "audio"), strict=True):
-        columns = conditions(runs, sweep)
-        for name in ("vision", "audio"):
-            label, colour, look = LOOKS[f"{name}_alone"]
-            values = [mean([r["open_gates"] for r in results], name) for _, results in columns]
-            text = label.removesuffix(" alone")
-            axes.plot(range(len(values)), values, look, color=colour, label=text, ms=4)
+    for axes, sweep in zip(panels, SENSES, strict=True):
+        columns = cells(runs, sweep)
+        for sense, text in SENSES.items():
+            found = [cell.gates[sense] for cell in columns]
+            lines(axes, found, f"gates of the {text}", *LOOKS[f"{sense}_alone"])
         finish(axes, columns, SWEEPS[sweep])
     style.percent_ticks(panels[0].yaxis)
     panels[0].set_ylabel("open gates", fontsize=style.SMALL, color=style.MUTED)
-    panels[0].legend(frameon=False, fontsize=style.SMALL, labelcolor=style.MUTED)
+    legend(figure, panels[0])
     return figure
 
 
-def finish(axes: Axes, columns: list[tuple[str, list[dict]]], text: str) -> None:
+def lines(axes: Axes, found: list[list[float]], label: str, colour: str, look: str) -> None:
+    """Draw the mean over the seeds, and a band from the lowest to the highest of them."""
+    if not found:
+        return
+    places = range(len(found))
+    means = [statistics.fmean(values) for values in found]
+    axes.plot(places, means, look, color=colour, label=label, ms=4, lw=1.4)
+    lowest, highest = [min(values) for values in found], [max(values) for values in found]
+    axes.fill_between(places, lowest, highest, color=colour, alpha=0.12, lw=0)
+
+
+def finish(axes: Axes, columns: list[Cell], text: str) -> None:
     """Write title and ticks."""
     style.tidy(axes)
     style.title(axes, text)
-    labels = [name.replace(", ", "\n") for name, _ in columns]
+    labels = [cell.name.replace(", ", "\n") for cell in columns]
     axes.set_xticks(range(len(labels)), labels, fontsize=7.5)
 
 
+def legend(figure: Figure, axes: Axes) -> None:
+    """Explain the lines below all panels."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=len(labels),
+        frameon=False,
+        fontsize=style.SMALL,
+        labelcolor=style.MUTED,
+    )
+
+
 def table(runs: list[dict], sweep: str) -> str:
-    """Return the mean accuracies of a sweep as rows."""
+    """Return the accuracies of a sweep as rows."""
     rows = []
-    for name, results in conditions(runs, sweep):
-        cells = [f"{mean(results, key):.1%}" for key in LOOKS]
-        opened = [f"{mean([r['open_gates'] for r in results], k):.1%}" for k in ("vision", "audio")]
-        rows.append(f"| {name} | {' | '.join([*cells, *opened])} |")
+    for cell in cells(runs, sweep):
+        found = [spread(cell.accuracies[key]) for key in ANSWERS if key in cell.accuracies]
+        opened = [f"{statistics.fmean(cell.gates[sense]):.0%}" for sense in SENSES]
+        rows.append(f"| {cell.name} | {' | '.join([*found, points(cell.gain), *opened])} |")
     return "\n".join(rows)
 
 
-HEAD = """| both senses | image alone | sound alone | open gates, image | open gates, sound |
-|---|---|---|---|---|---|"""
+def spread(values: list[float]) -> str:
+    """Return mean and standard deviation in percent."""
+    text = f"{100 * statistics.fmean(values):.1f}"
+    return f"{text} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else text
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in points, with its sign."""
+    return f"{100 * difference:+.1f}"
+
+
+def head(runs: list[dict], noise: str) -> str:
+    """Return the head of a table whose first column is the noise."""
+    answers = [text for text, senses, _ in ANSWERS.values() if of(runs, "recordings", senses)]
+    titles = [noise, *answers, "gain", "open gates, image", "open gates, sound"]
+    return f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
+
+
+def summary(runs: list[dict]) -> str:
+    """Say where both senses are better than the better one, and where they are not."""
+    everything = [(sweep, cell) for sweep in SWEEPS for cell in cells(runs, sweep)]
+    # The sample without noise is in two sweeps.
+    noisy = [(s, c) for s, c in everything if c.name not in ("0", "clean")]
+    better = [c for _, c in noisy if c.gain > 0]
+    lost = [(s, c) for s, c in noisy if c.gain <= 0]
+    both = [c for s, c in noisy if s == "both"]
+    won_both = sum(c.gain > 0 for c in both)
+    text = (
+        f"Both senses are better than the better single one in {len(better)} of {len(noisy)} cells "
+        f"with noise, and in {won_both} of {len(both)} where both are noisy. "
+    )
+    if lost:
+        where = "; ".join(
+            f"{SWEEPS[s]} {c.name}: {points(c.gain)} points against the {ANSWERS[c.best[0]][0]}"
+            for s, c in lost
+        )
+        text += f"They are not at: {where}. "
+    return text
+
+
+def error_of(accuracy: float, samples: int) -> str:
+    """Return the standard error of an accuracy that was measured on so many samples, in points."""
+    return f"{100 * math.sqrt(accuracy * (1 - accuracy) / samples):.1f}"
 
 
 def seeds(runs: list[dict]) -> str:
@@ -125,50 +252,77 @@ def seeds(runs: list[dict]) -> str:
     rows = []
     for run in runs:
         clean = run["results"][0]
-        cells = [f"{clean[key]:.2%}" if key in clean else "" for key in LOOKS]
+        keys = ("accuracy", "vision_alone", "audio_alone")
+        shown = [f"{clean[key]:.2%}" if key in clean else "" for key in keys]
         if len(run["modalities"]) == 1:
-            cells[list(LOOKS).index(f"{run['modalities'][0]}_alone")] = cells[0]
-            cells[0] = ""
+            shown[keys.index(f"{run['modalities'][0]}_alone")], shown[0] = shown[0], ""
         heard = ", ".join(run["test_speakers"] or ["all"])
-        trained = " and ".join({"vision": "image", "audio": "sound"}[m] for m in run["modalities"])
+        trained = " and ".join(SENSES[m] for m in run["modalities"])
         rows.append(
-            f"| {heard} | {trained} | {run['seed']} | {' | '.join(cells)} "
+            f"| {heard} | {trained} | {run['seed']} | {' | '.join(shown)} "
             f"| {run['training_seconds']:.0f} s |"
         )
     return "\n".join(rows)
 
 
 def speakers(first: dict, held_out: list[dict]) -> str:
-    """Say who is heard in the test."""
+    """Say who is heard in the test, and how well those are understood who never were before."""
     text = (
-        f"Where all are tested, each of the six is heard in training and test ({first['samples']}"
+        f"Where all are tested, each of the six is heard in training and test ({first['samples']} "
+        "test recordings)."
     )
-    text += " test recordings)."
     if held_out:
+        both, sound = (
+            spread([run["results"][0][key] for run in held_out])
+            for key in ("accuracy", "audio_alone")
+        )
         text += (
             " Where one is named, the network has never heard that speaker in training "
-            f"({held_out[0]['samples']} test recordings)."
+            f"({held_out[0]['samples']} test recordings): {both} % with both senses and {sound} % "
+            "by sound alone, mean ± standard deviation over the speakers."
         )
     return text
 
 
+def paragraph(text: str) -> str:
+    """Return a text with lines of at most 100 characters."""
+    return textwrap.fill(" ".join(text.split()), 100, break_on_hyphens=False)
+
+
 def page(result: dict) -> str:
     """Return the page of the documentation."""
-    runs, machine = result["runs"], result["machine"]
-    fused = [run for run in of(runs, "recordings") if len(run["modalities"]) > 1]
-    first, held_out = fused[0], of(runs, "speakers")
+    runs, machine, recipe = result["runs"], result["machine"], result["recipe"]
+    heard, held_out = of(runs, "recordings"), of(runs, "speakers")
+    first, count = fused(runs)[0], len(fused(runs))
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} thread"
     device += "s" * (machine["cores"] > 1 and not machine["gpu"])
+    about = f"""`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit
+        Dataset, each paired with a handwritten digit of scikit-learn of the same class.
+        {first["num_parameters"]:,} parameters, T = 4, cross-modal attention, {first["epochs"]}
+        epochs. While training, {recipe["noisy_share"]:.0%} of the images and, drawn apart, of the
+        sounds get noise: up to a standard deviation of {recipe["max_image_noise"]:g}, and down to
+        {recipe["min_snr_db"]:g} dB. Each sense is left out with a probability of
+        {recipe["modality_dropout"]:.0%}, and is asked for the answer by itself as well
+        (`callbacks=[default,sense_supervision]`). No recording and no image is in both training and
+        test; the recipe was chosen on validation samples."""
+    over = "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
+    noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with
+        the given standard deviation (pixels are in [0, 1]); noise in the sound is white, at the
+        given signal-to-noise ratio. "Gain" is by how many points both senses are better than the
+        best answer by one sense, whichever network gave it. The last columns are the share of gates
+        that cross-modal attention opens for the tokens of a sense."""
+    found = f"""{summary(heard)} A test of {first["samples"]} recordings has a standard error of
+        {error_of(0.95, first["samples"])} points at 95 % and of {error_of(0.7, first["samples"])}
+        at 70 %, whatever the seed: smaller gains and losses may be chance."""
+    source = f"""Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
+        `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). The machine was
+        shared: times are upper bounds."""
     return f"""# Audio-visual digits
 
-`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit Dataset, each paired
-with a handwritten digit of scikit-learn of the same class. {first["num_parameters"]:,} parameters,
-T = 4, cross-modal attention, {first["epochs"]} epochs; while training, half of the images and half
-of the sounds get noise, and each sense is left out with a probability of a fifth. No recording and
-no image is in both training and test.
+{paragraph(about)}
 
-"Alone" means that the other sense is missing: for a network trained with both it is left out at the
-test, one trained with one sense knows no other.
+"Alone" is the network of both senses with the other one left out; an "-only network" was trained
+with one sense, under the same noise and for as many epochs.
 
 ## Without noise
 
@@ -176,30 +330,26 @@ test, one trained with one sense knows no other.
 |---|---|---|---|---|---|---|
 {seeds(runs)}
 
-{speakers(first, held_out)}
+{paragraph(speakers(first, held_out))}
 
 ## With noise
 
-The networks trained with both senses, every speaker in training and test, mean over
-{len(fused)} seed{"s" * (len(fused) > 1)}. Image noise is Gaussian with the given standard
-deviation (pixels are in [0, 1]); noise in the sound is white, at the given signal-to-noise ratio.
-The right columns are the share of gates that cross-modal attention opens for the tokens of a sense.
-Training never heard a sound below -5 dB nor saw noise above 1.
+{paragraph(noise)}
+
+{paragraph(found)}
 
 ![Accuracy with both senses and with each alone, as noise grows](digits_av.svg)
 
-![Share of open gates of each sense, as noise grows](digits_av-gates.svg)
+![Attention over modalities: share of open gates of each sense, as noise grows](digits_av-gates.svg)
 
-| image noise {HEAD}
-{table(fused, "vision")}
+{head(heard, "image noise")}
+{table(heard, "vision")}
 
-| sound's SNR {HEAD}
-{table(fused, "audio")}
+{head(heard, "sound's SNR")}
+{table(heard, "audio")}
 
-| image noise, sound's SNR {HEAD}
-{table(fused, "both")}
+{head(heard, "image noise, sound's SNR")}
+{table(heard, "both")}
 
-Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
-`{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). The machine was shared:
-times are upper bounds.
+{paragraph(source)}
 """

@@ -30,7 +30,7 @@ MODALITIES = ("vision", "audio", "text")
 SPLITS = ("recordings", "speakers")
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LETTERS = "_" + "".join(sorted({letter for name in NAMES for letter in name}))
-CLEANEST_DB = 40.0
+CLEANEST_DB = 30.0
 """Noise of training samples is drawn from here down to `min_snr_db`."""
 
 
@@ -59,8 +59,9 @@ class AudioVisualDigitsDataModule(TableDataModule):
         max_delay: Training recordings move by up to this many samples in time.
         noisy_share: Share of training samples that get noise, drawn for each modality by itself.
         max_image_noise: Largest standard deviation of the noise of training images, whose pixels
-            are in [0, 1]; uniform from 0.
-        min_snr_db: Lowest signal-to-noise ratio of training recordings, uniform up to 40 dB.
+            are in [0, 1]. Its square root is uniform from 0: weak noise, which leaves something to
+            learn, is more frequent than strong.
+        min_snr_db: Lowest signal-to-noise ratio of training recordings, uniform up to 30 dB.
         **table: The arguments of `TableDataModule`.
 
     Raises:
@@ -156,7 +157,7 @@ class AudioVisualDigitsDataModule(TableDataModule):
 
     def _with_noise_on_images(self, images: Tensor, generator: torch.Generator) -> Tensor:
         noisy, amount = torch.rand(2, len(images), generator=generator)
-        deviation = self.max_image_noise * amount * (noisy < self.noisy_share)
+        deviation = self.max_image_noise * amount**2 * (noisy < self.noisy_share)
         noise = deviation.view(-1, 1, 1, 1) * torch.randn(images.shape, generator=generator)
         return (images + noise.to(images)).clamp(0, 1)
 

@@ -62,7 +62,7 @@ class MultiModalNetwork(nn.Module):
                     f"{name!r}: timesteps={encoders[name].timesteps}",
                     t("multimodal.timesteps", timesteps=fusion.timesteps),
                 )
-        self.timesteps = fusion.timesteps
+        self.timesteps, self.num_classes = fusion.timesteps, num_classes
         self.encoders = nn.ModuleDict({name: encoders[name] for name in names})
         self.transformer = MultiModalSpikeTransformer(
             fusion,

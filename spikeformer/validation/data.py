@@ -159,19 +159,24 @@ def fingerprints(inputs: Batch) -> Tensor:
     numbers add up to the same in any order, so equal samples have equal fingerprints in every
     batch. Two that differ share one with a probability of about 2^-64. Padding does not count.
     """
-    if isinstance(inputs, Mapping):
-        mask = inputs.get("mask")
-        values = next(x for name, x in inputs.items() if name != "mask")
-        # Tokens count from 1, so that padding, which counts as 0, is no token.
-        bits = values.long() + 1
-        flat = (bits if mask is None else bits * mask.long()).flatten(1)
-    elif inputs.is_floating_point():
-        flat = inputs.float().contiguous().view(torch.int32).flatten(1).long()
-    else:
-        flat = inputs.long().flatten(1)
-    generator = torch.Generator().manual_seed(0)
-    places = torch.randint(-(2**62), 2**62, (flat.shape[1],), generator=generator) * 2 + 1
-    return (flat * places).sum(dim=1)
+    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
+    mask = named.get("mask")
+    total = torch.zeros((), dtype=torch.int64)
+    for number, name in enumerate(name for name in named if name != "mask"):
+        bits = _bits(named[name])
+        # Padding counts as 0, which no token does.
+        flat = (bits if mask is None or mask.shape != bits.shape else bits * mask.long()).flatten(1)
+        generator = torch.Generator().manual_seed(number)
+        places = torch.randint(-(2**62), 2**62, (flat.shape[1],), generator=generator) * 2 + 1
+        total = total + (flat * places).sum(dim=1)
+    return total
+
+
+def _bits(x: Tensor) -> Tensor:
+    """Return a whole number for each value, another one for another value; tokens from 1."""
+    if x.is_floating_point():
+        return x.float().contiguous().view(torch.int32).long()
+    return x.long() + 1
 
 
 def _attribute(model: nn.Module | None, name: str) -> Any:

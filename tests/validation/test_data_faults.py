@@ -169,3 +169,22 @@ def test_padding_does_not_change_a_fingerprint():
     alone = torch.cat([fingerprints(data.__getitems__([i])[0]) for i in range(3)])
     assert torch.equal(together, alone)
     assert len(alone.unique()) == 3
+
+
+def test_every_sense_counts_in_a_fingerprint():
+    seen, heard = torch.rand(6, 1, 4, 4), 2 * torch.rand(6, 50) - 1
+    for named in ({"audio": heard}, {"vision": seen}, {"vision": seen, "audio": heard}):
+        whole = fingerprints(named)
+        assert len(set(whole.tolist())) == 6
+        one = {name: x[2:3] for name, x in named.items()}
+        assert torch.equal(fingerprints(one), whole[2:3])
+        for name, x in named.items():
+            changed = x.clone()
+            changed[4] *= 0.999
+            differs = fingerprints({**named, name: changed}) != whole
+            assert differs.nonzero().flatten().tolist() == [4]
+    # Equal values in two senses do not cancel out.
+    twice = {"left": heard, "right": heard}
+    assert not torch.equal(
+        fingerprints(twice), fingerprints({"left": heard, "right": heard.roll(1, 0)})
+    )

@@ -202,6 +202,15 @@ class SpikeRegularizationConfig:
     target: float = 0.1
 
 
+@schema("callbacks", "sense_supervision")
+@dataclass
+class SenseSupervisionConfig:
+    """`spikeformer.multimodal.SenseSupervision`."""
+
+    _target_: str = "spikeformer.multimodal.SenseSupervision"
+    weight: float = 0.5
+
+
 @schema("callbacks", "energy_monitor")
 @dataclass
 class EnergyMonitorConfig:
