@@ -36,8 +36,9 @@ def cause(error: BaseException) -> BaseException:
                 return inner
             inner = inner.__context__
     # Hydra's own errors may be OSErrors too: a missing config file is one.
-    is_system = isinstance(error, OSError) and not isinstance(error, HydraException)
-    return explained(error) if is_system else error
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        return explained(error)
+    return error
 
 
 def explain(error: BaseException, arguments: Sequence[str], config_folder: str) -> str:
