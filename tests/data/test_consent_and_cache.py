@@ -119,9 +119,7 @@ def test_a_gate_counts_each_person_once_per_sample(manager):
     gate = ConsentGate(manager.folder, purpose=TRAINING.value)
     assert gate.admitted(["a", "c", "a", "", "b"]) == [0, 2, 4]
     assert gate.used == Counter(a=2, b=1)
-    assert (
-        gate.reasons() == "1 samples of 1 subjects (unknown), 1 samples of 1 subjects (withdrawn)"
-    )
+    assert gate.reasons() == "1 samples of 1 subject (unknown), 1 samples of 1 subject (withdrawn)"
 
 
 def test_spectrograms_are_computed_once(data, tmp_path):

@@ -56,27 +56,25 @@ def test_no_english_is_left_in_the_page(pages, locale):
     assert shown > 12
 
 
-@pytest.mark.parametrize("locale", ["es", "ar"])
-def test_the_dashboard_speaks(tmp_path, locale):
+def test_the_dashboard_speaks(tmp_path):
     pytest.importorskip("plotly", reason="the extra dashboard is not installed")
     folder = write_run(tmp_path / "run")
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "manifest.json").write_text("{half")
     pages = {}
-    for language in ("en", locale):
+    for language in ("en", "ar"):
         with use_locale(language):
             page = build_dashboard(folder.parent).read_text(encoding="utf-8")
         scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, flags=re.DOTALL)
         drawn = json.loads(scripts[1])
         shown = re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
         pages[language] = shown + json.dumps(drawn["texts"], ensure_ascii=False)
-    with use_locale(locale):
-        assert f'<html lang="{locale}" dir="{text_direction()}">' in pages[locale]
-    translated = fixed_texts(locale)
+    assert '<html lang="ar" dir="rtl">' in pages["ar"]
+    translated = fixed_texts("ar")
     checked = 0
     for name, text in fixed_texts("en").items():
         if len(text) > 10 and text in pages["en"] and text != translated[name]:
-            assert text not in pages[locale], name
+            assert text not in pages["ar"], name
             checked += 1
     assert checked > 12
 
