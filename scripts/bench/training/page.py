@@ -86,8 +86,8 @@ on the same batches in the same order:
   that fires stands for the stem; its blocks know no mask, so their batch norms see padding.
 
 A short run of each network tells how many epochs fit the budget; the learning rate falls to zero
-at the end of the last one. Nothing is held out for validation but where the recipe says so (the
-digits), and the weights after the last epoch are tested. "Training" is the time of all epochs,
+at the end of the last one. Nothing is held out for validation, and the weights after the last epoch
+are tested. "Training" is the time of all epochs,
 "CPU" what the whole process used of the cores, with start-up and test.
 
 ![Accuracy of the three networks in each table](tables.svg)
