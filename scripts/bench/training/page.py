@@ -80,7 +80,8 @@ on the same batches in the same order:
   without time.
 - SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
   trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
-  (AdamW), schedule and clipping are those of the recipe; its learning rate was chosen for it.
+  (AdamW), schedule and clipping are those of the recipe; its learning rate is the best of
+  two or three in short runs, by the test itself.
   Its stem takes patches of 4x4 or 16x16 pixels: the first for the digits, of 8x8 pixels, the
   second for the larger images, where the first costs several times as much. For text, an embedding
   that fires stands for the stem; its blocks know no mask, so their batch norms see padding.
