@@ -26,7 +26,7 @@ import torch  # noqa: E402
 from lightning.pytorch.profilers import SimpleProfiler  # noqa: E402
 
 from bench.machine import describe  # noqa: E402
-from bench.summary import spread_text, summarize  # noqa: E402
+from bench.summary import duration_text, spread_text, summarize  # noqa: E402
 from spikeformer.cli import compose  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import SpikingDataModule  # noqa: E402
@@ -111,10 +111,17 @@ def load(data: SpikingDataModule, batches: int) -> float:
     return count / (time.perf_counter() - start)
 
 
+class Stopwatch(SimpleProfiler):
+    """Lightning's times of a training's parts, for us alone."""
+
+    def describe(self) -> None:
+        """Print nothing."""
+
+
 def train(components: Components, rounds: int) -> dict[str, Any]:
     """Train, and return what of the time of a step goes where, in so many parts of the epoch."""
     trainer, data = components.trainer, components.data
-    watch = trainer.profiler = SimpleProfiler()
+    watch = trainer.profiler = Stopwatch()
     augment, augmenting = data.augment, list[float]()
 
     def timed(batch: Any, generator: torch.Generator) -> Any:
@@ -145,7 +152,7 @@ def page(result: dict[str, Any]) -> str:
     """Return the page of the documentation."""
     rows = "\n".join(
         f"| {row['title']} | {row['batch_size']} | {row['workers']} "
-        f"| {spread_text(row['step_ms'], ' ms')} | {spread_text(row['wait_percent'], ' %')} "
+        f"| {duration_text(row['step_ms'])} | {spread_text(row['wait_percent'], ' %')} "
         f"| {row['augment_percent']['median']:.2g} % | {row['loaded_per_second']:,.0f} "
         f"| {row['consumed_per_second']['median']:,.0f} |"
         for row in result["rows"]

@@ -200,7 +200,8 @@ def wait(process: subprocess.Popen[str], condition: Any, interval: float = 0.01)
 
 def await_moment(kill: Kill, run: KilledRun, process: Any, pace: Pace, rng: random.Random) -> None:
     if kill.moment == "start":
-        time.sleep(rng.uniform(0.1, pace.start))
+        latest = time.monotonic() + rng.uniform(0.1, pace.start)
+        wait(process, lambda: time.monotonic() > latest or run.last_step() > 0)
     elif kill.moment == "later stages":
         wait(process, run.is_trained)
         time.sleep(rng.uniform(0, 0.9 * pace.later))
