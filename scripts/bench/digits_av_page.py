@@ -89,6 +89,12 @@ class Cell:
         """Mean accuracy of both senses over that of the better one."""
         return statistics.fmean(self.accuracies["both"]) - self.best[1]
 
+    @property
+    def own_gain(self) -> float:
+        """The same over the same network with a sense left out."""
+        alone = (self.accuracies[f"{sense}_alone"] for sense in SENSES)
+        return statistics.fmean(self.accuracies["both"]) - max(map(statistics.fmean, alone))
+
 
 def cells(runs: list[dict], sweep: str) -> list[Cell]:
     """Return the cells of a sweep."""
@@ -231,7 +237,8 @@ def summary(runs: list[dict]) -> str:
     won_both = sum(c.gain > 0 for c in both)
     text = (
         f"Both senses are better than the better single one in {len(better)} of {len(noisy)} cells "
-        f"with noise, and in {won_both} of {len(both)} where both are noisy. "
+        f"with noise, and in {won_both} of {len(both)} where both are noisy; better than the same "
+        f"network with the better sense alone in {sum(c.own_gain > 0 for _, c in noisy)}. "
     )
     if lost:
         where = "; ".join(
