@@ -73,7 +73,7 @@ def _peer(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
     "digits": Table("digits", _RELU, _peer(88, 8, 4, 4e-3), has_files=False),
-    "cifar10": Table("cifar10_cpu", _RELU, _peer(88, 8, 16, 4e-3), trial=0.05),
+    "cifar10": Table("cifar10_cpu", _RELU, _peer(88, 8, 16, 4e-3), trial=0.1),
     "sst2": Table("sst2_cpu", _RELU, _peer(64, 4, 1, 2e-3)),
     "fsdd": Table("fsdd_cpu", _RELU, _peer(48, 4, 16, 8e-3)),
 }
