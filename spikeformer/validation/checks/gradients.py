@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.i18n import t
-from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron
+from spikeformer.neurons import IntegerLifNeuron, ReluNeuron, SpikingNeuron
 from spikeformer.validation.probe import ModelSubject, call
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
@@ -64,8 +64,8 @@ def gradients_flow_through_time(subject: ModelSubject) -> Iterator[Result]:
     """Find neurons whose gradient dies or explodes on its way back through time."""
     for path, layer in subject.ran.layers.items() if subject.ran else ():
         assert layer.current is not None
-        if isinstance(layer.neuron, IntegerLifNeuron):
-            continue  # its straight-through reset passes nothing on by construction
+        if isinstance(layer.neuron, IntegerLifNeuron | ReluNeuron):
+            continue  # a straight-through reset, and no memory at all, pass nothing on
         ratio = through_time(layer.neuron, layer.current)
         if ratio is None:
             continue
