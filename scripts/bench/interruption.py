@@ -251,7 +251,7 @@ def faults(
     kill: Kill, run: KilledRun, row: dict, output: str, trained: bool, interval: int
 ) -> Iterator[str]:
     """Yield what should not be so."""
-    for path in (run.folder / "checkpoints").glob("[!.]*.ckpt"):  # what a kill cut short has a dot
+    for path in (run.folder / "checkpoints").glob("[!.]*.ckpt"):  # a point begins a temporary name
         try:
             load(path)
         except Exception as error:

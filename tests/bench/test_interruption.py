@@ -54,3 +54,8 @@ def test_a_checkpoint_must_load_and_be_finite(run):
     assert "last.ckpt is corrupt" in found(run, signal.SIGKILL)[0]
     torch.save({"state_dict": {"weight": torch.tensor([torch.nan])}}, last)
     assert "weight is not finite" in found(run, signal.SIGKILL)[0]
+
+
+def test_what_a_killed_process_was_writing_is_no_checkpoint(run):
+    (run.folder / "checkpoints" / ".4711.last.ckpt").write_bytes(b"half")
+    assert found(run, signal.SIGKILL) == []

@@ -50,17 +50,3 @@ def test_a_run_goes_on_where_it_was_stopped(whole, tmp_path, number):
     torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     train(f"pipeline.resume={folder}")
     assert curves(folder) == whole
-
-
-def test_another_number_of_processes_goes_on(tmp_path):
-    """Two processes, one, two again: one curve, and the schedule ends at zero."""
-    common = (*SMALL, "trainer.accelerator=cpu", "logger=none", "data.batch_size=64")
-    two = ("trainer=ddp", "trainer.devices=2")
-    train(*two, "trainer.max_epochs=1", f"paths.output_dir={tmp_path}", *common)
-    folder = only_run(tmp_path)
-    one = ("trainer=cpu", "trainer.devices=1")
-    train(f"pipeline.resume={folder}", *one, "trainer.max_epochs=2")
-    train(f"pipeline.resume={folder}", *two, "trainer.max_epochs=3")
-    rows = curves(folder)
-    assert [float(row["epoch"]) for row in rows] == [0, 1, 2]
-    assert float(rows[-1]["lr"]) == pytest.approx(0, abs=1e-6)

@@ -1,6 +1,6 @@
-"""Started by test_sharded: trains with several numbers of processes, sharded and not.
+"""Started by test_processes: trains with several numbers of processes, sharded and not.
 
-python -m tests.integration.sharded FOLDER
+python -m tests.integration.processes FOLDER
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ COMMON = (
     *SMALL,
     "ops=reference",
     "data.max_shift=0",  # processes shift their images by chances of their own
-    "scheduler=constant",
     "trainer.accelerator=cpu",
     "trainer.log_every_n_steps=1",
     "trainer.limit_train_batches=4",
     "logger=none",
     "callbacks=checkpoint",
-    "+callbacks.witness={_target_: tests.integration.sharded.Witness, folder: ???}",
+    "+callbacks.witness={_target_: tests.integration.processes.Witness, folder: ???}",
     "trusted_packages=[tests]",
     "pipeline.stages=[{_target_: spikeformer.pipeline.Fit},{_target_: spikeformer.pipeline.Test}]",
 )
@@ -93,11 +92,15 @@ def join(*ranks: BaseProcess) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    one, sharded = (compose(*COMMON, f"trainer={trainer}") for trainer in ("cpu", "fsdp"))
+    one, sharded = (
+        compose(*COMMON, "scheduler=constant", f"trainer={trainer}") for trainer in ("cpu", "fsdp")
+    )
+    parallel = compose(*COMMON, "trainer=ddp")
     join(
         *launch(folder / "alone", one, 1, epochs=2, batch_size=128),
         *launch(folder / "whole", sharded, 2, epochs=2),
         *launch(folder / "resumed", sharded, 2, epochs=1),
+        *launch(folder / "changing", parallel, 2, epochs=1),
     )
     for name in ("fewer", "unsharded"):
         shutil.copytree(folder / "resumed", folder / name)
@@ -105,4 +108,6 @@ if __name__ == "__main__":
         *launch(folder / "resumed", sharded, 2, epochs=2),
         *launch(folder / "fewer", sharded, 1, epochs=2),
         *launch(folder / "unsharded", one, 1, epochs=2),
+        *launch(folder / "changing", parallel, 1, epochs=2),
     )
+    join(*launch(folder / "changing", parallel, 2, epochs=3))

@@ -1,4 +1,4 @@
-"""`trainer=fsdp` on two CPU processes: trains as one process does, saves whole, goes on."""
+"""`trainer=fsdp` and `trainer=ddp` on CPU processes, of which a resumed run may have others."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def runs(tmp_path_factory):
     """Train everything at once; return the folder of the runs."""
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("the processes are forked, which this system cannot do")
-    folder = tmp_path_factory.mktemp("sharded")
+    folder = tmp_path_factory.mktemp("processes")
     process = subprocess.run(
-        [sys.executable, "-m", "tests.integration.sharded", str(folder)],
+        [sys.executable, "-m", "tests.integration.processes", str(folder)],
         cwd=REPOSITORY,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -73,3 +73,10 @@ def test_another_number_of_processes_goes_on(runs, name):
     assert first == curves(runs / "whole")[0]
     assert float(second["epoch"]) == 1
     assert float(second["train/loss"]) < float(first["train/loss"])
+
+
+def test_the_schedule_stands_at_the_same_share_of_the_training(runs):
+    """Two processes, one, two again: one curve, whose learning rate ends at zero."""
+    rows = curves(runs / "changing")
+    assert [float(row["epoch"]) for row in rows] == [0, 1, 2]
+    assert float(rows[-1]["lr"]) == pytest.approx(0, abs=1e-6)
