@@ -120,10 +120,11 @@ def section(name: str, table: dict) -> str:
             f"| {1000 * seconds / mean(runs, 'steps'):.0f} ms |"
         )
     machine = table["machine"]
-    several = f", the mean of {len(seeds)} seeds" if len(seeds) > 1 else ""
+    remarks = f", the mean of {len(seeds)} seeds." if len(seeds) > 1 else "."
+    remarks += f" Outdated: {table['outdated']}." if "outdated" in table else ""
     return f"""## {TITLES[name]}
 
-`python train.py {table["recipe"]}`; {table["budget_minutes"]:g} minutes for each network{several}.
+`python train.py {table["recipe"]}`; {table["budget_minutes"]:g} minutes for each network{remarks}
 
 | network | parameters | test accuracy | epochs | training | CPU | per batch |
 |---|---|---|---|---|---|---|
