@@ -35,13 +35,20 @@ class EpochSeed(L.Callback):
 
 
 def _restart_shuffling(trainer: L.Trainer) -> None:
-    """Let the first epoch of a fit shuffle from its own stream, as all later ones do.
+    """Let the first epoch of a fit shuffle as all later ones do.
 
-    Lightning makes that epoch's iterator before `on_train_epoch_start`, so it would draw from what
-    came before. Loaders with a generator of their own are none of our business.
+    Lightning makes that epoch's iterator before `on_train_epoch_start`. A loader without a
+    generator of its own would draw from what came before; one with workers has begun to fetch in
+    the order of epoch 0, if the optimizer's schedule wanted its length before a checkpoint told the
+    epoch.
     """
     loop = trainer.fit_loop
     first = trainer.current_epoch == 0 or loop.is_resuming or loop.epoch_loop.restarting
     loaders = loop._combined_loader.flattened if loop._combined_loader is not None else []
-    if first and any(getattr(loader, "generator", 0) is None for loader in loaders):
+    if first and any(map(_begun_too_early, loaders)):
         iter(cast(Iterable[Any], loop._data_fetcher))
+
+
+def _begun_too_early(loader: Any) -> bool:
+    stale: bool = getattr(getattr(loader, "sampler", None), "is_stale", False)
+    return stale or getattr(loader, "generator", 0) is None

@@ -59,12 +59,19 @@ class EpochSampler(DistributedSampler[int]):
         super().__init__(range(length), num_replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
         self.length = length
         self._skipped = (0, 0)
+        self._begun: int | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the order begun last is that of another epoch than the present one."""
+        return self._begun not in (None, self.epoch)
 
     def skip(self, samples: int) -> None:
         """Leave out the first samples that this process would get in the present epoch."""
         self._skipped = (self.epoch, samples)
 
     def __iter__(self) -> Iterator[int]:
+        self._begun = self.epoch
         epoch, samples = self._skipped
         first = self.rank + self.num_replicas * (samples if epoch == self.epoch else 0)
         generator = torch.Generator().manual_seed(derive_seed(self.seed, self.epoch))

@@ -5,8 +5,10 @@ import signal
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import TensorDataset
 
+from spikeformer.callbacks import EpochSeed
 from spikeformer.data import DigitsDataModule, SpikingDataModule, Splits, TensorBatches
 from spikeformer.error_handling import SIGNALS, ArgumentError, DataError
 
@@ -14,14 +16,15 @@ from spikeformer.error_handling import SIGNALS, ArgumentError, DataError
 class Numbers(SpikingDataModule):
     """Sample i is the number i."""
 
-    def __init__(self, count=10, dataset=TensorBatches, **options):
+    def __init__(self, count=10, dataset=TensorBatches, validated=False, **options):
         super().__init__(**options)
-        self.count, self.dataset = count, dataset
+        self.count, self.dataset, self.validated = count, dataset, validated
 
     def load(self):
         values = torch.arange(self.count)
         data = self.dataset(values[:, None].float(), values)
-        return Splits(data, None, data, [str(i) for i in range(self.count)])
+        val = data if self.validated else None
+        return Splits(data, val, data, [str(i) for i in range(self.count)])
 
 
 def flat(lists):
@@ -58,6 +61,29 @@ def test_resumed_run_sees_the_same_augmented_batches(recorder, trainer, tmp_path
         assert torch.equal(a, b)
         assert torch.equal(target_a, target_b)
     assert not torch.equal(whole.seen[1][0][0], whole.seen[2][0][0])
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+@pytest.mark.parametrize("after_validation", [True, False])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_resumed_between_epochs_a_scheduled_run_sees_the_next_one(
+    recorder, trainer, tmp_path, num_workers, after_validation
+):
+    def run(checkpoint=None):
+        model = recorder(1, 10)
+        # As a schedule does, which wants to know the length before the checkpoint is read.
+        model.configure_optimizers = lambda: model.trainer.estimated_stepping_batches and optimizer
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+        data = Numbers(batch_size=4, num_workers=num_workers, validated=True)
+        when = {"save_on_train_epoch_end": not after_validation}
+        keep = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, **when)
+        made = trainer(max_epochs=4, callbacks=[EpochSeed(0), keep], enable_checkpointing=True)
+        made.fit(model, datamodule=data, ckpt_path=checkpoint)
+        return epochs(model)
+
+    whole = run()
+    for epoch in range(3):
+        assert run(tmp_path / f"epoch={epoch}.ckpt") == {e: whole[e] for e in range(epoch + 1, 4)}
 
 
 def test_workers_do_not_change_what_is_seen(recorder, trainer):
