@@ -1,6 +1,6 @@
 """Train `experiment=digits_av` with several seeds and measure it under noise.
 
-Writes docs/benchmarks/digits_av.{json,md,svg} and digits_av-gates.svg.
+Writes docs/benchmarks/digits_av.{json,md,svg} and digits_av-attention.svg.
 
 python scripts/bench/digits_av.py --fsdd /data/fsdd --seeds 0 1 2
 
@@ -14,8 +14,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
@@ -29,14 +32,47 @@ from spikeformer import load_run  # noqa: E402
 from spikeformer.callbacks import ActivityProbe  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import add_noise  # noqa: E402
+from spikeformer.fusion import confidence_weights  # noqa: E402
 from spikeformer.pipeline import LoadedRun  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-# What is trained for each split; the network of both senses also answers with either of them.
-TRAINED = {"recordings": ("vision,audio", "vision", "audio"), "speakers": ("vision,audio",)}
 CLEAN = float("inf")
 AUGMENTATION = ("noisy_share", "max_image_noise", "min_snr_db")
+
+
+# Fusions that join tokens have to learn what it is to lack a sense; joined answers do not.
+DROPOUT = ("model.modality_dropout=0.4",)
+FUSIONS = {
+    "late": (),
+    "cross_attention": ("model.fusion.fusion_type=cross_attention", *DROPOUT),
+    "gated": ("model.fusion.fusion_type=gated", *DROPOUT),
+    "concat": ("model.fusion.fusion_type=concat", *DROPOUT),
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network that is trained: on a split, with one sense or with two that a fusion joins."""
+
+    split: str
+    modalities: str
+    fusion: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of its run folders."""
+        parts = (self.split, self.modalities.replace(",", "-"), self.fusion)
+        return "-".join(part for part in parts if part)
+
+
+# The network of both senses also answers with either of them.
+TRAINED = (
+    *(Training("recordings", "vision,audio", fusion) for fusion in FUSIONS),
+    Training("recordings", "vision"),
+    Training("recordings", "audio"),
+    Training("speakers", "vision,audio", "late"),
+)
 
 
 @dataclass(frozen=True)
@@ -71,21 +107,20 @@ def main() -> None:
     parser.add_argument("--measure-only", action="store_true", help="train nothing that is missing")
     arguments = parser.parse_args()
     measured, recipe = [], {}
-    for split, trained in TRAINED.items():
+    for training in TRAINED:
         for seed in arguments.seeds:
-            for modalities in trained:
-                name = f"{split}-{modalities.replace(',', '-')}-{seed}"
-                folder = Path(arguments.runs) / name
-                if not finished(folder):
-                    if arguments.measure_only:
-                        continue
-                    train(folder, arguments.fsdd, split, modalities, seed)
-                run = load_run(REPOSITORY / folder)
-                measured.append(measure(run, split, modalities, seed))
+            folder = Path(arguments.runs) / f"{training.name}-{seed}"
+            if not finished(folder):
+                if arguments.measure_only:
+                    continue
+                train(folder, arguments.fsdd, training, seed)
+            run = load_run(REPOSITORY / folder)
+            measured.append(measure(run, training, seed))
+            if training.fusion == "late":
                 data, model = run.config.data, run.config.model
                 recipe = {key: data[key] for key in AUGMENTATION}
-                recipe["modality_dropout"] = model.modality_dropout
-                print(folder, measured[-1]["results"][0], flush=True)
+                recipe["temperature"] = model.fusion.temperature
+            print(folder, measured[-1]["results"][0], flush=True)
     result = {
         "command": " ".join(
             [
@@ -108,9 +143,9 @@ def finished(folder: Path) -> bool:
     return (REPOSITORY / folder / "results" / "sample.npz").is_file()
 
 
-def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> None:
+def train(folder: Path, fsdd: str, training: Training, seed: int) -> None:
     """Train one network."""
-    speaker = SPEAKERS[seed % len(SPEAKERS)] if split == "speakers" else "theo"
+    speaker = SPEAKERS[seed % len(SPEAKERS)] if training.split == "speakers" else "theo"
     subprocess.run(
         [
             sys.executable,
@@ -118,26 +153,27 @@ def train(folder: Path, fsdd: str, split: str, modalities: str, seed: int) -> No
             "experiment=digits_av",
             f"data.path={fsdd}",
             f"seed={seed}",
-            f"data.modalities=[{modalities}]",
-            f"data.split={split}",
+            f"data.modalities=[{training.modalities}]",
+            f"data.split={training.split}",
             f"data.test_speakers=[{speaker}]",
             f"hydra.run.dir={folder}",
             "callbacks=[checkpoint,firing_rate,sense_supervision]",
             "logger=none",
             "trainer.accelerator=cpu",
+            *(FUSIONS[training.fusion] if training.fusion else ()),
         ],
         cwd=REPOSITORY,
         check=True,
     )
 
 
-def measure(run: LoadedRun, split: str, modalities: str, seed: int) -> dict:
+def measure(run: LoadedRun, training: Training, seed: int) -> dict:
     """Test one network under every condition."""
     data = instantiate(run.config.data)
     data.setup("test")
     test = data.splits.test
     fit = run.manifest.stages["fit"].result
-    senses = modalities.split(",")
+    split, senses = training.split, training.modalities.split(",")
     sweeps = (*senses, "both" if len(senses) > 1 else senses[0])
     conditions = [condition for condition in CONDITIONS if condition.sweep in sweeps]
     if split == "speakers":
@@ -145,6 +181,7 @@ def measure(run: LoadedRun, split: str, modalities: str, seed: int) -> dict:
     return {
         "split": split,
         "modalities": senses,
+        "fusion": training.fusion,
         "seed": seed,
         "test_speakers": list(run.config.data.test_speakers) if split == "speakers" else None,
         "samples": len(test),
@@ -187,8 +224,12 @@ def noisy(inputs: dict[str, Tensor], condition: Condition) -> dict[str, Tensor]:
 
 
 def answers(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dict:
-    """Return the accuracy and, where senses meet, the share of open gates of each."""
-    with ActivityProbe(model) as probe:
+    """Return the accuracy and, where senses meet, what decides how much each of them counts.
+
+    That is the share of open gates of a sense in cross-modal attention, and the mean weight of its
+    answer in late fusion.
+    """
+    with ActivityProbe(model) as probe, watch_answers(model) as logits:
         found: dict = {"accuracy": accuracy(model, inputs, targets)}
     gates = {
         name: layer.firing_rate.compute().item()
@@ -196,7 +237,28 @@ def answers(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dic
         for path, layer in probe.layers.items()
         if path == f"transformer.fusion.attentions.{name}.mechanism.neuron"
     }
-    return found | ({"open_gates": gates} if gates else {})
+    if len(logits) > 1:
+        stacked = torch.stack([torch.cat(each) for each in logits.values()])
+        weights = confidence_weights(stacked, model.transformer.temperature).mean(dim=1)
+        found["attention"] = dict(zip(logits, weights.tolist(), strict=True))
+    return found | ({"attention": gates} if gates else {})
+
+
+@contextmanager
+def watch_answers(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Collect the logits of each sense by itself, where a late fusion joins them."""
+    logits: dict[str, list[Tensor]] = {}
+
+    def keep(name: str, head: nn.Module, inputs: Any, outputs: Tensor) -> None:
+        logits.setdefault(name, []).append(outputs)
+
+    heads = model.transformer.heads.items() if model.transformer.late else ()
+    handles = [head.register_forward_hook(partial(keep, name)) for name, head in heads]
+    try:
+        yield logits
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @torch.no_grad()

@@ -25,6 +25,18 @@ SWEEPS = {
     "both": "noise in both",
 }
 BOTH = "vision,audio"
+RECIPE = "late"
+# What tells how much each sense counts, by the fusion.
+ATTENTION = {
+    "late": "weight of the answer",
+    "cross_attention": "open gates of cross-modal attention",
+}
+FUSIONS = {
+    "late": "late (the recipe)",
+    "cross_attention": "cross-modal attention",
+    "gated": "gated",
+    "concat": "concatenation",
+}
 # What is compared: a label, and the network and senses that answer; networks of one sense know
 # no other, that of both is asked with the other left out as well.
 ANSWERS = {
@@ -46,11 +58,10 @@ NOISES = {"vision": "image_noise", "audio": "snr_db"}
 
 
 def write(result: dict, stored: Path) -> None:
-    """Write `<stored>.md`, `<stored>.svg` and `<stored>-gates.svg`."""
-    heard = of(result["runs"], "recordings")
+    """Write `<stored>.md`, `<stored>.svg` and `<stored>-attention.svg`."""
     for figure, path in (
-        (accuracies(heard), stored.with_suffix(".svg")),
-        (gates(heard), stored.with_name(f"{stored.name}-gates.svg")),
+        (accuracies(by_fusion(result["runs"], RECIPE)), stored.with_suffix(".svg")),
+        (attention(result["runs"]), stored.with_name(f"{stored.name}-attention.svg")),
     ):
         figure.savefig(path, metadata={"Date": None})
         path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
@@ -63,6 +74,11 @@ def of(runs: list[dict], split: str, senses: str | None = None) -> list[dict]:
     return found if senses is None else [r for r in found if ",".join(r["modalities"]) == senses]
 
 
+def by_fusion(runs: list[dict], fusion: str) -> list[dict]:
+    """Return the runs with all speakers that know one fusion, and those of one sense."""
+    return [r for r in of(runs, "recordings") if r["fusion"] in (fusion, None)]
+
+
 @dataclass(frozen=True)
 class Cell:
     """Noise of the test samples, and what every seed's network answered.
@@ -70,12 +86,12 @@ class Cell:
     Attributes:
         name: The noise in words.
         accuracies: By the names of `ANSWERS`, one for each seed.
-        gates: Share of open gates by sense, one for each seed.
+        attention: How much each sense counts, one for each seed.
     """
 
     name: str
     accuracies: dict[str, list[float]]
-    gates: dict[str, list[float]]
+    attention: dict[str, list[float]]
 
     @property
     def best(self) -> tuple[str, float]:
@@ -107,7 +123,7 @@ def cells(runs: list[dict], sweep: str) -> list[Cell]:
                 if of(runs, "recordings", senses)
             },
             {
-                sense: [at(r, BOTH, condition)["open_gates"][sense] for r in fused(runs)]
+                sense: [at(r, BOTH, condition).get("attention", {}).get(sense) for r in fused(runs)]
                 for sense in SENSES
             },
         )
@@ -149,19 +165,22 @@ def accuracies(runs: list[dict]) -> Figure:
     return figure
 
 
-def gates(runs: list[dict]) -> Figure:
-    """Draw the share of open gates of each sense over the noise in one."""
-    figure = style.new_figure(7.0, 3.0)
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, sweep in zip(panels, SENSES, strict=True):
-        columns = cells(runs, sweep)
-        for sense, text in SENSES.items():
-            found = [cell.gates[sense] for cell in columns]
-            lines(axes, found, f"gates of the {text}", *LOOKS[f"{sense}_alone"])
-        finish(axes, columns, SWEEPS[sweep])
-    style.percent_ticks(panels[0].yaxis)
-    panels[0].set_ylabel("open gates", fontsize=style.SMALL, color=style.MUTED)
-    legend(figure, panels[0])
+def attention(runs: list[dict]) -> Figure:
+    """Draw how much each sense counts over the noise in one, a row for each fusion that tells."""
+    shown = [fusion for fusion in ATTENTION if fused(by_fusion(runs, fusion))]
+    figure = style.new_figure(7.0, 2.5 * len(shown) + 0.4)
+    panels = figure.subplots(len(shown), 2, sharey="row", squeeze=False)
+    for row, fusion in zip(panels, shown, strict=True):
+        for axes, sweep in zip(row, SENSES, strict=True):
+            columns = cells(by_fusion(runs, fusion), sweep)
+            for sense, text in SENSES.items():
+                found = [cell.attention[sense] for cell in columns]
+                lines(axes, found, text, *LOOKS[f"{sense}_alone"])
+            finish(axes, columns, SWEEPS[sweep])
+        style.percent_ticks(row[0].yaxis)
+        row[0].set_ylim(bottom=0)
+        row[0].set_ylabel(ATTENTION[fusion], fontsize=style.SMALL, color=style.MUTED)
+    legend(figure, panels[0][0])
     return figure
 
 
@@ -203,8 +222,8 @@ def table(runs: list[dict], sweep: str) -> str:
     rows = []
     for cell in cells(runs, sweep):
         found = [spread(cell.accuracies[key]) for key in ANSWERS if key in cell.accuracies]
-        opened = [f"{statistics.fmean(cell.gates[sense]):.0%}" for sense in SENSES]
-        rows.append(f"| {cell.name} | {' | '.join([*found, points(cell.gain), *opened])} |")
+        weights = [f"{statistics.fmean(cell.attention[sense]):.0%}" for sense in SENSES]
+        rows.append(f"| {cell.name} | {' | '.join([*found, points(cell.gain), *weights])} |")
     return "\n".join(rows)
 
 
@@ -222,7 +241,7 @@ def points(difference: float) -> str:
 def head(runs: list[dict], noise: str) -> str:
     """Return the head of a table whose first column is the noise."""
     answers = [text for text, senses, _ in ANSWERS.values() if of(runs, "recordings", senses)]
-    titles = [noise, *answers, "gain", "open gates, image", "open gates, sound"]
+    titles = [noise, *answers, "gain", "weight, image", "weight, sound"]
     return f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
 
 
@@ -247,6 +266,31 @@ def summary(runs: list[dict]) -> str:
         )
         text += f"They are not at: {where}. "
     return text
+
+
+def fusions(runs: list[dict]) -> str:
+    """Return a row for each fusion: means over its cells, over the seeds."""
+    rows = []
+    for fusion, title in FUSIONS.items():
+        known = by_fusion(runs, fusion)
+        if not fused(known):
+            continue
+        swept = {sweep: cells(known, sweep) for sweep in SWEEPS}
+        clean = swept["vision"][0]
+        values = [
+            clean.accuracies["both"],
+            *(
+                [statistics.fmean(each) for each in zip(*noisy, strict=True)]
+                for noisy in (
+                    [c.accuracies["both"] for c in found if c.name not in ("0", "clean")]
+                    for found in swept.values()
+                )
+            ),
+            *(clean.accuracies[f"{sense}_alone"] for sense in SENSES),
+        ]
+        count = f"{fused(known)[0]['num_parameters']:,}"
+        rows.append(f"| {title} | {count} | {' | '.join(map(spread, values))} |")
+    return "\n".join(rows)
 
 
 def error_of(accuracy: float, samples: int) -> str:
@@ -299,31 +343,37 @@ def paragraph(text: str) -> str:
 def page(result: dict) -> str:
     """Return the page of the documentation."""
     runs, machine, recipe = result["runs"], result["machine"], result["recipe"]
-    heard, held_out = of(runs, "recordings"), of(runs, "speakers")
+    heard, held_out = by_fusion(runs, RECIPE), of(runs, "speakers")
     first, count = fused(runs)[0], len(fused(runs))
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} thread"
     device += "s" * (machine["cores"] > 1 and not machine["gpu"])
     about = f"""`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit
         Dataset, each paired with a handwritten digit of scikit-learn of the same class.
-        {first["num_parameters"]:,} parameters, T = 4, cross-modal attention, {first["epochs"]}
-        epochs. While training, {recipe["noisy_share"]:.0%} of the images and, drawn apart, of the
-        sounds get noise: up to a standard deviation of {recipe["max_image_noise"]:g}, and down to
-        {recipe["min_snr_db"]:g} dB. Each sense is left out with a probability of
-        {recipe["modality_dropout"]:.0%}, and is asked for the answer by itself as well
-        (`callbacks=[default,sense_supervision]`). No recording and no image is in both training and
-        test; the recipe was chosen on validation samples."""
+        {first["num_parameters"]:,} parameters, T = 4, {first["epochs"]} epochs. Each sense has a
+        branch of its own, and their answers are averaged by confidence (late fusion, temperature
+        {recipe["temperature"]:g}); while training, each is asked for the answer by itself as well
+        (`callbacks=[default,sense_supervision]`). {recipe["noisy_share"]:.0%} of the training
+        images and, drawn apart, of the sounds get noise: up to a standard deviation of
+        {recipe["max_image_noise"]:g}, and down to {recipe["min_snr_db"]:g} dB. No recording and no
+        image is in both training and test; the temperature was chosen on validation samples."""
     over = "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
     noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with
         the given standard deviation (pixels are in [0, 1]); noise in the sound is white, at the
         given signal-to-noise ratio. "Gain" is by how many points both senses are better than the
-        best answer by one sense, whichever network gave it. The last columns are the share of gates
-        that cross-modal attention opens for the tokens of a sense."""
+        best answer by one sense, whichever network gave it. The last columns are the mean weights
+        of the two answers."""
     found = f"""{summary(heard)} A test of {first["samples"]} recordings has a standard error of
         {error_of(0.95, first["samples"])} points at 95 % and of {error_of(0.7, first["samples"])}
         at 70 %, whatever the seed: smaller gains and losses may be chance."""
+    other = """The same encoders, recipe and seeds. What joins tokens instead of answers learns to
+        lack a sense by modality dropout (40 %). Columns with noise are means over the cells above;
+        the last two are the network's answers by one sense, without noise. The lower row of the
+        next figure shows what cross-modal attention looks at: it shuts the gates of a sense when
+        the *other* one is noisy, since its questions come from there, and so throws away what it
+        needs; that is why the recipe joins answers."""
     source = f"""Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
-        `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). The machine was
-        shared: times are upper bounds."""
+        `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). Other work ran
+        on the machine's second core."""
     return f"""# Audio-visual digits
 
 {paragraph(about)}
@@ -347,8 +397,6 @@ with one sense, under the same noise and for as many epochs.
 
 ![Accuracy with both senses and with each alone, as noise grows](digits_av.svg)
 
-![Attention over modalities: share of open gates of each sense, as noise grows](digits_av-gates.svg)
-
 {head(heard, "image noise")}
 {table(heard, "vision")}
 
@@ -357,6 +405,16 @@ with one sense, under the same noise and for as many epochs.
 
 {head(heard, "image noise, sound's SNR")}
 {table(heard, "both")}
+
+## Ways to meet
+
+{paragraph(other)}
+
+| fusion | parameters | clean | noisy image | noisy sound | both noisy | image alone | sound alone |
+|---|---|---|---|---|---|---|---|
+{fusions(runs)}
+
+![Attention over modalities: how much each sense counts as noise grows](digits_av-attention.svg)
 
 {paragraph(source)}
 """

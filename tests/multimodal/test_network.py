@@ -13,12 +13,12 @@ from spikeformer.neurons import LifNeuron
 soft = partial(LifNeuron, tau_mem=2.0, surrogate_type="atan")
 
 
-def network(modalities=None, **others):
+def network(fusion_type="cross_attention", modalities=None, **others):
     encoders = {
         "vision": VisionSpikeEncoder(8, 2, in_channels=1, strides=[2], neuron=soft),
         "audio": AudioSpikeEncoder(16, 2, num_mels=16, neuron=soft),
     }
-    fusion = FusionConfig(shared_dim=8, num_heads=2, timesteps=2, dropout=0.0)
+    fusion = FusionConfig(fusion_type, shared_dim=8, num_heads=2, timesteps=2, dropout=0.0)
     settings = {"num_layers": 1, "neuron": soft, "modalities": modalities, **others}
     return MultiModalNetwork(encoders, fusion, 4, **settings)
 
@@ -54,7 +54,7 @@ def test_missing_samples_are_as_if_they_were_not():
 
 
 def test_modalities_can_be_chosen():
-    net = network(["audio"])
+    net = network(modalities=["audio"])
     assert list(net.encoders) == ["audio"]
     assert net(audio=samples()["audio"]).shape == (6, 2, 4)
     with pytest.raises(ArgumentError, match="vision"):
@@ -64,7 +64,7 @@ def test_modalities_can_be_chosen():
 @pytest.mark.parametrize("wrong", [["smell"], [], ["audio", "audio"]])
 def test_wrong_modalities(wrong):
     with pytest.raises(ArgumentError, match="modalities"):
-        network(wrong)
+        network(modalities=wrong)
 
 
 def test_other_timesteps_are_refused():

@@ -54,6 +54,18 @@ def test_the_penalty_by_its_formula():
     assert not any("readouts" in name for name in net.state_dict())
 
 
+def test_fused_late_each_sense_is_asked_by_its_own_head():
+    torch.manual_seed(0)
+    net, inputs, labels = network("late"), samples(), torch.arange(6) % 4
+    task, seen = supervised(net, inputs, labels, weight=0.25)
+    assert not hasattr(task, "sense_readouts")
+    net.train()
+    alone = [net(**{name: x}).mean(1) for name, x in inputs.items()]
+    expected = sum(0.25 * torch.nn.functional.cross_entropy(x, labels).item() for x in alone)
+    assert seen.penalty == pytest.approx(expected, rel=1e-4)
+    assert num_hooks(net) == 0
+
+
 def test_encoders_and_readouts_learn_from_it_alone():
     torch.manual_seed(0)
     net, inputs, labels = network(), samples(), torch.arange(6) % 4
@@ -65,9 +77,10 @@ def test_encoders_and_readouts_learn_from_it_alone():
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
-def test_samples_that_lack_a_sense_are_not_asked_for_it():
+@pytest.mark.parametrize("fusion", ["cross_attention", "late"])
+def test_samples_that_lack_a_sense_are_not_asked_for_it(fusion):
     torch.manual_seed(0)
-    net, inputs, labels = network(), samples(), torch.arange(6) % 4
+    net, inputs, labels = network(fusion), samples(), torch.arange(6) % 4
     callback, task = SenseSupervision(1.0), module(net)
     callback.setup(lightning_trainer(), task, "fit")
     callback.on_train_start(None, task)
