@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1]
@@ -31,6 +32,7 @@ import torch  # noqa: E402
 
 from bench.machine import describe  # noqa: E402
 from bench.training import page  # noqa: E402
+from spikeformer.cli import compose  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "tables"
 EQUAL = "ordinary-equal-epochs"
@@ -56,13 +58,27 @@ class Table:
     trial: float = 1.0
     has_files: bool = True
 
-    def command(self, network: str, folder: Path) -> list[str]:
-        """Return the command that trains a network, but for the overrides they share."""
+    def command(self, network: str, folder: Path, *overrides: str) -> list[str]:
+        """Return the command that trains a network."""
+        recipe = [f"experiment={self.experiment}", *self.callbacks(network), *overrides]
         if network == "Spikformer":
             options = [f"--result={folder / 'result.json'}", *self.peer]
-            return ["-m", "bench.training.peer", *options, f"experiment={self.experiment}"]
+            return ["-m", "bench.training.peer", *options, *recipe]
         changes = () if network == "SpikeFormer" else self.ordinary
-        return ["train.py", f"experiment={self.experiment}", *changes, f"hydra.run.dir={folder}"]
+        return ["train.py", *recipe, *changes, f"hydra.run.dir={folder}"]
+
+    def callbacks(self, network: str) -> list[str]:
+        """Return the overrides for a network's callbacks: two phases are our recipe's alone."""
+        if not self.rate_share:
+            return ["callbacks=[checkpoint]"]
+        ours = network == "SpikeFormer"
+        return ["callbacks=[checkpoint,hybrid]"] if ours else ["callbacks=[checkpoint]", _NO_PHASES]
+
+    @cached_property
+    def rate_share(self) -> float:
+        """Share of the epochs that our recipe trains with rates, before those with spikes."""
+        hybrid = compose(f"experiment={self.experiment}").callbacks.get("hybrid")
+        return hybrid.ann_epochs if hybrid else 0.0
 
 
 def _peer(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
@@ -70,6 +86,7 @@ def _peer(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
     return (*sizes, f"--lr={lr:g}")
 
 
+_NO_PHASES = "~callbacks.hybrid"
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
     "digits": Table("digits", _RELU, _peer(88, 8, 4, 4e-3), has_files=False),
@@ -95,7 +112,7 @@ def main(given: Sequence[str] | None = None) -> None:
     table = TABLES[arguments.table]
     if table.has_files and arguments.data is None:
         parser.error(f"--table {arguments.table} needs --data")
-    shared = ["logger=none", "callbacks=[checkpoint]", "trainer.accelerator=cpu"]
+    shared = ["logger=none", "trainer.accelerator=cpu"]
     recipe = f"experiment={table.experiment}"
     if table.has_files:
         shared.append(f"data.path={(arguments.data / arguments.table).resolve()}")
@@ -146,9 +163,10 @@ def kept(
             epochs = max(1, int(60 * arguments.budget_minutes / epoch))
             print(f"{stored.parent.name}: {epoch:.1f} s an epoch, {epochs} epochs", flush=True)
         options = [*shared, f"trainer.max_epochs={epochs}"]
-        found = run(table.command(network, stored.parent), options, stored.parent)
-        found = {"network": network, "seed": seed, **found, "measured": measured}
-        stored.write_text(json.dumps(found, indent=1) + "\n")
+        found = run(table.command(network, stored.parent, *options), stored.parent)
+        found.pop("epoch_seconds")
+        found = {"network": network, "seed": seed, **found}
+        stored.write_text(json.dumps({**found, "measured": measured}, indent=1) + "\n")
     found = json.loads(stored.read_text())
     print({key: found[key] for key in found if key != "measured"}, flush=True)
     return found
@@ -162,21 +180,23 @@ def result_of(arguments: argparse.Namespace, network: str, seed: int) -> Path:
 
 def trial(table: Table, network: str, shared: list[str]) -> float:
     """Return the seconds that an epoch will take, from the second of two: the first is slow."""
+    options = [
+        *shared,
+        f"trainer.limit_train_batches={table.trial}",
+        "trainer.limit_test_batches=1",
+        "trainer.max_epochs=2",
+    ]
+    share = table.rate_share if network == "SpikeFormer" else 0.0
+    if share:  # two of each phase
+        options += ["trainer.max_epochs=4", "callbacks.hybrid.ann_epochs=2"]
     with tempfile.TemporaryDirectory() as name:
-        options = [
-            *shared,
-            "trainer.max_epochs=2",
-            f"trainer.limit_train_batches={table.trial}",
-            "trainer.limit_test_batches=1",
-        ]
-        found = run(table.command(network, Path(name)), options, Path(name))
-    return found["last_epoch_seconds"] / table.trial
+        seconds = run(table.command(network, Path(name), *options), Path(name))["epoch_seconds"]
+    return (share * seconds[1] + (1 - share) * seconds[-1]) / table.trial
 
 
-def run(command: list[str], overrides: list[str], folder: Path) -> dict:
+def run(command: list[str], folder: Path) -> dict:
     """Train a network in a process of its own and return what it reached."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [*command, *overrides]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, *command],
@@ -198,10 +218,11 @@ def ours(folder: Path) -> dict:
     stages = json.loads((folder / "manifest.json").read_text())["stages"]
     fit, test = stages["fit"]["result"], stages["test"]["result"]
     with (folder / "metrics.csv").open() as stream:
-        *_, last = csv.DictReader(stream)
+        epochs = list(csv.DictReader(stream))
     return {
         **{key: fit[key] for key in ("epochs", "steps", "seconds", "num_parameters")},
-        "last_epoch_seconds": float(last["seconds"]),
+        "epoch_seconds": [float(epoch["seconds"]) for epoch in epochs],
+        "rate_epochs": sum(epoch.get("train/spiking") == "0.0" for epoch in epochs),
         "accuracy": test["accuracy"],
         "firing_rate": test["firing_rate"],
     }

@@ -38,7 +38,9 @@ class HybridPhases(L.Callback):
     short in either phase resumes in it.
 
     Args:
-        ann_epochs: Epochs of the first phase; the trainer's remaining ones are the second's.
+        ann_epochs: Epochs of the first phase; the trainer's remaining ones are the second's. A
+            fraction below 1 is a share of the trainer's epochs, of which each phase then gets at
+            least one, the spiking one first.
         teacher: Maps the same inputs to logits, (batch, ...) or (batch, timesteps, ...); any
             module, or a model of `transformers`. None trains without one.
         distillation_weight: w, in [0, 1].
@@ -56,7 +58,7 @@ class HybridPhases(L.Callback):
 
     def __init__(
         self,
-        ann_epochs: int = 50,
+        ann_epochs: float = 50,
         teacher: nn.Module | None = None,
         distillation_weight: float = 0.5,
         *,
@@ -65,9 +67,7 @@ class HybridPhases(L.Callback):
         student_layer: str = "backbone",
         teacher_layer: str | None = None,
     ) -> None:
-        if isinstance(ann_epochs, bool) or not isinstance(ann_epochs, int) or ann_epochs < 0:
-            raise ArgumentError("ann_epochs", ann_epochs, t("expected.natural_number"))
-        self.ann_epochs = ann_epochs
+        self.ann_epochs = _check_epochs(ann_epochs)
         self.student_layer = student_layer
         check_interval("distillation_weight", distillation_weight, 0.0, 1.0)
         self._teacher = (
@@ -87,8 +87,9 @@ class HybridPhases(L.Callback):
         """Refuse what cannot work, before anything is trained."""
         if stage != "fit":
             return
-        if trainer.max_epochs is None or 0 <= trainer.max_epochs <= self.ann_epochs:
-            epochs = {"ann_epochs": self.ann_epochs, "max_epochs": trainer.max_epochs}
+        limit, of_limit = trainer.max_epochs, isinstance(self.ann_epochs, float)
+        if limit is None or (limit < 0 and of_limit) or 0 <= limit <= self._rate_epochs(trainer):
+            epochs = {"ann_epochs": self.ann_epochs, "max_epochs": limit}
             raise ConfigurationError(t("callbacks.no_spiking_phase", **epochs))
         if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
             raise ConfigurationError(t("callbacks.hybrid_not_sharded"))
@@ -96,7 +97,7 @@ class HybridPhases(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the twin, now that the weights lie on their device; bring the teacher there."""
         module = cast(_Trainable, pl_module)
-        if trainer.current_epoch < self.ann_epochs:
+        if trainer.current_epoch < self._rate_epochs(trainer):
             self._twin = rate_twin(module.net).train()
         if self._teacher is not None:
             self._teacher.watch(self._networks(module), self.student_layer, pl_module.device)
@@ -114,7 +115,7 @@ class HybridPhases(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
     ) -> None:
         """Record the phase."""
-        spiking = float(trainer.current_epoch >= self.ann_epochs)
+        spiking = float(trainer.current_epoch >= self._rate_epochs(trainer))
         pl_module.log("train/spiking", spiking, on_step=False, on_epoch=True)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -127,11 +128,18 @@ class HybridPhases(L.Callback):
         """Leave the module as it was here too: Lightning calls no `teardown` after an error."""
         self._leave(cast(_Trainable, pl_module))
 
+    def _rate_epochs(self, trainer: L.Trainer) -> int:
+        """Return how many epochs the first phase has."""
+        if isinstance(self.ann_epochs, int):
+            return self.ann_epochs
+        epochs = trainer.max_epochs or 0
+        return max(0, min(epochs - 1, max(1, round(self.ann_epochs * epochs))))
+
     def _networks(self, module: _Trainable) -> list[nn.Module]:
         return [module.net, *([] if self._twin is None else [self._twin])]
 
     def _enter(self, trainer: L.Trainer, module: _Trainable) -> None:
-        if trainer.current_epoch >= self.ann_epochs:
+        if trainer.current_epoch >= self._rate_epochs(trainer):
             self._twin = None
         # A function, not the twin: as a part of the module it would be saved and trained twice.
         module.stand_in = None if self._twin is None else self._twin.__call__
@@ -142,3 +150,11 @@ class HybridPhases(L.Callback):
             module.penalties.pop(name, None)
         if self._teacher is not None:
             self._teacher.stop()
+
+
+def _check_epochs(value: float) -> float:
+    """Return `value`, or raise `ArgumentError` unless it is a natural number or a fraction."""
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not whole and not (isinstance(value, float) and 0.0 < value < 1.0):
+        raise ArgumentError("ann_epochs", value, t("expected.epochs_or_share"))
+    return value

@@ -22,6 +22,7 @@ def run(network, seed, accuracy):
         "network": network,
         "seed": seed,
         "epochs": 10,
+        "rate_epochs": 6 if network == "SpikeFormer" else 0,
         "steps": 200,
         "seconds": 50.0,
         "cpu_seconds": 90.0,
@@ -53,9 +54,10 @@ def measured():
 def test_the_page_has_every_network_that_was_measured(measured, tmp_path):
     page.write(measured, tmp_path / "tables")
     text = (tmp_path / "tables.md").read_text()
-    assert (
-        "| SpikeFormer | 80,000 | **97.50%** (97.00%, 98.00%) | 10 | 50 s | 90 s | 250 ms |" in text
+    ours = (
+        "| SpikeFormer | 80,000 | **97.50%** (97.00%, 98.00%) | 10 (6 with rates) | 50 s | 90 s |"
     )
+    assert ours in text
     assert "| ordinary network (ReLU, T = 1) | 80,000 | **95.50%**" in text
     assert "| SpikingJelly's Spikformer |" not in text
     assert "the mean of 2 seeds" in text
@@ -77,6 +79,35 @@ def test_recipes_compose_for_all_three(name, tmp_path):
     assert "vocab_size" in options or options["image_size"]
     assert "train.py" in table.command("SpikeFormer", tmp_path)
     assert f"experiment={table.experiment}" in table.command("Spikformer", tmp_path)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_phases_are_ours_alone(name, tmp_path):
+    table = tables.TABLES[name]
+    for network in ("SpikeFormer", "ordinary", "Spikformer"):
+        command = table.command(network, tmp_path)
+        given = [part for part in command if part[0] == "~" or (part[0] != "-" and "=" in part)]
+        phases = compose(*given).callbacks.get("hybrid")
+        assert (phases is not None) == (network == "SpikeFormer" and table.rate_share > 0)
+
+
+def test_an_epoch_takes_what_its_phases_take(monkeypatch):
+    """Of each phase the second epoch counts, and a part of an epoch stands for all of it."""
+    table, seen = tables.Table("digits", (), (), trial=0.5), []
+
+    def run(command, folder):
+        seen.append(command)
+        return {"epoch_seconds": [9.0, 2.0, 9.0, 4.0] if "train.py" in command else [9.0, 3.0]}
+
+    monkeypatch.setattr(tables, "run", run)
+    share = table.rate_share
+    assert 0 < share < 1
+    expected = (share * 2 + (1 - share) * 4) / 0.5
+    assert tables.trial(table, "SpikeFormer", []) == pytest.approx(expected)
+    assert tables.trial(table, "Spikformer", []) == 3 / 0.5
+    phases = {"trainer.max_epochs=4", "callbacks.hybrid.ann_epochs=2"}
+    assert phases <= set(seen[0])
+    assert not phases & set(seen[1])
 
 
 def test_the_peer_gets_the_batches_of_a_run_and_the_rates_of_its_schedule():

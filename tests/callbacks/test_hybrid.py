@@ -43,6 +43,17 @@ def test_the_twin_trains_first_and_the_network_after_it():
     assert num_hooks(trained.net) == 1
 
 
+@pytest.mark.parametrize(
+    ("share", "epochs", "phases"),
+    [(0.6, 5, "00011"), (0.6, 2, "01"), (0.9, 2, "01"), (0.1, 3, "011"), (0.6, 1, "1")],
+)
+def test_a_share_of_all_epochs_comes_first(share, epochs, phases):
+    history = HistoryRecorder()
+    trainer = lightning_trainer(max_epochs=epochs, callbacks=[HybridPhases(share), history])
+    trainer.fit(module(), *toy_loaders())
+    assert "".join(f"{row['train/spiking']:.0f}" for row in history.history) == phases
+
+
 def test_sharded_weights_are_refused():
     trainer = SimpleNamespace(max_epochs=3, strategy=ShardedStrategy())
     with pytest.raises(ConfigurationError, match="cannot be sharded"):
@@ -134,6 +145,8 @@ def test_a_run_resumes_in_either_phase(cut, tmp_path):
 def test_what_it_refuses():
     for arguments, words in (
         ({"ann_epochs": -1}, "at least 0"),
+        ({"ann_epochs": 1.0}, "fraction"),
+        ({"ann_epochs": 0.0}, "fraction"),
         ({"distillation_weight": 2.0}, "from 0.0 to 1.0"),
         ({"teacher": toy_net(), "feature_weight": 1.0}, "teacher_layer"),
     ):
@@ -141,6 +154,10 @@ def test_what_it_refuses():
             HybridPhases(**arguments)
     with pytest.raises(ConfigurationError, match="max_epochs"):
         lightning_trainer(max_epochs=2, callbacks=[HybridPhases(2)]).fit(module(), *toy_loaders())
+    with pytest.raises(ConfigurationError, match="max_epochs"):
+        lightning_trainer(max_epochs=-1, max_steps=2, callbacks=[HybridPhases(0.5)]).fit(
+            module(), *toy_loaders()
+        )
     three = HybridTrainer(toy_net(), 1, 1, **QUIET)
     with pytest.raises(ArgumentError, match=r"\(16, 2\)"):
         three.train(*toy_loaders(), Answers([1.0, 2.0, 3.0]))

@@ -75,7 +75,9 @@ def page(tables: dict[str, dict]) -> str:
 Three networks of about the same number of parameters, trained on the same CPU for the same time,
 on the same batches in the same order:
 
-- SpikeFormer: the recipe of the table, `python train.py experiment=...`.
+- SpikeFormer: the recipe of the table, `python train.py experiment=...`. Where a number of epochs
+  "with rates" is given, training is [hybrid](../how-to/hybrid.md): in the first of its epochs every
+  neuron is replaced by its rate function, in the others it spikes. What is tested spikes.
 - The ordinary network: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
   without time.
 - SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
@@ -112,24 +114,25 @@ def section(name: str, table: dict) -> str:
         if not runs:
             continue
         each = ", ".join(f"{run['accuracy']:.2%}" for run in runs)
-        seconds, epochs = mean(runs, "seconds"), mean(runs, "epochs")
+        seconds, epochs = mean(runs, "seconds"), f"{mean(runs, 'epochs'):.0f}"
+        if rates := mean(runs, "rate_epochs"):
+            epochs += f" ({rates:.0f} with rates)"
         rows.append(
             f"| {title} | {runs[0]['num_parameters']:,} | **{mean(runs, 'accuracy'):.2%}**"
-            f"{f' ({each})' if len(runs) > 1 else ''} | {epochs:.0f} | {seconds:.0f} s "
+            f"{f' ({each})' if len(runs) > 1 else ''} | {epochs} | {seconds:.0f} s "
             f"| {mean(runs, 'cpu_seconds'):.0f} s "
             f"| {1000 * seconds / mean(runs, 'steps'):.0f} ms |"
         )
     machine = table["machine"]
-    remarks = f", the mean of {len(seeds)} seeds." if len(seeds) > 1 else "."
-    remarks += f" Outdated: {table['outdated']}." if "outdated" in table else ""
+    remarks = f", the mean of {len(seeds)} seeds" if len(seeds) > 1 else ""
     return f"""## {TITLES[name]}
 
-`python train.py {table["recipe"]}`; {table["budget_minutes"]:g} minutes for each network{remarks}
+`python train.py {table["recipe"]}`; {table["budget_minutes"]:g} minutes for each network{remarks}.
 
 | network | parameters | test accuracy | epochs | training | CPU | per batch |
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
 Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])}, torch
-{table["packages"]["torch"]}, by `{table["command"]}`.
+{table["packages"]["torch"]}, by `{table["command"]}`. Other work ran on the machine's second core.
 """

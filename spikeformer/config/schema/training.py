@@ -151,7 +151,7 @@ class HybridConfig:
     """`spikeformer.callbacks.HybridPhases`."""
 
     _target_: str = "spikeformer.callbacks.HybridPhases"
-    ann_epochs: int = 50
+    ann_epochs: Any = 50
     teacher: Any = None
     distillation_weight: float = 0.5
     temperature: float = 2.0
