@@ -133,6 +133,10 @@ ordinary network of the same size and SpikingJelly's Spikformer.
 
 [Caching](caching.md) has the time that decoding once saves.
 
+[Data loading](data-loading.md) has the share of a step that waits for data.
+
+[Interruptions](interruption.md) has a run that was killed twenty times, and what that cost it.
+
 [Hybrid training](hybrid.md) has the accuracy of starting with rates, with and without a teacher.
 
 [Conversion](conversion.md) has what remains of trained transformers as spikes.
