@@ -144,10 +144,13 @@ class SpikingModule(L.LightningModule):
         return loss, outputs
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer, without weight decay on biases, norms and neurons' parameters."""
-        params = [p for p in self.net.parameters() if p.requires_grad]
-        if not params:
+        """Return the optimizer, without weight decay on biases, norms and neurons' parameters.
+
+        It trains the network and what callbacks have added to the module for the training's sake.
+        """
+        if not any(p.requires_grad for p in self.net.parameters()):
             raise ArgumentError("net", type(self.net).__name__, t("training.trainable_network"))
+        params = [p for p in self.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in params if p.ndim >= 2]},
             {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from torch.utils.data import DataLoader
 
 from spikeformer.data.datamodule import as_is
@@ -27,8 +28,13 @@ def supervised(net, inputs, labels, *, weight=1.0, lr=1e-12, epochs=1, task_weig
     def remember(loss):
         seen.loss = loss.item()
 
+    def copy(trainer, task):
+        readouts = getattr(task, "sense_readouts", torch.nn.Module())
+        seen.untrained = [p.detach().clone() for p in readouts.parameters()]
+
     task.on_before_backward = remember
-    trainer = lightning_trainer(callbacks=[SenseSupervision(weight)], max_epochs=epochs)
+    callbacks = [SenseSupervision(weight), LambdaCallback(on_train_start=copy)]
+    trainer = lightning_trainer(callbacks=callbacks, max_epochs=epochs)
     trainer.fit(task, batches(inputs, labels), batches(inputs, labels))
     seen.penalty = trainer.callback_metrics["train/sense_supervision"].item()
     seen.task_loss = trainer.callback_metrics["train/loss"].item()
@@ -71,7 +77,9 @@ def test_encoders_and_readouts_learn_from_it_alone():
     net, inputs, labels = network(), samples(), torch.arange(6) % 4
     before = [p.detach().clone() for p in net.encoders.parameters()]
     _, first = supervised(net, inputs, labels, task_weight=0.0)
-    _, last = supervised(net, inputs, labels, lr=3e-2, epochs=15, task_weight=0.0)
+    task, last = supervised(net, inputs, labels, lr=3e-2, epochs=15, task_weight=0.0)
+    trained = list(task.sense_readouts.parameters())
+    assert not any(torch.allclose(a, b) for a, b in zip(last.untrained, trained, strict=True))
     assert last.penalty < 0.95 * first.penalty
     after = list(net.encoders.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
