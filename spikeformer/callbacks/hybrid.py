@@ -35,7 +35,8 @@ class HybridPhases(L.Callback):
     always runs the spiking network, so `best.ckpt` is the best one that spikes.
 
     The phase is a function of the epoch and the weights are the network's own, so that a run cut
-    short in either phase resumes in it.
+    short in either phase resumes in it. A run that spikes already stays with spikes, however many
+    epochs it resumes with.
 
     Args:
         ann_epochs: Epochs of the first phase; the trainer's remaining ones are the second's. A
@@ -82,13 +83,16 @@ class HybridPhases(L.Callback):
             )
         )
         self._twin: nn.Module | None = None
+        self._boundary = 0
+        self._boundary_before: int | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse what cannot work, before anything is trained."""
         if stage != "fit":
             return
         limit, of_limit = trainer.max_epochs, isinstance(self.ann_epochs, float)
-        if limit is None or (limit < 0 and of_limit) or 0 <= limit <= self._rate_epochs(trainer):
+        self._boundary = self._rate_epochs(limit or 0)
+        if limit is None or (limit < 0 and of_limit) or 0 <= limit <= self._boundary:
             epochs = {"ann_epochs": self.ann_epochs, "max_epochs": limit}
             raise ConfigurationError(t("callbacks.no_spiking_phase", **epochs))
         if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
@@ -96,8 +100,10 @@ class HybridPhases(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the twin, now that the weights lie on their device; bring the teacher there."""
-        module = cast(_Trainable, pl_module)
-        if trainer.current_epoch < self._rate_epochs(trainer):
+        module, before = cast(_Trainable, pl_module), self._boundary_before
+        if before is not None and trainer.current_epoch >= before:
+            self._boundary = before
+        if trainer.current_epoch < self._boundary:
             self._twin = rate_twin(module.net).train()
         if self._teacher is not None:
             self._teacher.watch(self._networks(module), self.student_layer, pl_module.device)
@@ -115,7 +121,7 @@ class HybridPhases(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
     ) -> None:
         """Record the phase."""
-        spiking = float(trainer.current_epoch >= self._rate_epochs(trainer))
+        spiking = float(trainer.current_epoch >= self._boundary)
         pl_module.log("train/spiking", spiking, on_step=False, on_epoch=True)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -128,18 +134,25 @@ class HybridPhases(L.Callback):
         """Leave the module as it was here too: Lightning calls no `teardown` after an error."""
         self._leave(cast(_Trainable, pl_module))
 
-    def _rate_epochs(self, trainer: L.Trainer) -> int:
-        """Return how many epochs the first phase has."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch at which spikes begin."""
+        return {"boundary": self._boundary}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up that of the run that is resumed."""
+        self._boundary_before = state_dict["boundary"]
+
+    def _rate_epochs(self, epochs: int) -> int:
+        """Return how many of so many epochs the first phase has."""
         if isinstance(self.ann_epochs, int):
             return self.ann_epochs
-        epochs = trainer.max_epochs or 0
         return max(0, min(epochs - 1, max(1, round(self.ann_epochs * epochs))))
 
     def _networks(self, module: _Trainable) -> list[nn.Module]:
         return [module.net, *([] if self._twin is None else [self._twin])]
 
     def _enter(self, trainer: L.Trainer, module: _Trainable) -> None:
-        if trainer.current_epoch >= self._rate_epochs(trainer):
+        if trainer.current_epoch >= self._boundary:
             self._twin = None
         # A function, not the twin: as a part of the module it would be saved and trained twice.
         module.stand_in = None if self._twin is None else self._twin.__call__

@@ -126,13 +126,17 @@ class ParallelSpikingTrainer:
         self.rank, self.world_size = rank, world_size
         self.model.to(self.device)
         share_batch_norms(self.model, self.share_norms)
-        with self._explained(t("concurrency.doing_share")):
-            self._replica = DistributedDataParallel(
-                self.model,
-                device_ids=[self.device] if self.device.type == "cuda" else None,
-                find_unused_parameters=self.find_unused_parameters,
-                gradient_as_bucket_view=True,
-            )
+        try:
+            with self._explained(t("concurrency.doing_share")):
+                self._replica = DistributedDataParallel(
+                    self.model,
+                    device_ids=[self.device] if self.device.type == "cuda" else None,
+                    find_unused_parameters=self.find_unused_parameters,
+                    gradient_as_bucket_view=True,
+                )
+        except BaseException:
+            self._leave(wait=False)
+            raise
 
     def train_step_parallel(
         self,
@@ -157,7 +161,8 @@ class ParallelSpikingTrainer:
             labels "accuracy"; and "seconds" of this process.
 
         Raises:
-            ArgumentError: A process has no samples, or the criterion keeps one loss for each.
+            ArgumentError: A process has no samples, or not as many targets as inputs; or the
+                criterion does not return one number.
             SpikingDynamicsError: The loss is NaN or Inf; no process has stepped.
             ProcessGroupError: A process died or kept the others waiting for too long.
         """
@@ -168,13 +173,15 @@ class ParallelSpikingTrainer:
         check_choice("criterion.reduction", reduction, ("mean", "sum"))
         self._steps += 1
         with self._explained(t("concurrency.doing_step", step=self._steps)):
-            samples = self._samples_of_all(labels.shape[0])
+            samples = self._samples_of_all(_count(batch_data), _count(labels))
             inputs, labels = _moved(batch_data, self.device), labels.to(self.device)
             self._replica.train()
             outputs = (
                 self._replica(**inputs) if isinstance(inputs, Mapping) else self._replica(inputs)
             )
             loss = criterion(_for(criterion, outputs), labels)
+            if loss.numel() != 1:
+                raise ArgumentError("criterion", tuple(loss.shape), t("concurrency.one_loss"))
             share = labels.shape[0] / sum(samples) if reduction == "mean" else 1.0
             right = _right(outputs, labels)
             sums = torch.stack([loss.detach().float() * share, right]).to(self.device)
@@ -215,17 +222,25 @@ class ParallelSpikingTrainer:
         if self._replica is None:
             return
         self._replica = None
+        self._leave(wait=wait)
+
+    def _leave(self, *, wait: bool) -> None:
         share_batch_norms(self.model, False)
         if self._owns_group:
             with self._explained(t("concurrency.doing_leave")):
                 leave_group(wait=wait)
 
-    def _samples_of_all(self, samples: int) -> list[int]:
-        """Return how many samples each process has, and refuse none in all processes alike."""
-        mine = torch.tensor([samples], device=self.device)
+    def _samples_of_all(self, inputs: int, targets: int) -> list[int]:
+        """Return how many samples each process has, and refuse wrong counts in all alike."""
+        mine = torch.tensor([inputs, targets], device=self.device)
         counts = [torch.empty_like(mine) for _ in range(self.world_size)]
         dist.all_gather(counts, mine)
-        numbers = [int(count) for count in counts]
+        for process, (inputs, targets) in enumerate(torch.stack(counts).tolist()):
+            if inputs != targets:
+                found = {"inputs": inputs, "targets": targets, "process": process}
+                received = t("concurrency.counts_in_process", **found)
+                raise ArgumentError("labels", received, t("concurrency.sample_counts"))
+        numbers = [int(count[0]) for count in counts]
         if min(numbers) == 0:
             received = t("concurrency.none_in_process", process=numbers.index(0))
             expected, remedy = t("concurrency.samples_everywhere"), t("concurrency.end_the_epoch")
@@ -234,6 +249,12 @@ class ParallelSpikingTrainer:
 
     def _explained(self, doing: str) -> Any:
         return explained(self.rank, self.world_size, self.timeout, doing)
+
+
+def _count(samples: Inputs) -> int:
+    """Return how many samples a tensor has, or the first of several; 0 if it is a lone number."""
+    first = next(iter(samples.values()), None) if isinstance(samples, Mapping) else samples
+    return 0 if first is None or first.ndim == 0 else first.shape[0]
 
 
 def _moved(inputs: Inputs, device: torch.device) -> Inputs:

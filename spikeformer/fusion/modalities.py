@@ -82,6 +82,8 @@ def _tokens(name: str, x: Tensor | None, dim: int, timesteps: int) -> Tensor:
         raise SpikingDynamicsError(
             t("fusion.shape", name=name, timesteps=timesteps, dim=dim, shape=tuple(x.shape))
         )
+    if not x.numel():
+        raise SpikingDynamicsError(t("fusion.empty", name=name, shape=tuple(x.shape)))
     return x if x.ndim == 4 else x.unsqueeze(2)
 
 
@@ -107,11 +109,13 @@ def select_present(
         SpikingDynamicsError: A mask has another shape or dtype, or a sample has no modality.
     """
     masks: Masks = dict.fromkeys(inputs)
-    if not modality_mask:
+    if modality_mask is None or (isinstance(modality_mask, Mapping) and not modality_mask):
         return inputs, masks
     check_names("modality_mask", modality_mask, dims)
     batch = next(iter(inputs.values())).shape[0]
     for name, mask in modality_mask.items():
+        if not isinstance(mask, Tensor):
+            raise SpikingDynamicsError(t("fusion.mask_kind", name=name, kind=type(mask).__name__))
         if mask.shape != (batch,) or mask.dtype != torch.bool:
             raise SpikingDynamicsError(
                 t(

@@ -108,7 +108,11 @@ class AudioSpikeEncoder(SensoryEncoder):
 
     @torch.no_grad()
     def spectrogram(self, waveforms: Tensor) -> Tensor:
-        """Return log-mel frames in [0, 1] of waveforms, (batch, num_mels, frames)."""
+        """Return log-mel frames in [0, 1] of waveforms, (batch, num_mels, frames).
+
+        1 is the loudest part of a waveform, 0 what is `dynamic_range_db` and more below it, and
+        all of a waveform without any sound.
+        """
         loudness = log_mel(
             waveforms.float(),
             sample_rate=self.sample_rate,
@@ -118,4 +122,5 @@ class AudioSpikeEncoder(SensoryEncoder):
         )
         loudest = loudness.amax(dim=(1, 2), keepdim=True)
         scaled: Tensor = (1 - (loudest - loudness) / self.dynamic_range_db).clamp(min=0)
-        return scaled.to(waveforms.dtype)
+        silent = (waveforms == 0).all(dim=1)[:, None, None]  # has no loudest part to measure by
+        return scaled.masked_fill(silent, 0.0).to(waveforms.dtype)

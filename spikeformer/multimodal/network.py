@@ -90,7 +90,8 @@ class MultiModalNetwork(nn.Module):
             ArgumentError: A modality is unknown, or there is none.
             SpikingDynamicsError: An input has a wrong shape, or a sample has no modality.
         """
-        masks = modality_mask or {}
+        # Anything but masks by modality is refused below, with a message.
+        masks = modality_mask if isinstance(modality_mask, Mapping) else {}
         spikes = {name: self._encode(name, x, masks.get(name)) for name, x in modalities.items()}
         return self.transformer.evidence(spikes, modality_mask)
 
@@ -98,7 +99,7 @@ class MultiModalNetwork(nn.Module):
         """Encode the samples that have a modality; the others must not reach its statistics."""
         if x is None or name not in self.encoders:
             return x  # refused below, with a message
-        if mask is None or mask.shape != x.shape[:1] or bool(mask.all()):
+        if not isinstance(mask, Tensor) or mask.shape != x.shape[:1] or bool(mask.all()):
             encoded: Tensor = self.encoders[name](x)
             return encoded
         if not bool(mask.any()):

@@ -57,7 +57,8 @@ class TextSpikeEncoder(SensoryEncoder):
         Args:
             x: Whole numbers in [0, vocab_size), shape (batch, seq_len).
             mask: True at real tokens, False at padding, shape (batch, seq_len); None if all are.
-                Padding stays silent.
+                Padding stays silent. A fusion knows no mask of tokens: behind it, silent tokens
+                count as tokens.
 
         Returns:
             Spikes of shape (batch, timesteps, seq_len, embed_dim).

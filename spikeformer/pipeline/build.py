@@ -75,8 +75,8 @@ def build(config: DictConfig, folder: Path) -> Components:
     data.prepare_data()
     data.setup("fit")
     history = HistoryRecorder(folder / "metrics.csv")
-    loggers = build_many(config.logger, trusted)
-    callbacks = build_many(config.callbacks, trusted)
+    loggers = build_many(config, "logger")
+    callbacks = build_many(config, "callbacks")
     if config.regularizer:
         callbacks.append(instantiate(config.regularizer, trusted=trusted))
     if not loggers:  # Lightning refuses to monitor what nobody records.
@@ -171,10 +171,13 @@ def build_module(config: DictConfig) -> SpikingModule:
     return module
 
 
-def build_many(group: DictConfig | None, trusted: Any) -> list[Any]:
+def build_many(config: DictConfig, group: str) -> list[Any]:
     """Create every member of a group whose members are named, as callbacks and loggers are."""
-    members = (group or {}).values()
-    return [instantiate(member, trusted=trusted) for member in members if member is not None]
+    members = {key: member for key, member in (config[group] or {}).items() if member is not None}
+    for name, member in members.items():
+        if "_target_" not in member:
+            raise ConfigurationError(t("pipeline.no_target", group=group, name=name))
+    return [instantiate(member, trusted=config.trusted_packages) for member in members.values()]
 
 
 def keep_checkpoints(

@@ -17,6 +17,9 @@ from spikeformer.error_handling import (
 from spikeformer.i18n import t
 from spikeformer.ops import SURROGATES, spike
 
+LOWEST_THRESHOLD = 1e-4
+"""A layer that nothing excites keeps this threshold; at 0 its potentials would have no measure."""
+
 
 class ThresholdState(NamedTuple):
     """What a homeostatic threshold remembers.
@@ -36,7 +39,8 @@ class ThresholdState(NamedTuple):
         rates = torch.cat((self.rates[1:], rate.reshape(1).to(self.rates.dtype)))
         steps = (self.steps + 1).clamp(max=len(rates))
         excess = rates.sum() / steps - target_rate
-        return ThresholdState(self.threshold * torch.exp(adaptation_rate * excess), rates, steps)
+        threshold = self.threshold * torch.exp(adaptation_rate * excess)
+        return ThresholdState(threshold.clamp(min=LOWEST_THRESHOLD), rates, steps)
 
 
 def initial_state(threshold: float, window_size: int) -> ThresholdState:
@@ -61,8 +65,8 @@ class AdaptiveSpikeThreshold(nn.Module):
         theta[t + 1] = theta[t] * exp(adaptation_rate * (r[t] - r*))
 
     A layer that fires too much becomes harder to excite, one that fires too little easier: an
-    integral controller of log(theta), so that the rate settles at r* for any scale of the input,
-    and theta stays above 0. The delay of the window lets it overshoot: keep
+    integral controller of log(theta), so that the rate settles at r* for any scale of the input.
+    theta never falls below 1e-4. The delay of the window lets it overshoot: keep
     `adaptation_rate * window_size` below about 20 (with a sensitivity dr/dlog(theta) of a
     quarter the loop is stable up to `pi^2 / 2 / (window_size / 4)`).
 

@@ -92,8 +92,9 @@ class ElasticWeightConsolidation(nn.Module):
     def penalty(self, model: nn.Module) -> Tensor:
         """Return what to add to the loss, a scalar; 0 before the first task is consolidated."""
         self._check(model)
-        moved = flatten(model) - self.anchor
-        return 0.5 * self.strength * torch.dot(self.importance, moved.square())
+        weights = flatten(model)
+        moved = weights - self.anchor.to(weights.dtype)
+        return 0.5 * self.strength * torch.dot(self.importance.to(moved.dtype), moved.square())
 
     def _check(self, model: nn.Module) -> None:
         if (size := num_trainable(model)) != self.importance.numel():

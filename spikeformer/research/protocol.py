@@ -44,11 +44,20 @@ class TaskProtocol(L.Callback):
     def __init__(self, *, reset_optimizer: bool = True, freeze_norm: bool = True) -> None:
         self.reset_optimizer, self.freeze_norm = reset_optimizer, freeze_norm
         self.matrix: list[list[float]] = []
+        self._epochs: int | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Refuse data without tasks."""
         if stage == "fit":
             task_sequence(trainer, "callbacks.task_protocol")
+            self._epochs = trainer.max_epochs
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse a run whose tasks were shared out otherwise; go on inside an epoch if need be."""
+        if self._epochs != trainer.max_epochs:
+            epochs = {"before": self._epochs, "now": trainer.max_epochs}
+            raise ConfigurationError(t("research.other_epochs", **epochs))
+        self._freeze_norms(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Close the task before, if this epoch begins another."""
@@ -61,13 +70,17 @@ class TaskProtocol(L.Callback):
             if self.reset_optimizer:
                 for optimizer in trainer.optimizers:
                     optimizer.state.clear()
-        if self.freeze_norm and task:
+        self._freeze_norms(trainer, pl_module)
+
+    def _freeze_norms(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data = task_sequence(trainer, "callbacks.task_protocol")
+        if self.freeze_norm and data.task_of(trainer.current_epoch):
             for module in pl_module.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Close the last task, and leave the norms as they were."""
+        """Close the last task."""
         data = task_sequence(trainer, "callbacks.task_protocol")
         finished = trainer.current_epoch >= (trainer.max_epochs or 0)
         if finished and len(self.matrix) < data.num_tasks:
@@ -93,12 +106,13 @@ class TaskProtocol(L.Callback):
             write_json(folder / "results" / "tasks.json", content)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far."""
-        return {"matrix": self.matrix}
+        """Return the rows so far, and the epochs that the tasks share."""
+        return {"matrix": self.matrix, "epochs": self._epochs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the rows of the run that is resumed."""
         self.matrix = list(state_dict["matrix"])
+        self._epochs = state_dict["epochs"]
 
 
 @torch.no_grad()

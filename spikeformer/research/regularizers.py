@@ -50,12 +50,16 @@ class EwcRegularizer(L.Callback):
         self.ewc = ElasticWeightConsolidation(module.net, self.strength, self.decay)
         module.penalties[NAME] = partial(self.ewc.penalty, module.net)
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Bring what is remembered to the network's device; a resumed epoch has no other start."""
+        assert self.ewc is not None
+        self.ewc.to(pl_module.device)
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Take in the task before, if this epoch begins another."""
         data = task_sequence(trainer, "regularizer=ewc")
         module, ewc = cast(SpikingModule, pl_module), self.ewc
         assert ewc is not None
-        ewc.to(pl_module.device)
         done = int(ewc.num_tasks)
         if done < data.task_of(trainer.current_epoch):
 

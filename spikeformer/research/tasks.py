@@ -27,8 +27,9 @@ class TaskSequence(SpikingDataModule):
     """Tasks that come one after the other while training; subclasses say what a task is.
 
     The epochs of training are shared out evenly: with `trainer.max_epochs=50` and 5 tasks, task 1
-    has epochs 0 to 9. Which task an epoch has depends on its number alone, so that a resumed run
-    sees what the uninterrupted run saw. Outside of training the splits hold all tasks.
+    has epochs 0 to 9. Which task an epoch has depends on its number and that of all epochs alone,
+    so that a resumed run sees what the uninterrupted run saw. Outside of training the splits hold
+    all tasks.
 
     Args:
         base: Where the samples come from; its augmentation applies too.
@@ -114,6 +115,9 @@ class TaskSequence(SpikingDataModule):
                 raise DataError(t("research.no_targets", type=type(dataset).__name__))
             self._datasets[part] = dataset
             self._members[part] = self.members(dataset.targets, len(found.class_names))
+            empty = [not len(members) for members in self._members[part]]
+            if any(empty):
+                raise DataError(t("research.empty_task", task=empty.index(True) + 1, part=part))
         names = self.name_classes(found.class_names)
         if self._configured_classes not in (None, len(names)):
             raise DataError(

@@ -142,6 +142,23 @@ def test_a_run_resumes_in_either_phase(cut, tmp_path):
         assert torch.equal(value, resumed[name]), name
 
 
+@pytest.mark.parametrize(("cut", "phases"), [(1, "00000011"), (4, "00011111")])
+def test_a_share_is_that_of_the_new_length_unless_the_network_spikes_already(cut, phases, tmp_path):
+    """Three of four epochs were to be with rates, then the run is given eight."""
+
+    def fit(epochs, ckpt=None):
+        history = HistoryRecorder()
+        trainer = lightning_trainer(max_epochs=epochs, callbacks=[HybridPhases(0.75), history])
+        if cut < epochs == 4:
+            trainer.fit_loop.epoch_loop.max_steps = cut * 4
+        trainer.fit(module(), *toy_loaders(), ckpt_path=ckpt)
+        trainer.save_checkpoint(tmp_path / "cut.ckpt")
+        return "".join(f"{row['train/spiking']:.0f}" for row in history.history)
+
+    fit(4)
+    assert fit(8, str(tmp_path / "cut.ckpt")) == phases
+
+
 def test_what_it_refuses():
     for arguments, words in (
         ({"ann_epochs": -1}, "at least 0"),

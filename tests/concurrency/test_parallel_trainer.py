@@ -172,8 +172,27 @@ def test_a_rank_outside_the_group():
         ParallelSpikingTrainer(nn.Linear(1, 1), backend="gloo").setup_distributed(2, 2)
 
 
+def test_targets_that_are_not_those_of_the_inputs(alone):
+    optimizer = torch.optim.SGD(alone.model.parameters(), lr=0.1)
+    inputs, labels = processes.joined_batch("vit", 0)
+    for wrong, count in ((labels[:1], 1), (labels[0], 0)):
+        words = f"8 inputs and {count} targets in process 0"
+        with pytest.raises(ArgumentError, match=words):
+            alone.train_step_parallel(inputs, wrong, optimizer, nn.MSELoss())
+
+
+def test_a_network_that_cannot_be_shared_leaves_no_group_behind(tmp_path):
+    frozen = processes.spiking_vit().requires_grad_(False)
+    trainer = ParallelSpikingTrainer(frozen, backend="gloo")
+    with pytest.raises(RuntimeError, match="gradient"):
+        trainer.setup_distributed(0, 1, init_method=f"file://{tmp_path}/meeting")
+    assert not dist.is_initialized()
+
+
 def test_criteria_without_one_number(alone):
     optimizer = torch.optim.SGD(alone.model.parameters(), lr=0.1)
     inputs, labels = processes.joined_batch("vit", 0)
+    with pytest.raises(ArgumentError, match="one number"):
+        alone.train_step_parallel(inputs, labels, optimizer, lambda outputs, _: outputs)
     with pytest.raises(ArgumentError, match="reduction"):
         alone.train_step_parallel(inputs, labels, optimizer, nn.CrossEntropyLoss(reduction="none"))

@@ -33,6 +33,8 @@ def test_inputs_come_in_the_order_of_the_dims_with_a_token_axis():
         (inputs(b=torch.rand(4, 2, 3)), SpikingDynamicsError, "dim=2"),
         (inputs(b=torch.ones(4, 2, 2).long()), SpikingDynamicsError, "floating-point"),
         (inputs(b="word"), SpikingDynamicsError, "Encode the input first"),
+        (inputs(a=torch.rand(4, 2, 0, 3)), SpikingDynamicsError, "at least one sample"),
+        ({"a": torch.rand(0, 2, 3)}, SpikingDynamicsError, "at least one sample"),
     ],
 )
 def test_wrong_inputs(wrong, error, message):
@@ -72,6 +74,8 @@ def test_a_modality_that_no_sample_has_is_left_out():
         ({"c": yes(1, 1, 1, 1)}, ArgumentError, "modality_mask"),
         ({"a": yes(1, 1)}, SpikingDynamicsError, r"shape \(batch,\) = \(4,\)"),
         ({"a": torch.ones(4)}, SpikingDynamicsError, "to be bool"),
+        ({"a": [True] * 4}, SpikingDynamicsError, "bool tensor .* got list"),
+        (yes(1, 1, 1, 1), ArgumentError, "a dict by modality"),
         ({"a": yes(0, 1, 1, 1), "b": yes(0, 1, 1, 1)}, SpikingDynamicsError, "without any"),
         ({"a": yes(0, 0, 0, 0), "b": yes(0, 0, 0, 0)}, SpikingDynamicsError, "without any"),
     ],

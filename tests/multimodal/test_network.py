@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from spikeformer.error_handling import ArgumentError
+from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.fusion import FusionConfig
 from spikeformer.multimodal import AudioSpikeEncoder, MultiModalNetwork, VisionSpikeEncoder
 from spikeformer.neurons import LifNeuron
@@ -32,6 +32,13 @@ def test_it_is_its_encoders_and_its_transformer():
     spikes = {name: net.encoders[name].encode(x) for name, x in given.items()}
     assert net(**given).shape == (6, 2, 4)
     assert torch.equal(net(**given), net.transformer.evidence(spikes))
+
+
+def test_masks_are_a_dict_of_tensors():
+    with pytest.raises(ArgumentError, match="a dict by modality"):
+        network()(**samples(), modality_mask=torch.ones(6).bool())
+    with pytest.raises(SpikingDynamicsError, match="bool tensor"):
+        network()(**samples(), modality_mask={"audio": [True] * 6})
 
 
 @torch.no_grad()

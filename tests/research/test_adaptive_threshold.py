@@ -43,6 +43,17 @@ def test_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
         assert float(threshold) == pytest.approx(1.2816 * scale, rel=0.1)
 
 
+def test_silence_does_not_take_the_threshold_to_nothing():
+    homeostasis = AdaptiveSpikeThreshold(adaptation_rate=1.0)
+    for _ in range(3):
+        homeostasis(torch.full((1, 100, 2), -1.0))
+    assert float(homeostasis.threshold) == pytest.approx(1e-4)
+    v = torch.zeros(1, 1, 2, requires_grad=True)
+    spikes, _ = homeostasis(v)
+    spikes.sum().backward()
+    assert bool(v.grad.isfinite().all())
+
+
 def test_the_state_is_explicit_and_a_recording_can_be_cut_anywhere():
     v = torch.randn(2, 12, 4)
     whole, cut = AdaptiveSpikeThreshold(window_size=5), AdaptiveSpikeThreshold(window_size=5)

@@ -108,6 +108,12 @@ def test_state_is_saved():
     assert ewc.penalty(model).item() > 0
 
 
+def test_weights_may_change_their_precision():
+    model = toy_net()
+    ewc = ElasticWeightConsolidation(model)
+    assert ewc.to(torch.bfloat16).penalty(model.to(torch.bfloat16)).item() == 0.0
+
+
 def test_refuses_what_makes_no_sense():
     model = toy_net()
     ewc = ElasticWeightConsolidation(model)

@@ -137,6 +137,15 @@ def test_refuses_what_makes_no_tasks():
             part = TensorBatches(torch.zeros(6, 5), torch.arange(6))
             return Splits(part, None, part, list("abcdef"))
 
+    class Untested(Numbered):
+        def load(self):
+            splits = super().load()
+            splits.test.targets = splits.test.targets.clamp(max=3)
+            return splits
+
+    with pytest.raises(DataError, match="Task 3 has no samples in the test split"):
+        SplitTasks(Untested(), num_tasks=3).setup()
+
     data = PermutedTasks(Tokens(), num_tasks=2)
     data.setup()
     with pytest.raises(DataError, match="to permute"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from unittest import mock
 
 import pandas as pd
 import pytest
@@ -135,6 +137,20 @@ def test_callbacks_refuse_data_without_tasks():
         with pytest.raises(ConfigurationError, match=match):
             lightning_trainer(callbacks=[callback]).fit(task, *toy_loaders())
         assert not task.penalties
+
+
+def test_a_sequence_goes_on_inside_an_epoch_with_its_norms_fixed_and_refuses_other_epochs():
+    data = SimpleNamespace(task_of=lambda epoch: epoch // 2, num_tasks=2)
+    trainer = SimpleNamespace(max_epochs=4, current_epoch=3, datamodule=data)
+    net = torch.nn.Sequential(torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 2))
+    protocol = TaskProtocol()
+    protocol.load_state_dict({"matrix": [[1.0, 0.0]], "epochs": 4})
+    with mock.patch("spikeformer.research.protocol.TaskSequence", SimpleNamespace):
+        protocol.on_train_start(trainer, net)
+        assert [module.training for module in net] == [False, True]
+        trainer.max_epochs = 8
+        with pytest.raises(ConfigurationError, match=r"Resume it with trainer\.max_epochs=4"):
+            protocol.on_train_start(trainer, net)
 
 
 def test_epochs_are_shared_out_evenly(tmp_path):
