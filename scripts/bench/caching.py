@@ -68,7 +68,8 @@ process.
 {rows}
 
 Measured on {result["date"]} on {machine["cpu"]}, {machine["cores"]} threads,
-torch {result["packages"]["torch"]}, by `python scripts/bench/caching.py`; the numbers are in
+torch {result["packages"]["torch"]}, by
+`python scripts/bench/caching.py --cifar10 FOLDER --fsdd FOLDER`; the numbers are in
 [caching.json](caching.json). [Decode once](../how-to/caching.md) says how to use it.
 """
 

@@ -335,10 +335,10 @@ def page(result: dict[str, Any]) -> str:
     machine = result["machine"]
     return f"""# Interruptions
 
-A training run of {result["epochs"]} epochs on the digits, with a checkpoint every {interval} steps,
-killed {len(kills)} times at random moments (seed {result["seed"]}) and resumed each time, with
-and without a process that loads the data. A kill goes to the run's own process alone, or to all of
-its processes, as a scheduler's does.
+A small network (width 16, one block, T = 2) on the digits: {result["epochs"]} epochs of {interval}
+batches with a checkpoint after each epoch, killed {len(kills)} times at random moments
+(seed {result["seed"]}) and resumed each time, with and without a process that loads the data. A
+kill goes to the run's own process alone, or to all of its processes, as a scheduler's does.
 
 | kill | signal | to | workers | while | step done | step saved | lost | gone after |
 |---|---|---|---|---|---|---|---|---|

@@ -154,7 +154,8 @@ range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what
 |---|---|{"---|" * len(_PEERS)}
 {rows}
 {others if with_digits else ""}
-`make bench` measures again; `make bench-peers` installs the other libraries, each in an environment
+`make bench` measures digits, kernels and Spikformer again, and every other page names its command;
+`make bench-peers` installs the other libraries, each in an environment
 of its own.
 """
 

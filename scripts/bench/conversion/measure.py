@@ -71,7 +71,8 @@ def main() -> None:
         batch_size=50,
     )
     result = {
-        "command": "python scripts/bench/conversion/measure.py",
+        "command": "python scripts/bench/conversion/measure.py --vit FOLDER --cifar10 FOLDER "
+        "--bert FOLDER --sst2 FOLDER",
         **describe(),
         "threads": torch.get_num_threads(),
         "models": {
