@@ -34,6 +34,8 @@ class SenseSupervision(L.Callback):
     layer that is trained with the network and no part of it. Without this, a network learns from
     the sense that is learnt fastest, and the others get little gradient once that one answers well.
 
+    It watches the spiking network, and asks nothing while `HybridPhases` trains with rates.
+
     Args:
         weight: Factor on the sum of the senses' losses; above 0.
 

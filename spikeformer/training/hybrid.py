@@ -89,7 +89,8 @@ class HybridTrainer:
             teacher_model: Maps the same inputs to logits: any module, or a model of
                 `transformers`. It is put into evaluation mode and gets no gradients.
             distillation_weight: Its share of the loss, in [0, 1].
-            callbacks: As of `SpikingTrainer.fit`; `"checkpoint"` allows to resume.
+            callbacks: As of `SpikingTrainer.fit`; `"checkpoint"` allows to resume. Without a
+                `val_loader`, its best one is that of the lowest training loss, whatever the phase.
             ckpt_path: Checkpoint from which to go on, in the phase in which it was written.
             **distillation: Further arguments of `HybridPhases`: `temperature`, `feature_weight`,
                 `student_layer`, `teacher_layer`.
