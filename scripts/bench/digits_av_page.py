@@ -344,7 +344,7 @@ def page(result: dict) -> str:
     """Return the page of the documentation."""
     runs, machine, recipe = result["runs"], result["machine"], result["recipe"]
     heard, held_out = by_fusion(runs, RECIPE), of(runs, "speakers")
-    first, count = fused(runs)[0], len(fused(runs))
+    first, count = fused(heard)[0], len(fused(heard))
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} thread"
     device += "s" * (machine["cores"] > 1 and not machine["gpu"])
     about = f"""`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit
@@ -355,7 +355,8 @@ def page(result: dict) -> str:
         (`callbacks=[default,sense_supervision]`). {recipe["noisy_share"]:.0%} of the training
         images and, drawn apart, of the sounds get noise: up to a standard deviation of
         {recipe["max_image_noise"]:g}, and down to {recipe["min_snr_db"]:g} dB. No recording and no
-        image is in both training and test; the temperature was chosen on validation samples."""
+        image is in both training and test; temperature and weight of the
+        single answers were chosen on validation samples."""
     over = "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
     noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with
         the given standard deviation (pixels are in [0, 1]); noise in the sound is white, at the
@@ -385,7 +386,7 @@ with one sense, under the same noise and for as many epochs.
 
 | test speakers | trained with | seed | both senses | image alone | sound alone | training |
 |---|---|---|---|---|---|---|
-{seeds(runs)}
+{seeds([*heard, *held_out])}
 
 {paragraph(speakers(first, held_out))}
 

@@ -139,6 +139,6 @@ def section(name: str, table: dict) -> str:
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])}, torch
-{table["packages"]["torch"]}, by `{table["command"]}`. Other work ran on the machine's second core.
+Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])} (other work ran on
+the second core), torch {table["packages"]["torch"]}, by `{table["command"]}`.
 """
