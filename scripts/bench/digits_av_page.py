@@ -368,10 +368,10 @@ def page(result: dict) -> str:
         at 70 %, whatever the seed: smaller gains and losses may be chance."""
     other = """The same encoders, recipe and seeds. What joins tokens instead of answers learns to
         lack a sense by modality dropout (40 %). Columns with noise are means over the cells above;
-        the last two are the network's answers by one sense, without noise. The lower row of the
-        next figure shows what cross-modal attention looks at: it shuts the gates of a sense when
-        the *other* one is noisy, since its questions come from there, and so throws away what it
-        needs; that is why the recipe joins answers."""
+        the last two are the network's answers by one sense, without noise. The figure shows what
+        counts as noise grows: the weights of late fusion turn to the other sense, while about as
+        many gates of cross-modal attention stay open, which leaves the noise in what the blocks
+        behind it read."""
     source = f"""Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
         `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). Other work ran
         on the machine's second core."""

@@ -60,7 +60,7 @@ def accuracies(tables: dict[str, dict]) -> Figure:
         axes.bar_label(bars, [f"{height:.1%}" for height in heights.values()], color=style.INK)
         low = min(0.95, *heights.values())
         axes.set_ylim(max(0.0, low - 2 * (1 - low)), 1.0)
-        axes.set_title(TITLES[name], loc="left", fontsize=style.NORMAL, color=style.INK)
+        axes.set_title(TITLES[name], loc="left", fontsize=style.NORMAL, color=style.INK, pad=14)
         style.tidy(axes)
         style.percent_ticks(axes.yaxis)
         axes.tick_params("x", labelsize=8)
