@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from wandb.proto import wandb_internal_pb2 as protocol
 BLOCK = 32768
 HEADER = struct.Struct("<IHB")  # checksum, length, kind: 1 whole, 2 first, 3 middle, 4 last
 PREAMBLE = 7
+PATIENCE = 30.0
+"""Seconds until the last record has to be there."""
 
 
 def _payloads(content: bytes) -> Iterator[bytes]:
@@ -35,6 +38,13 @@ def _payloads(content: bytes) -> Iterator[bytes]:
 def read_offline_run(folder: Path) -> dict[str, Any]:
     """Return the configuration, the history rows and the record kinds of an offline run."""
     (file,) = folder.glob("**/run-*.wandb")
+    deadline = time.monotonic() + PATIENCE
+    while "exit" not in (found := _records(file))["kinds"] and time.monotonic() < deadline:
+        time.sleep(0.1)  # W&B's own process may still be writing when the run has ended
+    return found
+
+
+def _records(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"config": {}, "history": [], "kinds": set()}
     for payload in _payloads(file.read_bytes()):
         record = protocol.Record()

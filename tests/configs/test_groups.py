@@ -76,14 +76,14 @@ def test_every_trainer_is_lightnings(name):
 
 @pytest.mark.parametrize("name", options("callbacks"))
 def test_every_callback_is_made(name):
-    made = build_many(composed(f"callbacks={name}").callbacks, ())
+    made = build_many(composed(f"callbacks={name}"), "callbacks")
     assert len(made) == {"default": 5, "none": 0, "energy_early_stopping": 2}.get(name, 1)
 
 
 @pytest.mark.parametrize("name", options("logger"))
 def test_every_logger_is_made(name, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    made = build_many(composed(f"logger={name}", f"paths.run_dir={tmp_path}").logger, ())
+    made = build_many(composed(f"logger={name}", f"paths.run_dir={tmp_path}"), "logger")
     assert len(made) == {"many": 3, "none": 0}.get(name, 1)
 
 
