@@ -38,13 +38,13 @@ WARM = 5
 """Batches before those that are measured."""
 
 SETS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "digits": ("Digits, in memory", ("experiment=digits", "~callbacks.hybrid")),
+    "digits": ("Digits, in memory", ("experiment=digits",)),
     "cifar10": ("CIFAR-10, in memory", ("experiment=cifar10_cpu",)),
     "cifar10-decoded": (
         "CIFAR-10, decoded anew for each batch",
         ("experiment=cifar10_cpu", "data.memory_limit_gib=0.001"),
     ),
-    "fsdd": ("FSDD, in memory", ("experiment=fsdd_cpu", "~callbacks.hybrid")),
+    "fsdd": ("FSDD, in memory", ("experiment=fsdd_cpu",)),
     "sst2": ("SST-2, in memory", ("experiment=sst2_cpu",)),
 }
 """Title and overrides of each case; its name begins with the folder of its data."""

@@ -73,10 +73,8 @@ class Table:
 
     def callbacks(self, network: str) -> list[str]:
         """Return the overrides for a network's callbacks: two phases are our recipe's alone."""
-        if not self.rate_share:
-            return ["callbacks=[checkpoint]"]
-        ours = network == "SpikeFormer"
-        return ["callbacks=[checkpoint,hybrid]"] if ours else ["callbacks=[checkpoint]", _NO_PHASES]
+        phases = network == "SpikeFormer" and self.rate_share
+        return ["callbacks=[checkpoint,hybrid]" if phases else "callbacks=[checkpoint]"]
 
     @cached_property
     def rate_share(self) -> float:
@@ -90,7 +88,6 @@ def _peer(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
     return (*sizes, f"--lr={lr:g}")
 
 
-_NO_PHASES = "~callbacks.hybrid"
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
     "digits": Table("digits", _RELU, _peer(88, 8, 4, 4e-3), has_files=False),
@@ -109,6 +106,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--budget-minutes", type=float, default=30.0, help="for each network")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--runs", default="outputs/bench-tables", type=Path)
+    parser.add_argument("--remark", default="", help="what the page says of the circumstances")
     parser.add_argument(
         "--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="train only these"
     )
@@ -142,6 +140,7 @@ def main(given: Sequence[str] | None = None) -> None:
         "recipe": recipe,
         "budget_minutes": arguments.budget_minutes,
         "threads": torch.get_num_threads(),
+        "remark": arguments.remark,
         **measured,
         "runs": runs,
     }
