@@ -106,6 +106,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", default="outputs/bench-digits_av", help="folder of the runs")
     parser.add_argument("--measure-only", action="store_true", help="train nothing that is missing")
+    parser.add_argument("--remark", default="", help="what the page says of the circumstances")
     arguments = parser.parse_args()
     measured, recipe = [], {}
     for training in TRAINED:
@@ -132,6 +133,7 @@ def main() -> None:
         ),
         **describe(),
         "recipe": recipe,
+        "remark": arguments.remark,
         "runs": measured,
     }
     STORED.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")

@@ -369,12 +369,11 @@ def page(result: dict) -> str:
     other = """The same encoders, recipe and seeds. What joins tokens instead of answers learns to
         lack a sense by modality dropout (40 %). Columns with noise are means over the cells above;
         the last two are the network's answers by one sense, without noise. The figure shows what
-        counts as noise grows: the weights of late fusion turn to the other sense, while about as
-        many gates of cross-modal attention stay open, which leaves the noise in what the blocks
-        behind it read."""
+        counts as noise grows: by the weights of late fusion, and by the share of gates that
+        cross-modal attention opens for the tokens of a sense."""
     source = f"""Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
-        `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json). Other work ran
-        on the machine's second core."""
+        `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json).
+        {result.get("remark", "")}"""
     return f"""# Audio-visual digits
 
 {paragraph(about)}

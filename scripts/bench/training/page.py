@@ -79,7 +79,7 @@ on the same batches in the same order:
   "with rates" is given, training is [hybrid](../how-to/hybrid.md): in the first of its epochs every
   neuron is replaced by its rate function, in the others it spikes. What is tested spikes.
 - The ordinary network: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
-  without time, and so without two phases (`callbacks=[checkpoint] ~callbacks.hybrid`).
+  without time, and so without two phases (`callbacks=[checkpoint]`).
 - SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
   trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
   (AdamW), schedule and clipping are those of the recipe; its learning rate is the best of
@@ -129,7 +129,8 @@ def section(name: str, table: dict) -> str:
             f"| {mean(runs, 'cpu_seconds'):.0f} s "
             f"| {1000 * seconds / mean(runs, 'steps'):.0f} ms |"
         )
-    machine = table["machine"]
+    machine, circumstances = table["machine"], table.get("remark")
+    beside = f" ({circumstances})" if circumstances else ""
     remarks = f", the mean of {len(seeds)} seeds" if len(seeds) > 1 else ""
     return f"""## {TITLES[name]}
 
@@ -139,6 +140,6 @@ def section(name: str, table: dict) -> str:
 |---|---|---|---|---|---|---|
 {chr(10).join(rows)}
 
-Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])} (other work ran on
-the second core), torch {table["packages"]["torch"]}, by `{table["command"]}`.
+Measured on {table["date"]} on {machine["cpu"]}, {threads(table["threads"])}{beside},
+torch {table["packages"]["torch"]}, by `{table["command"]}`.
 """
