@@ -20,7 +20,7 @@ from spikeformer.pipeline.build import build
 from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.privacy import record_outputs, record_use
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage, stage_inputs
+from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 
 
 def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import torch
 from spikeformer.callbacks import EpochSeed
 from spikeformer.files import replacing
 from spikeformer.hardware import RoundedWeights
-from spikeformer.pipeline.hardware import tuned_file
 from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.hardware import tuned_file
 
 LEARNING_RATE_FACTOR = 0.1
 """Of the learning rate of training, without a schedule."""
