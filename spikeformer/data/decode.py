@@ -1,0 +1,139 @@
+"""Image bytes to uint8 tensors, with Pillow."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from spikeformer.data.sources import optional_import
+from spikeformer.error_handling import DataError
+from spikeformer.i18n import t
+
+MODES = {1: "L", 3: "RGB"}
+CHUNK = 512
+
+
+def encoded(table: Any, column: str, feature: str) -> Any:
+    """The table's `column` alone, as undecoded `{"bytes": ..., "path": ...}`.
+
+    Args:
+        table: A `datasets.Dataset`.
+        column: Name of the column.
+        feature: "Image" or "Audio".
+    """
+    datasets = optional_import("datasets", t("data.for_reading"))
+    try:
+        cast = getattr(datasets, feature)(decode=False)
+        return table.select_columns([column]).cast_column(column, cast)
+    # Arrow calls a cast between types that do not go together not implemented.
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise DataError(
+            t("data.not_encoded", key=feature.lower(), column=column, type=table.features[column])
+        ) from error
+
+
+def read_bytes(cell: dict[str, Any]) -> bytes:
+    """The content of one encoded cell, which carries it or names a file."""
+    content = cell["bytes"]
+    return bytes(content) if content is not None else Path(cell["path"]).read_bytes()
+
+
+def decode_image(cell: dict[str, Any], channels: int, size: tuple[int, int]) -> np.ndarray:
+    """Decode one image; scale and crop it about its centre if its size differs.
+
+    Args:
+        cell: Encoded image.
+        channels: 1 for grey, 3 for colour.
+        size: (height, width).
+
+    Returns:
+        (channels, height, width) uint8.
+    """
+    pil = optional_import("PIL.Image", t("data.for_images"), package="pillow")
+    ops = optional_import("PIL.ImageOps", t("data.for_images"), package="pillow")
+    with pil.open(io.BytesIO(read_bytes(cell))) as opened:
+        image = ops.exif_transpose(opened).convert(MODES[channels])
+    if image.size != size[::-1]:
+        image = ops.fit(image, size[::-1], pil.Resampling.BICUBIC)
+    pixels = np.asarray(image, np.uint8)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+class ImageDecoder:
+    """Decodes rows of a table, naming the row that fails."""
+
+    def __init__(
+        self, table: Any, column: str, channels: int, size: tuple[int, int], name: str
+    ) -> None:
+        self.table, self.column = encoded(table, column, "Image"), column
+        self.channels, self.size, self.name = channels, size, name
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows(self, indices: Any, pool: ThreadPoolExecutor | None = None) -> np.ndarray:
+        """Return the images of `indices`, (len(indices), channels, height, width) uint8."""
+        cells = self.table[indices][self.column]
+        numbers = range(indices.start, indices.stop) if isinstance(indices, slice) else indices
+        return np.stack(list((pool.map if pool else map)(self._one, cells, numbers)))
+
+    def _one(self, cell: dict[str, Any], number: int) -> np.ndarray:
+        try:
+            return decode_image(cell, self.channels, self.size)
+        except (OSError, SyntaxError, ValueError, TypeError) as error:
+            path = t("data.no_image")
+            if isinstance(cell, dict):
+                path = cell.get("path") or t("data.no_file_name")
+            raise DataError(
+                t("data.broken_image", number=number, split=self.name, path=path, reason=error)
+            ) from error
+
+    def all(self) -> Tensor:
+        """Decode everything, with a progress line if it takes more than a moment."""
+        images = torch.empty(len(self), self.channels, *self.size, dtype=torch.uint8)
+        view = images.numpy()
+        starts = range(0, len(self), CHUNK)
+        # Pillow frees the interpreter lock while it decodes, so threads do help.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            doing = t("data.decoding_images", split=self.name)
+            for start in tqdm(starts, doing, delay=1.0, leave=False):
+                stop = min(start + CHUNK, len(self))
+                view[start:stop] = self.rows(slice(start, stop), pool)
+        return images
+
+
+class DecodedBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Images decoded batch by batch, for sets that do not fit in memory.
+
+    Args:
+        decoder: The rows.
+        targets: (samples,) int64.
+    """
+
+    decodes = True
+    """Loading takes work, which workers can do beside the training."""
+
+    def __init__(self, decoder: ImageDecoder, targets: Tensor) -> None:
+        self.decoder, self.targets = decoder, targets
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        images, targets = self.__getitems__([index])
+        return images[0], targets[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return `(images, targets)` of `indices`."""
+        images = torch.from_numpy(self.decoder.rows(list(indices)))
+        return images.float().div_(255.0), self.targets[torch.as_tensor(indices)]

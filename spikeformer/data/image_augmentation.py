@@ -1,0 +1,77 @@
+"""Crop, flip, mixup and cutmix of image batches, with kornia."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from spikeformer.data.sources import optional_import
+from spikeformer.i18n import t
+
+
+class ImageAugmentation:
+    """Augment `(images, labels)` on whatever device they are.
+
+    Args:
+        size: (height, width) of the images.
+        crop_padding: Zeros around the image before a random crop of `size`.
+        horizontal_flip: Flip each image with probability one half.
+        mixup: Probability that the batch is mixed by mixup.
+        cutmix: Probability that it is mixed by cutmix instead.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        *,
+        crop_padding: int,
+        horizontal_flip: bool,
+        mixup: float,
+        cutmix: float,
+    ) -> None:
+        kornia = optional_import("kornia.augmentation", t("data.for_augmentation"))
+        self.mixup, self.cutmix = mixup, cutmix
+        self.per_image = []
+        if crop_padding:
+            self.per_image.append(kornia.RandomCrop(size, padding=crop_padding))
+        if horizontal_flip:
+            self.per_image.append(kornia.RandomHorizontalFlip(p=0.5))
+        keys = ["input", "class"]
+        self._mixup = kornia.RandomMixUpV2(data_keys=keys)
+        # "Correct" as in the paper: lambda is the share of the image that stays.
+        self._cutmix = kornia.RandomCutMixV2(data_keys=keys, use_correct_lambda=True)
+
+    def __call__(
+        self, images: Tensor, labels: Tensor, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return augmented images and the labels, or class weights if batches may be mixed.
+
+        Args:
+            images: (batch, channels, height, width) in [0, 1].
+            labels: (batch,) int64.
+            num_classes: Width of the class weights.
+            generator: CPU generator of this batch.
+        """
+        # kornia draws from torch's global CPU stream: lend it one of our own.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            for transform in self.per_image:
+                images = transform(images)
+            if self.mixup + self.cutmix == 0:
+                return images, labels
+            return self._mix(images, labels, num_classes)
+
+    def _mix(self, images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+        own = one_hot(labels, num_classes).to(images.dtype)
+        choice = torch.rand(()).item()
+        if choice < self.mixup:
+            images, mixed = self._mixup(images, labels)
+            share_of_other = mixed[:, 2]
+        elif choice < self.mixup + self.cutmix:
+            images, (mixed,) = self._cutmix(images, labels)
+            share_of_other = 1 - mixed[:, 2]
+        else:
+            return images, own
+        other = one_hot(mixed[:, 1].long(), num_classes).to(images.dtype)
+        return images, torch.lerp(own, other, share_of_other[:, None].to(images.dtype))

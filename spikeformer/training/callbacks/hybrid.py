@@ -1,0 +1,173 @@
+"""Hybrid training: first as an ordinary network, then with spikes, with a teacher beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+import lightning as L
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
+from torch import Tensor, nn
+
+from spikeformer.error_handling import ArgumentError, ConfigurationError, check_interval
+from spikeformer.i18n import t
+from spikeformer.models import rate_twin
+from spikeformer.training.callbacks.distillation import Teacher
+
+
+class _Trainable(Protocol):
+    net: nn.Module
+    stand_in: Callable[..., Tensor] | None
+    task_weight: float
+    penalties: dict[str, Callable[[], Tensor | None]]
+
+
+class HybridPhases(L.Callback):
+    r"""Trains in two phases on the same weights.
+
+    1. For `ann_epochs`, the network with its neurons replaced by their rate functions
+       (`spikeformer.models.rate_twin`): an ordinary network that computes one timestep, not T.
+    2. For the rest of the training, the spiking network itself.
+
+    With a teacher, both phases minimise
+    `(1 - w) * task loss + w * tau^2 KL(teacher || student)` with softened outputs. The losses
+    and metrics called `train/` are those of the phase (`train/spiking` says which); validation
+    always runs the spiking network, so `best.ckpt` is the best one that spikes.
+
+    The phase is a function of the epoch and the weights are the network's own, so that a run cut
+    short in either phase resumes in it. A run that spikes already stays with spikes, however many
+    epochs it resumes with.
+
+    Args:
+        ann_epochs: Epochs of the first phase; the trainer's remaining ones are the second's. A
+            fraction below 1 is a share of the trainer's epochs, of which each phase then gets at
+            least one, the spiking one first.
+        teacher: Maps the same inputs to logits, (batch, ...) or (batch, timesteps, ...); any
+            module, or a model of `transformers`. None trains without one.
+        distillation_weight: w, in [0, 1].
+        temperature: tau, by which both outputs are softened; above 0.
+        feature_weight: Weight of the similarity of features; 0 and above.
+        student_layer: Name of the layer whose output are the student's features.
+        teacher_layer: Name of the teacher's; needed where `feature_weight` is above 0.
+
+    Raises:
+        ArgumentError: An argument is outside its range.
+
+    Source: Hinton et al., 2015, arXiv:1503.02531, for logits; Tung & Mori, ICCV 2019,
+    arXiv:1907.09682, for features.
+    """
+
+    def __init__(
+        self,
+        ann_epochs: float = 50,
+        teacher: nn.Module | None = None,
+        distillation_weight: float = 0.5,
+        *,
+        temperature: float = 2.0,
+        feature_weight: float = 0.0,
+        student_layer: str = "backbone",
+        teacher_layer: str | None = None,
+    ) -> None:
+        self.ann_epochs = _check_epochs(ann_epochs)
+        self.student_layer = student_layer
+        check_interval("distillation_weight", distillation_weight, 0.0, 1.0)
+        self._teacher = (
+            None
+            if teacher is None
+            else Teacher(
+                teacher,
+                distillation_weight,
+                temperature=temperature,
+                feature_weight=feature_weight,
+                layer=teacher_layer,
+            )
+        )
+        self._twin: nn.Module | None = None
+        self._boundary = 0
+        self._boundary_before: int | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuse what cannot work, before anything is trained."""
+        if stage != "fit":
+            return
+        limit, of_limit = trainer.max_epochs, isinstance(self.ann_epochs, float)
+        self._boundary = self._rate_epochs(limit or 0)
+        if limit is None or (limit < 0 and of_limit) or 0 <= limit <= self._boundary:
+            epochs = {"ann_epochs": self.ann_epochs, "max_epochs": limit}
+            raise ConfigurationError(t("callbacks.no_spiking_phase", **epochs))
+        if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
+            raise ConfigurationError(t("callbacks.hybrid_not_sharded"))
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Make the twin, now that the weights lie on their device; bring the teacher there."""
+        module, before = cast(_Trainable, pl_module), self._boundary_before
+        if before is not None and trainer.current_epoch >= before:
+            self._boundary = before
+        if trainer.current_epoch < self._boundary:
+            self._twin = rate_twin(module.net).train()
+        if self._teacher is not None:
+            self._teacher.watch(self._networks(module), self.student_layer, pl_module.device)
+            module.task_weight = 1.0 - self._teacher.weight
+            module.penalties["distillation"] = self._teacher.logits_loss
+            if self._teacher.feature_weight:
+                module.penalties["feature_distillation"] = self._teacher.features_loss
+        self._enter(trainer, module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Choose the network that this epoch trains."""
+        self._enter(trainer, cast(_Trainable, pl_module))
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
+    ) -> None:
+        """Record the phase."""
+        spiking = float(trainer.current_epoch >= self._boundary)
+        pl_module.log("train/spiking", spiking, on_step=False, on_epoch=True)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Leave the module as it was."""
+        self._leave(cast(_Trainable, pl_module))
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the module as it was here too: Lightning calls no `teardown` after an error."""
+        self._leave(cast(_Trainable, pl_module))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch at which spikes begin."""
+        return {"boundary": self._boundary}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up that of the run that is resumed."""
+        self._boundary_before = state_dict["boundary"]
+
+    def _rate_epochs(self, epochs: int) -> int:
+        """Return how many of so many epochs the first phase has."""
+        if isinstance(self.ann_epochs, int):
+            return self.ann_epochs
+        return max(0, min(epochs - 1, max(1, round(self.ann_epochs * epochs))))
+
+    def _networks(self, module: _Trainable) -> list[nn.Module]:
+        return [module.net, *([] if self._twin is None else [self._twin])]
+
+    def _enter(self, trainer: L.Trainer, module: _Trainable) -> None:
+        if trainer.current_epoch >= self._boundary:
+            self._twin = None
+        # A function, not the twin: as a part of the module it would be saved and trained twice.
+        module.stand_in = None if self._twin is None else self._twin.__call__
+
+    def _leave(self, module: _Trainable) -> None:
+        module.stand_in, module.task_weight, self._twin = None, 1.0, None
+        for name in ("distillation", "feature_distillation"):
+            module.penalties.pop(name, None)
+        if self._teacher is not None:
+            self._teacher.stop()
+
+
+def _check_epochs(value: float) -> float:
+    """Return `value`, or raise `ArgumentError` unless it is a natural number or a fraction."""
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not whole and not (isinstance(value, float) and 0.0 < value < 1.0):
+        raise ArgumentError("ann_epochs", value, t("expected.epochs_or_share"))
+    return value
