@@ -12,7 +12,6 @@ import pytest
 from torch import nn
 
 from spikeformer.caching import CacheStats
-from spikeformer.callbacks import HybridPhases
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.privacy import privacy
 from spikeformer.compliance import ComplianceAuditor, DataSubject, PrivacyManager
@@ -22,6 +21,7 @@ from spikeformer.files import replacing
 from spikeformer.i18n import set_locale
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline import Predict, Validate
+from spikeformer.training.callbacks import HybridPhases
 from spikeformer.validation import ComprehensiveValidator, ValidationLevel, stop_on_errors
 from tests.cross_platform.trees import platform
 
