@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +20,7 @@ from spikeformer.concurrency.process_group import (
     leave_group,
 )
 from spikeformer.config import ConcurrencyConfig
+from spikeformer.data.batch import Inputs, call, named_tensors, to_device
 from spikeformer.error_handling import (
     ArgumentError,
     ProcessGroupError,
@@ -30,8 +30,6 @@ from spikeformer.error_handling import (
 )
 from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms
-
-Inputs = Tensor | Mapping[str, Tensor]
 
 
 class ParallelSpikingTrainer:
@@ -174,11 +172,9 @@ class ParallelSpikingTrainer:
         self._steps += 1
         with self._explained(t("concurrency.doing_step", step=self._steps)):
             samples = self._samples_of_all(_count(batch_data), _count(labels))
-            inputs, labels = _moved(batch_data, self.device), labels.to(self.device)
+            inputs, labels = to_device((batch_data, labels), self.device)
             self._replica.train()
-            outputs = (
-                self._replica(**inputs) if isinstance(inputs, Mapping) else self._replica(inputs)
-            )
+            outputs = call(self._replica, inputs)
             loss = criterion(_for(criterion, outputs), labels)
             if loss.numel() != 1:
                 raise ArgumentError("criterion", tuple(loss.shape), t("concurrency.one_loss"))
@@ -253,14 +249,8 @@ class ParallelSpikingTrainer:
 
 def _count(samples: Inputs) -> int:
     """Return how many samples a tensor has, or the first of several; 0 if it is a lone number."""
-    first = next(iter(samples.values()), None) if isinstance(samples, Mapping) else samples
-    return 0 if first is None or first.ndim == 0 else first.shape[0]
-
-
-def _moved(inputs: Inputs, device: torch.device) -> Inputs:
-    if isinstance(inputs, Mapping):
-        return {name: value.to(device) for name, value in inputs.items()}
-    return inputs.to(device)
+    tensors = [x for x in named_tensors(samples).values() if x.ndim]
+    return len(tensors[0]) if tensors else 0
 
 
 def _for(criterion: Any, outputs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader, Dataset
 
 from spikeformer.data import SpikingDataModule, Splits
@@ -225,9 +226,7 @@ class TaskSamples(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         inputs, target = self.__getitems__([index])
-        if isinstance(inputs, dict):
-            return {name: value[0] for name, value in inputs.items()}, target[0]
-        return inputs[0], target[0]
+        return tree_map(lambda x: x[0], inputs), target[0]
 
     def __getitems__(self, positions: Sequence[int]) -> tuple[Any, Tensor]:
         """Return `(inputs, target)` of these positions."""
