@@ -9,6 +9,7 @@ from threading import Lock
 from spikeformer.caching.cache import Cache
 from spikeformer.caching.stats import CacheStats
 from spikeformer.caching.tensor_cache import TensorCache
+from spikeformer.config import registered
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ _lock = Lock()
 _made: tuple[_Settings, Caches] | None = None
 
 
+@registered
 def configure_caches(
     memory_mib: float = 256.0, folder: str | Path | None = None, disk_gib: float = 4.0
 ) -> Caches:

@@ -11,11 +11,13 @@ from spikeformer.compliance.law import ProcessingPurpose, notice
 from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.runs import weights_hash
 from spikeformer.compliance.subject import refusal_label
+from spikeformer.config import registered
 from spikeformer.error_handling import ArgumentError
 from spikeformer.files import value_hash
 from spikeformer.i18n import t
 
 
+@registered
 class ConsentGate:
     """Chooses the samples that may be used, and puts on record who they were from.
 

@@ -1,8 +1,9 @@
 """Configuration: public dataclasses, the schemas of `conf/`, and the one `instantiate`."""
 
-from spikeformer.config.instantiate import TRUSTED_PACKAGES, check_targets, instantiate
+from spikeformer.config.instantiate import check_targets, instantiate
 from spikeformer.config.locale import configured_locale
 from spikeformer.config.public import ConcurrencyConfig, FusionConfig, SpikingConfig
+from spikeformer.config.targets import TRUSTED_PACKAGES, is_allowed, registered
 
 __all__ = [
     "TRUSTED_PACKAGES",
@@ -12,4 +13,6 @@ __all__ = [
     "check_targets",
     "configured_locale",
     "instantiate",
+    "is_allowed",
+    "registered",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from spikeformer.config.targets import registered
 from spikeformer.error_handling import (
     check_choice,
     check_divisible,
@@ -14,6 +15,7 @@ from spikeformer.error_handling import (
 )
 
 
+@registered
 @dataclass
 class SpikingConfig:
     """What a spiking model is made of; hand it to `SpikingTransformer.from_config`.
@@ -54,6 +56,7 @@ class SpikingConfig:
         check_interval("dropout", self.dropout, 0.0, 1.0)
 
 
+@registered
 @dataclass
 class FusionConfig:
     """How the modalities of a multimodal model are joined.
@@ -88,6 +91,7 @@ class FusionConfig:
 _FUSION_TYPES = ("cross_attention", "concat", "gated", "late")
 
 
+@registered
 @dataclass
 class ConcurrencyConfig:
     """How work is spread over workers.

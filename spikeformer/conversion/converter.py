@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from spikeformer.config import registered
 from spikeformer.conversion.batches import arguments
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.coding.coding import Coding
@@ -38,6 +39,7 @@ TOLERANCE = 1e-4
 """Largest relative difference from the original that the check without neurons accepts."""
 
 
+@registered
 class SpikeformerConverter:
     """Turns a trained network into a spiking one without training it.
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from torch import Tensor, nn
 
+from spikeformer.config import registered
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import write_text
@@ -178,6 +179,7 @@ class DeployedModel(ABC):
         self.close()
 
 
+@registered
 class NeuromorphicDeployer(ABC):
     """Brings networks to one kind of target."""
 

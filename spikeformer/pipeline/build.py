@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from spikeformer.compliance import ConsentGate
 from spikeformer.config import check_targets, instantiate
@@ -22,9 +24,11 @@ from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
 from spikeformer.pipeline.caching import RunCaches, make_caches
+from spikeformer.pipeline.loggers import wandb_logger
 from spikeformer.pipeline.platform import settle_trainer, tell, tell_choices
 from spikeformer.pipeline.privacy import set_gate
 from spikeformer.pipeline.ranks import SameConfiguration
+from spikeformer.profiling import EnergyProfiler
 from spikeformer.training import (
     HistoryRecorder,
     SharedBatchNorms,
@@ -32,6 +36,8 @@ from spikeformer.training import (
     WholeCheckpoints,
 )
 from spikeformer.training.callbacks import EpochSeed, StopOnSignal
+from spikeformer.training.losses import LOSSES
+from spikeformer.training.schedules import cosine_with_warmup
 
 
 @dataclass
@@ -68,17 +74,17 @@ def build(config: DictConfig, folder: Path) -> Components:
     choices = settle_trainer(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
-    data: SpikingDataModule = instantiate(config.data, trusted=trusted)
+    data: SpikingDataModule = instantiate(config.data, SpikingDataModule, trusted=trusted)
     caches = make_caches(config)
     data.cache = None if caches is None else caches.shared.tensors
     gate = set_gate(config, data)
     data.prepare_data()
     data.setup("fit")
     history = HistoryRecorder(folder / "metrics.csv")
-    loggers = build_many(config, "logger")
-    callbacks = build_many(config, "callbacks")
+    loggers = build_many(config, "logger", (Logger, wandb_logger))
+    callbacks = build_many(config, "callbacks", L.Callback)
     if config.regularizer:
-        callbacks.append(instantiate(config.regularizer, trusted=trusted))
+        callbacks.append(instantiate(config.regularizer, L.Callback, trusted=trusted))
     if not loggers:  # Lightning refuses to monitor what nobody records.
         callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
     for callback in callbacks:
@@ -90,6 +96,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         plugins.append(SharedBatchNorms())
     trainer: L.Trainer = instantiate(
         config.trainer,
+        L.Trainer,
         trusted=trusted,
         logger=loggers or False,
         callbacks=[
@@ -105,7 +112,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         accumulate_grad_batches=1 if divided == AUTO else divided,
     )
     if config.profiler:
-        instantiate(config.profiler, trusted=trusted).check_available()
+        instantiate(config.profiler, EnergyProfiler, trusted=trusted).check_available()
     resolve_backend(config.ops, trainer.strategy.root_device, op="lif")
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
@@ -148,11 +155,11 @@ def build_network(config: DictConfig) -> nn.Module:
     """Create the network alone: backbone and head, or a model that brings its own."""
     trusted = config.trusted_packages
     _check_encoding(config)
-    backbone = instantiate(config.model, trusted=trusted)
+    backbone = instantiate(config.model, nn.Module, trusted=trusted)
     if getattr(backbone, "has_head", False):
         network: nn.Module = backbone
         return network
-    return SpikingNetwork(backbone, instantiate(config.task.head, trusted=trusted))
+    return SpikingNetwork(backbone, instantiate(config.task.head, nn.Module, trusted=trusted))
 
 
 def build_module(config: DictConfig) -> SpikingModule:
@@ -160,24 +167,29 @@ def build_module(config: DictConfig) -> SpikingModule:
     trusted = config.trusted_packages
     module: SpikingModule = instantiate(
         config.task.module,
+        SpikingModule,
         trusted=trusted,
         net=build_network(config),
-        loss=instantiate(config.loss, trusted=trusted),
-        optimizer=instantiate(config.optimizer, trusted=trusted),
-        scheduler=instantiate(config.scheduler or None, trusted=trusted),
+        loss=instantiate(config.loss, (nn.Module, *LOSSES.values()), trusted=trusted),
+        optimizer=instantiate(config.optimizer, Optimizer, trusted=trusted),
+        scheduler=instantiate(
+            config.scheduler or None, (LRScheduler, cosine_with_warmup), trusted=trusted
+        ),
         sparsity_weight=config.sparsity_weight,
         compile=config.compile,
     )
     return module
 
 
-def build_many(config: DictConfig, group: str) -> list[Any]:
-    """Create every member of a group whose members are named, as callbacks and loggers are."""
+def build_many(config: DictConfig, group: str, kind: Any) -> list[Any]:
+    """Create every member of a group whose members are named, all of one kind."""
     members = {key: member for key, member in (config[group] or {}).items() if member is not None}
     for name, member in members.items():
         if "_target_" not in member:
             raise ConfigurationError(t("pipeline.no_target", group=group, name=name))
-    return [instantiate(member, trusted=config.trusted_packages) for member in members.values()]
+    return [
+        instantiate(member, kind, trusted=config.trusted_packages) for member in members.values()
+    ]
 
 
 def keep_checkpoints(

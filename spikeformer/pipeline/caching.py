@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
-from spikeformer.caching import Caches, CacheStats, content_key
+from spikeformer.caching import Caches, CacheStats, configure_caches, content_key
 from spikeformer.config import instantiate
 from spikeformer.hardware import Reference, record_reference
 
@@ -42,7 +42,9 @@ class RunCaches:
 
 def make_caches(config: DictConfig) -> RunCaches | None:
     """Return the caches that the group `cache` describes, if any."""
-    shared: Caches | None = instantiate(config.cache or None, trusted=config.trusted_packages)
+    shared: Caches | None = instantiate(
+        config.cache or None, configure_caches, trusted=config.trusted_packages
+    )
     return None if shared is None else RunCaches(shared)
 
 

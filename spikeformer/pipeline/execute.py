@@ -48,7 +48,7 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     if manifest.stages:
         rank_zero_only(remove_leftovers)(folder)
     stages: list[Stage] = [
-        instantiate(node, trusted=config.trusted_packages) for node in config.pipeline.stages
+        instantiate(node, Stage, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]
     stages = [stage for stage in stages if stage.is_wanted(config)]
     run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))

@@ -9,6 +9,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
 
+from spikeformer.config import registered
 from spikeformer.error_handling import check_choice
 
 MODES = ("online", "offline", "disabled", "shared")
@@ -50,6 +51,7 @@ def earlier_run_id(save_dir: str | Path) -> str | None:
     return last.name.split("-")[-1] if last is not None else None
 
 
+@registered
 def wandb_logger(
     save_dir: str,
     project: str = "spikeformer",

@@ -27,7 +27,7 @@ def set_gate(config: DictConfig, data: SpikingDataModule) -> ConsentGate | None:
         ConfigurationError: The data are of a kind that names nobody.
     """
     gate: ConsentGate | None = instantiate(
-        config.compliance or None, trusted=config.trusted_packages
+        config.compliance or None, ConsentGate, trusted=config.trusted_packages
     )
     if gate is not None and not isinstance(data, TableDataModule):
         raise ConfigurationError(t("pipeline.names_nobody", data=type(data).__name__))

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from spikeformer.config import registered
 from spikeformer.error_handling import (
     ArgumentError,
     BackendUnavailableError,
@@ -32,6 +33,7 @@ BACKENDS = (*TECHNOLOGIES, *MEASURED_BACKENDS, "auto")
 """What a profiler can tell energy by."""
 
 
+@registered
 class EnergyProfiler:
     """Tells the energy of networks: modelled from their operations, or measured by a counter.
 

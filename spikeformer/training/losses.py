@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from spikeformer.config import registered
 from spikeformer.error_handling import check_choice, check_interval
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -123,6 +124,9 @@ LOSSES: dict[str, Loss] = {
     "next_token": next_token,
 }
 """Losses by the names that `SpikingTrainer` accepts."""
+
+for _loss in LOSSES.values():
+    registered(_loss)
 
 
 def get_loss(name: str) -> Loss:

@@ -7,9 +7,11 @@ import math
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from spikeformer.config import registered
 from spikeformer.error_handling import check_interval, check_positive_int
 
 
+@registered
 def cosine_with_warmup(
     optimizer: Optimizer, total_steps: int, *, warmup: float = 0.1, final: float = 0.0
 ) -> LRScheduler:

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from spikeformer.config import registered
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
 from spikeformer.validation import checks as _checks  # noqa: F401  registers them
@@ -33,6 +34,7 @@ SAMPLES = {
 """Samples of each split that are looked at; None takes all."""
 
 
+@registered
 class ComprehensiveValidator:
     """Looks for what is wrong with a network, its data, or a chip as its target.
 

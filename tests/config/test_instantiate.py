@@ -3,7 +3,6 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
-import torch
 from omegaconf import OmegaConf
 
 from spikeformer.config import check_targets, instantiate
@@ -91,17 +90,15 @@ def test_a_package_can_be_trusted():
     ["torch.os.getcwd", "spikeformer.files.writing.os.getcwd", "spikeformer.neurons.plif.math.exp"],
 )
 def test_what_a_trusted_package_imports_is_not_trusted(target):
-    with pytest.raises(ConfigurationError, match=r"not\s+trusted"):
+    with pytest.raises(ConfigurationError, match=r"may not create"):
         instantiate({"_target_": target})
 
 
 @pytest.mark.parametrize(
-    ("target", "value"), [("torch.zeros", [2]), ("torch.nn.functional.relu", None)]
+    "target", ["torch.nn.Linear", "torch.optim.RAdam", "lightning.pytorch.callbacks.Timer"]
 )
-def test_functions_of_trusted_packages_are(target, value):
-    found = instantiate({"_target_": target, "_partial_": True})
-    assert found.func is eval(target, {"torch": torch})
-    assert value is None or found(value).shape == (2,)
+def test_types_of_trusted_packages_are(target):
+    assert instantiate({"_target_": target, "_partial_": True}).func is get_class(target)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +134,7 @@ def test_what_cannot_be_built_is_one_line(node, message):
     config = OmegaConf.create({"part": node})
     with pytest.raises(ConfigurationError, match=message) as caught:
         instantiate(config.part)
-    assert str(caught.value).startswith("part: ")
+    assert str(caught.value).startswith("part")
     assert "\n" not in str(caught.value)
 
 
@@ -149,10 +146,8 @@ def test_a_missing_value_is_named():
 
 def test_errors_of_ours_pass_as_they_are():
     config = {
-        "_target_": "spikeformer.config.instantiate",
-        "_recursive_": False,
-        "config": {"_target_": "tests.config.test_instantiate.fail"},
-        "trusted": ["tests"],
+        "_target_": "torch.nn.Sequential",
+        "_args_": [{"_target_": "tests.config.test_instantiate.fail"}],
     }
     with pytest.raises(SpikingDynamicsError, match="as it is"):
         instantiate(config, trusted=["tests"])

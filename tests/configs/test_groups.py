@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
 from spikeformer.cli import compose as composed
 from spikeformer.config import instantiate
 from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
-from spikeformer.pipeline import Stage, build_network
+from spikeformer.pipeline import Stage, build_network, wandb_logger
 from spikeformer.pipeline.build import build_many, build_module
 from spikeformer.pipeline.platform import settle_trainer
 from spikeformer.profiling import BACKENDS
@@ -76,14 +77,15 @@ def test_every_trainer_is_lightnings(name):
 
 @pytest.mark.parametrize("name", options("callbacks"))
 def test_every_callback_is_made(name):
-    made = build_many(composed(f"callbacks={name}"), "callbacks")
+    made = build_many(composed(f"callbacks={name}"), "callbacks", Callback)
     assert len(made) == {"default": 5, "none": 0, "energy_early_stopping": 2}.get(name, 1)
 
 
 @pytest.mark.parametrize("name", options("logger"))
 def test_every_logger_is_made(name, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    made = build_many(composed(f"logger={name}", f"paths.run_dir={tmp_path}"), "logger")
+    config = composed(f"logger={name}", f"paths.run_dir={tmp_path}")
+    made = build_many(config, "logger", (Logger, wandb_logger))
     assert len(made) == {"many": 3, "none": 0}.get(name, 1)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from spikeformer.config import registered
 from spikeformer.conversion.batches import arguments, on_device_of, size, take
 from spikeformer.conversion.calibration import trade_off
 from spikeformer.conversion.calibration.fine_tuning import fine_tune
@@ -31,6 +32,7 @@ from spikeformer.i18n import t
 MODES = ("layer_wise", "channel_wise")
 
 
+@registered
 class ConversionPipeline:
     """Converts a network with the help of data it was made for; labels are not needed.
 

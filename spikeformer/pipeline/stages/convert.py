@@ -60,6 +60,7 @@ class Convert(Stage):
         network.to(run.parts.trainer.strategy.root_device)
         pipeline: ConversionPipeline = instantiate(
             run.config.conversion,
+            ConversionPipeline,
             trusted=run.config.trusted_packages,
         )(_Prepared(run.parts.data.train_dataloader(), network))
         return self._compare(run, network, pipeline)

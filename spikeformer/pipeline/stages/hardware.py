@@ -46,7 +46,9 @@ def make_deployer(config: DictConfig) -> NeuromorphicDeployer:
     """Create the deployer that the group `hardware` describes."""
     chosen = cast(dict[str, Any], OmegaConf.to_container(config.hardware, resolve=True))
     settings = {key: value for key, value in chosen.items() if key not in STAGE_KEYS}
-    deployer: NeuromorphicDeployer = instantiate(settings, trusted=config.trusted_packages)
+    deployer: NeuromorphicDeployer = instantiate(
+        settings, NeuromorphicDeployer, trusted=config.trusted_packages
+    )
     return deployer
 
 

@@ -43,6 +43,7 @@ class Predict(Stage):
         load_trained(run, self.weights, self.name)
         config: ConcurrencyConfig = instantiate(
             run.config.concurrency or {"_target_": "spikeformer.config.ConcurrencyConfig"},
+            ConcurrencyConfig,
             trusted=run.config.trusted_packages,
         )
         run.parts.data.setup("test")

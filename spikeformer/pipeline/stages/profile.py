@@ -43,7 +43,7 @@ class Profile(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Measure or model, and write `results/energy.json`; the numbers go to the loggers too."""
         profiler: EnergyProfiler = instantiate(
-            run.config.profiler, trusted=run.config.trusted_packages
+            run.config.profiler, EnergyProfiler, trusted=run.config.trusted_packages
         )
         module = run.parts.module
         load_trained(run, self.weights, self.name)

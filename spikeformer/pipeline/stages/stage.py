@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from omegaconf import DictConfig, OmegaConf
 
+from spikeformer.config import registered
 from spikeformer.files import value_hash
 
 if TYPE_CHECKING:
     from spikeformer.pipeline.run import Run
 
 
+@registered
 class Stage(ABC):
     """One step of a pipeline: reads the run, writes files, returns numbers.
 

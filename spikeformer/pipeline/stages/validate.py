@@ -43,7 +43,7 @@ class Validate(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Look, tell warnings, and stop at errors."""
         validator: ComprehensiveValidator = instantiate(
-            run.config.validation, trusted=run.config.trusted_packages
+            run.config.validation, ComprehensiveValidator, trusted=run.config.trusted_packages
         )
         results = self.results(run, validator)
         content = {
