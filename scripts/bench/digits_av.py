@@ -32,8 +32,8 @@ from spikeformer import load_run  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import add_noise  # noqa: E402
 from spikeformer.fusion import confidence_weights  # noqa: E402
+from spikeformer.instrument import ActivityProbe  # noqa: E402
 from spikeformer.pipeline import LoadedRun  # noqa: E402
-from spikeformer.training.callbacks import ActivityProbe  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
