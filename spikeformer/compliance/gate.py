@@ -86,23 +86,20 @@ class ConsentGate:
         links = self.manager.vault.links(self.used)
         return value_hash({str(links[name]): count for name, count in self.used.items()})
 
-    def withdrawn(self) -> set[str]:
-        """Return who of those admitted may not be used any more."""
+    def withdrawn(self) -> dict[str, str]:
+        """Return who of those admitted may not be used any more, and why."""
         why = self.manager.refusals(sorted(self.used), self.purpose)
-        return {name for name, reason in why.items() if reason is not None}
+        return {name: reason for name, reason in why.items() if reason is not None}
 
-    def drop(self, folder: Path, subjects: Iterable[str]) -> None:
-        """Put on record that a run goes on without some people.
+    def leave_out(self, gone: Mapping[str, str]) -> None:
+        """Count people as left out who were admitted: name and reason."""
+        for name, reason in gone.items():
+            self.left_out.setdefault(reason, Counter())[name] += self.used.pop(name)
 
-        Args:
-            folder: The run folder.
-            subjects: Who, as the data name them.
-        """
-        why = self.manager.refusals(sorted(subjects), self.purpose)
-        pseudonyms = [p for p in self.manager.vault.links(why).values() if p is not None]
-        self.manager.record_dropped(folder, pseudonyms)
-        for name, reason in why.items():
-            self.left_out.setdefault(str(reason), Counter())[name] += self.used.pop(name)
+    def record_dropped(self, folder: Path, subjects: Iterable[str]) -> None:
+        """Put on record that a run goes on without some people, as the data name them."""
+        links = self.manager.vault.links(subjects)
+        self.manager.record_dropped(folder, [name for name in links.values() if name is not None])
 
     def record(
         self, folder: Path, *, checkpoint: str | None = None, cache: str | None = None
