@@ -86,7 +86,7 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that are trained; raises `ArgumentError` if there are none."""
     found = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not found:
-        raise ArgumentError("model", type(model).__name__, t("training.trainable_network"))
+        raise ArgumentError("model", type(model).__name__, "a network with parameters to train")
     return found
 
 
@@ -107,9 +107,9 @@ def _gradients(
         outputs = call(model, inputs)
         loss = criterion(outputs, target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            raise ArgumentError("criterion", loss, t("research.returns_one_number"))
+            raise ArgumentError("criterion", loss, "a function that returns one number")
         if not loss.requires_grad:
             raise ArgumentError(
-                "criterion", loss, t("research.of_the_outputs"), t("research.leads_nowhere")
+                "criterion", loss, "a function of the outputs", "Its value leads to no parameter."
             )
         return torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)

@@ -71,12 +71,12 @@ class TaskSequence(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if check_positive_int("num_tasks", num_tasks) < 2:
-            raise ArgumentError("num_tasks", num_tasks, t("research.at_least_two"))
+            raise ArgumentError("num_tasks", num_tasks, "an integer of at least 2")
         for name, value in (("replay", replay), ("task_seed", task_seed)):
             if value < 0:
-                raise ArgumentError(name, value, t("expected.natural_number"))
+                raise ArgumentError(name, value, "an integer of at least 0")
         if joint and replay:
-            raise ArgumentError("replay", replay, t("research.joint_keeps_all"))
+            raise ArgumentError("replay", replay, "0 where data.joint=true keeps everything anyway")
         self.base, self.num_tasks = base, num_tasks
         self.replay, self.joint, self.task_seed = replay, joint, task_seed
         self.in_channels, self.image_size = in_channels, image_size

@@ -56,7 +56,7 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
-            raise ArgumentError("sparsity_weight", sparsity_weight, t("expected.non_negative"))
+            raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
         self.net = net
         self.loss = loss
         self.optimizer = optimizer
@@ -150,7 +150,9 @@ class SpikingModule(L.LightningModule):
         It trains the network and what callbacks have added to the module for the training's sake.
         """
         if not any(p.requires_grad for p in self.net.parameters()):
-            raise ArgumentError("net", type(self.net).__name__, t("training.trainable_network"))
+            raise ArgumentError(
+                "net", type(self.net).__name__, "a network with parameters to train"
+            )
         params = [p for p in self.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in params if p.ndim >= 2]},

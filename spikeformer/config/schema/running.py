@@ -66,6 +66,7 @@ class ConsentConfig:
     folder: str | None = None
     subject_key: str | None = None
     purpose: str = "model_training"
+    on_withdrawal: str = "stop"
 
 
 @schema("paths", "paths")
