@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 
 import pytest
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
 from spikeformer.config import check_targets, instantiate

@@ -97,7 +97,7 @@ def test_is_allowed_accepts_only_types_of_known_kinds(package):
         if not found.__module__.startswith("spikeformer."):
             assert isinstance(found, type), name
             assert issubclass(found, BASES), name
-            assert found.__module__.startswith(HOMES), name
+            assert f"{found.__module__}.".startswith(HOMES), name
         if issubclass(found, Logger):
             assert found.__name__ in ("CSVLogger", "TensorBoardLogger")
 
