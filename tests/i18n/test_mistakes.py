@@ -22,7 +22,7 @@ from spikeformer.cross_platform import choose, unmet
 from spikeformer.error_handling import Interrupted
 from spikeformer.files import replacing
 from spikeformer.i18n import set_locale
-from spikeformer.models import rate_twin
+from spikeformer.models import rate_proxy
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline import Predict, Validate
 from spikeformer.validation import ComprehensiveValidator, ValidationLevel, stop_on_errors
@@ -65,7 +65,7 @@ MISTAKES = {
         "ar": "وُجد عيب واحد (1)",
         "ja": "どの入力にも同じ出力になります",
     },
-    lambda folder: rate_twin(nn.Linear(1, 1)): {"de": "ein Netz mit spikenden Neuronen"},
+    lambda folder: rate_proxy(nn.Linear(1, 1)): {"de": "ein Netz mit spikenden Neuronen"},
     fill_the_disk: {"es": "Libere espacio", "zh": "请释放一些空间"},
     stop: {"de": "durch SIGTERM angehalten; x", "ar": "أوقفته الإشارة SIGTERM؛ x"},
 }
