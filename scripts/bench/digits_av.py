@@ -29,11 +29,11 @@ from torch import Tensor, nn  # noqa: E402
 from bench import digits_av_page  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from spikeformer import load_run  # noqa: E402
-from spikeformer.callbacks import ActivityProbe  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import add_noise  # noqa: E402
 from spikeformer.fusion import confidence_weights  # noqa: E402
 from spikeformer.pipeline import LoadedRun  # noqa: E402
+from spikeformer.training.callbacks import ActivityProbe  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")

@@ -21,12 +21,12 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import machine
-from spikeformer.callbacks import EpochSeed, HybridPhases
 from spikeformer.data import ImageDataModule
 from spikeformer.models import ClassificationHead, SpikingNetwork, SpikingViT
 from spikeformer.neurons import LifNeuron
 from spikeformer.ops import keep_freed_memory
 from spikeformer.training import ClassificationModule, cosine_with_warmup
+from spikeformer.training.callbacks import EpochSeed, HybridPhases
 from spikeformer.training.losses import cross_entropy
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "hybrid"

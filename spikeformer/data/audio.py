@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spikeformer.data._cached import through_cache
-from spikeformer.data._columns import input_column
-from spikeformer.data._decode import encoded
-from spikeformer.data._recordings import read_waveforms
 from spikeformer.data.augmentation import random_mask, random_shift
+from spikeformer.data.cached import through_cache
+from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import TensorBatches
+from spikeformer.data.decode import encoded
+from spikeformer.data.recordings import read_waveforms
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import ArgumentError, check_positive, check_positive_int

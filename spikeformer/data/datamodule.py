@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.utilities.seed import pl_worker_init_function
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from spikeformer.caching import TensorCache
 from spikeformer.cross_platform import get_platform_info, loader_workers
-from spikeformer.data._workers import start_worker
 from spikeformer.data.sampling import EpochSampler, derive_seed
-from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+from spikeformer.error_handling import SIGNALS, ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
 
 
@@ -182,3 +184,22 @@ class SpikingDataModule(L.LightningDataModule):
 def as_is(batch: Any) -> Any:
     """Collate nothing: the dataset's `__getitems__` has made the batch already."""
     return batch
+
+
+def start_worker(number: int) -> None:
+    """Seed a loader process, and let it outlive the signals that ask its run to stop.
+
+    A scheduler sends them to all processes of a run; the main one still finishes its step, for
+    which it needs data, and ends its loaders itself. A second SIGTERM ends this one.
+
+    Args:
+        number: Which of the loader processes this is.
+    """
+    pl_worker_init_function(number)  # Lightning would, were there no function of ours
+    for asking in SIGNALS:
+        signal.signal(asking, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _overhear_once)
+
+
+def _overhear_once(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)

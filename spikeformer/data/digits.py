@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeformer.data._checks import check_classes
-from spikeformer.data._splits import check_fraction
 from spikeformer.data.augmentation import random_shift
+from spikeformer.data.columns import check_classes
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.data.datasets import TensorBatches
+from spikeformer.data.splits import check_fraction
 from spikeformer.error_handling import ArgumentError, DataError
 from spikeformer.i18n import t
 

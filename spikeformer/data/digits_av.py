@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spikeformer.data._columns import input_column
-from spikeformer.data._optional import optional_import
-from spikeformer.data._recordings import read_waveforms
 from spikeformer.data.augmentation import add_noise, random_shift
+from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import DictBatches
 from spikeformer.data.digits import DigitsDataModule
+from spikeformer.data.recordings import read_waveforms
+from spikeformer.data.sources import optional_import
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import (
     ArgumentError,

@@ -10,11 +10,11 @@ from typing import Any, Unpack
 import torch
 from torch.utils.data import Dataset
 
-from spikeformer.data._cached import through_cache
-from spikeformer.data._columns import input_column
-from spikeformer.data._decode import MODES, DecodedBatches, ImageDecoder, decode_image
-from spikeformer.data._image_augmentation import ImageAugmentation
+from spikeformer.data.cached import through_cache
+from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import TensorBatches
+from spikeformer.data.decode import MODES, DecodedBatches, ImageDecoder, decode_image
+from spikeformer.data.image_augmentation import ImageAugmentation
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive
 from spikeformer.i18n import t

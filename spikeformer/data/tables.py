@@ -11,12 +11,11 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from spikeformer.compliance import ConsentGate
-from spikeformer.data._checks import check_classes
-from spikeformer.data._columns import class_names_of, label_column, labels_of
-from spikeformer.data._sources import Tables, load_tables
-from spikeformer.data._splits import Indices, check_fraction, stratified_draw, stratified_split
-from spikeformer.data._subjects import with_consent
+from spikeformer.data.columns import check_classes, class_names_of, label_column, labels_of
 from spikeformer.data.datamodule import SpikingDataModule, Splits
+from spikeformer.data.sources import Tables, load_tables
+from spikeformer.data.splits import Indices, check_fraction, stratified_draw, stratified_split
+from spikeformer.data.subjects import with_consent
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
 

@@ -10,10 +10,10 @@ from typing import Any, Unpack
 import torch
 from torch.utils.data import Dataset
 
-from spikeformer.data._columns import input_column
-from spikeformer.data._tokenizer import Encoder, pretrained_encoder, trained_encoder
+from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import TokenBatches
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
+from spikeformer.data.tokenizer import Encoder, pretrained_encoder, trained_encoder
 from spikeformer.error_handling import ArgumentError, DataError, check_choice, check_positive_int
 from spikeformer.i18n import t
 

@@ -13,7 +13,6 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import nn
 
-from spikeformer.callbacks import EpochSeed, StopOnSignal
 from spikeformer.compliance import ConsentGate
 from spikeformer.config import check_targets, instantiate
 from spikeformer.cross_platform import AUTO
@@ -32,6 +31,7 @@ from spikeformer.training import (
     SpikingModule,
     WholeCheckpoints,
 )
+from spikeformer.training.callbacks import EpochSeed, StopOnSignal
 
 
 @dataclass

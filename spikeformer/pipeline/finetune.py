@@ -9,11 +9,11 @@ from typing import Any
 import lightning as L
 import torch
 
-from spikeformer.callbacks import EpochSeed
 from spikeformer.files import replacing
 from spikeformer.hardware import RoundedWeights
 from spikeformer.pipeline.hardware import tuned_file
 from spikeformer.pipeline.run import Run
+from spikeformer.training.callbacks import EpochSeed
 
 LEARNING_RATE_FACTOR = 0.1
 """Of the learning rate of training, without a schedule."""

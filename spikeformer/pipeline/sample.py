@@ -10,9 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spikeformer.callbacks.probe import watch_spikes
 from spikeformer.data import SpikingDataModule
 from spikeformer.training import SpikingModule
+from spikeformer.training.callbacks.probe import watch_spikes
 
 MAX_NEURONS = 256
 """Neurons recorded of each layer, evenly spread over it."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from spikeformer.callbacks import ActivityProbe
 from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
 from spikeformer.i18n import format_number, t
@@ -21,6 +20,7 @@ from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.sample import record_sample
 from spikeformer.pipeline.stage import Stage
 from spikeformer.pipeline.weights import load_trained
+from spikeformer.training.callbacks import ActivityProbe
 
 
 class Test(Stage):

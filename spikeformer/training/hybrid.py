@@ -9,11 +9,11 @@ import lightning as L
 from torch import nn
 from torch.utils.data import DataLoader
 
-from spikeformer.callbacks import HybridPhases
 from spikeformer.error_handling import ArgumentError, check_choice, check_positive_int
 from spikeformer.i18n import t
 from spikeformer.neurons import LifNeuron
 from spikeformer.ops import SURROGATES
+from spikeformer.training.callbacks import HybridPhases
 from spikeformer.training.history import TrainingHistory
 from spikeformer.training.losses import Loss
 from spikeformer.training.schedules import cosine_with_warmup

@@ -13,9 +13,9 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from torch import nn
 from torch.utils.data import DataLoader
 
-from spikeformer.callbacks import BestAndLast, FiringRateMonitor, SpikeRegularization
 from spikeformer.error_handling import ArgumentError, check_choice, check_positive
 from spikeformer.i18n import t
+from spikeformer.training.callbacks import BestAndLast, FiringRateMonitor, SpikeRegularization
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.losses import Loss, get_loss
 from spikeformer.training.module import SpikingModule

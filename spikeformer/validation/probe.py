@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeformer.callbacks.probe import LayerActivity
 from spikeformer.neurons import SpikingNeuron
+from spikeformer.training.callbacks.probe import LayerActivity
 
 Inputs = Tensor | Mapping[str, Tensor]
 _BATCH, _TOKENS, _TIMESTEPS = 8, 16, 4

@@ -46,7 +46,7 @@ TARGETS = {
 }
 
 # Targets of ours with another library's constructor.
-INHERITED = {"spikeformer.callbacks.BestAndLast"}
+INHERITED = {"spikeformer.training.callbacks.BestAndLast"}
 # Targets that hand further keys on to a part of theirs.
 PARTS = {"schema/model/multimodal": MultiModalSpikeTransformer}
 # Targets that hand further keys on to another library.

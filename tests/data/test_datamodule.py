@@ -8,9 +8,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import TensorDataset
 
-from spikeformer.callbacks import EpochSeed
 from spikeformer.data import DigitsDataModule, SpikingDataModule, Splits, TensorBatches
 from spikeformer.error_handling import SIGNALS, ArgumentError, DataError
+from spikeformer.training.callbacks import EpochSeed
 
 
 class Numbers(SpikingDataModule):

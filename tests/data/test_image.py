@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from spikeformer.data import ImageDataModule
-from spikeformer.data._decode import DecodedBatches
-from spikeformer.data._image_augmentation import ImageAugmentation
+from spikeformer.data.decode import DecodedBatches
+from spikeformer.data.image_augmentation import ImageAugmentation
 from spikeformer.error_handling import ArgumentError, DataError, MissingDependencyError
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeformer.data._optional import optional_import
-from spikeformer.data._sources import _by_split, load_tables, network_errors
+from spikeformer.data.sources import _by_split, load_tables, network_errors, optional_import
 from spikeformer.error_handling import ArgumentError, DataError, MissingDependencyError
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeformer.data._splits import check_fraction, stratified_draw, stratified_split
+from spikeformer.data.splits import check_fraction, stratified_draw, stratified_split
 from spikeformer.error_handling import ArgumentError
 
 

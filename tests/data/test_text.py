@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikeformer.data import TextDataModule
-from spikeformer.data._tokenizer import trained_encoder
+from spikeformer.data.tokenizer import trained_encoder
 from spikeformer.error_handling import ArgumentError, DataError
 
 WORDS = ("a film of great beauty and little sense told with warmth by people who know how").split()  # noqa: SIM905
@@ -110,7 +110,7 @@ def test_a_trained_tokenizer_is_kept_and_used_again(folder, tmp_path, monkeypatc
     loaded(path=path, vocab_size=400, cache_dir=str(tmp_path / "cache"))
     (kept,) = (tmp_path / "cache" / "tokenizers").iterdir()
     before = kept.read_bytes()
-    monkeypatch.setattr("spikeformer.data._tokenizer._train", None)
+    monkeypatch.setattr("spikeformer.data.tokenizer._train", None)
     again = loaded(path=path, vocab_size=400, cache_dir=str(tmp_path / "cache"))
     assert again.encoder.size <= 400
     assert kept.read_bytes() == before
@@ -134,7 +134,7 @@ def test_training_is_the_same_in_another_process(tmp_path):
         trained_encoder(sentences(200), kind, 350, tmp_path / "here")
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path;"
-        "from test_text import sentences; from spikeformer.data._tokenizer import trained_encoder;"
+        "from test_text import sentences; from spikeformer.data.tokenizer import trained_encoder;"
         "[trained_encoder(sentences(200), kind, 350, Path(sys.argv[2])) for kind in sys.argv[3:]]"
     )
     here, there = str(Path(__file__).parent), str(tmp_path / "there")

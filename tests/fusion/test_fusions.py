@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from spikeformer.callbacks import ActivityProbe
 from spikeformer.fusion import confidence_weights
+from spikeformer.training.callbacks import ActivityProbe
 from tests.fusion.networks import DIMS, TOKENS, T, fusion, spikes
 
 DECAY = math.exp(-1 / 2.0)

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from spikeformer.caching import CacheStats, pack
-from spikeformer.callbacks import HybridPhases
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.privacy import privacy
 from spikeformer.compliance import ComplianceAuditor, DataSubject, PrivacyManager
@@ -25,6 +24,7 @@ from spikeformer.i18n import set_locale
 from spikeformer.models import rate_proxy
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline import Predict, Validate
+from spikeformer.training.callbacks import HybridPhases
 from spikeformer.validation import ComprehensiveValidator, ValidationLevel, stop_on_errors
 from tests.cross_platform.trees import platform
 

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from spikeformer.callbacks import EpochSeed
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.models import ClassificationHead, SpikingNetwork, sparsity_loss
 from spikeformer.neurons import ParametricLifNeuron
@@ -20,6 +19,7 @@ from spikeformer.training import (
     cosine_with_warmup,
     get_loss,
 )
+from spikeformer.training.callbacks import EpochSeed
 from tests.models.test_spiking_transformer import transformer
 from tests.models.test_spiking_vit import vit
 from tests.training.toys import (

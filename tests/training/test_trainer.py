@@ -6,7 +6,6 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, IterableDataset
 
-from spikeformer.callbacks import BestAndLast, EpochSeed, FiringRateMonitor, SpikeRegularization
 from spikeformer.error_handling import ArgumentError
 from spikeformer.models import CausalLMHead, SpikingNetwork
 from spikeformer.training import (
@@ -16,6 +15,12 @@ from spikeformer.training import (
     RegressionModule,
     SpikingModule,
     TrainingHistory,
+)
+from spikeformer.training.callbacks import (
+    BestAndLast,
+    EpochSeed,
+    FiringRateMonitor,
+    SpikeRegularization,
 )
 from tests.models.test_spiking_transformer import ids, transformer
 from tests.training.toys import QUIET, loader, separable, spiking_trainer, toy_loaders, toy_net

@@ -25,9 +25,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bench.client import SCRIPTS, interpreter
-from spikeformer.callbacks import EpochSeed
 from spikeformer.cli import compose
 from spikeformer.config import instantiate
+from spikeformer.training.callbacks import EpochSeed
 from spikeformer.training.history import HistoryRecorder
 
 # glibc keeps what a step frees, as `keep_freed_memory` has it do for us.

@@ -120,9 +120,9 @@ class TrainerConfig:
 @schema("callbacks", "checkpoint")
 @dataclass
 class CheckpointConfig:
-    """`spikeformer.callbacks.BestAndLast`."""
+    """`spikeformer.training.callbacks.BestAndLast`."""
 
-    _target_: str = "spikeformer.callbacks.BestAndLast"
+    _target_: str = "spikeformer.training.callbacks.BestAndLast"
     dirpath: str | None = None
     filename: str = "best"
     monitor: str | None = None
@@ -148,9 +148,9 @@ class EmaConfig:
 @schema("callbacks", "hybrid")
 @dataclass
 class HybridConfig:
-    """`spikeformer.callbacks.HybridPhases`."""
+    """`spikeformer.training.callbacks.HybridPhases`."""
 
-    _target_: str = "spikeformer.callbacks.HybridPhases"
+    _target_: str = "spikeformer.training.callbacks.HybridPhases"
     ann_epochs: Any = 50
     teacher: Any = None
     distillation_weight: float = 0.5
@@ -175,18 +175,18 @@ class EarlyStoppingConfig:
 @schema("callbacks", "firing_rate")
 @dataclass
 class FiringRateConfig:
-    """`spikeformer.callbacks.FiringRateMonitor`."""
+    """`spikeformer.training.callbacks.FiringRateMonitor`."""
 
-    _target_: str = "spikeformer.callbacks.FiringRateMonitor"
+    _target_: str = "spikeformer.training.callbacks.FiringRateMonitor"
     every_n_steps: int = 10
 
 
 @schema("callbacks", "spike_monitor")
 @dataclass
 class SpikeMonitorConfig:
-    """`spikeformer.callbacks.SpikeMonitor`."""
+    """`spikeformer.training.callbacks.SpikeMonitor`."""
 
-    _target_: str = "spikeformer.callbacks.SpikeMonitor"
+    _target_: str = "spikeformer.training.callbacks.SpikeMonitor"
     every_n_epochs: int = 1
     dead_below: float = 0.0
     saturated_above: float = 0.95
@@ -195,9 +195,9 @@ class SpikeMonitorConfig:
 @schema("callbacks", "spike_regularization")
 @dataclass
 class SpikeRegularizationConfig:
-    """`spikeformer.callbacks.SpikeRegularization`."""
+    """`spikeformer.training.callbacks.SpikeRegularization`."""
 
-    _target_: str = "spikeformer.callbacks.SpikeRegularization"
+    _target_: str = "spikeformer.training.callbacks.SpikeRegularization"
     weight: float = 1.0
     target: float = 0.1
 
@@ -214,9 +214,9 @@ class SenseSupervisionConfig:
 @schema("callbacks", "energy_monitor")
 @dataclass
 class EnergyMonitorConfig:
-    """`spikeformer.callbacks.EnergyMonitor`."""
+    """`spikeformer.training.callbacks.EnergyMonitor`."""
 
-    _target_: str = "spikeformer.callbacks.EnergyMonitor"
+    _target_: str = "spikeformer.training.callbacks.EnergyMonitor"
     backend: str = "simulation"
     every_n_epochs: int = 1
 
@@ -224,9 +224,9 @@ class EnergyMonitorConfig:
 @schema("callbacks", "energy_early_stopping")
 @dataclass
 class EnergyEarlyStoppingConfig:
-    """`spikeformer.callbacks.EnergyEarlyStopping`."""
+    """`spikeformer.training.callbacks.EnergyEarlyStopping`."""
 
-    _target_: str = "spikeformer.callbacks.EnergyEarlyStopping"
+    _target_: str = "spikeformer.training.callbacks.EnergyEarlyStopping"
     monitor: str = "val/loss"
     mode: str = "min"
     patience: int = 5
@@ -246,9 +246,9 @@ class LrMonitorConfig:
 @schema("callbacks", "progress_bar")
 @dataclass
 class ProgressBarConfig:
-    """`spikeformer.callbacks.SpikingProgressBar`."""
+    """`spikeformer.training.callbacks.SpikingProgressBar`."""
 
-    _target_: str = "spikeformer.callbacks.SpikingProgressBar"
+    _target_: str = "spikeformer.training.callbacks.SpikingProgressBar"
     refresh_rate: int = 10
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.callbacks import ActivityProbe
-from spikeformer.callbacks.probe import watch_spikes
 from spikeformer.neurons import LifNeuron
+from spikeformer.training.callbacks import ActivityProbe
+from spikeformer.training.callbacks.probe import watch_spikes
 from tests.training.toys import num_hooks, toy_net
 
 

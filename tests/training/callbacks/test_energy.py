@@ -4,11 +4,11 @@ import lightning as L
 import pytest
 import torch
 
-from spikeformer.callbacks import EnergyEarlyStopping, EnergyMonitor, SpikeRegularization
-from spikeformer.callbacks.energy import ENERGY
 from spikeformer.error_handling import ArgumentError, ConfigurationError
 from spikeformer.profiling import EnergyProfiler
 from spikeformer.training import HistoryRecorder
+from spikeformer.training.callbacks import EnergyEarlyStopping, EnergyMonitor, SpikeRegularization
+from spikeformer.training.callbacks.energy import ENERGY
 from tests.training.toys import Interrupt, lightning_trainer, loader, module, separable, toy_net
 
 

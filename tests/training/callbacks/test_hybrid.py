@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.callbacks import HybridPhases
-from spikeformer.callbacks.distillation import Teacher
 from spikeformer.error_handling import ArgumentError, ConfigurationError
 from spikeformer.training import HistoryRecorder, HybridTrainer, ShardedStrategy
+from spikeformer.training.callbacks import HybridPhases
+from spikeformer.training.callbacks.distillation import Teacher
 from tests.training.toys import QUIET, lightning_trainer, module, num_hooks, toy_loaders, toy_net
 
 

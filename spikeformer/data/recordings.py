@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeformer.data._decode import encoded, read_bytes
-from spikeformer.data._optional import optional_import
+from spikeformer.data.decode import encoded, read_bytes
+from spikeformer.data.sources import optional_import
 from spikeformer.data.tables import Part
 from spikeformer.error_handling import DataError
 from spikeformer.i18n import t

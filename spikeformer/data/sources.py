@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from spikeformer.data._optional import optional_import
-from spikeformer.error_handling import ArgumentError, DataError, check_choice
+from spikeformer.error_handling import (
+    ArgumentError,
+    DataError,
+    MissingDependencyError,
+    check_choice,
+)
 from spikeformer.i18n import t
 
 # In the order of preference: parquet may come with JSON notes, images with a CSV of metadata.
@@ -182,3 +188,21 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def optional_import(module: str, purpose: str, *, package: str | None = None) -> ModuleType:
+    """Return the imported `module`.
+
+    Args:
+        module: Dotted name, as in `kornia.augmentation`.
+        purpose: What needs it, as in "image augmentation".
+        package: Name of the distribution, where it is not the first part of `module`.
+
+    Raises:
+        MissingDependencyError: It is not installed; the message holds the command that installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        name = package or module.partition(".")[0]
+        raise MissingDependencyError(t("data.needs_package", name=name, purpose=purpose)) from error

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from spikeformer.data._optional import optional_import
+from spikeformer.data.sources import optional_import
 from spikeformer.error_handling import DataError
 from spikeformer.i18n import t
 

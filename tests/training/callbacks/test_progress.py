@@ -4,7 +4,7 @@ import lightning as L
 import pytest
 import torch
 
-from spikeformer.callbacks import FiringRateMonitor, SpikingProgressBar
+from spikeformer.training.callbacks import FiringRateMonitor, SpikingProgressBar
 from tests.training.toys import lightning_trainer, module, toy_loaders, toy_net
 
 

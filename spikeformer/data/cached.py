@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from spikeformer.caching import TensorCache, content_key
-from spikeformer.data._decode import CHUNK, read_bytes
+from spikeformer.data.decode import CHUNK, read_bytes
 
 
 def through_cache(

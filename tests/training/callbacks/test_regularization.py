@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikeformer.callbacks import ActivityProbe, SpikeRegularization
 from spikeformer.error_handling import ArgumentError
 from spikeformer.training import HistoryRecorder
+from spikeformer.training.callbacks import ActivityProbe, SpikeRegularization
 from tests.training.toys import (
     Interrupt,
     lightning_trainer,

@@ -8,9 +8,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
-from spikeformer.callbacks.probe import ActivityProbe
 from spikeformer.error_handling import check_interval, check_positive_int
 from spikeformer.i18n import t
+from spikeformer.training.callbacks.probe import ActivityProbe
 
 log = logging.getLogger(__name__)
 

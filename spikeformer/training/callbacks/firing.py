@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from spikeformer.callbacks.probe import watch_spikes
 from spikeformer.error_handling import check_positive_int
+from spikeformer.training.callbacks.probe import watch_spikes
 
 
 class FiringRateMonitor(L.Callback):

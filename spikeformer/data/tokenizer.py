@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from spikeformer.data._optional import optional_import
-from spikeformer.data._sources import network_errors, unreachable
+from spikeformer.data.sources import network_errors, optional_import, unreachable
 from spikeformer.error_handling import DataError
 from spikeformer.files import write_text
 from spikeformer.i18n import t

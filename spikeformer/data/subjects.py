@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikeformer.compliance import ConsentGate
-from spikeformer.data._sources import Tables
+from spikeformer.data.sources import Tables
 from spikeformer.error_handling import DataError
 from spikeformer.i18n import t
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from spikeformer.callbacks.probe import watch_spikes
 from spikeformer.error_handling import check_interval, check_positive
+from spikeformer.training.callbacks.probe import watch_spikes
 
 
 class _HasPenalties(Protocol):

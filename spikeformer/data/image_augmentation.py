@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from spikeformer.data._optional import optional_import
+from spikeformer.data.sources import optional_import
 from spikeformer.i18n import t
 
 

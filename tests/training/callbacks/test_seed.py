@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeformer.callbacks import EpochSeed
+from spikeformer.training.callbacks import EpochSeed
 from tests.training.toys import lightning_trainer, loader, module, separable, toy_net
 
 

@@ -9,10 +9,10 @@ import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
-from spikeformer.callbacks.distillation import Teacher
 from spikeformer.error_handling import ArgumentError, ConfigurationError, check_interval
 from spikeformer.i18n import t
 from spikeformer.models import rate_proxy
+from spikeformer.training.callbacks.distillation import Teacher
 
 
 class _Trainable(Protocol):

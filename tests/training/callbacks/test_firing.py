@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikeformer.callbacks import ActivityProbe, FiringRateMonitor
 from spikeformer.error_handling import ArgumentError
 from spikeformer.training import HistoryRecorder
+from spikeformer.training.callbacks import ActivityProbe, FiringRateMonitor
 from tests.training.toys import (
     Interrupt,
     lightning_trainer,

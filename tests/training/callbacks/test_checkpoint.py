@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils.data import DataLoader
 
-from spikeformer.callbacks import BestAndLast
+from spikeformer.training.callbacks import BestAndLast
 from tests.training.toys import lightning_trainer, module, toy_loaders
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeformer.data._splits import Indices
+from spikeformer.data.splits import Indices
 from spikeformer.error_handling import DataError
 from spikeformer.i18n import t
 
@@ -106,3 +106,18 @@ def _values(table: Any, column: str) -> np.ndarray[Any, np.dtype[Any]]:
     if any(value is None for value in values):
         raise DataError(t("data.empty_cells", column=column, cells=values.count(None)))
     return np.array(values)
+
+
+def check_classes(configured: int | None, found: list[str], where: str) -> None:
+    """Raise `DataError` unless `configured` is None or the number of classes found."""
+    if configured is not None and configured != len(found):
+        raise DataError(
+            t(
+                "data.num_classes",
+                configured=configured,
+                where=where,
+                found=len(found),
+                names=", ".join(found[:4]),
+                more=", ..." if len(found) > 4 else "",
+            )
+        )

@@ -6,9 +6,9 @@ import lightning as L
 import pytest
 from torch import nn
 
-from spikeformer.callbacks import SpikeMonitor
 from spikeformer.error_handling import ArgumentError
 from spikeformer.neurons import LifNeuron
+from spikeformer.training.callbacks import SpikeMonitor
 from tests.training.toys import (
     Interrupt,
     ToyNet,
@@ -43,7 +43,11 @@ def warnings_of(net, *callbacks, epochs=1, caplog=None, compile_with=None):
     with caplog.at_level(logging.WARNING, logger="spikeformer"):
         trainer.fit(task, *toy_loaders())
     assert num_hooks(task) == 0
-    return [r.getMessage() for r in caplog.records if r.name.startswith("spikeformer.callbacks")]
+    return [
+        r.getMessage()
+        for r in caplog.records
+        if r.name.startswith("spikeformer.training.callbacks")
+    ]
 
 
 @pytest.mark.parametrize("compile_with", [None, "eager"])

@@ -8,10 +8,10 @@ import lightning as L
 import pytest
 from torch.utils.data import DataLoader, TensorDataset
 
-from spikeformer.callbacks import EpochSeed, FiringRateMonitor, StopOnSignal
 from spikeformer.data.sampling import EpochSampler
 from spikeformer.error_handling import Interrupted, interruptible
 from spikeformer.training import HistoryRecorder
+from spikeformer.training.callbacks import EpochSeed, FiringRateMonitor, StopOnSignal
 from tests.training.toys import lightning_trainer, loader, module, separable, toy_net
 
 # Ours is, in a way that Lightning does not look for.

@@ -1,0 +1,27 @@
+"""Lightning callbacks that watch and shape spiking."""
+
+from spikeformer.training.callbacks.checkpoint import BestAndLast
+from spikeformer.training.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
+from spikeformer.training.callbacks.firing import FiringRateMonitor
+from spikeformer.training.callbacks.hybrid import HybridPhases
+from spikeformer.training.callbacks.interruption import StopOnSignal
+from spikeformer.training.callbacks.probe import ActivityProbe, LayerActivity
+from spikeformer.training.callbacks.progress import SpikingProgressBar
+from spikeformer.training.callbacks.regularization import SpikeRegularization
+from spikeformer.training.callbacks.seed import EpochSeed
+from spikeformer.training.callbacks.spike_monitor import SpikeMonitor
+
+__all__ = [
+    "ActivityProbe",
+    "BestAndLast",
+    "EnergyEarlyStopping",
+    "EnergyMonitor",
+    "EpochSeed",
+    "FiringRateMonitor",
+    "HybridPhases",
+    "LayerActivity",
+    "SpikeMonitor",
+    "SpikeRegularization",
+    "SpikingProgressBar",
+    "StopOnSignal",
+]
