@@ -1,4 +1,8 @@
-"""The exception tree, interruptions, argument checks and `error_context`. Imports nothing heavy."""
+"""The exception tree, interruptions, argument checks and `error_context`. Imports nothing heavy.
+
+What a programmer meets is English and written where it is raised: `ArgumentError`, the checks and
+`error_context`. What a person at the command line reads goes through `spikeformer.i18n.t`.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ class HardwareCompatibilityError(NeuromorphicError):
 
 
 class ConversionError(NeuromorphicError):
-    """A module of an ordinary network cannot be turned into a spiking one."""
+    """A module of an ANN cannot be turned into a spiking one."""
 
 
 class SpikingDynamicsError(NeuromorphicError):
@@ -132,13 +136,12 @@ class ArgumentError(SpikeformerError, ValueError):
 
     def __init__(self, argument: str, value: Any, expected: str, remedy: str = "") -> None:
         self.argument, self.value, self.expected, self.remedy = argument, value, expected, remedy
-        text = t("error_handling.argument", argument=argument, value=value, expected=expected)
+        text = f"Expected `{argument}` to be {expected}, but got {value!r}."
         super().__init__(f"{text} {remedy}" if remedy else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The text travels along: another process may speak another language.
         arguments = (self.argument, self.value, self.expected, self.remedy)
-        return type(self), arguments, {**self.__dict__, "args": self.args}
+        return type(self), arguments, self.__dict__
 
 
 class LocalizedError(SpikeformerError):
@@ -166,39 +169,37 @@ class LocalizedError(SpikeformerError):
 def check_positive_int(argument: str, value: int) -> int:
     """Return `value` if it is an integer of at least one, else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(argument, value, t("expected.positive_integer"))
+        raise ArgumentError(argument, value, "an integer of at least 1")
     return value
 
 
 def check_positive(argument: str, value: float) -> float:
     """Return `value` if it is a finite number above zero, else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ArgumentError(argument, value, t("expected.positive_number"))
+        raise ArgumentError(argument, value, "a number above 0")
     if not 0 < value < math.inf:
-        raise ArgumentError(argument, value, t("expected.positive_finite_number"))
+        raise ArgumentError(argument, value, "a finite number above 0")
     return value
 
 
 def check_interval(argument: str, value: float, low: float, high: float) -> float:
     """Return `value` if it lies in the closed interval [low, high], else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise ArgumentError(argument, value, t("expected.number_from_to", low=low, high=high))
+        raise ArgumentError(argument, value, f"a number from {low} to {high}")
     return value
 
 
 def check_choice(argument: str, value: str, choices: Collection[str]) -> str:
     """Return `value` if it is one of `choices`, else raise `ArgumentError` listing them."""
     if value not in choices:
-        names = ", ".join(map(repr, choices))
-        raise ArgumentError(argument, value, t("expected.one_of", choices=names))
+        raise ArgumentError(argument, value, f"one of {', '.join(map(repr, choices))}")
     return value
 
 
 def check_divisible(argument: str, value: int, divisor_name: str, divisor: int) -> int:
     """Return `value` if `divisor` divides it, else raise `ArgumentError` naming both."""
     if check_positive_int(argument, value) % check_positive_int(divisor_name, divisor):
-        expected = t("expected.divisible_by", name=divisor_name, divisor=divisor)
-        raise ArgumentError(argument, value, expected)
+        raise ArgumentError(argument, value, f"divisible by {divisor_name}={divisor}")
     return value
 
 
@@ -221,5 +222,5 @@ def error_context(component: str, operation: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        error.add_note(t("error_handling.while_running", what=f"{component}.{operation}"))
+        error.add_note(f"while running {component}.{operation}")
         raise

@@ -80,7 +80,7 @@ def check_locale(locale: str) -> str:
         >>> check_locale("es_mx")
         'es-MX'
     """
-    from spikeformer.error_handling import check_choice  # its texts are made with this package
+    from spikeformer.error_handling import check_choice  # that module uses this one
 
     return _known(locale) or check_choice("locale", locale, available_locales())
 

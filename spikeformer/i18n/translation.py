@@ -90,13 +90,19 @@ class TranslationManager:
         """
         tag = language_tag(locale)
         if tag is None:
-            raise _argument_error("locale", locale, "expected.language_tag")
+            raise _argument_error(
+                "locale", locale, 'a language tag of the Unicode CLDR, such as "es" or "pt-BR"'
+            )
         for key, message in translations.items():
             for text in [message] if isinstance(message, str) else message.values():
                 try:
                     list(string.Formatter().parse(text))
                 except ValueError:
-                    raise _argument_error(key, text, "expected.message_text") from None
+                    raise _argument_error(
+                        key,
+                        text,
+                        'a text whose braces are placeholders, as in "{name}"; "{{" is a brace',
+                    ) from None
         self._added.setdefault(tag, {}).update(translations)
         add_locale(tag)
 
@@ -186,6 +192,6 @@ class _Placeholder:
 
 
 def _argument_error(argument: str, value: object, expected: str) -> Exception:
-    from spikeformer.error_handling import ArgumentError  # its texts are made with this package
+    from spikeformer.error_handling import ArgumentError  # that module uses this one
 
-    return ArgumentError(argument, value, t(expected))
+    return ArgumentError(argument, value, expected)

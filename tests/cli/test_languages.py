@@ -11,10 +11,6 @@ from spikeformer.pipeline import run_pipeline
 from tests.runs import SMALL
 
 MISTAKES = {
-    "timesteps=0": {
-        "es": "error: timesteps=0: `timesteps`: se esperaba un número entero de al menos 1",
-        "ar": "خطأ: timesteps=0: `timesteps`: المتوقع عدد صحيح لا يقل عن 1",
-    },
     "modle=x": {"es": "¿Quiso decir model?", "ar": "هل تقصد model؟"},
     "pipeline.resume=/nowhere": {"es": "no es la carpeta de una", "ar": "هذا ليس مجلد تشغيل"},
     "task=causal_lm": {"es": "no tiene: estas opciones", "ar": "هذه الخيارات لا تتوافق"},

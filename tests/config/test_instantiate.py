@@ -88,7 +88,7 @@ def test_a_package_can_be_trusted():
 
 @pytest.mark.parametrize(
     "target",
-    ["torch.os.getcwd", "spikeformer.files.os.getcwd", "spikeformer.neurons.plif.math.exp"],
+    ["torch.os.getcwd", "spikeformer.files.writing.os.getcwd", "spikeformer.neurons.plif.math.exp"],
 )
 def test_what_a_trusted_package_imports_is_not_trusted(target):
     with pytest.raises(ConfigurationError, match=r"not\s+trusted"):

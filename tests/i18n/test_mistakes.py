@@ -1,4 +1,4 @@
-"""What goes wrong is said in the reader's language, one mistake for each part of the package."""
+"""What a person reads who runs, configures or loads something is in that person's language."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
-from spikeformer.caching import CacheStats, pack
+from spikeformer.caching import CacheStats
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.privacy import privacy
 from spikeformer.compliance import ComplianceAuditor, DataSubject, PrivacyManager
-from spikeformer.concurrency import ParallelSpikingTrainer
 from spikeformer.cross_platform import choose, unmet
 from spikeformer.error_handling import Interrupted
 from spikeformer.files import replacing
 from spikeformer.i18n import set_locale
-from spikeformer.models import rate_proxy
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline import Predict, Validate
 from spikeformer.training.callbacks import HybridPhases
@@ -39,13 +36,6 @@ def train_without_a_spiking_phase(folder: Path) -> None:
     HybridPhases(9).setup(trainer, nn.Module(), "fit")  # type: ignore[arg-type]
 
 
-def step_without_a_group(folder: Path) -> None:
-    model = nn.Linear(1, 1)
-    optimizer = torch.optim.SGD(model.parameters())
-    trainer = ParallelSpikingTrainer(model)
-    trainer.train_step_parallel(torch.ones(1, 1), torch.ones(1), optimizer, nn.MSELoss())
-
-
 def go_on_with_a_network_that_never_fires(folder: Path) -> None:
     network = nn.Sequential(nn.Linear(4, 8), LifNeuron(threshold=1e9))
     stop_on_errors(ComprehensiveValidator(ValidationLevel.STANDARD).validate_model(network))
@@ -56,16 +46,13 @@ def stop(folder: Path) -> None:
 
 
 MISTAKES = {
-    lambda folder: pack(object()): {"de": "etwas, das ein Cache aufnehmen kann", "zh": "缓存能够"},
     lambda folder: PrivacyManager.open(folder): {"es": "no contiene registros", "ja": "同意の記録"},
     train_without_a_spiking_phase: {"fr": "la phase impulsionnelle", "ar": "للطور النبضي"},
-    step_without_a_group: {"pt": "antes de o processo entrar", "zh": "在进程加入组之前"},
     go_on_with_a_network_that_never_fires: {
         "fr": "1 défaut trouvé",
         "ar": "وُجد عيب واحد (1)",
         "ja": "どの入力にも同じ出力になります",
     },
-    lambda folder: rate_proxy(nn.Linear(1, 1)): {"de": "ein Netz mit spikenden Neuronen"},
     fill_the_disk: {"es": "Libere espacio", "zh": "请释放一些空间"},
     stop: {"de": "durch SIGTERM angehalten; x", "ar": "أوقفته الإشارة SIGTERM؛ x"},
 }

@@ -6,7 +6,12 @@ import pickle
 import pytest
 
 import spikeformer.i18n
-from spikeformer.error_handling import ArgumentError, SpikeformerError, check_positive
+from spikeformer.error_handling import (
+    ArgumentError,
+    SpikeformerError,
+    check_positive,
+    error_context,
+)
 from spikeformer.i18n import LocalizedError, TranslationManager, t, translations, use_locale
 
 
@@ -110,13 +115,13 @@ def test_a_localized_error_reads_in_the_reader_s_language_also_after_a_trip():
         assert str(error) == "Modèle introuvable : M"
 
 
-def test_an_argument_error_keeps_its_words_on_a_trip():
-    with use_locale("es"), pytest.raises(ArgumentError) as caught:
+def test_an_argument_error_is_english_in_every_locale_and_keeps_its_notes_on_a_trip():
+    with use_locale("es"), pytest.raises(ArgumentError) as caught, error_context("lif", "step"):
         check_positive("tau", -1)
-    caught.value.add_note("a note")
     error = pickle.loads(pickle.dumps(caught.value))
-    assert str(error) == "`tau`: se esperaba un número finito mayor que 0, pero se recibió -1."
-    assert (error.argument, error.value, error.__notes__) == ("tau", -1, ["a note"])
+    assert str(error) == "Expected `tau` to be a finite number above 0, but got -1."
+    assert (error.argument, error.value) == ("tau", -1)
+    assert error.__notes__ == ["while running lif.step"]
 
 
 def test_the_package_has_no_other_lazy_names():

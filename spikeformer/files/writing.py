@@ -7,13 +7,18 @@ import hashlib
 import json
 import os
 import re
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from spikeformer.error_handling import StorageError
+from spikeformer.files.created import recorder
 from spikeformer.i18n import t
+
+_PREFIX = ".spikeformer-"
 
 
 @contextmanager
@@ -24,11 +29,15 @@ def replacing(path: Path) -> Iterator[Path]:
         StorageError: The disk is full or the folder cannot be written; `path` is as it was.
         OSError: Something else went wrong; `path` is as it was.
     """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    created = recorder()
+    temporary = path.with_name(f"{_PREFIX}{os.getpid()}-{secrets.token_hex(6)}.{path.name}")
     try:
+        created.note_folder(path.parent)
+        created.note_absent(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+        created.note_made(path)
     except OSError as error:
         if error.errno not in _REMEDIES:
             raise
@@ -41,11 +50,19 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of processes that were killed while they wrote into a folder.
 
+    Only regular files with a name that `replacing` gives; links are neither followed nor removed.
     Call it where nobody else writes there.
     """
-    for path in folder.rglob(".*"):
-        if re.match(r"\.\d+\..", path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if is_temporary(name)):
+            with suppress(OSError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    path.unlink()
+
+
+def is_temporary(name: str) -> bool:
+    """Tell whether `replacing` gives such names to what it has not finished."""
+    return re.fullmatch(re.escape(_PREFIX) + r"\d+-[0-9a-f]{12}\..+", name) is not None
 
 
 _REMEDIES = {

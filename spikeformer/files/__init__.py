@@ -1,0 +1,35 @@
+"""Files that are written whole or not at all, and read with care."""
+
+from spikeformer.files.created import Created, recording
+from spikeformer.files.paths import UnsafePathError, inside, one_name
+from spikeformer.files.reading import UnreadableFileError, read_arrays, read_json, read_yaml
+from spikeformer.files.writing import (
+    explained,
+    file_hash,
+    remove_leftovers,
+    replacing,
+    unwritable,
+    value_hash,
+    write_json,
+    write_text,
+)
+
+__all__ = [
+    "Created",
+    "UnreadableFileError",
+    "UnsafePathError",
+    "explained",
+    "file_hash",
+    "inside",
+    "one_name",
+    "read_arrays",
+    "read_json",
+    "read_yaml",
+    "recording",
+    "remove_leftovers",
+    "replacing",
+    "unwritable",
+    "value_hash",
+    "write_json",
+    "write_text",
+]
