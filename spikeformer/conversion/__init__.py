@@ -5,14 +5,18 @@
 keep it.
 """
 
-from spikeformer.conversion.activity import Activity
+from spikeformer.conversion.calibration.pipeline import ConversionPipeline
 from spikeformer.conversion.checkpoint import load_converted, save_converted
-from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.coding.coding import Coding
+from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.converter import SpikeformerConverter
-from spikeformer.conversion.evaluation import Evaluation, StepFigures, evaluate_conversion
+from spikeformer.conversion.evaluation.activity import Activity
+from spikeformer.conversion.evaluation.evaluation import (
+    Evaluation,
+    StepFigures,
+    evaluate_conversion,
+)
 from spikeformer.conversion.model import SpikingModel
-from spikeformer.conversion.neuron import Fired, NeuronState, fire
-from spikeformer.conversion.pipeline import ConversionPipeline
 from spikeformer.conversion.pretrained import PretrainedTransformer
 from spikeformer.conversion.report import ConversionReport, ModuleReport
 

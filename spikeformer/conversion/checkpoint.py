@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikeformer.conversion.coding import Coding
+from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.converter import write_out_attention
 from spikeformer.conversion.model import SpikingModel
-from spikeformer.conversion.sites import Plan
+from spikeformer.conversion.tracing.plan import Plan
 from spikeformer.error_handling import ConversionError, MissingDependencyError
 from spikeformer.files import replacing, write_json
 from spikeformer.i18n import t

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from spikeformer.conversion.analysis import Analysis
 from spikeformer.conversion.batches import arguments
-from spikeformer.conversion.coding import Coding
-from spikeformer.conversion.example_inputs import make_inputs
-from spikeformer.conversion.functions import REMEDIES
+from spikeformer.conversion.calibration.magnitudes import Magnitudes
+from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.report import ConversionReport
-from spikeformer.conversion.sites import Plan
-from spikeformer.conversion.statistics import Magnitudes
-from spikeformer.conversion.trail import describe
+from spikeformer.conversion.tracing.analysis import Analysis
+from spikeformer.conversion.tracing.example_inputs import make_inputs
+from spikeformer.conversion.tracing.functions import REMEDIES
+from spikeformer.conversion.tracing.plan import Plan
+from spikeformer.conversion.tracing.trail import describe
 from spikeformer.error_handling import (
     ArgumentError,
     ConversionError,

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeformer.conversion.coding import Coding
-from spikeformer.conversion.execution import Execution, Recorder, Tuner
-from spikeformer.conversion.interception import intercept
+from spikeformer.conversion.coding.coding import Coding
+from spikeformer.conversion.coding.execution import Execution, Recorder, Tuner
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
-from spikeformer.conversion.sites import Plan
-from spikeformer.conversion.trail import Trail, mark, module_types
+from spikeformer.conversion.tracing.interception import intercept
+from spikeformer.conversion.tracing.plan import Plan
+from spikeformer.conversion.tracing.trail import Trail, mark, module_types
 from spikeformer.error_handling import (
     ConversionError,
     SpikeformerError,

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spikeformer.conversion.coding import Coding
-from spikeformer.conversion.sites import Plan
+from spikeformer.conversion.coding.coding import Coding
+from spikeformer.conversion.tracing.plan import Plan
 from spikeformer.i18n import t
 
 CONVERTED, FLOATING, REFUSED, UNUSED = "converted", "floating point", "refused", "no arithmetic"

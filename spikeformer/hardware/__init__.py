@@ -8,11 +8,12 @@ from spikeformer.hardware.deployer import (
     traffic,
 )
 from spikeformer.hardware.energy import modelled_energy, operation_counts
-from spikeformer.hardware.export import export_nir
-from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
-from spikeformer.hardware.integer_graph import IntegerGraph, IntegerNeurons
-from spikeformer.hardware.limits import LOIHI2, ChipLimits
-from spikeformer.hardware.loihi2.deployer import Loihi2Deployer
+from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons
+from spikeformer.hardware.ir.limits import LOIHI2, ChipLimits
+from spikeformer.hardware.ir.nir import export_nir
+from spikeformer.hardware.ir.placement import Core, Placement, place
+from spikeformer.hardware.ir.quantisation import quantise
 from spikeformer.hardware.lowering import (
     GraphBuilder,
     Lowered,
@@ -24,14 +25,13 @@ from spikeformer.hardware.lowering import (
     refuses,
 )
 from spikeformer.hardware.measure import arithmetic_label, measure
-from spikeformer.hardware.placement import Core, Placement, place
-from spikeformer.hardware.quantisation import quantise
 from spikeformer.hardware.reference import Reference, record_reference
 from spikeformer.hardware.rounding import RoundedWeights
-from spikeformer.hardware.simulation import Extremes, simulate, simulate_integers
-from spikeformer.hardware.simulation_deployer import SimulatedModel, SimulationDeployer
-from spikeformer.hardware.spinnaker.deployer import SpiNNakerDeployer
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
+from spikeformer.hardware.targets.loihi2.target import Loihi2Deployer
+from spikeformer.hardware.targets.simulation.simulate import Extremes, simulate, simulate_integers
+from spikeformer.hardware.targets.simulation.target import SimulatedModel, SimulationDeployer
+from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer
 from spikeformer.hardware.verify import (
     Comparison,
     accuracy,

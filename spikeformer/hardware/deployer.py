@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import write_text
-from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
-from spikeformer.hardware.graph_io import load_graph, save_graph
-from spikeformer.hardware.integer_graph import IntegerGraph
+from spikeformer.hardware.ir.files import load_graph, save_graph
+from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.ir.integers import IntegerGraph
+from spikeformer.hardware.ir.placement import Placement
 from spikeformer.hardware.lowering import Lowered, lower
-from spikeformer.hardware.placement import Placement
 from spikeformer.hardware.reference import split_signs
 from spikeformer.i18n import t
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeformer.hardware.graph import Arrays, Population, SpikeGraph
+from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
 from spikeformer.profiling import LayerCounts, OperationCounts, estimate
 
 TECHNOLOGIES = {"loihi2": ("loihi1", "loihi2"), "spinnaker": ("spinnaker", "spinnaker2")}

@@ -8,11 +8,11 @@ from typing import Any
 
 from spikeformer.hardware.deployer import DeployedModel, traffic
 from spikeformer.hardware.energy import modelled_energy
-from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.reference import Reference
-from spikeformer.hardware.simulation import simulate_integers
-from spikeformer.hardware.simulation_deployer import INTEGERS
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
+from spikeformer.hardware.targets.simulation.simulate import simulate_integers
+from spikeformer.hardware.targets.simulation.target import INTEGERS
 from spikeformer.hardware.verify import accuracy, agreement, compare, reference_spikes
 from spikeformer.i18n import t, translations
 

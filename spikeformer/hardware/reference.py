@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
-from spikeformer.hardware.graph import Array
+from spikeformer.hardware.ir.graph import Array
 from spikeformer.neurons import SpikingNeuron
 
 BATCH = 64

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from spikeformer.hardware.ir.quantisation import MAX_WEIGHT, quantise
 from spikeformer.hardware.lowering import lower
-from spikeformer.hardware.quantisation import MAX_WEIGHT, quantise
 
 
 class RoundedWeight(nn.Module):

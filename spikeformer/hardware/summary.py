@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from spikeformer.hardware.deployer import HardwareModel
-from spikeformer.hardware.graph import Arrays, Population
-from spikeformer.hardware.integer_graph import STATE_LIMIT, WEIGHT_SHIFT
-from spikeformer.hardware.quantisation import rounding_error
-from spikeformer.hardware.simulation import Extremes
+from spikeformer.hardware.ir.graph import Arrays, Population
+from spikeformer.hardware.ir.integers import STATE_LIMIT, WEIGHT_SHIFT
+from spikeformer.hardware.ir.quantisation import rounding_error
+from spikeformer.hardware.targets.simulation.simulate import Extremes
 
 
 def layer_table(compiled: HardwareModel) -> list[dict[str, Any]]:

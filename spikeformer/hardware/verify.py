@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeformer.hardware.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.reference import Reference
 
 

@@ -17,11 +17,11 @@ from spikeformer.error_handling import (
     check_choice,
 )
 from spikeformer.i18n import t
-from spikeformer.profiling._work import NetworkWork
-from spikeformer.profiling.comparison import ComparisonReport, compare_counts
-from spikeformer.profiling.counters import COUNTERS
-from spikeformer.profiling.counts import OperationCounts
-from spikeformer.profiling.estimate import TECHNOLOGIES
+from spikeformer.profiling.counting.counts import OperationCounts
+from spikeformer.profiling.counting.work import NetworkWork
+from spikeformer.profiling.metering import COUNTERS
+from spikeformer.profiling.pricing.comparison import ComparisonReport, compare_counts
+from spikeformer.profiling.pricing.estimate import TECHNOLOGIES
 from spikeformer.profiling.recording import EnergyRecording
 
 log = logging.getLogger(__name__)

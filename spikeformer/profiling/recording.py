@@ -11,15 +11,14 @@ from torch import nn
 
 from spikeformer.error_handling import ProfilingError
 from spikeformer.i18n import t
-from spikeformer.profiling import _active
-from spikeformer.profiling._sampler import Sampler
-from spikeformer.profiling._work import NetworkWork, combined
-from spikeformer.profiling.counter import OperationCounter
-from spikeformer.profiling.counters import EnergyCounter
-from spikeformer.profiling.counts import OperationCounts
-from spikeformer.profiling.estimate import EnergyEstimate, estimate
-from spikeformer.profiling.ranges import Range
-from spikeformer.profiling.technology import Technology
+from spikeformer.profiling.counting.counter import OperationCounter
+from spikeformer.profiling.counting.counts import OperationCounts
+from spikeformer.profiling.counting.work import NetworkWork, combined
+from spikeformer.profiling.metering import EnergyCounter, active
+from spikeformer.profiling.metering.sampler import Sampler
+from spikeformer.profiling.pricing.costs import Range
+from spikeformer.profiling.pricing.estimate import EnergyEstimate, estimate
+from spikeformer.profiling.pricing.technology import Technology
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +55,7 @@ class EnergyRecording:
     def __enter__(self) -> Self:
         if self._state != "new":
             raise ProfilingError(t("profiling.measured_once"))
-        _active.claim(self)
+        active.claim(self)
         try:
             if self._open_counter is not None:
                 self._sampler = Sampler(self._open_counter(), _READINGS_PER_SECOND)
@@ -64,7 +63,7 @@ class EnergyRecording:
             passes = None if self._sampler is None else 1
             self._counter = OperationCounter(*self._models, passes=passes).__enter__()
         except BaseException:
-            _active.release(self)
+            active.release(self)
             raise
         self._state = "measuring"
         return self
@@ -84,7 +83,7 @@ class EnergyRecording:
                     torch.cuda.synchronize()
                 self._sampler.stop()
         finally:
-            _active.release(self)
+            active.release(self)
         if error is None:
             self._finished(self._counter.works)
 

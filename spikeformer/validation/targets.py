@@ -19,7 +19,7 @@ from spikeformer.hardware import (
     SpiNNakerDeployer,
 )
 from spikeformer.hardware.lowering import Lowered, obstacles
-from spikeformer.hardware.spinnaker.boards import BOARDS
+from spikeformer.hardware.targets.spinnaker.boards import BOARDS
 
 HARDWARE: dict[str, tuple[Callable[[], NeuromorphicDeployer], ChipLimits | None, int | None]] = {
     "simulation": (SimulationDeployer, None, None),

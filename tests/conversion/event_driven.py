@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 
-from spikeformer.conversion.interception import intercept
-from spikeformer.conversion.trail import Trail
+from spikeformer.conversion.tracing.interception import intercept
+from spikeformer.conversion.tracing.trail import Trail
 
 
 class EventDriven:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from spikeformer.hardware import Population, Projection, Readout, SpikeGraph
-from spikeformer.hardware.operators import TokenLinear
+from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.models import ClassificationHead, SpikingAttention, SpikingNetwork, SpikingViT
 from spikeformer.models.mechanisms import QKTokenAttention
 from spikeformer.neurons import LifNeuron

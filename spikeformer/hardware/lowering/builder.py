@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware.graph import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.ir.operators import Operator
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
-from spikeformer.hardware.operators import Operator
 from spikeformer.i18n import t
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from spikeformer.hardware.operators import Array, Convolution, Operator, Sparse, TokenLinear
+from spikeformer.hardware.ir.operators import Array, Convolution, Operator, Sparse, TokenLinear
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from spikeformer.encoding import SpikeEncoder
-from spikeformer.hardware.graph import SpikeGraph
+from spikeformer.hardware.ir.graph import SpikeGraph
 from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikeformer.i18n import t
 from spikeformer.profiling.figures import plot_comparison, plot_layer_energy
-from spikeformer.profiling.text import energy_text
+from spikeformer.profiling.pricing.text import energy_text
 from spikeformer.reporting import _format
 from spikeformer.reporting.results import EnergyResults, RunResults
 from spikeformer.reporting.sections._section import Content, ReportFigure, register_section

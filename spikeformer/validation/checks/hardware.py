@@ -9,10 +9,10 @@ from math import ceil
 import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware.integer_graph import BIAS_LIMIT, MAX_BIAS_EXP, WEIGHT_SHIFT
+from spikeformer.hardware.ir.integers import BIAS_LIMIT, MAX_BIAS_EXP, WEIGHT_SHIFT
+from spikeformer.hardware.ir.placement import fan_in, place
+from spikeformer.hardware.ir.quantisation import quantise, rounding_error
 from spikeformer.hardware.lowering import obstacles
-from spikeformer.hardware.placement import fan_in, place
-from spikeformer.hardware.quantisation import quantise, rounding_error
 from spikeformer.i18n import t
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import computes, refuses_operator
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor, aten, elementwise, reduced
-from spikeformer.hardware.operators import TokenLinear
 from spikeformer.i18n import t
 
 refuses_operator("hardware.dynamic_product", aten.bmm, aten.mm)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
+from spikeformer.hardware.ir.operators import Convolution, TokenLinear
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import lowers
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
-from spikeformer.hardware.operators import Convolution, TokenLinear
 from spikeformer.i18n import t
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from spikeformer.hardware.ir.operators import Convolution
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
-from spikeformer.hardware.operators import Convolution
 from spikeformer.i18n import t
 
 

@@ -1,0 +1,1 @@
+"""Calibration: thresholds, biases and weights from data."""

@@ -1,0 +1,1 @@
+"""Coding: how neurons encode activations as spikes."""

@@ -1,0 +1,235 @@
+"""One call of a converted network: its state, its neurons, its events.
+
+All timesteps of a chunk run through the network's own code at once. `torch.vmap` adds the axis of
+timesteps behind the code's back, so that it sees the shapes that it was written for; what does not
+change in time (embeddings, masks, the first convolution of an image) is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from spikeformer.conversion.coding.coding import Coding
+from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
+from spikeformer.conversion.tracing.functions import NONLINEAR
+from spikeformer.conversion.tracing.interception import Function, Operand
+from spikeformer.conversion.tracing.plan import Operation, Plan
+from spikeformer.conversion.tracing.trail import Trail
+from spikeformer.error_handling import ConversionError, SpikingDynamicsError
+from spikeformer.i18n import t
+
+
+class Recorder(Protocol):
+    """Hears of every event and of every operation of a call."""
+
+    def on_fire(self, site: str, first_step: int, fired: Fired) -> None:
+        """A population has fired in the timesteps of a chunk."""
+        ...
+
+    def on_operation(
+        self,
+        operation: Operation,
+        first_step: int,
+        operands: tuple[Tensor, ...],
+        parameters: tuple[Tensor | None, ...],
+        result: Tensor,
+    ) -> None:
+        """A product has been computed; shapes are those of one timestep."""
+        ...
+
+    def on_evaluation(self, steps: int, result: Any) -> None:
+        """A function that stays in floating point has been computed."""
+        ...
+
+
+class Tuner(Protocol):
+    """Changes a network while it runs, layer by layer."""
+
+    def choose(self, site: str, rates: Tensor, theta: Tensor) -> Tensor:
+        """Return the levels with which a site is to write `rates` (timesteps, *shape)."""
+        ...
+
+    def correct(self, operation: Operation, parameters: tuple[Tensor | None, ...]) -> None:
+        """Change the bias of a layer whose input has just been written."""
+        ...
+
+
+@dataclass
+class Execution:
+    """The engine of one call of a converted network.
+
+    Args:
+        plan: What the analysis found.
+        thresholds: Largest level of each site.
+        coding: How activations are written as events.
+        trail: Follows the pass.
+        recorder: Hears of events, if anybody does.
+        silent: Leave the neurons out: rates pass as they are. Any timestep's output then equals
+            the original's.
+        tuner: Changes thresholds and biases on the way, if there is one.
+    """
+
+    plan: Plan
+    thresholds: Mapping[str, Tensor]
+    coding: Coding
+    trail: Trail
+    recorder: Recorder | None = None
+    silent: bool = False
+    tuner: Tuner | None = None
+    first_step: int = 1
+    num_steps: int = 1
+    _states: dict[tuple[str, int], NeuronState] = field(default_factory=dict)
+    _step: Tensor | None = None
+    _last: tuple[Tensor, str, Tensor] | None = None
+
+    def begin(self, step: Tensor, first_step: int, num_steps: int) -> None:
+        """Begin a chunk of timesteps.
+
+        Args:
+            step: Number of the timestep, as `torch.vmap` hands it in.
+            first_step: Number of the chunk's first one.
+            num_steps: How many there are in it.
+        """
+        self._step, self.first_step, self.num_steps = step, first_step, num_steps
+        self._last = None
+
+    def affine(
+        self,
+        function: str,
+        x: Tensor,
+        axes: tuple[int, ...],
+        parameters: tuple[Tensor | None, ...],
+        apply: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """Run a linear layer or convolution on the events of its input."""
+        operation, turn = self._operation(function)
+        written = self.encode(operation.sites["input"], x, turn)
+        if self.tuner is not None:
+            self.tuner.correct(operation, parameters)
+        result = apply(written)
+        self._tell(operation, (x,), parameters, result)
+        return result
+
+    def bilinear(
+        self,
+        function: str,
+        operands: Mapping[str, Operand],
+        apply: Callable[[Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """Run a product on the events of its operands."""
+        operation, turn = self._operation(function)
+        tensors = tuple(tensor for tensor, _ in operands.values())
+        left, right = (
+            self.encode(operation.sites[role], tensor, turn)
+            for role, tensor in zip(operands, tensors, strict=True)
+        )
+        result = apply(left, right)
+        self._tell(operation, tensors, (), result)
+        return result
+
+    def other(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run a function on rates."""
+        result = function(*args, **kwargs)
+        if self.recorder is not None and getattr(function, "__name__", "") in NONLINEAR:
+            self.recorder.on_evaluation(self.num_steps, result)
+        return result
+
+    def encode(self, site: str | None, x: Tensor, turn: int) -> Tensor:
+        """Return the rates that the events of a site add up to; None is no site."""
+        if site is None:
+            return x
+        if self._last is not None and self._last[0] is x:
+            return self._last[2]
+        source = self.plan.sites[site].source
+        written: Tensor = _Encode.apply(  # type: ignore[no-untyped-call]
+            x, self._step, self, source, turn
+        )
+        self._last = (x, site, written)
+        return written
+
+    def write(self, source: str, turn: int, x: Tensor) -> Tensor:
+        """Let the neurons of a site write `x` (steps, *shape)."""
+        if self.silent:
+            return x
+        theta = self.thresholds[source]
+        if theta.ndim > x.ndim - 1 or any(
+            size not in (1, x.shape[-axis]) for axis, size in enumerate(theta.shape[::-1], start=1)
+        ):
+            raise ConversionError(
+                t(
+                    "conversion.other_channels",
+                    where=self.trail.here,
+                    expected=tuple(theta.shape),
+                    shape=tuple(x.shape[1:]),
+                )
+            )
+        if self.tuner is not None:
+            theta = self.tuner.choose(source, x.detach(), theta)
+        fired = fire(
+            x.detach(), theta, self._states.get((source, turn)), self.first_step, self.coding
+        )
+        if not fired.finite:
+            raise SpikingDynamicsError(t("conversion.spikes_not_finite", where=self.trail.here))
+        self._states[source, turn] = fired.state
+        if self.recorder is not None:
+            self.recorder.on_fire(source, self.first_step, fired)
+        if x.requires_grad:
+            # Straight through: what neurons write is, up to its error, what they were given.
+            return x + (fired.rates - x.detach())
+        return fired.rates
+
+    def _operation(self, function: str) -> tuple[Operation, int]:
+        name, turn = self.trail.next_operation(function)
+        operation = self.plan.operations.get(name)
+        if operation is None:
+            raise ConversionError(
+                t("conversion.other_path", where=self.trail.here, function=function)
+            )
+        return operation, turn
+
+    def _tell(
+        self,
+        operation: Operation,
+        operands: tuple[Tensor, ...],
+        parameters: tuple[Tensor | None, ...],
+        result: Tensor,
+    ) -> None:
+        if self.recorder is not None:
+            self.recorder.on_operation(operation, self.first_step, operands, parameters, result)
+
+
+class _Encode(torch.autograd.Function):
+    """Hands an activation with its axis of timesteps to the neurons of a site."""
+
+    @staticmethod
+    def forward(x: Tensor, step: Tensor, execution: Execution, source: str, turn: int) -> Tensor:
+        return execution.write(source, turn, x.unsqueeze(0))[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        return grads[0], None, None, None, None
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        x: Tensor,
+        step: Tensor,
+        execution: Execution,
+        source: str,
+        turn: int,
+    ) -> tuple[Tensor, int]:
+        if in_dims[0] is None:
+            rates = x.expand(info.batch_size, *x.shape)
+        else:
+            rates = x.movedim(in_dims[0], 0)
+        return execution.write(source, turn, rates), 0

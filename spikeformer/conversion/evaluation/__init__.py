@@ -1,0 +1,1 @@
+"""Evaluation: a converted network beside its original."""

@@ -1,0 +1,1 @@
+"""Tracing: what a network computes, and where its activations become spikes."""

@@ -1,0 +1,1 @@
+"""The spike graph, its integers, its placement, and its files."""

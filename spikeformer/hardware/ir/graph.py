@@ -1,0 +1,271 @@
+"""The spike graph: a network as populations of neurons and the projections between them.
+
+Everything that this package does, starts or ends with it: lowering makes one from a network, each
+target runs one, comparison reads what they recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.ir.operators import Array as Array
+from spikeformer.hardware.ir.operators import Operator
+from spikeformer.i18n import t
+
+KINDS = ("lif", "spikes", "values")
+
+Arrays = Mapping[str, Array]
+"""Arrays by population name.
+
+As inputs of a graph: (samples, timesteps, size) of 0 and 1 for kind "spikes", (samples, size) real
+numbers for kind "values". As what a target recorded: spikes, uint8 (samples, timesteps, size), for
+every population of kind "lif", each in its own time: index 0 of the time axis is global step
+`sample * timesteps + depth`.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons that share their parameters, ordered as the network's features are, flattened.
+
+    Kind "lif" fires by `v = decay * v + I`, `s = v >= threshold`, `v = 0` where it fired, and
+    starts every sample from `v = 0`. Kind "spikes" is a source whose spike trains come with the
+    sample. Kind "values" is a source of real numbers that stay the same for a sample; its
+    projections are computed by the host, and what arrives is a constant current (direct coding).
+
+    Attributes:
+        name: Unique in the graph; starts with the path of the module it stands for.
+        shape: Features in the network, such as (channels, rows, columns) or (tokens, channels).
+        kind: One of `KINDS`.
+        decay: Factor on the membrane per step, in [0, 1); 0 for coincidences.
+        threshold: Potential at which a neuron fires; above 0.
+        bias: Constant current, (size,); None is zero.
+        depth: Steps by which its local time lags behind the input's.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str = "lif"
+    decay: float = 0.0
+    threshold: float = 1.0
+    bias: Array | None = None
+    depth: int = 0
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Synapses from one population to another.
+
+    Attributes:
+        source: Name of the population that sends.
+        target: Name of the population that receives, of kind "lif".
+        operator: The weights, (target size, source size).
+        delay: Steps from a spike to its effect, at least 1: the difference of the two depths. 0 if
+            the source is of kind "values", whose current is there all the time.
+    """
+
+    source: str
+    target: str
+    operator: Operator
+    delay: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Readout:
+    """What the host computes from spike counts: the network's output, averaged over time.
+
+    `output = bias + sum_p operator_p (spikes_p summed over time / timesteps)`
+
+    Attributes:
+        shape: Shape of one sample's output.
+        terms: Pairs of a population's name and an operator (outputs, population size).
+        bias: Shape (outputs,).
+    """
+
+    shape: tuple[int, ...]
+    terms: tuple[tuple[str, Operator], ...]
+    bias: Array
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeGraph:
+    """A whole network. Projections never go back, so it runs as a pipeline.
+
+    In global step g a population of kind "lif" integrates::
+
+        I[g] = current + sum_p W_p s_source[g - delay_p]
+        v[g] = decay * v[g-1] + I[g]
+        s[g] = v[g] >= threshold,   v[g] = 0 where it fired
+
+    `current` is the bias and what "values" send, as `currents` gives it. A new sample enters every
+    `timesteps` steps. A population at depth d works on sample n in the steps from
+    `n * timesteps + d` on, starts it with `v = 0`, and changes its current at the same moment.
+    Delays are balanced, so samples never mix.
+
+    Attributes:
+        timesteps: Steps for each sample.
+        populations: In topological order, by name.
+        projections: In the order of their targets.
+        readout: The host's part at the end; None if only spikes are asked for.
+    """
+
+    timesteps: int
+    populations: Mapping[str, Population]
+    projections: tuple[Projection, ...]
+    readout: Readout | None = None
+    name: str = field(default="network")
+
+    def __post_init__(self) -> None:
+        seen: dict[str, Population] = {}
+        incoming: dict[str, list[Projection]] = {}
+        for projection in self.projections:
+            incoming.setdefault(projection.target, []).append(projection)
+        for name, population in self.populations.items():
+            _check_population(name, population)
+            for projection in incoming.pop(name, []):
+                _check_projection(projection, population, seen)
+            seen[name] = population
+        if incoming:
+            raise HardwareCompatibilityError(
+                t("hardware.unknown_populations", names=sorted(incoming))
+            )
+
+    @property
+    def neurons(self) -> list[Population]:
+        """The populations that fire by themselves, in topological order."""
+        return [p for p in self.populations.values() if p.kind == "lif"]
+
+    @property
+    def sources(self) -> list[Population]:
+        """The populations that come with a sample."""
+        return [p for p in self.populations.values() if p.kind != "lif"]
+
+    @property
+    def synapses(self) -> list[Projection]:
+        """The projections that carry spikes: those that a chip computes."""
+        return [p for p in self.projections if self.populations[p.source].kind != "values"]
+
+    @cached_property
+    def _incoming(self) -> dict[str, list[Projection]]:
+        found: dict[str, list[Projection]] = {name: [] for name in self.populations}
+        for projection in self.projections:
+            found[projection.target].append(projection)
+        return found
+
+    def incoming(self, name: str) -> list[Projection]:
+        """Return the projections that lead to a population."""
+        return self._incoming[name]
+
+    @property
+    def depth(self) -> int:
+        """Largest depth of a population."""
+        return max(p.depth for p in self.populations.values())
+
+    @property
+    def latency(self) -> int:
+        """Steps from the first input of a sample to its last output spike."""
+        return self.depth + self.timesteps
+
+    @property
+    def num_neurons(self) -> int:
+        """Number of neurons that fire by themselves."""
+        return sum(population.size for population in self.neurons)
+
+    @property
+    def num_synapses(self) -> int:
+        """Number of non-zero weights that carry spikes."""
+        return sum(projection.operator.num_synapses for projection in self.synapses)
+
+    def currents(self, inputs: Arrays) -> dict[str, Array]:
+        """Return each neuron's constant current, (samples, size), where there is any.
+
+        Args:
+            inputs: Arrays of the populations of `sources`.
+        """
+        samples = len(next(iter(inputs.values())))
+        found: dict[str, Array] = {}
+        for population in self.neurons:
+            parts = [
+                p.operator.apply(inputs[p.source])
+                for p in self.incoming(population.name)
+                if self.populations[p.source].kind == "values"
+            ]
+            if population.bias is not None:
+                parts.append(np.broadcast_to(population.bias, (samples, population.size)))
+            if parts:
+                found[population.name] = np.add.reduce(parts)
+        return found
+
+    def outputs(self, spikes: Arrays) -> Array:
+        """Return the network's outputs averaged over time, (samples, *readout.shape).
+
+        Args:
+            spikes: What a target recorded, and the spikes that came in, if the readout takes them.
+        """
+        if self.readout is None:
+            raise HardwareCompatibilityError(t("hardware.no_readout"))
+        total = self.readout.bias
+        for name, operator in self.readout.terms:
+            rate = spikes[name].sum(axis=1, dtype=np.float64) / self.timesteps
+            total = total + operator.apply(rate)
+        return total.reshape(-1, *self.readout.shape)
+
+
+def _check_population(name: str, population: Population) -> None:
+    reason = None
+    if population.name != name:
+        reason = t("hardware.filed_under", name=name)
+    elif population.kind not in KINDS:
+        reason = t("hardware.unknown_kind", kind=population.kind, kinds=KINDS)
+    elif not 0 <= population.decay < 1 or not population.threshold > 0:
+        reason = t(
+            "hardware.decay_and_threshold", decay=population.decay, threshold=population.threshold
+        )
+    elif population.bias is not None and population.bias.shape != (population.size,):
+        reason = t("hardware.bias_shape", neurons=population.size, shape=population.bias.shape)
+    if reason:
+        raise HardwareCompatibilityError(
+            t("hardware.bad_population", name=population.name, reason=reason)
+        )
+
+
+def _check_projection(
+    projection: Projection, target: Population, earlier: Mapping[str, Population]
+) -> None:
+    where = t("hardware.projection", source=projection.source, target=projection.target)
+    source = earlier.get(projection.source)
+    if source is None or target.kind != "lif":
+        raise HardwareCompatibilityError(t("hardware.no_way", where=where))
+    if projection.operator.shape != (target.size, source.size):
+        raise HardwareCompatibilityError(
+            t(
+                "hardware.weights_shape",
+                where=where,
+                shape=projection.operator.shape,
+                source=source.size,
+                target=target.size,
+            )
+        )
+    balanced = 0 if source.kind == "values" else target.depth - source.depth
+    if projection.delay != balanced or (source.kind != "values" and balanced < 1):
+        raise HardwareCompatibilityError(
+            t(
+                "hardware.unbalanced_delay",
+                where=where,
+                delay=projection.delay,
+                source=source.depth,
+                target=target.depth,
+                balanced=balanced,
+            )
+        )

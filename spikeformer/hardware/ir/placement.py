@@ -1,0 +1,150 @@
+"""Which neurons go to which core, and whether they fit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+import numpy as np
+
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.ir.graph import Population, SpikeGraph
+from spikeformer.hardware.ir.limits import ChipLimits
+from spikeformer.hardware.ir.operators import Array
+from spikeformer.i18n import t
+
+
+@dataclass(frozen=True)
+class Core:
+    """What lies on one core.
+
+    Attributes:
+        chip: Number of the chip.
+        core: Number of the core on the chip.
+        population: Name of the population.
+        first: Its first neuron here.
+        neurons: How many of its neurons lie here.
+        synapses: Weights of the synapses that lead to them.
+        synapse_bytes: Memory of those weights.
+    """
+
+    chip: int
+    core: int
+    population: str
+    first: int
+    neurons: int
+    synapses: int
+    synapse_bytes: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Neurons on cores.
+
+    Attributes:
+        limits: What a core and a chip hold.
+        cores: All cores that are used.
+    """
+
+    limits: ChipLimits
+    cores: tuple[Core, ...]
+
+    @property
+    def num_chips(self) -> int:
+        """Number of chips that are used."""
+        return len({core.chip for core in self.cores})
+
+    @property
+    def num_cores(self) -> int:
+        """Number of cores that are used."""
+        return len({(core.chip, core.core) for core in self.cores})
+
+    def cores_of(self, population: str) -> list[Core]:
+        """Return the cores of a population."""
+        return [core for core in self.cores if core.population == population]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON holds."""
+        return {
+            "limits": asdict(self.limits),
+            "num_chips": self.num_chips,
+            "num_cores": self.num_cores,
+            "cores": [list(asdict(core).values()) for core in self.cores],
+        }
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Placement:
+        """Return what `to_dict` made plain values of."""
+        cores = tuple(Core(*values) for values in content["cores"])
+        return cls(ChipLimits(**content["limits"]), cores)
+
+
+def place(graph: SpikeGraph, limits: ChipLimits) -> Placement:
+    """Split every population over as few cores as hold it, in equal shares of memory.
+
+    A core holds one population alone, since its neurons share parameters, and all synapses that
+    lead to its neurons.
+
+    Raises:
+        HardwareCompatibilityError: A neuron has more synapses than a core holds, or a delay is too
+            long.
+    """
+    cores: list[Core] = []
+    for population in graph.neurons:
+        synapses = fan_in(graph, population)
+        for projection in graph.incoming(population.name):
+            if graph.populations[projection.source].kind == "values":
+                continue
+            if limits.max_delay is not None and projection.delay > limits.max_delay:
+                raise HardwareCompatibilityError(
+                    t(
+                        "hardware.delay_too_long",
+                        layer=population.name,
+                        source=projection.source,
+                        delay=projection.delay,
+                        chip=limits.name,
+                        most=limits.max_delay,
+                    )
+                )
+        for first, last in _shares(population, synapses, limits):
+            count = int(synapses[first:last].sum())
+            chip, core = divmod(len(cores), limits.cores_per_chip)
+            size = count * limits.bytes_per_weight
+            cores.append(Core(chip, core, population.name, first, last - first, count, size))
+    return Placement(limits, tuple(cores))
+
+
+def fan_in(graph: SpikeGraph, population: Population) -> Array:
+    """Return how many synapses lead to each neuron of a population, (size,)."""
+    total = np.zeros(population.size, np.int64)
+    for projection in graph.incoming(population.name):
+        if graph.populations[projection.source].kind != "values":
+            total += projection.operator.fan_in()
+    return total
+
+
+def _shares(population: Population, synapses: Array, limits: ChipLimits) -> list[tuple[int, int]]:
+    """Return ranges of neurons, one for each core."""
+    capacity = limits.synapse_bytes_per_core // limits.bytes_per_weight
+    if synapses.max(initial=0) > capacity:
+        raise HardwareCompatibilityError(
+            t(
+                "hardware.core_too_small",
+                layer=population.name,
+                synapses=int(synapses.max()),
+                chip=limits.name,
+                capacity=capacity,
+            )
+        )
+    total = np.concatenate([[0], np.cumsum(synapses)])
+    wanted = max(ceil(population.size / limits.neurons_per_core), ceil(total[-1] / capacity))
+    while True:
+        # Equal shares of memory, or of neurons where there are no synapses.
+        cost = total if total[-1] else np.arange(population.size + 1)
+        cuts = np.searchsorted(cost, cost[-1] * np.arange(1, wanted) / wanted)
+        edges = np.unique([0, *cuts.tolist(), population.size])
+        fits = np.diff(total[edges]).max() <= capacity
+        if fits and np.diff(edges).max() <= limits.neurons_per_core:
+            return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+        wanted += 1

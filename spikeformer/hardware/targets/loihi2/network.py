@@ -1,0 +1,169 @@
+"""A spike graph as one block of neurons, the way Lava simulates it fastest.
+
+All populations stand side by side, in the order of the graph, and all synapses of one kind of sign
+are one sparse matrix with a delay for each of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
+from spikeformer.hardware.ir.integers import IntegerGraph
+from spikeformer.hardware.ir.operators import Array
+from spikeformer.hardware.targets.exchange import pack_sparse
+
+MEMORYLESS = 4095
+"""Decay of the current in integers with which none of it is left after a step."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the worker `lava` is given."""
+
+    arrays: dict[str, Array]
+    settings: dict[str, object]
+
+
+def places(populations: list[Population]) -> dict[str, slice]:
+    """Return where each population stands in a row of all of them."""
+    ends = np.cumsum([population.size for population in populations]).tolist()
+    return {p.name: slice(end - p.size, end) for p, end in zip(populations, ends, strict=True)}
+
+
+def split(recorded: Array, graph: SpikeGraph, samples: int) -> dict[str, Array]:
+    """Return what each population fired in its own time, (samples, timesteps, size).
+
+    Args:
+        recorded: Spikes of all neurons side by side, (steps, neurons).
+        graph: The network.
+        samples: Number of samples that passed through.
+    """
+    found = {}
+    for population in graph.neurons:
+        where = places(graph.neurons)[population.name]
+        steps = slice(population.depth, population.depth + samples * graph.timesteps)
+        found[population.name] = recorded[steps, where].reshape(samples, graph.timesteps, -1)
+    return found
+
+
+def float_job(graph: SpikeGraph, inputs: Arrays) -> Job:
+    """Return the job that runs a graph in floating point.
+
+    Lava fires above the threshold, not at it, and is handed the number just below.
+    """
+    neurons = graph.neurons
+    arrays = {
+        "dv": _spread(neurons, {p.name: 1.0 - p.decay for p in neurons}),
+        "vth": _spread(neurons, {p.name: np.nextafter(p.threshold, -np.inf) for p in neurons}),
+        "bias_exp": np.zeros(graph.num_neurons),
+    }
+    currents = graph.currents(inputs)
+    return _job(graph, inputs, currents, arrays, {"arithmetic": "floating_pt", "du": 1.0})
+
+
+def integer_job(compiled: IntegerGraph, inputs: Arrays) -> Job:
+    """Return the job that runs a graph in Loihi 2's integers."""
+    neurons, parameters = compiled.graph.neurons, compiled.neurons
+    arrays = {
+        "dv": _spread(neurons, {p.name: parameters[p.name].dv for p in neurons}),
+        "vth": _spread(neurons, {p.name: parameters[p.name].vth for p in neurons}),
+        "bias_exp": _spread(neurons, {p.name: parameters[p.name].bias_exp for p in neurons}),
+    }
+    currents = compiled.currents(inputs)
+    settings = {"arithmetic": "fixed_pt", "du": MEMORYLESS}
+    return _job(compiled.graph, inputs, currents, arrays, settings)
+
+
+def _spread(neurons: list[Population], values: Mapping[str, float]) -> Array:
+    """Return the value of each neuron's population."""
+    return np.repeat([values[p.name] for p in neurons], [p.size for p in neurons])
+
+
+def _job(
+    graph: SpikeGraph,
+    inputs: Arrays,
+    currents: Arrays,
+    arrays: dict[str, Array],
+    settings: dict[str, object],
+) -> Job:
+    where = places(graph.neurons)
+    samples = len(next(iter(inputs.values())))
+    arrays["starts"] = _spread(graph.neurons, {p.name: p.depth for p in graph.neurons})
+    arrays["bias_mant"] = np.zeros(graph.num_neurons, arrays["dv"].dtype)
+    with_sample = [name for name in currents if _changes(graph, name)]
+    for name in currents.keys() - set(with_sample):
+        arrays["bias_mant"][where[name]] = currents[name][0]
+    if with_sample:
+        arrays["currents"] = np.concatenate([currents[name] for name in with_sample], axis=1)
+        arrays["currents_places"] = np.concatenate(
+            [np.arange(where[name].start, where[name].stop) for name in with_sample]
+        )
+    trains = [population for population in graph.sources if population.kind == "spikes"]
+    if trains:
+        dtype = arrays["dv"].dtype
+        arrays["spikes"] = np.concatenate([inputs[p.name] for p in trains], axis=2).astype(dtype)
+        arrays["spikes_starts"] = _spread(trains, {p.name: p.depth for p in trains})
+    groups = []
+    senders = {"neurons": graph.neurons, "spikes": trains}
+    for source, signs, weights, delays in _synapses(graph, senders):
+        name = f"{source}-{signs}"
+        arrays |= pack_sparse(f"{name}/weights", weights) | pack_sparse(f"{name}/delays", delays)
+        groups.append({"name": name, "source": source, "signs": signs})
+    settings |= {
+        "form": "block",
+        "neurons": [population.size for population in graph.neurons],
+        "spikes": [population.size for population in trains],
+        "timesteps": graph.timesteps,
+        "steps": samples * graph.timesteps + graph.depth,
+        "synapses": groups,
+    }
+    return Job(arrays, settings)
+
+
+def _changes(graph: SpikeGraph, name: str) -> bool:
+    """Tell whether a population's current comes with the sample."""
+    return any(graph.populations[p.source].kind == "values" for p in graph.incoming(name))
+
+
+def _synapses(
+    graph: SpikeGraph, senders: Mapping[str, list[Population]]
+) -> Iterator[tuple[str, str, sparse.csr_array, sparse.csr_array]]:
+    """Yield sender, signs, weights and delays less one of all synapses, in few matrices."""
+    targets = places(graph.neurons)
+    for sender, populations in senders.items():
+        sources = places(populations)
+        by_signs: dict[str, list[tuple[Array, ...]]] = {}
+        for projection in graph.synapses:
+            if projection.source in sources:
+                matrix = projection.operator.matrix().tocoo()
+                row = matrix.row + targets[projection.target].start
+                column = matrix.col + sources[projection.source].start
+                # A synapse of Lava takes one step by itself.
+                delay = np.full(len(row), projection.delay - 1)
+                synapses = (row, column, matrix.data, delay)
+                for signs, there in _by_sign(matrix.data):
+                    if there.any():
+                        parts = by_signs.setdefault(signs, [])
+                        parts.append(tuple(part[there] for part in synapses))
+        shape = (graph.num_neurons, sum(p.size for p in populations))
+        for signs, parts in by_signs.items():
+            row, column, weight, delay = map(np.concatenate, zip(*parts, strict=True))
+            yield (
+                sender,
+                signs,
+                sparse.csr_array((weight, (row, column)), shape),
+                sparse.csr_array((delay, (row, column)), shape),
+            )
+
+
+def _by_sign(weights: Array) -> tuple[tuple[str, Array], ...]:
+    """Return where weights have the sign of each of Lava's modes.
+
+    Apart, either sign has all 8 bits; in the mode for mixed signs the sign takes one of them.
+    """
+    return ("EXCITATORY", weights > 0), ("INHIBITORY", weights < 0)

@@ -1,0 +1,124 @@
+"""Networks on Loihi 2: in Lava's bit-accurate simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from torch import nn
+
+from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
+from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.ir.graph import Arrays
+from spikeformer.hardware.ir.limits import LOIHI2
+from spikeformer.hardware.ir.operators import Array
+from spikeformer.hardware.ir.placement import place
+from spikeformer.hardware.ir.quantisation import quantise
+from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split
+from spikeformer.hardware.targets.process import run_worker
+from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.i18n import t
+
+RUN = f"{__package__}.worker.run"
+
+
+class Loihi2Model(DeployedModel):
+    """A network that runs in the fixed-point arithmetic of Loihi 2.
+
+    Args:
+        compiled: The compiled network, with its integers.
+        python: Interpreter of the environment with Lava.
+        timeout: Seconds that a run may take.
+        chip: Whether `execute` runs on a chip, not in Lava's model of one.
+    """
+
+    float_arithmetic = "real numbers in Lava"
+
+    def __init__(
+        self, compiled: HardwareModel, python: Path, timeout: float, *, chip: bool = False
+    ) -> None:
+        super().__init__(compiled)
+        self._python, self._timeout, self._chip = python, timeout, chip
+        self.arithmetic = "integers on the chip" if chip else "integers in Lava"
+
+    def execute(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in integers: on the chip, or in Lava's model of it, bit for bit."""
+        assert self.compiled.integers is not None
+        job = integer_job(self.compiled.integers, inputs)
+        if self._chip:
+            job.settings["form"] = "chip"
+        return self._run(job, inputs)
+
+    def execute_float(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in Lava in floating point, with the network's own weights."""
+        return self._run(float_job(self.compiled.graph, inputs), inputs)
+
+    def _run(self, job: Job, inputs: Arrays) -> dict[str, Array]:
+        arrays, settings = job.arrays, job.settings
+        result = run_worker(self._python, RUN, arrays, settings, timeout=self._timeout)
+        samples = len(next(iter(inputs.values())))
+        return split(result.arrays["spikes"], self.compiled.graph, samples)
+
+
+class Loihi2Deployer(NeuromorphicDeployer):
+    """Brings networks to Loihi 2 through Intel's Lava.
+
+    Compiling lowers the network to a spike graph, scales its weights to 8 bits and places its
+    neurons on neurocores (Orchard et al., 2021, doi:10.1109/SiPS52927.2021.00053). A deployed
+    network runs in Lava's model of the chip, by Intel's account the chip's arithmetic bit for bit.
+
+    Args:
+        backend: "simulator", or "chip" where Intel's system software (lava-loihi) is installed in
+            the toolchain's environment and reaches a chip. The network for the chip is tested in
+            simulation; no chip was at hand to run it.
+        python: Interpreter of an environment with lava-nc; None finds what `make toolchains` made.
+        timeout: Seconds that a run of the toolchain may take before it is ended.
+
+    Example:
+        ```python
+        deployer = Loihi2Deployer()
+        with deployer.deploy(model) as chip:
+            classes = chip.predict(images)
+        ```
+    """
+
+    target: ClassVar = "loihi2"
+    # Lava's matrices take some 100 bytes for a synapse with its delay.
+    max_synapses: ClassVar[int | None] = 60_000_000
+    rounds: ClassVar[bool] = True
+
+    def __init__(
+        self, backend: str = "simulator", python: str | None = None, timeout: float = 600.0
+    ) -> None:
+        self.backend = check_choice("backend", backend, ("simulator", "chip"))
+        self.python, self.timeout = python, check_positive("timeout", timeout)
+
+    def check(self) -> None:
+        """Raise `HardwareCompatibilityError` if Lava or the chip's software is not installed."""
+        python = find_toolchain(self.target, self.python)
+        if self.backend == "chip":
+            found = run_worker(python, f"{__package__}.worker.system", {}, {}, timeout=self.timeout)
+            if not found.facts["chip"]:
+                raise HardwareCompatibilityError(t("hardware.needs_chip_software", python=python))
+
+    def compile(
+        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+    ) -> HardwareModel:
+        """Lower a network, scale it to 8-bit weights and place it on neurocores."""
+        lowered = self.lowered(model, input_shape)
+        placement = place(lowered.graph, LOIHI2)
+        return HardwareModel(
+            self.target,
+            lowered.graph,
+            lowered.encoder,
+            integers=quantise(lowered.graph),
+            placement=placement,
+        )
+
+    def deploy(self, compiled_model: HardwareModel | nn.Module) -> Loihi2Model:
+        """Make a compiled network, or a network, ready to run in Lava."""
+        self.check()
+        python = find_toolchain(self.target, self.python)
+        compiled = self.compiled(compiled_model)
+        return Loihi2Model(compiled, python, self.timeout, chip=self.backend == "chip")

@@ -1,0 +1,221 @@
+"""Lava processes for a whole network: one for all neurons, one for synapses of one kind of sign.
+
+A process in Lava is an operating system process that waits for its neighbours at every step, so
+many small layers are slow: 12 steps per second for a hundred of them. Here all neurons are one
+process and their synapses one block matrix with a delay for each synapse. Their dynamics are Lava's
+own: these classes only make parameters a vector, clear states between samples, and keep what
+Lava would compute again at every step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat
+from lava.proc.lif.process import LIF
+from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PyDelaySparseModelFloat
+from lava.proc.sparse.process import DelaySparse
+from scipy import sparse
+
+from spikeformer.hardware.targets.exchange import Array
+
+
+class Neurons(LIF):
+    """`LIF` with a decay and a threshold for each neuron, cleared when a sample begins.
+
+    Args:
+        du: Decay of the current, as in `LIF`.
+        dv: Decays of the membranes, (neurons,).
+        vth: Thresholds, (neurons,).
+        starts: Step at which the first sample reaches each neuron, (neurons,), counted from 0.
+        timesteps: Steps between samples.
+        bias_mant: Biases, (neurons,).
+        bias_exp: Their exponents, (neurons,).
+    """
+
+    def __init__(
+        self, *, du: float, dv: Array, vth: Array, starts: Array, timesteps: int, **bias: Array
+    ) -> None:
+        super().__init__(shape=vth.shape, du=du, starts=starts, timesteps=timesteps, **bias)
+        self.dv = Var(shape=dv.shape, init=dv)
+        self.vth = Var(shape=vth.shape, init=vth)
+
+
+class _Cleared:
+    """Clears the states of the neurons that a new sample reaches, then lets the model run."""
+
+    implements_process = None  # a model may be named for another process than its parent's
+    proc_params: Any
+    time_step: int
+    u: Array
+    v: Array
+
+    def run_spk(self) -> None:
+        phase = (self.time_step - 1 - self.proc_params["starts"]) % self.proc_params["timesteps"]
+        begins = phase == 0
+        self.u[begins] = 0
+        self.v[begins] = 0
+        super().run_spk()  # type: ignore[misc]
+
+
+@implements(proc=Neurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class NeuronsFloat(_Cleared, PyLifModelFloat):
+    """Lava's floating-point LIF."""
+
+    dv = LavaPyType(np.ndarray, float)
+    vth = LavaPyType(np.ndarray, float)
+
+
+@implements(proc=Neurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class NeuronsFixed(_Cleared, PyLifModelBitAcc):
+    """Lava's model of Loihi's compartments, bit for bit."""
+
+    dv = LavaPyType(np.ndarray, np.int32, precision=12)
+    vth = LavaPyType(np.ndarray, np.int32, precision=17)
+
+
+class Synapses(DelaySparse):
+    """`DelaySparse` that takes its weights apart by delay once, not at every step."""
+
+
+class _Stacked:
+    """Keeps the matrix in which the weights of each delay follow one another."""
+
+    implements_process = None
+    a_buff: Array
+    weights: Any
+    delays: Any
+    _stack: sparse.csr_matrix | None = None
+
+    def calc_act(self, s_in: Array) -> Array:
+        if self._stack is None:
+            stack = self.get_delay_wgts_mat(  # type: ignore[attr-defined]
+                self.weights,
+                self.delays,
+                self.a_buff.shape[-1] - 1,
+            )
+            self._stack = stack.tocsr()
+        size, steps = self.a_buff.shape
+        activation: Array = self._stack.dot(s_in)
+        return activation.reshape(steps, size).T
+
+
+@implements(proc=Synapses, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class SynapsesFloat(_Stacked, PyDelaySparseModelFloat):
+    """Lava's floating-point synapses."""
+
+
+@implements(proc=Synapses, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SynapsesFixed(_Stacked, PyDelaySparseModelBitAcc):
+    """Lava's model of Loihi's synapses, bit for bit."""
+
+
+class Samples(AbstractProcess):
+    """Sends what a sample brings, step by step; 0 where it brings nothing.
+
+    Args:
+        data: Values that stay for a sample, (samples, columns), or spikes, (samples, timesteps,
+            columns).
+        places: Which of the numbers sent each column is, (columns,).
+        starts: Step at which the first sample reaches each column, (columns,).
+        size: How many numbers are sent.
+        timesteps: Steps between samples.
+    """
+
+    def __init__(
+        self, *, data: Array, places: Array, starts: Array, size: int, timesteps: int
+    ) -> None:
+        super().__init__(data=data, places=places, starts=starts, size=size, timesteps=timesteps)
+        self.s_out = OutPort(shape=(size,))
+
+
+class _SamplesModel(PyLoihiProcessModel):
+    s_out: PyOutPort
+    data: Array
+    places: Array
+    starts: Array
+    timesteps: int
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        for name in ("data", "places", "starts", "timesteps"):
+            setattr(self, name, proc_params[name])
+        self._sent = np.zeros(proc_params["size"], self.data.dtype)
+
+    def run_spk(self) -> None:
+        sample, step = np.divmod(self.time_step - 1 - self.starts, self.timesteps)
+        known = (sample >= 0) & (sample < len(self.data))
+        row = np.where(known, sample, 0)
+        columns = np.arange(len(row))
+        index = (row, step, columns) if self.data.ndim == 3 else (row, columns)
+        self._sent[self.places] = np.where(known, self.data[index], 0)
+        self.s_out.send(self._sent)
+
+
+@implements(proc=Samples, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class SamplesFloat(_SamplesModel):
+    """Sends real numbers."""
+
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, float)
+
+
+@implements(proc=Samples, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SamplesFixed(_SamplesModel):
+    """Sends integers."""
+
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+
+
+class Recorder(AbstractProcess):
+    """Writes every spike to a file; asking Lava for a variable takes 40 µs for each number.
+
+    Args:
+        size: Number of neurons.
+        steps: Number of steps.
+        path: Of the `.npy` file, uint8 (steps, size).
+    """
+
+    def __init__(self, *, size: int, steps: int, path: str) -> None:
+        super().__init__(size=size, steps=steps, path=path)
+        self.a_in = InPort(shape=(size,))
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+class RecorderModel(PyLoihiProcessModel):
+    """Maps the file into memory."""
+
+    a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        shape = (proc_params["steps"], proc_params["size"])
+        self._file = np.lib.format.open_memmap(
+            proc_params["path"], mode="w+", dtype=np.uint8, shape=shape
+        )
+
+    def run_spk(self) -> None:
+        """Write the spikes of a step."""
+        self._file[self.time_step - 1] = self.a_in.recv()

@@ -1,0 +1,73 @@
+"""Runs a network in Lava and records every spike.
+
+All neurons stand side by side in the job; `spikeformer.hardware.targets.loihi2.network` makes it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+from importlib.metadata import version
+from typing import Any
+
+from spikeformer.hardware.targets.exchange import Array, read_job, write_result
+
+from . import python311  # noqa: F401
+
+# isort: split
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+from lava.magma.runtime.message_infrastructure import multiprocessing as actors
+
+from .block import build_block, read_block
+from .layers import LATE, Layers
+
+
+class LoudProcess(actors.SystemProcess):
+    """Ends the worker where Lava's own would leave the other processes waiting for ever."""
+
+    def run(self) -> None:
+        """Run, and show what went wrong."""
+        try:
+            self._target(*self._args, **self._kwargs)
+        except Exception:
+            traceback.print_exc()
+            os.kill(os.getppid(), signal.SIGTERM)
+
+
+def execute(arrays: dict[str, Array], settings: dict[str, Any]) -> Array:
+    """Return the spikes of all neurons, uint8 (steps, neurons)."""
+    if settings["form"] == "block":
+        _run(build_block(arrays, settings), settings, settings["steps"])
+        return read_block()
+    layers = Layers(arrays, settings, chip=settings["form"] == "chip")
+    _run(layers.process, settings, settings["steps"] + LATE)
+    return layers.read()
+
+
+def _run(process: AbstractProcess, settings: dict[str, Any], steps: int) -> None:
+    configuration = Loihi2HwCfg if settings["form"] == "chip" else Loihi2SimCfg
+    try:
+        process.run(
+            condition=RunSteps(num_steps=steps),
+            run_cfg=configuration(select_tag=settings["arithmetic"]),
+        )
+    finally:
+        process.stop()
+
+
+def main() -> None:
+    """Do the job in the current folder."""
+    arrays, settings = read_job()
+    began = time.perf_counter()
+    actors.SystemProcess = LoudProcess
+    spikes = execute(arrays, settings)
+    facts = {"lava": version("lava-nc"), "seconds": time.perf_counter() - began}
+    write_result({"spikes": spikes}, facts)
+
+
+if __name__ == "__main__":
+    main()

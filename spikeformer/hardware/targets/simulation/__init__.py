@@ -1,0 +1,1 @@
+"""The spike graph in NumPy."""

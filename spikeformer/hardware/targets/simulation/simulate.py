@@ -1,0 +1,132 @@
+"""The spike graph run in NumPy: what every target is compared with.
+
+The graph has no loops, so a population can be computed for all timesteps at once, as soon as those
+before it are; delays only say when a chip does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeformer.hardware.ir.graph import Array, Arrays, Population, SpikeGraph
+from spikeformer.hardware.ir.integers import (
+    DECAY_ONE,
+    STATE_LIMIT,
+    WEIGHT_SHIFT,
+    IntegerGraph,
+    IntegerNeurons,
+)
+
+MAX_ELEMENTS = 2**25
+"""Currents of a population held at once; more samples are run in several turns."""
+
+Fire = Callable[[Population, Array, Array | None], Array]
+"""Maps a population, its summed weights (samples, timesteps, size) and its constant current
+(samples, size) to spikes."""
+
+
+@dataclass
+class Extremes:
+    """Smallest and largest values that a population reached.
+
+    Attributes:
+        low: Smallest membrane before a reset.
+        high: Largest membrane before a reset.
+        clipped: How often the membrane left its range.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    clipped: int = 0
+
+
+def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
+    """Run a spike graph in float64.
+
+    Args:
+        graph: The graph.
+        inputs: Arrays of its sources.
+
+    Returns:
+        Spikes of every population of kind "lif", uint8 (samples, timesteps, size).
+    """
+
+    def fire(population: Population, summed: Array, constant: Array | None) -> Array:
+        membrane = np.zeros((len(summed), population.size))
+        spikes = np.empty(summed.shape, np.uint8)
+        for step in range(summed.shape[1]):
+            membrane *= population.decay
+            membrane += summed[:, step]
+            if constant is not None:
+                membrane += constant
+            fired = membrane >= population.threshold
+            spikes[:, step] = fired
+            membrane[fired] = 0.0
+        return spikes
+
+    return _run(graph, inputs, graph.currents(inputs), fire)
+
+
+def simulate_integers(
+    graph: IntegerGraph, inputs: Arrays
+) -> tuple[dict[str, Array], dict[str, Extremes]]:
+    """Run an integer graph as Loihi 2's fixed-point arithmetic does, bit for bit.
+
+    Returns:
+        Spikes of every population of kind "lif", uint8 (samples, timesteps, size), and the
+        extremes of its membranes, in units of 1/64 of a weight.
+    """
+    extremes = {name: Extremes() for name in graph.neurons}
+
+    def fire(population: Population, summed: Array, constant: Array | None) -> Array:
+        neurons = graph.neurons[population.name]
+        current = np.rint(summed).astype(np.int64) << WEIGHT_SHIFT
+        if constant is not None:
+            current += (constant.astype(np.int64) << neurons.bias_exp)[:, None]
+        return integer_lif(current, neurons, extremes[population.name])
+
+    return _run(graph.graph, inputs, graph.currents(inputs), fire), extremes
+
+
+def integer_lif(current: Array, neurons: IntegerNeurons, extremes: Extremes) -> Array:
+    """Fire at currents (samples, timesteps, size), int64 in units of 1/64 of a weight."""
+    membrane = np.zeros((current.shape[0], current.shape[2]), np.int64)
+    spikes = np.empty(current.shape, np.uint8)
+    for step in range(current.shape[1]):
+        magnitude = np.abs(membrane) * (DECAY_ONE - neurons.dv) // DECAY_ONE
+        membrane = np.copysign(magnitude, membrane).astype(np.int64) + current[:, step]
+        inside = membrane.clip(-STATE_LIMIT, STATE_LIMIT)
+        extremes.low = min(extremes.low, float(membrane.min(initial=0)))
+        extremes.high = max(extremes.high, float(membrane.max(initial=0)))
+        extremes.clipped += int((inside != membrane).sum())
+        fired = inside > neurons.vth << WEIGHT_SHIFT
+        spikes[:, step] = fired
+        membrane = np.where(fired, 0, inside)
+    return spikes
+
+
+def _run(graph: SpikeGraph, inputs: Arrays, constants: Arrays, fire: Fire) -> dict[str, Array]:
+    spikes: dict[str, Array] = {
+        source.name: inputs[source.name] for source in graph.sources if source.kind == "spikes"
+    }
+    samples = len(next(iter(inputs.values())))
+    for population in graph.neurons:
+        fired = np.empty((samples, graph.timesteps, population.size), np.uint8)
+        for part in _parts(samples, graph.timesteps * population.size):
+            summed = np.zeros(fired[part].shape)
+            for projection in graph.incoming(population.name):
+                if projection.source in spikes:
+                    summed += projection.operator.apply(spikes[projection.source][part])
+            constant = constants.get(population.name)
+            fired[part] = fire(population, summed, None if constant is None else constant[part])
+        spikes[population.name] = fired
+    return {population.name: spikes[population.name] for population in graph.neurons}
+
+
+def _parts(samples: int, elements: int) -> Iterator[slice]:
+    size = max(1, MAX_ELEMENTS // max(1, elements))
+    for start in range(0, samples, size):
+        yield slice(start, start + size)

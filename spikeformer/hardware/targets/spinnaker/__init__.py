@@ -1,0 +1,5 @@
+"""SpiNNaker, through sPyNNaker and NEST."""
+
+from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer, SpiNNakerModel
+
+__all__ = ["SpiNNakerDeployer", "SpiNNakerModel"]

@@ -1,0 +1,177 @@
+"""Networks on SpiNNaker: mapped by sPyNNaker, executed by NEST or by a board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import nn
+
+from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
+from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.ir.graph import Arrays, SpikeGraph
+from spikeformer.hardware.ir.operators import Array
+from spikeformer.hardware.ir.placement import place
+from spikeformer.hardware.targets.process import WorkerResult, run_worker
+from spikeformer.hardware.targets.spinnaker.boards import BOARDS, placement_of
+from spikeformer.hardware.targets.spinnaker.fixed_point import simulate_fixed_point
+from spikeformer.hardware.targets.spinnaker.network import network_job
+from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.i18n import t
+
+MAX_MAPPED_SYNAPSES = 20_000_000
+"""Networks with more are placed by count alone: as lists of synapses they would fill the memory."""
+
+_FACTS = ("machine", "routers", "weight_shifts", "seconds")
+"""What sPyNNaker reports of a mapping besides the places of the neurons."""
+
+
+class SpiNNakerModel(DeployedModel):
+    """A network in PyNN.
+
+    Args:
+        compiled: The compiled network.
+        python: Interpreter of the environment with sPyNNaker and NEST.
+        timeout: Seconds that a run may take.
+        board: Settings of the board to run on; None models its arithmetic instead.
+    """
+
+    float_arithmetic = "real numbers in NEST"
+
+    def __init__(
+        self,
+        compiled: HardwareModel,
+        python: Path,
+        timeout: float,
+        board: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(compiled)
+        self._python, self._timeout, self._board = python, timeout, board
+        self.arithmetic = "S16.15, modelled" if board is None else "S16.15 on the board"
+
+    def execute(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples on the board, or in a model of its fixed-point arithmetic without one."""
+        if self._board is None:
+            return simulate_fixed_point(self.compiled.graph, inputs)
+        return self._run(f"{__package__}.worker.board", inputs, self._board)
+
+    def execute_float(self, inputs: Arrays) -> dict[str, Array]:
+        """Run samples in NEST, from the PyNN description that sPyNNaker maps."""
+        return self._run(f"{__package__}.worker.nest", inputs, {})
+
+    def _run(self, worker: str, inputs: Arrays, board: Mapping[str, Any]) -> dict[str, Array]:
+        arrays, settings = network_job(self.compiled.graph, inputs)
+        found = run_worker(
+            self._python, worker, arrays, settings | dict(board), timeout=self._timeout
+        ).arrays
+        return {name.removeprefix("spikes/"): spikes for name, spikes in found.items()}
+
+
+class SpiNNakerDeployer(NeuromorphicDeployer):
+    """Brings networks to SpiNNaker through sPyNNaker (Rhodes et al., 2018).
+
+    Compiling lowers the network to a spike graph, describes it in PyNN and lets sPyNNaker
+    partition, place and route it (doi:10.3389/fnins.2018.00816). Without a board the same
+    description runs in NEST, and a model of the chip's S16.15 arithmetic tells which spikes that
+    arithmetic would change.
+
+    Args:
+        board_config: One of `BOARDS`: "spin1-4chip", "spin1-48chip", "spin2-1chip" or
+            "spin2-48chip".
+        machine_name: Address of a board to run on; None maps on a virtual one. sPyNNaker 7.4 runs
+            on SpiNNaker 1 and only maps on SpiNNaker 2.
+        python: Interpreter of an environment with sPyNNaker, PyNN and NEST; None finds what
+            `make toolchains` made.
+        timeout: Seconds that a run of the toolchain may take before it is ended.
+
+    Example:
+        ```python
+        deployer = SpiNNakerDeployer(board_config="spin1-48chip")
+        with deployer.deploy(model) as board:
+            print(board.compiled.placement.num_cores, board.predict(images))
+        ```
+    """
+
+    target: ClassVar[str] = "spinnaker"
+    max_synapses: ClassVar[int | None] = MAX_MAPPED_SYNAPSES
+
+    def __init__(
+        self,
+        board_config: str = "spin2-48chip",
+        machine_name: str | None = None,
+        python: str | None = None,
+        timeout: float = 600.0,
+    ) -> None:
+        self.board_config = check_choice("board_config", board_config, BOARDS)
+        self.machine_name = machine_name
+        self.python, self.timeout = python, check_positive("timeout", timeout)
+
+    def check(self) -> None:
+        """Raise `HardwareCompatibilityError` if sPyNNaker is not installed or cannot run there."""
+        board = BOARDS[self.board_config]
+        if self.machine_name and not board.runs:
+            runs = ", ".join(name for name, board in BOARDS.items() if board.runs)
+            raise HardwareCompatibilityError(
+                t(
+                    "hardware.board_does_not_run",
+                    chip=board.chip,
+                    board=self.machine_name,
+                    runs=runs,
+                )
+            )
+        find_toolchain(self.target, self.python)
+
+    def compile(
+        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+    ) -> HardwareModel:
+        """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
+        lowered = self.lowered(model, input_shape)
+        graph, board = lowered.graph, BOARDS[self.board_config]
+        placement = place(graph, board.limits)
+        details: dict[str, Any] = {"board_config": self.board_config}
+        reports: dict[str, str] = {}
+        if graph.num_synapses > MAX_MAPPED_SYNAPSES:
+            details["placed_by"] = "count of neurons and synapses; too large to map here"
+        else:
+            facts = self._map(graph)
+            placement, reports = placement_of(facts, graph, board.limits), facts["reports"]
+            details["placed_by"] = f"sPyNNaker {facts['spynnaker']}"
+            details |= {name: facts[name] for name in _FACTS}
+        details["boards"] = ceil(placement.num_chips / board.num_chips)
+        return HardwareModel(
+            self.target,
+            graph,
+            lowered.encoder,
+            placement=placement,
+            details=details,
+            reports=reports,
+        )
+
+    def deploy(self, compiled_model: HardwareModel | nn.Module) -> SpiNNakerModel:
+        """Make a compiled network, or a network, ready to run in NEST or on the board."""
+        self.check()
+        python = find_toolchain(self.target, self.python)
+        board = self._board() if self.machine_name else None
+        return SpiNNakerModel(self.compiled(compiled_model), python, self.timeout, board)
+
+    def _map(self, graph: SpikeGraph) -> dict[str, Any]:
+        arrays, settings = network_job(graph, _nothing(graph))
+        virtual = self._board() | {"machine_name": None}
+        python = find_toolchain(self.target, self.python)
+        result: WorkerResult = run_worker(
+            python, f"{__package__}.worker.map", arrays, settings | virtual, timeout=self.timeout
+        )
+        return result.facts
+
+    def _board(self) -> dict[str, Any]:
+        version = BOARDS[self.board_config].version
+        return {"board_version": version, "machine_name": self.machine_name}
+
+
+def _nothing(graph: SpikeGraph) -> dict[str, Array]:
+    """Return a sample without any input."""
+    shapes = {"spikes": (1, graph.timesteps), "values": (1,)}
+    return {p.name: np.zeros((*shapes[p.kind], p.size)) for p in graph.sources}

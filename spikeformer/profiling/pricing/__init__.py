@@ -1,0 +1,1 @@
+"""Pricing: what operations cost, and how networks compare."""

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from spikeformer.conversion import Coding, fire
+from spikeformer.conversion.coding.neuron import _stepwise
+from spikeformer.error_handling import ArgumentError
+
+
+def messages_of_the_publication(x, theta, levels, leak):
+    """The neuron as published, on messages: scalar by scalar."""
+    membrane = rate_in = rate_out = 0.0
+    rates, events = [], 0
+    for t, value in enumerate(x, start=1):
+        message = t * (value - rate_in)
+        membrane = (1 - leak) * membrane + message + rate_in - rate_out
+        spike = 0.0
+        for i in range(levels):
+            if abs(membrane) >= 0.75 * theta / 2**i:
+                spike = math.copysign(theta / 2**i, membrane)
+                break
+        membrane -= spike
+        rate_in += message / t
+        rate_out += spike / t
+        events += spike != 0
+        rates.append(rate_out)
+    return rates, events
+
+
+@pytest.mark.parametrize("coding", [Coding(neuron_model="IF"), Coding(levels=3, tau_mem=20.0)])
+def test_rates_are_those_of_the_published_messages(coding):
+    x = torch.randn(6, 40)
+    fired = fire(x, torch.tensor(0.9), None, 1, coding)
+    total = 0
+    for neuron in range(40):
+        column = x[:, neuron].tolist()
+        rates, events = messages_of_the_publication(column, 0.9, coding.levels, coding.leak)
+        total += events
+        torch.testing.assert_close(
+            fired.rates[:, neuron], torch.tensor(rates), atol=1e-5, rtol=1e-4
+        )
+    assert int(fired.events.sum()) == total
+
+
+@pytest.mark.parametrize("encoding", ["rate", "binary"])
+@pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
+@pytest.mark.parametrize("shape", [(1,), (7,), (2, 3, 5), (2, 4099), (3, 2, 5, 33)])
+def test_the_kernel_does_what_the_equations_say(encoding, neuron_model, shape):
+    x = torch.randn(5, *shape)
+    theta = torch.rand(shape[-1]) + 0.5
+    coding = Coding(encoding, neuron_model, tau_mem=10.0)
+    ours, reference = (f(x, theta, None, 1, coding) for f in (fire, _stepwise))
+    # One rounding may put a membrane on the other side of a level.
+    differs = ((ours.rates - reference.rates).abs() > 1e-5).float().mean()
+    assert differs < 1e-3
+    assert (ours.events - reference.events).abs().max() <= 1
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 2, 1, 3), (3, 1, 0, 2), (1, 3, 2, 0)])
+@pytest.mark.parametrize("heads", [1, 3])
+def test_memory_layout_and_broadcasting_do_not_matter(axes, heads):
+    x = torch.randn(4, 2, 3, 5, 6).permute(0, *(axis + 1 for axis in axes))
+    shape = x.shape[1:]
+    theta = torch.rand(shape[1] if heads > 1 else 1, 1, shape[3]) + 0.5
+    assert torch.equal(
+        fire(x, theta, None, 1, Coding()).rates,
+        fire(x.contiguous(), theta.expand(shape).contiguous(), None, 1, Coding()).rates,
+    )
+
+
+@pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
+@pytest.mark.parametrize("encoding", ["rate", "binary"])
+def test_time_can_be_cut_anywhere(neuron_model, encoding):
+    x = torch.randn(6, 3, 50).transpose(1, 2)
+    coding = Coding(encoding, neuron_model)
+    whole = fire(x, torch.tensor(1.0), None, 1, coding)
+    first = fire(x[:2], torch.tensor(1.0), None, 1, coding)
+    second = fire(x[2:], torch.tensor(1.0), first.state, 3, coding)
+    assert torch.equal(torch.cat([first.rates, second.rates]), whole.rates)
+    assert torch.equal(torch.cat([first.events, second.events]), whole.events)
+
+
+def test_a_constant_that_does_not_move_in_memory():
+    x = torch.randn(3, 8)
+    theta = torch.tensor(1.0)
+    moved = fire(x.expand(5, 3, 8), theta, None, 1, Coding())
+    assert torch.equal(moved.rates, fire(x.repeat(5, 1, 1), theta, None, 1, Coding()).rates)
+
+
+def test_the_error_shrinks_with_time_and_large_values_are_reached():
+    x = torch.linspace(-1, 1, 101).expand(16, 101)
+    errors = (fire(x, torch.tensor(1.0), None, 1, Coding(neuron_model="IF")).rates - x).abs()
+    assert errors[7].max() < 1e-3 < 0.05 < errors[0].max()
+    far = fire(torch.full((32, 1), 3.0), torch.tensor(1.0), None, 1, Coding(neuron_model="IF"))
+    assert far.rates[-1].item() == pytest.approx(3.0, abs=1e-2)
+
+
+def test_binary_rates_are_counts_of_one_size():
+    x = torch.rand(8, 200).mul(2).sub(1)[:1].expand(8, 200)
+    fired = fire(x, torch.tensor(1.0), None, 1, Coding("binary", "IF"))
+    counts = fired.rates[-1] * 8
+    torch.testing.assert_close(counts, counts.round())
+    assert (fired.rates[-1] - x[-1]).abs().max() <= 0.5 / 8 + 1e-6
+    spikes = torch.diff(
+        fired.rates * torch.arange(1, 9)[:, None], dim=0, prepend=torch.zeros(1, 200)
+    )
+    assert set(spikes.round().unique().tolist()) <= {-1.0, 0.0, 1.0}
+
+
+def test_radix_digits_add_up():
+    x = torch.linspace(-1.2, 1.2, 97).unsqueeze(0)
+    fired = fire(x, torch.tensor(1.0), None, 8, Coding("radix", "IF"))
+    assert (fired.rates[0] - x[0]).abs().max() <= 0.75 / 2**7 + 1e-6
+    assert int(fired.events[-1]) < 8 * 97 * 0.6
+    grid = fired.rates * 2**7
+    torch.testing.assert_close(grid, grid.round())
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("encoding", ["rate", "radix"])
+def test_what_is_not_finite_is_told(bad, encoding):
+    x = torch.zeros(4, 3000)
+    assert fire(x, torch.tensor(1.0), None, 1, Coding(encoding)).finite
+    x[-1, 2999] = bad
+    assert not fire(x, torch.tensor(1.0), None, 1, Coding(encoding)).finite
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"encoding": "spikes"}, "spike_encoding"),
+        ({"neuron_model": "AdEx"}, "neuron_model"),
+        ({"levels": 0}, "levels"),
+        ({"tau_mem": 0.0}, "tau_mem"),
+    ],
+)
+def test_arguments_are_checked(arguments, name):
+    with pytest.raises(ArgumentError, match=name):
+        Coding(**arguments)

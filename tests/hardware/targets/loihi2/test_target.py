@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from spikeformer.error_handling import ArgumentError, HardwareCompatibilityError, ToolchainError
+from spikeformer.hardware import (
+    HardwareModel,
+    Loihi2Deployer,
+    Population,
+    Projection,
+    SpikeGraph,
+    compare,
+    quantise,
+    record_reference,
+    reference_spikes,
+    simulate,
+    simulate_integers,
+)
+from spikeformer.hardware.ir.operators import TokenLinear
+from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, split
+from spikeformer.hardware.targets.process import run_worker
+from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.models.mechanisms import SpikeDrivenAttention
+from tests.hardware.networks import images, spikes_for, two_layers, vit
+from tests.hardware.toolchains import needs_toolchain
+
+pytestmark = [pytest.mark.slow, needs_toolchain("loihi2")]
+
+
+def deployed(graph: SpikeGraph):
+    return Loihi2Deployer().deploy(HardwareModel("loihi2", graph, integers=quantise(graph)))
+
+
+def assert_equal(graph, expected, recorded):
+    assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
+    for name, spikes in expected.items():
+        np.testing.assert_array_equal(recorded[name], spikes, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["spikes", "values"])
+def test_lava_fires_as_numpy_does(kind):
+    """Ten samples in a pipeline: every population starts each of them from zero."""
+    graph = two_layers(kind=kind)
+    inputs = spikes_for(graph, 10)
+    model = deployed(graph)
+    assert_equal(graph, simulate(graph, inputs), model.execute_float(inputs))
+    assert_equal(graph, simulate_integers(quantise(graph), inputs)[0], model.execute(inputs))
+
+
+@pytest.mark.parametrize("mechanism", [None, SpikeDrivenAttention])
+def test_transformer_fires_as_in_pytorch(mechanism):
+    net = vit(mechanism=mechanism) if mechanism else vit()
+    samples = images(6)
+    reference = record_reference(net, samples)
+    model = Loihi2Deployer().deploy(net)
+    graph = model.compiled.graph
+    expected = reference_spikes(graph, reference)
+    assert_equal(graph, expected, model.execute_float(reference.inputs))
+    whole, _ = simulate_integers(model.compiled.integers, reference.inputs)
+    recording = model.run(samples)
+    assert compare(graph, whole, recording.spikes).mismatches == 0
+    assert recording.outputs.shape == (6, 3)
+
+
+def test_ties_with_the_threshold_fire():
+    """Lava fires above its threshold, the network at it."""
+    populations = [
+        Population("in", (2,), "spikes"),
+        Population("and", (1,), decay=0.0, threshold=2.0, depth=1),
+    ]
+    weights = Projection("in", "and", TokenLinear(np.ones((1, 2))))
+    graph = SpikeGraph(4, {p.name: p for p in populations}, (weights,))
+    inputs = {"in": np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]], np.uint8)}
+    model = deployed(graph)
+    for spikes in (model.execute(inputs), model.execute_float(inputs)):
+        assert spikes["and"].ravel().tolist() == [0, 0, 0, 1]
+
+
+def test_longest_delay_of_the_chip():
+    """64 steps: 63 of a delayed synapse and one of its own."""
+    line = [Population("in", (3,), "spikes")]
+    line += [Population(str(d), (3,), decay=0.0, threshold=0.5, depth=d) for d in range(1, 65)]
+    one = TokenLinear(np.eye(3))
+    projections = [Projection(a.name, b.name, one) for a, b in pairwise(line)]
+    last = Population("last", (3,), decay=0.0, threshold=1.5, depth=65)
+    projections += [Projection("1", "last", one, 64), Projection("64", "last", one, 1)]
+    graph = SpikeGraph(2, {p.name: p for p in [*line, last]}, tuple(projections))
+    inputs = spikes_for(graph, 3)
+    spikes = deployed(graph).execute(inputs)
+    np.testing.assert_array_equal(spikes["last"], inputs["in"])
+
+
+@pytest.mark.parametrize("kind", ["spikes", "values"])
+def test_block_of_neurons_equals_lavas_own_processes(kind):
+    """The merged network against one LIFReset and one DelaySparse for each layer."""
+    graph = two_layers(kind=kind, seed=3)
+    compiled, inputs = quantise(graph), spikes_for(graph, 5)
+    for job in (float_job(graph, inputs), integer_job(compiled, inputs)):
+        run = partial(run_worker, find_toolchain("loihi2"), timeout=120)
+        block = run("loihi2.run", job.arrays, job.settings).arrays["spikes"]
+        layers = run("loihi2.run", job.arrays, job.settings | {"form": "layers"}).arrays["spikes"]
+        assert block.sum() > 0
+        # What a population fires before its first sample is nobody's.
+        for name, spikes in split(block, graph, 5).items():
+            np.testing.assert_array_equal(split(layers, graph, 5)[name], spikes)
+
+
+def test_failing_process_of_lava_ends_the_run_with_its_traceback():
+    """By itself Lava would wait for ever for a process that failed."""
+    graph = two_layers()
+    job = float_job(graph, spikes_for(graph, 1))
+    job.arrays["starts"] = job.arrays["starts"][:-1]
+    with pytest.raises(ToolchainError, match=r"(?s)status 143.*processes.py.*IndexError"):
+        run_worker(find_toolchain("loihi2"), "loihi2.run", job.arrays, job.settings, timeout=60)
+
+
+def test_chip_without_its_software_is_refused():
+    with pytest.raises(HardwareCompatibilityError, match=r"lava-loihi.*backend='simulator'"):
+        Loihi2Deployer(backend="chip").check()
+
+
+def test_arguments_are_checked():
+    with pytest.raises(ArgumentError, match="backend"):
+        Loihi2Deployer(backend="cloud")
+    with pytest.raises(ArgumentError, match="timeout"):
+        Loihi2Deployer(timeout=0)
+    with pytest.raises(HardwareCompatibilityError, match="compiled for 'simulation'"):
+        Loihi2Deployer().deploy(HardwareModel("simulation", two_layers()))

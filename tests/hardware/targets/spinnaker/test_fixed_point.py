@@ -1,0 +1,106 @@
+"""The model of SpiNNaker's S16.15, against one neuron at a time in plain integers."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from spikeformer.hardware import Population, Projection, SpikeGraph, simulate
+from spikeformer.hardware.ir.operators import TokenLinear
+from spikeformer.hardware.targets.spinnaker.fixed_point import (
+    Cell,
+    shift_of,
+    simulate_fixed_point,
+    to_fixed,
+)
+from spikeformer.hardware.targets.spinnaker.network import summed_weights
+from tests.hardware.networks import spikes_for, two_layers
+
+
+def neuron_by_neuron(graph, population, spikes, constant):
+    """Spikes of a population, (samples, timesteps, size), one integer operation at a time."""
+    cell = Cell.of(population)
+    shifts = [shift_of(total) for total in summed_weights(graph, population)]
+    found = np.zeros((len(constant), graph.timesteps, population.size), np.uint8)
+    for sample, neuron in np.ndindex(len(constant), population.size):
+        membrane = 0
+        for step in range(graph.timesteps):
+            current = round(constant[sample, neuron] * 2**15)
+            for sign, shift in zip((1, -1), shifts, strict=True):
+                buffer = 0
+                for projection in graph.incoming(population.name):
+                    if projection.source not in spikes:
+                        continue
+                    weights = projection.operator.matrix().toarray()[neuron]
+                    for weight, fired in zip(
+                        weights, spikes[projection.source][sample, step], strict=True
+                    ):
+                        if fired and weight * sign > 0:
+                            stored = round(abs(weight) * 2.0 ** (15 - shift))
+                            buffer = min(buffer + min(stored, 65535), 65535)
+                current += sign * (buffer << shift)
+            target = _multiply(current, cell.resistance)
+            membrane = target - _multiply(target - membrane, cell.decay)
+            if membrane >= cell.threshold:
+                found[sample, step, neuron] = 1
+                membrane = 0
+    return found
+
+
+def _multiply(left, right):
+    return math.floor(Fraction(left * right, 2**15) + Fraction(1, 2))
+
+
+def test_model_equals_one_neuron_at_a_time():
+    graph = two_layers(timesteps=6, kind="values")
+    inputs = spikes_for(graph, 4)
+    found = simulate_fixed_point(graph, inputs)
+    currents = graph.currents(inputs)
+    for population in graph.neurons:
+        expected = neuron_by_neuron(graph, population, found, currents[population.name])
+        np.testing.assert_array_equal(found[population.name], expected)
+    assert found["one"].any()
+
+
+def test_spikes_and_biases_share_the_ring_buffers():
+    graph = two_layers(timesteps=6)
+    inputs = spikes_for(graph, 4)
+    found = simulate_fixed_point(graph, inputs)
+    silent = np.zeros((4, 3))
+    expected = neuron_by_neuron(graph, graph.populations["two"], inputs | found, silent)
+    np.testing.assert_array_equal(found["two"], expected)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1, 0.5, 0.9, 0.95])
+def test_cells_decay_as_asked(decay):
+    cell = Cell.of(Population("p", (1,), decay=decay, threshold=1.25))
+    assert cell.threshold == 40960
+    assert abs(cell.decay / 2**15 - decay) < 1e-4
+    # A current of one adds one.
+    assert abs(cell.resistance * (2**15 - cell.decay) / 2**30 - 1) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("largest", "shift"), [(0.0, 0), (0.3, 0), (0.999, 0), (1.0, 1), (3.9, 2), (4.0, 3), (100.0, 7)]
+)
+def test_largest_sum_fits_into_sixteen_bits(largest, shift):
+    assert shift_of(largest) == shift
+    assert largest * 2 ** (15 - shift) <= 2**16
+    assert to_fixed(largest) == round(largest * 2**15)
+
+
+def test_gates_are_exact():
+    """Whole numbers have no rounding, so coincidences fire as they should."""
+    populations = [
+        Population("in", (3,), "spikes"),
+        Population("and", (1,), decay=0.0, threshold=1.5, depth=1),
+    ]
+    weights = Projection("in", "and", TokenLinear(np.array([[1.0, 1.0, -2.0]])))
+    graph = SpikeGraph(8, {p.name: p for p in populations}, (weights,))
+    cases = np.array([[[int(bit) for bit in f"{n:03b}"] for n in range(8)]], np.uint8)
+    found = simulate_fixed_point(graph, {"in": cases})
+    np.testing.assert_array_equal(found["and"], simulate(graph, {"in": cases})["and"])
+    assert found["and"].ravel().tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
