@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu lint format bench bench-peers docs \
+.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu lint audit format bench bench-peers docs \
 	serve-docs browser clean
 
 help:  ## Show this list
@@ -74,6 +74,11 @@ lint: $(VENV)/.dev  ## Check style, types and the layers of the package
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+audit: $(VENV)/.dev  ## Look up the installed packages' security advisories on PyPI
+	@$(PYTHON) -m venv .audit && .audit/bin/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > .audit/installed.txt
+	.audit/bin/pip-audit --strict --no-deps --disable-pip --requirement .audit/installed.txt
+
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -106,4 +111,4 @@ browser:
 		|| echo "no Chromium: tests of the report in a browser will be skipped"
 
 clean:  ## Remove the environment and everything built; runs in outputs/ stay
-	rm -rf $(VENV) .bench .toolchains site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .audit .bench .toolchains site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

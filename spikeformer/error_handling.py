@@ -64,6 +64,10 @@ class ProcessGroupError(SpikeformerError):
     """A process of a distributed run is gone, hangs, or was never there."""
 
 
+class ConcurrencyError(SpikeformerError):
+    """A request is unknown, was cancelled, or came after the end; or workers cannot be had."""
+
+
 class StorageError(SpikeformerError, OSError):
     """A file cannot be written: the disk is full, or the folder is not ours."""
 

@@ -166,7 +166,7 @@ def _request(options: argparse.Namespace) -> None:
 
 def _requests(options: argparse.Namespace) -> None:
     manager = _open(options)
-    now, waiting = manager.clock(), manager.requests.open()
+    now, waiting = manager.now(), manager.requests.open()
     for each in waiting:
         left = (each.due - now).days
         key = "cli.privacy_days_left" if left >= 0 else "cli.privacy_days_late"
@@ -213,6 +213,6 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> None:
     manager = _open(options)
-    count, (_, mac) = manager.ledger.verify(), manager.ledger.head
+    count, (_, mac) = manager.verify(), manager.ledger.head
     print(t("cli.privacy_verified", count=count, mac=mac))
     sys.stdout.flush()

@@ -72,7 +72,7 @@ class Check:
 
 def _integrity(records: Records) -> Iterator[tuple[str, list[str], str]]:
     try:
-        records.manager.ledger.verify()
+        records.manager.verify()
     except ComplianceError as error:
         remedy = t("compliance.ledger_tampered_remedy")
         yield t("compliance.ledger_tampered"), [str(error)], remedy
@@ -86,7 +86,7 @@ def _contact(records: Records) -> Iterator[tuple[str, list[str], str]]:
 
 
 def _no_basis(records: Records) -> Iterator[tuple[str, list[str], str]]:
-    now = records.manager.clock()
+    now = records.manager.now()
     idle = [
         t("compliance.subject_registered", subject=state.pseudonym, date=_day(state.registered))
         for state in records.present
@@ -158,7 +158,7 @@ def _models_of_erased(records: Records) -> Iterator[tuple[str, list[str], str]]:
 
 
 def _models_of_withdrawn(records: Records) -> Iterator[tuple[str, list[str], str]]:
-    training, now = ProcessingPurpose.MODEL_TRAINING, records.manager.clock()
+    training, now = ProcessingPurpose.MODEL_TRAINING, records.manager.now()
     stopped = ("withdrawn", "objected", "restricted")
     files = _used_models(records, lambda state: state.refusal(training, now) in stopped)
     if files:
@@ -178,7 +178,7 @@ def _deadlines(
     framework: ComplianceFramework,
 ) -> Callable[[Records], Iterator[tuple[str, list[str], str]]]:
     def find(records: Records) -> Iterator[tuple[str, list[str], str]]:
-        now = records.manager.clock()
+        now = records.manager.now()
         late = [
             _late(each)
             for each in records.requests
@@ -210,11 +210,11 @@ def _retention(records: Records) -> Iterator[tuple[str, list[str], str]]:
     if manager.retention_days is None and records.present:
         evidence = [t("compliance.without_period", count=len(records.present))]
         yield t("compliance.no_period"), evidence, t("compliance.no_period_remedy")
-    due = manager.beyond_retention()
+    due, now = manager.beyond_retention(), manager.now()
     if due:
         evidence = [
-            t("compliance.subject_basis", subject=state.pseudonym, date=_day(state.last_basis))
-            for state in due
+            t("compliance.subject_basis", subject=each.pseudonym, date=_day(each.last_basis(now)))
+            for each in due
         ]
         yield t("compliance.beyond", count=len(due)), evidence, t("compliance.beyond_remedy")
 

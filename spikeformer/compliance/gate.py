@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from spikeformer.compliance.law import ProcessingPurpose, notice
 from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.runs import weights_hash
 from spikeformer.compliance.subject import refusal_label
-from spikeformer.error_handling import ArgumentError
+from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.files import value_hash
 from spikeformer.i18n import t
 
@@ -23,6 +23,8 @@ class ConsentGate:
         folder: Where the records of consent lie; None is `default_folder()`.
         subject_key: Column of the data that names the person of each sample; None finds it.
         purpose: What the data are used for, a value of `ProcessingPurpose`.
+        on_withdrawal: What a run does when somebody's data may not be used any more: "stop" ends
+            it with an error; "drop" goes on without that person's samples.
 
     Raises:
         ArgumentError: There is no such purpose.
@@ -35,12 +37,14 @@ class ConsentGate:
         folder: str | Path | None = None,
         subject_key: str | None = None,
         purpose: str = "model_training",
+        on_withdrawal: str = "stop",
     ) -> None:
         try:
             self.purpose = ProcessingPurpose(purpose)
         except ValueError:
             choices = ", ".join(each.value for each in ProcessingPurpose)
             raise ArgumentError("purpose", purpose, t("expected.one_of", choices=choices)) from None
+        self.on_withdrawal = check_choice("on_withdrawal", on_withdrawal, ("stop", "drop"))
         self.manager = PrivacyManager.open(folder)
         self.subject_key = subject_key
         self.used: Counter[str] = Counter()
@@ -79,7 +83,23 @@ class ConsentGate:
     @property
     def selection(self) -> str:
         """Hash of who was admitted, with how many samples."""
-        return value_hash({self._pseudonym(name): count for name, count in self.used.items()})
+        links = self.manager.vault.links(self.used)
+        return value_hash({str(links[name]): count for name, count in self.used.items()})
+
+    def withdrawn(self) -> dict[str, str]:
+        """Return who of those admitted may not be used any more, and why."""
+        why = self.manager.refusals(sorted(self.used), self.purpose)
+        return {name: reason for name, reason in why.items() if reason is not None}
+
+    def leave_out(self, gone: Mapping[str, str]) -> None:
+        """Count people as left out who were admitted: name and reason."""
+        for name, reason in gone.items():
+            self.left_out.setdefault(reason, Counter())[name] += self.used.pop(name)
+
+    def record_dropped(self, folder: Path, subjects: Iterable[str]) -> None:
+        """Put on record that a run goes on without some people, as the data name them."""
+        links = self.manager.vault.links(subjects)
+        self.manager.record_dropped(folder, [name for name in links.values() if name is not None])
 
     def record(
         self, folder: Path, *, checkpoint: str | None = None, cache: str | None = None
@@ -93,8 +113,12 @@ class ConsentGate:
 
         Returns:
             Counts, and the head of the ledger, ready for JSON; nobody is named.
+
+        Raises:
+            ComplianceError: Somebody withdrew since the data were read: nothing is trained.
         """
-        subjects = {self._pseudonym(name): count for name, count in self.used.items()}
+        links = self.manager.vault.links(self.used)
+        subjects = {str(links[name]): count for name, count in self.used.items()}
         left_out = {
             reason: {"subjects": len(samples), "samples": sum(samples.values())}
             for reason, samples in sorted(self.left_out.items())
@@ -117,9 +141,6 @@ class ConsentGate:
             "ledger": {"folder": str(self.manager.folder), "entry": entry.seq, "mac": entry.mac},
             "notice": notice(),
         }
-
-    def _pseudonym(self, subject_id: str) -> str:
-        return str(self.manager.vault.pseudonym(subject_id))
 
     def record_outputs(self, folder: Path, files: Mapping[str, str]) -> None:
         """Put on record what the run wrote: SHA-256 by path in its folder."""

@@ -6,31 +6,32 @@ import hashlib
 import hmac
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from spikeformer.compliance.storage import check_schema, connected, make_schema, private_file
+from spikeformer.compliance.vault import KeyVault, same
 from spikeformer.error_handling import LedgerTamperedError
-from spikeformer.files import write_json
 from spikeformer.i18n import t
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries (
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS entries (
     seq INTEGER PRIMARY KEY, time TEXT NOT NULL, kind TEXT NOT NULL,
     subject TEXT NOT NULL, payload TEXT NOT NULL, mac TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS by_subject ON entries (subject);
-CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entries
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries
-    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-"""
+)""",
+    """CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+    """CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON entries
+    BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END""",
+)
 
 _COLUMNS = "seq, time, kind, subject, payload, mac"
-_WAIT_SECONDS = 60.0
+_BEFORE_ALL = -(2**63)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Entry:
 
     Attributes:
         seq: Its number, from 1 without gaps.
-        time: When it was written, in UTC.
+        time: When it was written, in UTC; never before the entry before.
         kind: What it records.
         subject: Pseudonym of whom it is about; empty for entries about no single person.
         payload: Plain data; what is personal in it is encrypted.
@@ -63,59 +64,80 @@ class Ledger:
     """Appends entries, and tells whether any of them was changed, removed or forged.
 
     mac_n = HMAC-SHA256(key, mac_{n-1} || entry_n). Without the key nobody can make an entry, or
-    change or remove one inside the chain, unnoticed. How long the chain is and how it ends stands,
-    sealed with the same key, in `<name>.head.json`, so that entries missing at its end show too.
-    Whoever puts back an older copy of both files can be found out by a head kept elsewhere: run
-    folders keep one, and `spikeformer privacy verify` prints it.
+    change or remove one inside the chain, unnoticed. How long the chain is and how it ends stands
+    with the keys, sealed with the same master key, so that entries missing at its end show too.
+    Nothing is read from a chain that does not verify, and nothing is added to it. Whoever puts back
+    an older copy of ledger and keys can be found out by a head kept elsewhere: run folders keep
+    one, and `spikeformer privacy verify` prints it.
 
     Every change is one transaction in WAL mode, written through to the disk: a killed process
-    leaves the entry or nothing. Processes take turns.
+    leaves the entry or nothing. Processes and threads take turns.
 
     Args:
-        path: The SQLite file; it is made if there is none.
-        key: Key of the hashes, 32 bytes.
+        path: The SQLite file; it is made for a new vault.
+        vault: Has the key of the hashes, and the sealed end.
         clock: Returns the time; for tests.
+
+    Raises:
+        LedgerTamperedError: The file is gone, or it is not what was written.
     """
 
-    def __init__(self, path: Path, key: bytes, clock: Callable[[], datetime] = utc_now) -> None:
-        self.path, self.clock, self._key = path, clock, key
-        self._head_file = path.with_suffix(".head.json")
+    def __init__(
+        self, path: Path, vault: KeyVault, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.path, self.clock, self._vault = path, clock, vault
+        self._lock = threading.Lock()
+        self._known: list[Entry] = []
+        self._signature: object = None
+        sealed = int(vault.mark("head")[0])
+        if sealed and not path.exists():
+            raise LedgerTamperedError(t("compliance.end_is_gone", path=path, last=0, lost=sealed))
+        private_file(path)
         with self._connection() as connection:
-            connection.executescript(_SCHEMA)
+            connection.execute("BEGIN IMMEDIATE")
+            make_schema(connection, _SCHEMA)
+            connection.execute("COMMIT")
+            check_schema(connection, path, _SCHEMA)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:
         """Lock the ledger for one transaction: what is read inside holds when it is written.
 
         Raises:
-            LedgerTamperedError: Its end is not what was written there.
+            LedgerTamperedError: It is not what was written.
         """
         with self._connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
-                writer = Writer(self, connection)
-                # Brings the seal up to date if a process was killed before it could.
-                self._seal(*self._checked_head(connection))
+                writer = Writer(self, connection, self._follow(connection))
                 yield writer
                 connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-        if writer.appended:
-            self._seal(*writer.appended)
+        if writer.all:
+            # Also where nothing was added: a process may have been killed before it could.
+            self._vault.advance("head", len(writer.all), writer.all[-1].mac)
+        with self._lock:
+            self._known, self._signature = writer.all, self._stamp()
 
     def entries(self, subject: str | None = None, kind: str | None = None) -> list[Entry]:
-        """Return entries in order, of one subject or one kind if asked."""
+        """Return entries in order, of one subject or one kind if asked.
+
+        Raises:
+            LedgerTamperedError: They are not what was written.
+        """
         with self._connection() as connection:
-            return _select(connection, subject, kind)
+            return _select(self._follow(connection), subject, kind)
 
     @property
     def head(self) -> tuple[int, str]:
         """Number and hash of the last entry; keep them elsewhere to notice an older copy."""
-        with self._connection() as connection:
-            return _head(connection)
+        entries = self.entries()
+        return (entries[-1].seq, entries[-1].mac) if entries else (0, "")
 
-    def verify(self, known_heads: dict[int, str] | None = None) -> int:
+    def verify(self, known_heads: Mapping[int, str] | None = None) -> int:
         """Recompute the whole chain.
 
         Args:
@@ -127,126 +149,104 @@ class Ledger:
         Raises:
             LedgerTamperedError: An entry was changed, removed or forged; the message names it.
         """
-        before, count = "", 0
         with self._connection() as connection:
-            connection.execute("BEGIN")
-            sealed_count, sealed_mac = self._sealed()
-            expected = {**(known_heads or {}), sealed_count: sealed_mac}
-            rows = connection.execute(f"SELECT {_COLUMNS} FROM entries ORDER BY seq")
-            for count, row in enumerate(rows, start=1):
-                before = self._verify_row(row, count, before, expected)
-        lost = max((n for n in expected if n > count), default=None)
-        if lost is not None:
-            raise LedgerTamperedError(
-                t("compliance.end_is_gone", path=self.path, last=count, lost=lost)
-            )
-        if count > 1 and not sealed_count:
-            raise LedgerTamperedError(
-                t("compliance.no_head", head=self._head_file, path=self.path, entries=count)
-            )
-        return count
-
-    def _verify_row(
-        self, row: tuple[Any, ...], number: int, before: str, expected: dict[int, str]
-    ) -> str:
-        """Return the hash of a row that is right."""
-        seq, *content, mac = row
-        good = self.mac(before, seq, *content)
-        if seq != number or not hmac.compare_digest(good, mac):
-            raise LedgerTamperedError(t("compliance.changed_entry", path=self.path, number=number))
-        if expected.get(seq, mac) != mac:
-            raise LedgerTamperedError(t("compliance.replaced", path=self.path, number=number))
-        return good
+            entries = self._follow(connection, anew=True)
+            check_schema(connection, self.path, _SCHEMA)
+        for number, mac in sorted((known_heads or {}).items()):
+            self._check_head(entries, number, mac)
+        return len(entries)
 
     def mac(self, before: str, *content: Any) -> str:
         """Return the hash of an entry that comes after one with the hash `before`."""
-        message = json.dumps([before, *content], ensure_ascii=False).encode()
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+        message = json.dumps([before, *content]).encode()
+        return hmac.new(self._vault.ledger_key, message, hashlib.sha256).hexdigest()
 
-    def _checked_head(self, connection: sqlite3.Connection) -> tuple[int, str]:
-        count, mac = _head(connection)
-        sealed_count, sealed_mac = self._sealed()
-        row = connection.execute("SELECT mac FROM entries WHERE seq = ?", (sealed_count,))
-        found = row.fetchone()
-        if sealed_count and (found is None or found[0] != sealed_mac):
-            raise LedgerTamperedError(t("compliance.not_held", path=self.path, number=sealed_count))
-        return count, mac
+    def _follow(self, connection: sqlite3.Connection, *, anew: bool = False) -> list[Entry]:
+        """Return all entries, having verified them since the file last changed."""
+        number, mac = self._vault.mark("head")  # before the entries, which only grow
+        with self._lock:
+            stamp = self._stamp()
+            known = [] if anew or stamp != self._signature else list(self._known)
+            start = len(known) if known else _BEFORE_ALL
+            rows = connection.execute(
+                f"SELECT {_COLUMNS} FROM entries WHERE seq > ? ORDER BY seq", (start,)
+            )
+            for row in rows:
+                known.append(self._verified(row, len(known) + 1, known[-1].mac if known else ""))
+            self._check_head(known, int(number), mac)
+            self._known, self._signature = known, stamp
+        return known
 
-    def _seal(self, count: int, mac: str) -> None:
-        if count and count > self._sealed()[0]:
-            seal = self.mac("head", count, mac)
-            write_json(self._head_file, {"entries": count, "mac": mac, "seal": seal})
+    def _verified(self, row: tuple[Any, ...], number: int, before: str) -> Entry:
+        """Return the entry in a row that is right."""
+        seq, *content, mac = row
+        plain = all(isinstance(value, str) for value in content)
+        if seq != number or not plain or not same(self.mac(before, seq, *content), mac):
+            raise LedgerTamperedError(t("compliance.changed_entry", path=self.path, number=number))
+        time, kind, subject, payload = content
+        return Entry(seq, datetime.fromisoformat(time), kind, subject, json.loads(payload), mac)
 
-    def _sealed(self) -> tuple[int, str]:
-        """Return the number and hash of the last entry, as they were sealed."""
-        try:
-            content = json.loads(self._head_file.read_text(encoding="utf-8"))
-            count, mac, seal = content["entries"], content["mac"], content["seal"]
-        except FileNotFoundError:
-            return 0, ""
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            message = t("compliance.unreadable", path=self._head_file, reason=repr(error))
-            raise LedgerTamperedError(message) from error
-        if not hmac.compare_digest(self.mac("head", count, mac), str(seal)):
-            raise LedgerTamperedError(t("compliance.changed_head", head=self._head_file))
-        return count, mac
+    def _check_head(self, entries: list[Entry], number: int, mac: str) -> None:
+        """Make sure that an entry of this number and hash is there."""
+        if number > len(entries):
+            raise LedgerTamperedError(
+                t("compliance.end_is_gone", path=self.path, last=len(entries), lost=number)
+            )
+        if number > 0 and not same(entries[number - 1].mac, mac):
+            raise LedgerTamperedError(t("compliance.replaced", path=self.path, number=number))
 
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(
-                sqlite3.connect(self.path, timeout=_WAIT_SECONDS, isolation_level=None)
-            ) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
-                yield connection
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError | sqlite3.IntegrityError):
-                raise
-            message = t("compliance.unreadable", path=self.path, reason=error)
-            raise LedgerTamperedError(message) from error
+    def _stamp(self) -> object:
+        """Return what shows that somebody wrote into the files since."""
+        found = []
+        for file in (self.path, self.path.with_name(f"{self.path.name}-wal")):
+            with suppress(FileNotFoundError):
+                state = file.stat()
+                if state.st_size:
+                    found.append(
+                        (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+                    )
+        return found
+
+    def _connection(self) -> AbstractContextManager[sqlite3.Connection]:
+        return connected(self.path, "journal_mode=WAL")
 
 
 class Writer:
     """The ledger inside a transaction."""
 
-    def __init__(self, ledger: Ledger, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, ledger: Ledger, connection: sqlite3.Connection, entries: list[Entry]
+    ) -> None:
         self._ledger, self._connection = ledger, connection
-        self.appended: tuple[int, str] | None = None
+        self.all = list(entries)
 
     def entries(self, subject: str | None = None, kind: str | None = None) -> list[Entry]:
         """Return entries in order, of one subject or one kind if asked."""
-        return _select(self._connection, subject, kind)
+        return _select(self.all, subject, kind)
+
+    @property
+    def now(self) -> datetime:
+        """The time, which does not go back behind the last entry."""
+        now = self._ledger.clock()
+        return max(now, self.all[-1].time) if self.all else now
 
     def append(self, kind: str, payload: dict[str, Any], subject: str = "") -> Entry:
         """Add an entry."""
-        count, before = _head(self._connection)
-        now = self._ledger.clock()
-        content = (count + 1, now.isoformat(), kind, subject, _text(payload))
-        mac = self._ledger.mac(before, *content)
+        count, now = len(self.all) + 1, self.now
+        text = json.dumps(payload, sort_keys=True)
+        content = (count, now.isoformat(), kind, subject, text)
+        mac = self._ledger.mac(self.all[-1].mac if self.all else "", *content)
         self._connection.execute(
             f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", (*content, mac)
         )
-        self.appended = count + 1, mac
-        return Entry(count + 1, now, kind, subject, payload, mac)
+        entry = Entry(count, now, kind, subject, json.loads(text), mac)
+        self.all.append(entry)
+        return entry
 
 
-def _text(payload: dict[str, Any]) -> str:
-    return json.dumps(payload, sort_keys=True, ensure_ascii=False)
-
-
-def _head(connection: sqlite3.Connection) -> tuple[int, str]:
-    row = connection.execute("SELECT seq, mac FROM entries ORDER BY seq DESC LIMIT 1").fetchone()
-    return row or (0, "")
-
-
-def _select(connection: sqlite3.Connection, subject: str | None, kind: str | None) -> list[Entry]:
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM entries WHERE (:subject IS NULL OR subject = :subject) "
-        "AND (:kind IS NULL OR kind = :kind) ORDER BY seq",
-        {"subject": subject, "kind": kind},
-    )
+def _select(entries: list[Entry], subject: str | None, kind: str | None) -> list[Entry]:
     return [
-        Entry(seq, datetime.fromisoformat(time), what, whom, json.loads(payload), mac)
-        for seq, time, what, whom, payload, mac in rows
+        entry
+        for entry in entries
+        if subject in (None, entry.subject) and kind in (None, entry.kind)
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,15 @@ from spikeformer.compliance.law import ProcessingPurpose
 from spikeformer.compliance.ledger import Entry, Ledger, Writer, utc_now
 from spikeformer.compliance.requests import RequestDesk
 from spikeformer.compliance.runs import RunUse, affected_by, read_runs
+from spikeformer.compliance.storage import private_folder
 from spikeformer.compliance.subject import DataSubject, SubjectState, states
 from spikeformer.compliance.vault import KeyVault
-from spikeformer.error_handling import ArgumentError, ComplianceError, check_positive_int
+from spikeformer.error_handling import (
+    ArgumentError,
+    ComplianceError,
+    LedgerTamperedError,
+    check_positive_int,
+)
 from spikeformer.i18n import t
 
 
@@ -67,10 +73,10 @@ class PrivacyManager:
                 raise ArgumentError(argument, value, t("compliance.not_empty"))
         self.organization_name, self.dpo_contact = organization_name, dpo_contact
         self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.folder)
         self.clock = clock
         self.vault = KeyVault(self.folder)
-        self.ledger = Ledger(self.folder / "ledger.sqlite", self.vault.ledger_key, clock)
+        self.ledger = Ledger(self.folder / "ledger.sqlite", self.vault, clock)
         self.requests = RequestDesk(self)
         self._finish_erasures()
         controller = {"organization": organization_name, "dpo": dpo_contact}
@@ -88,15 +94,42 @@ class PrivacyManager:
             ComplianceError: There are none.
         """
         where = Path(folder).expanduser().absolute() if folder else default_folder()
-        if not (where / "ledger.sqlite").is_file():
+        if not any((where / name).exists() for name in ("ledger.sqlite", "keys.sqlite")):
             raise ComplianceError(t("compliance.no_records", where=where))
-        ledger = Ledger(where / "ledger.sqlite", KeyVault(where).ledger_key, clock)
-        ledger.verify()
+        ledger = Ledger(where / "ledger.sqlite", KeyVault(private_folder(where)), clock)
         found = ledger.entries(kind="controller")
         if not found:
             raise ComplianceError(t("compliance.no_controller", where=where))
         names = found[-1].payload
-        return cls(names["organization"], names["dpo"], folder=where, clock=clock)
+        manager = cls(names["organization"], names["dpo"], folder=where, clock=clock)
+        manager.verify()
+        return manager
+
+    def verify(self, known_heads: Mapping[int, str] | None = None) -> int:
+        """Make sure that ledger and keys are what was written, and belong to each other.
+
+        Args:
+            known_heads: Hashes by entry number, as kept elsewhere.
+
+        Returns:
+            The number of entries.
+
+        Raises:
+            LedgerTamperedError: They are not; the message says where it shows.
+        """
+        count = self.ledger.verify(known_heads)
+        keys, known = self.vault.pseudonyms(), self.states().values()
+        lost = [each for each in known if each.erased is None and each.pseudonym not in keys]
+        if lost:
+            text = t("compliance.keys_gone", path=self.vault.path, count=len(lost))
+            raise LedgerTamperedError(text)
+        return count
+
+    def now(self) -> datetime:
+        """Return the time; it never goes back behind what is on record, whatever the clock says."""
+        last = self.ledger.entries()[-1:]
+        seen = datetime.fromtimestamp(self.vault.mark("clock")[0], UTC)
+        return max(self.clock(), seen, *(entry.time for entry in last))
 
     def register_data_subject(self, subject: DataSubject) -> bool:
         """Put a person on record; tell whether that is new.
@@ -213,11 +246,13 @@ class PrivacyManager:
         self, subject_ids: Iterable[str], purpose: ProcessingPurpose
     ) -> dict[str, str | None]:
         """Return the same for many at once: "unknown", "no consent", "expired", "withdrawn"..."""
-        known, now = self.states(), self.clock()
+        known, now = self.states(), self.now()
         found: dict[str, str | None] = {}
-        for subject_id in subject_ids:
-            state = known.get(self.vault.pseudonym(subject_id) or "")
+        for subject_id, pseudonym in self.vault.links(subject_ids).items():
+            state = known.get(pseudonym or "")
             found[subject_id] = "unknown" if state is None else state.refusal(purpose, now)
+        if "expired" in found.values():
+            self.vault.advance("clock", now.timestamp())  # from here on it has ended for good
         return found
 
     def states(self) -> dict[str, SubjectState]:
@@ -234,18 +269,38 @@ class PrivacyManager:
         last = [entry for entry in entries if entry.kind in ("registered", "rectified")][-1]
         return DataSubject(**self.vault.decrypt(pseudonym, last.payload["personal"]))
 
-    def record_run(self, folder: Path, purpose: ProcessingPurpose, **used: Any) -> Entry:
-        """Put on record that a run uses data, before it does.
+    def record_run(
+        self, folder: Path, purpose: ProcessingPurpose, *, subjects: Mapping[str, int], **used: Any
+    ) -> Entry:
+        """Put on record that a run uses data, before it does, if it still may.
 
         Args:
             folder: The run folder.
             purpose: What for.
-            **used: `subjects` (samples by pseudonym), `left_out` (samples by reason), `checkpoint`
-                (hash of the weights that the run starts from), `cache` (folder of decoded data).
+            subjects: Samples by pseudonym.
+            **used: `left_out` (samples by reason), `checkpoint` (hash of the weights that the run
+                starts from), `cache` (folder of decoded data).
+
+        Raises:
+            ComplianceError: Somebody's data may not be used any more, or never could be.
         """
-        payload = {"folder": str(folder.absolute()), "purpose": purpose.value, **used}
+        where = {"folder": str(folder.absolute()), "purpose": purpose.value}
         with self.ledger.writing() as writer:
-            return writer.append("run", payload)
+            known = states(writer.entries())
+            gone = [
+                pseudonym
+                for pseudonym in subjects
+                if pseudonym not in known or known[pseudonym].refusal(purpose, writer.now)
+            ]
+            if gone:
+                raise ComplianceError(t("compliance.changed_since", count=len(gone)))
+            return writer.append("run", {**where, "subjects": dict(subjects), **used})
+
+    def record_dropped(self, folder: Path, pseudonyms: Iterable[str]) -> None:
+        """Put on record whose data a run stopped using, because they may not be used any more."""
+        with self.ledger.writing() as writer:
+            payload = {"folder": str(folder.absolute()), "subjects": sorted(pseudonyms)}
+            writer.append("dropped", payload)
 
     def record_outputs(self, folder: Path, files: Mapping[str, str]) -> None:
         """Put on record what a run wrote: SHA-256 by path in the run folder."""
@@ -272,16 +327,16 @@ class PrivacyManager:
 
     def beyond_retention(self) -> list[SubjectState]:
         """Return those whose data have been kept for longer than that."""
-        days, now = self.retention_days, self.clock()
+        days, now = self.retention_days, self.now()
         if days is None:
             return []
         return [
             state
             for state in self.states().values()
             if state.erased is None
+            and not state.restricted  # the person wants the data kept (GDPR Art. 18(1))
             and all(state.refusal(purpose, now) for purpose in ProcessingPurpose)
-            and state.last_basis is not None
-            and state.last_basis + timedelta(days=days) <= now
+            and state.last_basis(now) + timedelta(days=days) <= now
         ]
 
     def apply_retention(self) -> list[str]:

@@ -90,7 +90,7 @@ class RequestDesk:
         pseudonym = manager._pseudonym(subject_id)
         jurisdiction = manager.states()[pseudonym].jurisdiction
         request, framework = read_request(request_type, jurisdiction)
-        came = received or manager.clock()
+        came = received or manager.now()
         if came.tzinfo is None:
             raise ArgumentError("received", came.isoformat(), t("compliance.time_with_zone"))
         new = Request(
@@ -162,7 +162,7 @@ class RequestDesk:
         else:
             with manager.ledger.writing() as writer:
                 writer.append("answered", {"request_id": request_id}, request.pseudonym)
-        done = replace(request, answered=manager.clock())
+        done = replace(request, answered=manager.now())
         return {**done.to_dict(), "subject_id": person.subject_id, **answer, "notice": notice()}
 
     def handle(

@@ -59,6 +59,10 @@ class Consent:
     expires: datetime | None
     has_evidence: bool
 
+    def end(self, at: datetime) -> datetime:
+        """Return when it ended; `at` if it has not by then."""
+        return at if self.expires is None else min(at, self.expires)
+
 
 @dataclass
 class SubjectState:
@@ -73,7 +77,7 @@ class SubjectState:
         objections: Purposes that the person objected to.
         restricted: Whether the data may only be stored (GDPR Art. 18).
         erased: When the data were erased.
-        last_basis: When a consent was last there: for how long data may be kept counts from it.
+        ended: When the last of the consents ended that are over, or the person was registered.
     """
 
     pseudonym: str
@@ -84,7 +88,7 @@ class SubjectState:
     objections: set[str] = field(default_factory=set)
     restricted: bool = False
     erased: datetime | None = None
-    last_basis: datetime | None = None
+    ended: datetime | None = None
 
     def refusal(self, purpose: ProcessingPurpose, at: datetime) -> str | None:
         """Return why the data may not be used for a purpose at a time; None if they may.
@@ -106,23 +110,33 @@ class SubjectState:
             return "expired"
         return None
 
+    def last_basis(self, at: datetime) -> datetime:
+        """Return when a consent was last there: for how long data may be kept counts from it."""
+        standing = [
+            consent.end(at)
+            for purpose, consent in self.consents.items()
+            if purpose not in self.objections
+        ]
+        return max([*standing, *([self.ended] if self.ended else [])], default=at)
+
     def apply(self, entry: Entry) -> None:
         """Follow one entry about this person."""
         payload = entry.payload
         match entry.kind:
             case "registered":
-                self.registered = self.last_basis = entry.time
+                self.registered = self.ended = entry.time
                 self.jurisdiction = payload["jurisdiction"]
             case "rectified":
                 self.jurisdiction = payload["jurisdiction"]
             case "consent":
                 self._consent(entry)
             case "withdrawn":
-                self.last_basis = entry.time
+                self._end(payload["purposes"], entry.time)
                 for purpose in payload["purposes"]:
                     self.consents.pop(purpose, None)
                     self.withdrawn[purpose] = entry.time
             case "objected":
+                self._end(payload["purposes"], entry.time)
                 self.objections.update(payload["purposes"])
             case "restricted":
                 self.restricted = True
@@ -135,11 +149,17 @@ class SubjectState:
         expires = entry.payload["expires"]
         until = None if expires is None else datetime.fromisoformat(expires)
         consent = Consent(entry.time, until, bool(entry.payload["evidence"]))
-        self.last_basis = max(entry.time, until) if until else entry.time
+        self._end(entry.payload["purposes"], entry.time)
         for purpose in entry.payload["purposes"]:
             self.consents[purpose] = consent
             self.withdrawn.pop(purpose, None)
             self.objections.discard(purpose)
+
+    def _end(self, purposes: Iterable[str], at: datetime) -> None:
+        """Note when the consents to some purposes ended, if they stood."""
+        for purpose in set(purposes) & self.consents.keys() - self.objections:
+            end = self.consents[purpose].end(at)
+            self.ended = max(end, self.ended or end)
 
 
 def refusal_label(reason: str) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from spikeformer.i18n import t
+from spikeformer.data.batch import arguments, call, join, parts, select, to_device
+from spikeformer.error_handling import ArgumentError, ConcurrencyError
 
-Inputs = Tensor | Mapping[str, Tensor]
 Shape = tuple[Any, ...]
 
 
@@ -22,17 +23,63 @@ class Request:
 
     Attributes:
         name: Its id.
-        inputs: Samples (samples, ...), or named tensors as the network takes them.
+        inputs: Samples as the network takes them, see `spikeformer.data.batch`.
         samples: How many there are.
         arrived: When it came, in s of the loop's clock.
         shape: What must agree for two requests to share a batch.
+        counted: Whether it takes up room among those that may wait.
     """
 
     name: str
-    inputs: Inputs
+    inputs: Any
     samples: int
     arrived: float
     shape: Shape
+    counted: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Completed:
+    """A request that is done.
+
+    Attributes:
+        id: Its id.
+        outputs: What the network returned for it, on the CPU; None if it failed.
+        error: Why it failed; None if it did not.
+    """
+
+    id: str
+    outputs: Tensor | None
+    error: Exception | None = None
+
+    def result(self) -> Tensor:
+        """Return the outputs, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        assert self.outputs is not None
+        return self.outputs
+
+
+@dataclass(eq=False)
+class OpenRequest:
+    """A request that is not done.
+
+    Attributes:
+        request: The request.
+        callback: Gets it when it is done.
+        future: Done when it is.
+        awaited: Whether a `get_result` waits for it.
+    """
+
+    request: Request
+    callback: Callable[[Completed], Any] | None
+    future: asyncio.Future[Completed]
+    awaited: bool = False
+
+    @property
+    def claimed(self) -> bool:
+        """Whether somebody will get it who does not iterate."""
+        return self.awaited or self.callback is not None
 
 
 class Buckets:
@@ -56,14 +103,27 @@ class Buckets:
         self._buckets.setdefault(request.shape, deque()).append(request)
         self._samples[request.shape] = self._samples.get(request.shape, 0) + request.samples
 
+    def put_back(self, requests: Sequence[Request]) -> None:
+        """Let the requests of a batch wait again, before those that came after them."""
+        for request in reversed(requests):
+            self.add(request)
+            self._buckets[request.shape].rotate()
+
     def remove(self, request: Request) -> bool:
-        """Let a request wait no longer; tell whether it did."""
+        """Let a request wait no longer; return whether it did."""
         bucket = self._buckets.get(request.shape, deque())
         if request not in bucket:
             return False
         bucket.remove(request)
         self._forget(request.shape, request.samples)
         return True
+
+    def clear(self) -> list[Request]:
+        """Return all requests, which wait no longer."""
+        requests = [request for bucket in self._buckets.values() for request in bucket]
+        self._buckets.clear()
+        self._samples.clear()
+        return requests
 
     def ready(self, now: float, *, hurry: bool = False, full: bool = False) -> list[Request]:
         """Take the next batch, empty if none is due.
@@ -108,32 +168,42 @@ class Buckets:
             del self._buckets[shape], self._samples[shape]
 
 
-def shape_of(inputs: Inputs) -> Shape:
+def samples_of(inputs: Any) -> int:
+    """Return how many samples a request has.
+
+    Raises:
+        ArgumentError: It is made of something else than tensors with one row for each sample.
+    """
+    args, kwargs = arguments(inputs)
+    tensors = [*args, *kwargs.values()]
+    if not tensors or not all(isinstance(x, Tensor) and x.ndim >= 1 for x in tensors):
+        expected = "a tensor (samples, ...), or a tuple or dict of such"
+        raise ArgumentError("inputs", type(inputs).__name__, expected)
+    lengths = {len(x) for x in tensors}
+    if len(lengths) > 1 or 0 in lengths:
+        shapes = [tuple(x.shape) for x in tensors]
+        raise ArgumentError("inputs", shapes, "of one number of samples, at least 1")
+    return lengths.pop()
+
+
+def shape_of(inputs: Any) -> Shape:
     """Return what must agree for two requests to share a batch: names, shapes and types."""
-    named = inputs.items() if isinstance(inputs, Mapping) else [("", inputs)]
-    return tuple((name, tuple(x.shape[1:]), x.dtype) for name, x in named)
+    args, kwargs = arguments(inputs)
+    tensors = [*enumerate(args), *kwargs.items()]
+    return tuple((name, tuple(x.shape[1:]), x.dtype) for name, x in tensors)
 
 
-def collate(requests: Sequence[Request], device: torch.device) -> Inputs:
+def collate(requests: Sequence[Request], device: torch.device) -> Any:
     """Return the requests' samples as one batch on a device."""
-    inputs = [request.inputs for request in requests]
-    named = [each for each in inputs if isinstance(each, Mapping)]
-    if named:
-        return {name: _join([each[name] for each in named], device) for name in named[0]}
-    return _join([each for each in inputs if isinstance(each, Tensor)], device)
+    return to_device(join([request.inputs for request in requests]), device, non_blocking=True)
 
 
-def _join(tensors: list[Tensor], device: torch.device) -> Tensor:
-    joined = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-    return joined.to(device, non_blocking=True)
-
-
-def answer(
-    model: nn.Module, requests: Sequence[Request], batch: Inputs, batch_size: int
+def predict(
+    model: nn.Module, requests: Sequence[Request], batch: Any, batch_size: int
 ) -> list[Tensor | Exception]:
     """Run a batch and return each request's outputs, or why it has none.
 
-    A batch that fails is halved until those that fail stand alone: the others get their answers.
+    A batch that fails is halved until those that fail stand alone: the others get their outputs.
 
     Args:
         model: The network.
@@ -143,40 +213,35 @@ def answer(
     """
     try:
         with torch.inference_mode():
-            outputs = torch.cat([_call(model, part) for part in _parts(batch, batch_size)])
+            outputs = torch.cat([call(model, part) for part in parts(batch, batch_size)])
             expected = sum(request.samples for request in requests)
             if len(outputs) != expected:
-                values = {"found": len(outputs), "expected": expected}
-                raise ValueError(t("concurrency.outputs_and_samples", **values))
+                raise ValueError(
+                    f"The network returned {len(outputs)} outputs for {expected} samples."
+                )
             sizes = [request.samples for request in requests]
             return list(torch.split(outputs.cpu(), sizes))
-    except Exception as error:
-        # Whatever a network raises belongs to the request that caused it.
+    except BaseException as error:
+        # Whatever a network raises belongs to the request that caused it, be it KeyboardInterrupt.
         if len(requests) == 1:
-            return [error]
+            return [_deliverable(error)]
     half = len(requests) // 2
     cut = sum(request.samples for request in requests[:half])
-    first, second = _slice(batch, slice(None, cut)), _slice(batch, slice(cut, None))
+    first, second = select(batch, slice(cut)), select(batch, slice(cut, None))
     return [
-        *answer(model, requests[:half], first, batch_size),
-        *answer(model, requests[half:], second, batch_size),
+        *predict(model, requests[:half], first, batch_size),
+        *predict(model, requests[half:], second, batch_size),
     ]
 
 
-def _call(model: nn.Module, batch: Inputs) -> Tensor:
-    outputs: Tensor = model(**batch) if isinstance(batch, Mapping) else model(batch)
-    return outputs
+def _deliverable(error: BaseException) -> Exception:
+    """Return an error that a waiting task can raise.
 
-
-def _parts(batch: Inputs, size: int) -> list[Inputs]:
-    """Return a batch in parts: one request may bring more samples than fit."""
-    samples = len(next(iter(batch.values())) if isinstance(batch, Mapping) else batch)
-    if samples <= size:
-        return [batch]
-    return [_slice(batch, slice(i, i + size)) for i in range(0, samples, size)]
-
-
-def _slice(batch: Inputs, part: slice) -> Inputs:
-    if isinstance(batch, Mapping):
-        return {name: x[part] for name, x in batch.items()}
-    return batch[part]
+    A CancelledError would look as if the task itself were cancelled, KeyboardInterrupt and
+    SystemExit would end the loop, and no coroutine may raise StopIteration.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration | StopAsyncIteration):
+        return error
+    wrapped = ConcurrencyError(f"The network raised {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +20,7 @@ from spikeformer.concurrency.process_group import (
     leave_group,
 )
 from spikeformer.config import ConcurrencyConfig
+from spikeformer.data.batch import Inputs, call, named_tensors, to_device
 from spikeformer.error_handling import (
     ArgumentError,
     ProcessGroupError,
@@ -28,10 +28,7 @@ from spikeformer.error_handling import (
     check_choice,
     check_positive,
 )
-from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms
-
-Inputs = Tensor | Mapping[str, Tensor]
 
 
 class ParallelSpikingTrainer:
@@ -85,7 +82,10 @@ class ParallelSpikingTrainer:
     ) -> None:
         config = config or ConcurrencyConfig()
         if not config.enable_data_parallelism or config.enable_model_parallelism:
-            expected, remedy = t("concurrency.data_parallelism"), t("concurrency.use_fsdp")
+            expected, remedy = (
+                "with enable_data_parallelism and without enable_model_parallelism",
+                "To split a model over devices, train with `python train.py trainer=fsdp`.",
+            )
             raise ArgumentError("config", config, expected, remedy)
         self.model = model
         self.backend = check_choice("backend", backend, BACKENDS)
@@ -116,7 +116,7 @@ class ParallelSpikingTrainer:
             ProcessGroupError: Not all processes came within `timeout`.
         """
         if self._replica is not None:
-            expected, remedy = t("concurrency.set_up_once"), t("concurrency.close_first")
+            expected, remedy = "set up once", "Call close() first."
             raise ArgumentError("rank", rank, expected, remedy)
         backend = choose_backend(self.backend)
         self.device = choose_device(backend, rank)
@@ -127,7 +127,7 @@ class ParallelSpikingTrainer:
         self.model.to(self.device)
         share_batch_norms(self.model, self.share_norms)
         try:
-            with self._explained(t("concurrency.doing_share")):
+            with self._explained("sharing the weights"):
                 self._replica = DistributedDataParallel(
                     self.model,
                     device_ids=[self.device] if self.device.type == "cuda" else None,
@@ -167,28 +167,33 @@ class ParallelSpikingTrainer:
             ProcessGroupError: A process died or kept the others waiting for too long.
         """
         if self._replica is None:
-            raise ProcessGroupError(t("concurrency.not_joined"))
+            raise ProcessGroupError(
+                "train_step_parallel was called before the process joined a group, or after it "
+                "left: call setup_distributed(rank, world_size) first."
+            )
         start = time.perf_counter()
         reduction = getattr(criterion, "reduction", "mean")
         check_choice("criterion.reduction", reduction, ("mean", "sum"))
         self._steps += 1
-        with self._explained(t("concurrency.doing_step", step=self._steps)):
+        with self._explained(f"making step {self._steps}"):
             samples = self._samples_of_all(_count(batch_data), _count(labels))
-            inputs, labels = _moved(batch_data, self.device), labels.to(self.device)
+            inputs, labels = to_device((batch_data, labels), self.device)
             self._replica.train()
-            outputs = (
-                self._replica(**inputs) if isinstance(inputs, Mapping) else self._replica(inputs)
-            )
+            outputs = call(self._replica, inputs)
             loss = criterion(_for(criterion, outputs), labels)
             if loss.numel() != 1:
-                raise ArgumentError("criterion", tuple(loss.shape), t("concurrency.one_loss"))
+                raise ArgumentError(
+                    "criterion", tuple(loss.shape), "a function that returns one number"
+                )
             share = labels.shape[0] / sum(samples) if reduction == "mean" else 1.0
             right = _right(outputs, labels)
             sums = torch.stack([loss.detach().float() * share, right]).to(self.device)
             dist.all_reduce(sums)
             if not torch.isfinite(sums[0]):
-                found = {"loss": sums[0].item(), "step": self._steps}
-                raise SpikingDynamicsError(t("concurrency.loss_not_finite", **found))
+                raise SpikingDynamicsError(
+                    f"The loss became {sums[0].item()} in step {self._steps}; no process has "
+                    "stepped. Lower the learning rate or clip the gradients."
+                )
             optimizer.zero_grad()
             # The replicas average gradients over processes; the weighted sum is wanted.
             (loss * (share * self.world_size)).backward()
@@ -227,7 +232,7 @@ class ParallelSpikingTrainer:
     def _leave(self, *, wait: bool) -> None:
         share_batch_norms(self.model, False)
         if self._owns_group:
-            with self._explained(t("concurrency.doing_leave")):
+            with self._explained("leaving the group"):
                 leave_group(wait=wait)
 
     def _samples_of_all(self, inputs: int, targets: int) -> list[int]:
@@ -237,13 +242,17 @@ class ParallelSpikingTrainer:
         dist.all_gather(counts, mine)
         for process, (inputs, targets) in enumerate(torch.stack(counts).tolist()):
             if inputs != targets:
-                found = {"inputs": inputs, "targets": targets, "process": process}
-                received = t("concurrency.counts_in_process", **found)
-                raise ArgumentError("labels", received, t("concurrency.sample_counts"))
+                received = f"{inputs} inputs and {targets} targets in process {process}"
+                raise ArgumentError(
+                    "labels", received, "as many targets as inputs, one for each sample"
+                )
         numbers = [int(count[0]) for count in counts]
         if min(numbers) == 0:
-            received = t("concurrency.none_in_process", process=numbers.index(0))
-            expected, remedy = t("concurrency.samples_everywhere"), t("concurrency.end_the_epoch")
+            received = f"none in process {numbers.index(0)}"
+            expected, remedy = (
+                "at least one sample in every process",
+                "Batches may be uneven, but end an epoch when the first process has no more.",
+            )
             raise ArgumentError("batch_data", received, expected, remedy)
         return numbers
 
@@ -253,14 +262,8 @@ class ParallelSpikingTrainer:
 
 def _count(samples: Inputs) -> int:
     """Return how many samples a tensor has, or the first of several; 0 if it is a lone number."""
-    first = next(iter(samples.values()), None) if isinstance(samples, Mapping) else samples
-    return 0 if first is None or first.ndim == 0 else first.shape[0]
-
-
-def _moved(inputs: Inputs, device: torch.device) -> Inputs:
-    if isinstance(inputs, Mapping):
-        return {name: value.to(device) for name, value in inputs.items()}
-    return inputs.to(device)
+    tensors = [x for x in named_tensors(samples).values() if x.ndim]
+    return len(tensors[0]) if tensors else 0
 
 
 def _for(criterion: Any, outputs: Tensor) -> Tensor:

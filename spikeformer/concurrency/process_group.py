@@ -11,7 +11,6 @@ import torch
 import torch.distributed as dist
 
 from spikeformer.error_handling import ArgumentError, ProcessGroupError, check_positive_int
-from spikeformer.i18n import t
 
 BACKENDS = ("auto", "gloo", "nccl")
 DEFAULT_ADDRESS = "127.0.0.1"
@@ -40,11 +39,11 @@ def join_group(
     """
     check_positive_int("world_size", world_size)
     if not 0 <= rank < world_size:
-        raise ArgumentError("rank", rank, t("concurrency.rank_range", last=world_size - 1))
+        raise ArgumentError("rank", rank, f"from 0 to world_size - 1 = {world_size - 1}")
     if dist.is_initialized():
         group = dist.get_rank(), dist.get_world_size()
         if group != (rank, world_size):
-            expected = t("concurrency.other_group", group=group)
+            expected = f"those of the group that this process is in, {group}"
             raise ArgumentError("rank, world_size", (rank, world_size), expected)
         return False
     if init_method is None:
@@ -53,7 +52,7 @@ def join_group(
     # NCCL then raises when time is up, where it would otherwise end the whole process.
     os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
     limit = timedelta(seconds=timeout)
-    with explained(rank, world_size, timeout, t("concurrency.doing_meet")):
+    with explained(rank, world_size, timeout, "meeting the others"):
         dist.init_process_group(backend, init_method, limit, rank=rank, world_size=world_size)
         if backend == "gloo":
             dist.monitored_barrier(timeout=limit)  # it can tell who is missing
@@ -78,14 +77,10 @@ def explained(rank: int, world_size: int, timeout: float, doing: str) -> Iterato
         if not _is_about_others(error):
             raise
         raise ProcessGroupError(
-            t(
-                "concurrency.lost",
-                rank=rank,
-                world_size=world_size,
-                doing=doing,
-                reason=str(error).splitlines()[0],
-                timeout=f"{timeout:g}",
-            )
+            f"Process {rank} of {world_size} lost another one while {doing}: "
+            f"{str(error).splitlines()[0]} A process has died, or kept the others waiting "
+            f"for more than timeout={timeout:g} s. End all of them, look at the first "
+            "error among their messages, and start again from the last checkpoint."
         ) from error
 
 
@@ -111,8 +106,10 @@ def choose_device(backend: str, rank: int) -> torch.device:
         return torch.device("cpu")
     local = int(os.environ.get("LOCAL_RANK", rank))
     if local >= torch.cuda.device_count():
-        expected = t("concurrency.own_gpu", gpus=torch.cuda.device_count())
-        raise ArgumentError("rank", rank, expected, t("concurrency.fewer_processes"))
+        expected = f"one that has a GPU of its own, of which there are {torch.cuda.device_count()}"
+        raise ArgumentError(
+            "rank", rank, expected, 'Start fewer processes, or use backend="gloo" on CPUs.'
+        )
     device = torch.device("cuda", local)
     torch.cuda.set_device(device)
     return device

@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from spikeformer.concurrency.errors import ConcurrencyError
+from spikeformer.concurrency.worker import Worker
 from spikeformer.config import ConcurrencyConfig
 from spikeformer.cross_platform import get_platform_info
-from spikeformer.i18n import t
+from spikeformer.data.batch import device_of, to_device
+from spikeformer.error_handling import ConcurrencyError
 
 
-@dataclass
+@dataclass(eq=False)
 class Replica:
-    """One worker.
+    """One copy of the network and its worker.
 
     Attributes:
-        model: Its copy of the network, ready for inference.
+        model: The copy, ready for inference.
         device: Where inputs go.
         busy: Batches that it has or will have.
-        thread: Runs one batch at a time.
+        hangs: Whether its last batch has taken too long and is not done yet.
+        worker: Runs one batch at a time.
     """
 
     model: nn.Module
     device: torch.device
     busy: int = 0
-    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "inference"))
+    hangs: bool = False
+    worker: Worker = field(default_factory=lambda: Worker("inference"))
 
 
 def make_replicas(
@@ -54,7 +56,10 @@ def make_replicas(
     places = list(devices) if devices is not None else _default_devices(model)
     if config.enable_model_parallelism:
         if len(places) < 2:
-            raise ConcurrencyError(t("concurrency.one_device", device=places[0]))
+            raise ConcurrencyError(
+                f"enable_model_parallelism=True spreads a network over devices, but there is one: "
+                f"{places[0]}. Set it to False, or pass devices=[...]."
+            )
         workers = min(config.max_workers, len(places)) if config.enable_data_parallelism else 1
         spread = _spread(model, places)
         return [Replica(spread, places[0]) for _ in range(workers)]
@@ -63,8 +68,7 @@ def make_replicas(
 
 
 def _default_devices(model: nn.Module) -> list[torch.device]:
-    parameter = next(model.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
+    device = device_of(model)
     if device.type == "cuda":
         return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     if device.type != "cpu":
@@ -100,7 +104,6 @@ def _mover(device: torch.device) -> Any:
     """Return a hook that brings a layer's inputs to its weights."""
 
     def move(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
-        moved = tuple(x.to(device) if isinstance(x, Tensor) else x for x in args)
-        return moved, {k: x.to(device) if isinstance(x, Tensor) else x for k, x in kwargs.items()}
+        return to_device(args, device), to_device(kwargs, device)
 
     return move

@@ -1,6 +1,6 @@
 """Configuration: public dataclasses, the schemas of `conf/`, and the one `instantiate`."""
 
-from spikeformer.config._instantiate import TRUSTED_PACKAGES, check_targets, instantiate
+from spikeformer.config.instantiate import TRUSTED_PACKAGES, check_targets, instantiate
 from spikeformer.config.locale import configured_locale
 from spikeformer.config.public import ConcurrencyConfig, FusionConfig, SpikingConfig
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spikeformer.error_handling import (
     check_choice,
@@ -99,6 +99,7 @@ class ConcurrencyConfig:
         enable_model_parallelism: Split the model over devices.
         async_data_loading: Load data in worker processes.
         prefetch_factor: Batches that each loading worker keeps ready.
+        batch_timeout: Seconds that a batch may take; then its requests fail.
 
     Raises:
         ArgumentError: A value lies outside its range.
@@ -110,8 +111,10 @@ class ConcurrencyConfig:
     enable_model_parallelism: bool = False
     async_data_loading: bool = True
     prefetch_factor: int = 2
+    batch_timeout: float = field(default=300.0, kw_only=True)
 
     def __post_init__(self) -> None:
         check_positive_int("max_workers", self.max_workers)
         check_positive_int("batch_size_per_worker", self.batch_size_per_worker)
         check_positive_int("prefetch_factor", self.prefetch_factor)
+        check_positive("batch_timeout", self.batch_timeout)

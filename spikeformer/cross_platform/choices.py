@@ -106,8 +106,6 @@ def _batch_size(info: PlatformInfo, device: str) -> tuple[int, str]:
     memory = info.available_bytes
     if not _on_cpu(info, device):
         memory = info.gpus[0].free_bytes or info.gpus[0].memory_bytes
-    if not memory:
-        return 32, t("cross_platform.unknown_memory")
     power = 2 ** math.floor(math.log2(max(memory / GIB, 1)))
     size = min(max(16 * power, 16), 256)
     return size, t("cross_platform.samples_for_memory", memory=memory / GIB)

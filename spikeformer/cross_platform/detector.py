@@ -7,8 +7,8 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-from spikeformer.cross_platform import _accelerators, _energy, _machine
-from spikeformer.cross_platform._cgroups import read_limits
+from spikeformer.cross_platform import accelerators, machine
+from spikeformer.cross_platform.cgroups import read_limits
 from spikeformer.cross_platform.toolchains import TOOLCHAINS, installed_toolchain
 from spikeformer.cross_platform.types import Gpu, PlatformCapability, PlatformInfo
 
@@ -37,23 +37,23 @@ class PlatformDetector:
     def detect_platform(self) -> PlatformInfo:
         """Look at everything anew."""
         limits = read_limits(self.root)
-        memory = _machine.usable_memory(self.root, limits)
-        gpus, packages = _accelerators.find_gpus(), _accelerators.package_versions()
+        memory = machine.usable_memory(limits)
+        gpus, packages = accelerators.find_gpus(), accelerators.package_versions()
         toolchains = {
             name: str(python) for name in TOOLCHAINS if (python := installed_toolchain(name))
         }
-        counters = _energy.readable_counters(self.root)
+        counters = machine.readable_counters(self.root)
         return PlatformInfo(
-            os=_machine.operating_system(),
+            os=machine.operating_system(),
             os_version=platform.release(),
-            architecture=_machine.architecture(),
+            architecture=machine.architecture(),
             python=platform.python_version(),
-            cpu=_machine.cpu_name(self.root),
-            cores=_machine.usable_cores(limits),
+            cpu=machine.cpu_name(self.root),
+            cores=machine.usable_cores(limits),
             machine_cores=os.cpu_count() or 1,
             memory_bytes=memory.total,
             available_bytes=memory.available,
-            container_limits=_machine.in_words(limits),
+            container_limits=machine.in_words(limits),
             gpus=gpus,
             packages=packages,
             toolchains=toolchains,
@@ -62,7 +62,7 @@ class PlatformDetector:
                 {
                     *_of_gpus(gpus),
                     *_of_packages(packages, gpus),
-                    *_of_processor(_machine.cpu_flags(self.root)),
+                    *_of_processor(machine.cpu_flags(self.root)),
                     *(PlatformCapability(f"{name}_toolchain") for name in toolchains),
                     *(PlatformCapability(f"{name}_energy") for name in counters),
                 }
@@ -83,7 +83,7 @@ def _of_packages(packages: dict[str, str], gpus: tuple[Gpu, ...]) -> Iterable[Pl
         yield PlatformCapability.CPU_KERNELS
     if "triton" in packages and any(gpu.kind in ("cuda", "rocm") for gpu in gpus):
         yield PlatformCapability.TRITON_KERNELS
-    if _accelerators.has_cpp_compiler():
+    if accelerators.has_cpp_compiler():
         yield PlatformCapability.CPP_COMPILER
 
 

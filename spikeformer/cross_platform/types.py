@@ -81,8 +81,8 @@ class PlatformInfo:
         cpu: Name of the processor.
         cores: Cores that this process may use: its affinity within the container's quota.
         machine_cores: Cores of the whole machine.
-        memory_bytes: Memory that this process may use, as the container limits it; None if unknown.
-        available_bytes: What of it is not in use; None if unknown.
+        memory_bytes: Memory that this process may use, as the container limits it.
+        available_bytes: What of it is not in use.
         container_limits: Limits that a container sets, in words; empty without one.
         gpus: GPUs that torch can use.
         packages: Versions of the packages that kernels need: torch, numba, triton.
@@ -98,8 +98,8 @@ class PlatformInfo:
     cpu: str
     cores: int
     machine_cores: int
-    memory_bytes: int | None
-    available_bytes: int | None
+    memory_bytes: int
+    available_bytes: int
     container_limits: tuple[str, ...] = ()
     gpus: tuple[Gpu, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)

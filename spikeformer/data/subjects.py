@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset, Subset
+
 from spikeformer.compliance import ConsentGate
 from spikeformer.data.sources import Tables
 from spikeformer.error_handling import DataError
@@ -23,29 +29,47 @@ SUBJECT_NAMES = (
 )
 
 
-def with_consent(tables: Tables, gate: ConsentGate, where: str) -> Tables:
-    """Return the tables without the samples that may not be used.
+People = np.ndarray[Any, np.dtype[np.object_]]
+"""The person of each sample of a split."""
+
+
+def with_consent(tables: Tables, gate: ConsentGate, where: str) -> tuple[Tables, dict[str, People]]:
+    """Return the tables without the samples that may not be used, and the person of each sample.
 
     Raises:
         DataError: No column names the person of a sample, or nothing is left of a split.
     """
-    admitted = {}
+    admitted, people = {}, {}
     for name, table in tables.items():
         column = _subject_column(table.column_names, gate.subject_key, where)
         rows = table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
-        indices = gate.admitted(["" if row is None else str(row) for row in rows])
+        names = np.array(["" if row is None else str(row) for row in rows], object)
+        indices = gate.admitted(list(names))
         if not indices and rows:
-            raise DataError(
-                t(
-                    "data.nobody_agreed",
-                    split=name,
-                    where=where,
-                    purpose=gate.purpose.value,
-                    left_out=gate.reasons(),
-                )
-            )
+            raise nobody_left(name, gate, where)
         admitted[name] = table if len(indices) == len(rows) else table.select(indices)
-    return admitted
+        people[name] = names[indices]
+    return admitted, people
+
+
+def without(dataset: Dataset[Any], people: People, gone: Collection[str]) -> Dataset[Any]:
+    """Return a dataset without the samples of some people."""
+    kept: Any = Subset(dataset, np.flatnonzero(~np.isin(people, list(gone))).tolist())
+    kept.decodes = getattr(dataset, "decodes", False)
+    return kept
+
+
+def nobody_left(split: str, gate: ConsentGate, where: str) -> DataError:
+    """Return the error that says why nothing is left of a split."""
+    return DataError(
+        t(
+            "data.nobody_agreed",
+            split=split,
+            where=where,
+            purpose=gate.purpose.value,
+            left_out=gate.reasons(),
+        )
+    )
 
 
 def _subject_column(columns: list[str], override: str | None, where: str) -> str:

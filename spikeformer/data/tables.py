@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -15,7 +15,7 @@ from spikeformer.data.columns import check_classes, class_names_of, label_column
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.data.sources import Tables, load_tables
 from spikeformer.data.splits import Indices, check_fraction, stratified_draw, stratified_split
-from spikeformer.data.subjects import with_consent
+from spikeformer.data.subjects import People, nobody_left, with_consent, without
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
 
@@ -53,15 +53,18 @@ class Part:
         name: "train", "val" or "test".
         table: A `datasets.Dataset`.
         labels: (samples,) class of each sample; zeros if the task has no classes.
+        people: (samples,) the person of each sample, where they are asked for their consent.
     """
 
     name: str
     table: Any
     labels: Indices
+    people: People | None = None
 
     def pick(self, indices: Indices, name: str | None = None) -> Part:
         """The samples at `indices`."""
-        return Part(name or self.name, self.table.select(indices), self.labels[indices])
+        people = None if self.people is None else self.people[indices]
+        return Part(name or self.name, self.table.select(indices), self.labels[indices], people)
 
 
 class TableDataModule(SpikingDataModule):
@@ -100,6 +103,7 @@ class TableDataModule(SpikingDataModule):
 
     gate: ConsentGate | None = None
     """Whom to leave out for want of consent; set before `setup`."""
+    _people: dict[str, People | None]
 
     def __init__(
         self,
@@ -169,12 +173,32 @@ class TableDataModule(SpikingDataModule):
             format=self.format,
             cache_dir=self.cache_dir,
         )
+        people: dict[str, People] = {}
         if self.gate is not None:
-            tables = with_consent(tables, self.gate, self.where)
+            tables, people = with_consent(tables, self.gate, self.where)
         classes, parts = self._label(tables)
+        for name, part in parts.items():
+            part.people = people.get(name)
         check_classes(self.configured_classes if self.needs_labels else None, classes, self.where)
-        built = self.build(self._choose(parts))
+        chosen = self._choose(parts)
+        built = self.build(chosen)
+        self._people = {name: part.people for name, part in chosen.items()}
         return Splits(built["train"], built.get("val"), built["test"], classes)
+
+    def leave_out(self, gone: Collection[str]) -> None:
+        """Go on without the samples of some people, from the next loaders on.
+
+        Raises:
+            DataError: Nothing is left of a split.
+        """
+        for name, people in self._people.items():
+            if people is None or self.gate is None:
+                continue
+            kept: Any = without(getattr(self.splits, name), people, gone)
+            if not len(kept):
+                raise nobody_left(name, self.gate, self.where)
+            setattr(self.splits, name, kept)
+            self._people[name] = people[kept.indices]
 
     def _label(self, tables: Tables) -> tuple[list[str], dict[str, Part]]:
         """Class names, and the splits that have labels."""
@@ -227,7 +251,7 @@ class TableDataModule(SpikingDataModule):
         else:
             val = self._limit(val, self.limit_test)
         chosen = {"train": train, "val": val, "test": test}
-        named = {name: Part(name, p.table, p.labels) for name, p in chosen.items() if p is not None}
+        named = {name: replace(p, name=name) for name, p in chosen.items() if p is not None}
         for name, part in named.items():
             if len(part.labels) == 0:
                 raise DataError(t("data.empty_split", split=name, where=self.where))

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.files import write_text
+from spikeformer.files import inside, write_text
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
@@ -50,10 +51,16 @@ class HardwareModel:
     def save(self, folder: Path) -> None:
         """Write `graph.json`, `graph.npz` and the toolchain's reports into a folder."""
         for name, text in self.reports.items():
-            write_text(folder / "reports" / name, text)
-        placement = self.placement and self.placement.to_dict()
-        more = {"target": self.target, "placement": placement, "details": self.details}
-        save_graph(folder, self.graph, self.integers, self.encoder, **more)
+            write_text(inside(folder / "reports", name), text)
+        save_graph(
+            folder,
+            self.graph,
+            self.integers,
+            self.encoder,
+            target=self.target,
+            placement=None if self.placement is None else self.placement.to_dict(),
+            details=self.details,
+        )
 
     @classmethod
     def load(cls, folder: Path) -> HardwareModel:
@@ -63,8 +70,9 @@ class HardwareModel:
             HardwareCompatibilityError: The files are absent, cut short or from elsewhere.
         """
         graph, integers, encoder, content = load_graph(folder)
-        placement = content["placement"] and Placement.from_dict(content["placement"])
-        return cls(content["target"], graph, encoder, integers, placement, content["details"])
+        placed = content.placement
+        placement = None if placed is None else Placement.from_dict(msgspec.to_builtins(placed))
+        return cls(content.target, graph, encoder, integers, placement, content.details)
 
     def encode(self, samples: Tensor) -> dict[str, Array]:
         """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""

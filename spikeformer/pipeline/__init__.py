@@ -1,22 +1,22 @@
 """From a configuration to a run folder: stages, manifest, resume."""
 
 from spikeformer.pipeline.build import Components, build, build_network
-from spikeformer.pipeline.compile import Compile
-from spikeformer.pipeline.convert import Convert
-from spikeformer.pipeline.deploy import Deploy
 from spikeformer.pipeline.execute import run_pipeline
-from spikeformer.pipeline.fit import Fit
 from spikeformer.pipeline.loading import LoadedRun, load_run
 from spikeformer.pipeline.loggers import wandb_logger
 from spikeformer.pipeline.manifest import Manifest, StageRecord
-from spikeformer.pipeline.predict import Predict
-from spikeformer.pipeline.profile import Profile
-from spikeformer.pipeline.report import Report
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
-from spikeformer.pipeline.test import Test
-from spikeformer.pipeline.validate import Validate, ValidateTrained
-from spikeformer.pipeline.verify import Verify
+from spikeformer.pipeline.stages.compile import Compile
+from spikeformer.pipeline.stages.convert import Convert
+from spikeformer.pipeline.stages.deploy import Deploy
+from spikeformer.pipeline.stages.fit import Fit
+from spikeformer.pipeline.stages.predict import Predict
+from spikeformer.pipeline.stages.profile import Profile
+from spikeformer.pipeline.stages.report import Report
+from spikeformer.pipeline.stages.stage import Stage
+from spikeformer.pipeline.stages.test import Test
+from spikeformer.pipeline.stages.validate import Validate, ValidateTrained
+from spikeformer.pipeline.stages.verify import Verify
 
 __all__ = [
     "Compile",

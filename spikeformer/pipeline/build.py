@@ -23,7 +23,7 @@ from spikeformer.models import SpikingNetwork
 from spikeformer.ops import resolve_backend
 from spikeformer.pipeline.caching import RunCaches, make_caches
 from spikeformer.pipeline.platform import settle_trainer, tell, tell_choices
-from spikeformer.pipeline.privacy import set_gate
+from spikeformer.pipeline.privacy import consent_watch, set_gate
 from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.training import (
     HistoryRecorder,
@@ -97,6 +97,7 @@ def build(config: DictConfig, folder: Path) -> Components:
             EpochSeed(config.seed),
             history,
             *callbacks,
+            *consent_watch(data, folder),
             StopOnSignal(folder / "checkpoints" / "last.ckpt"),
         ],
         plugins=plugins,

@@ -18,9 +18,9 @@ from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.manifest import Manifest, StageRecord
-from spikeformer.pipeline.privacy import record_outputs, record_use
+from spikeformer.pipeline.privacy import ask_again, record_outputs, record_use
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage, stage_inputs
+from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 
 
 def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -65,6 +65,7 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     with interruptible():
         for stage in stages:
             note_caches(run)  # for the report, which comes last
+            ask_again(run)
             upstream = execute(stage, run, upstream)
             if run.parts.trainer.is_global_zero:
                 record_outputs(run, stage.name)

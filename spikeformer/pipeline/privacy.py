@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -15,6 +16,7 @@ from spikeformer.error_handling import ComplianceError, ConfigurationError
 from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
+from spikeformer.training.callbacks import ConsentWatch
 
 if TYPE_CHECKING:
     from spikeformer.pipeline.run import Run
@@ -57,6 +59,24 @@ def record_use(run: Run) -> None:
     write_json(file, used)
     told = {"samples": used["samples"], "count": used["subjects"], "purpose": used["purpose"]}
     announce("privacy", t("pipeline.used", **told, left_out=gate.reasons()))
+
+
+def consent_watch(data: SpikingDataModule, folder: Path) -> list[ConsentWatch]:
+    """Return the callback that asks after every epoch, if the data have a gate."""
+    if not isinstance(data, TableDataModule) or data.gate is None:
+        return []
+    return [ConsentWatch(data, folder)]
+
+
+def ask_again(run: Run) -> None:
+    """Ask before a stage whether the data may still be used.
+
+    Raises:
+        ComplianceError: Somebody withdrew, and the run is to stop then.
+        DataError: Nothing is left of a split.
+    """
+    for watch in consent_watch(run.parts.data, run.folder):
+        watch.ask(run.parts.trainer)
 
 
 def record_outputs(run: Run, stage: str) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from spikeformer.error_handling import MissingDependencyError
 from spikeformer.files import write_text
 from spikeformer.i18n import format_number, get_locale, t, text_direction
-from spikeformer.reporting import _format
-from spikeformer.reporting._templates import template_environment
+from spikeformer.reporting import formats
+from spikeformer.reporting.pages import template_environment
 from spikeformer.reporting.runs import RunSummary, summarize_runs
 
 _LABELED = (
@@ -75,7 +75,7 @@ def build_dashboard(root: Path | str, page: Path | str | None = None) -> Path:
             direction=text_direction(),
             status={name: t(f"reporting.status_{name}") for name in _STATUSES},
             t=t,
-            markup=_format.markup,
+            markup=formats.markup,
         )
     )
     write_text(page, text)
@@ -125,7 +125,7 @@ def _label(key: str) -> str:
 
 def _metric(key: str) -> str:
     """Return a metric's name as it stands inside a label."""
-    name = _format.metric_name(key)
+    name = formats.metric_name(key)
     return name if name.isupper() else name[:1].lower() + name[1:]
 
 
@@ -136,7 +136,7 @@ def _row(run: RunSummary, page: Path) -> dict[str, Any]:
         cells[f"settings.{key}"] = {"text": _shown(value), "value": value}
     for key, number in run.numbers.items():
         is_count = key == "parameters"
-        text = format_number(number, ",.0f") if is_count else _format.metric_value(key, number)
+        text = format_number(number, ",.0f") if is_count else formats.metric_value(key, number)
         cells[f"numbers.{key}"] = {"text": text, "value": number}
     low, high = (run.numbers.get(key) for key in _BOUNDS)
     if low is not None and high is not None:
@@ -195,7 +195,7 @@ def _progress(key: str) -> dict[str, str]:
     """Return the title and the number format of the curves of one metric."""
     split = key.partition("/")[0] or "val"
     title = t(f"reporting.label_{split}", metric=_metric(key))
-    return {"title": title, "format": ".1~%" if _format.is_fraction(key) else ".3~g"}
+    return {"title": title, "format": ".1~%" if formats.is_fraction(key) else ".3~g"}
 
 
 def _axes(runs: Sequence[RunSummary]) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from markupsafe import Markup
 
 from spikeformer.files import replacing
 from spikeformer.i18n import format_number, get_locale, t, text_direction
-from spikeformer.reporting import _format, _svg
-from spikeformer.reporting._headline import headline
-from spikeformer.reporting._templates import template_environment
+from spikeformer.reporting import formats, svg
+from spikeformer.reporting.headline import headline
+from spikeformer.reporting.pages import template_environment
 from spikeformer.reporting.results import load_results
 from spikeformer.reporting.sections import SECTIONS, Content, Section
 
@@ -49,7 +49,7 @@ def build_report(folder: Path | str) -> Path:
         rendered.append((section, _render(environment, section, content)))
         saved = {name: each.figure for name, each in content.figures.items() if each.save}
         for name, figure in saved.items():
-            _svg.save(figure, folder / "figures", name)
+            svg.save(figure, folder / "figures", name)
         has_figures = has_figures or bool(saved)
     page = environment.get_template("report.html.j2").render(
         headline=headline(results),
@@ -67,11 +67,11 @@ def build_report(folder: Path | str) -> Path:
 
 def _environment() -> Environment:
     environment = template_environment()
-    environment.globals |= {"t": t, "markup": _format.markup}
+    environment.globals |= {"t": t, "markup": formats.markup}
     environment.filters["number"] = format_number
-    environment.filters["percent"] = _format.percent
+    environment.filters["percent"] = formats.percent
     environment.filters["small_unit"] = _small_unit
-    environment.filters["breakable"] = _format.breakable
+    environment.filters["breakable"] = formats.breakable
     return environment
 
 
@@ -79,7 +79,7 @@ def _render(environment: Environment, section: Section, content: Content) -> Mar
     if content.html is not None:
         return content.html
     figures = {
-        name: _svg.inline(figure.figure, name, figure.alt)
+        name: svg.inline(figure.figure, name, figure.alt)
         for name, figure in content.figures.items()
         if figure.inline
     }

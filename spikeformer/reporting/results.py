@@ -11,8 +11,8 @@ import pandas as pd
 
 from spikeformer.i18n import t
 from spikeformer.profiling import ComparisonRow, Range
-from spikeformer.reporting import _read
-from spikeformer.reporting._read import ResultsError
+from spikeformer.reporting import read
+from spikeformer.reporting.read import ResultsError
 
 __all__ = [
     "EnergyResults",
@@ -178,25 +178,25 @@ def load_results(folder: Path | str) -> RunResults:
     folder = Path(folder)
     if not folder.is_dir():
         raise ResultsError(t("reporting.no_folder", folder=folder))
-    manifest = _read.json_object(folder / "manifest.json") or {}
-    config, config_text = _read.yaml_mapping(folder / "config.yaml")
+    manifest = read.json_object(folder / "manifest.json") or {}
+    config, config_text = read.yaml_mapping(folder / "config.yaml")
     return RunResults(
         folder=folder,
         name=str(manifest.get("name") or folder.resolve().name),
         created=str(manifest["created"]) if manifest.get("created") else None,
         stages=_stages(manifest, folder / "manifest.json"),
-        history=_read.history(folder / "metrics.csv"),
+        history=read.history(folder / "metrics.csv"),
         test=_test(folder / "results" / "test.json"),
         energy=_energy(folder / "results" / "energy.json"),
         sample=_sample(folder / "results" / "sample.npz"),
-        hardware=_read.json_object(folder / "results" / "hardware.json"),
+        hardware=read.json_object(folder / "results" / "hardware.json"),
         validation=_validation(folder / "results"),
         config=config,
         config_text=config_text,
-        overrides=_read.yaml_list(folder / "overrides.yaml"),
-        environment=_read.json_object(folder / "environment.json"),
-        cache=_read.mapping(manifest, "cache", folder / "manifest.json") or None,
-        privacy=_read.json_object(folder / "results" / "privacy.json"),
+        overrides=read.yaml_list(folder / "overrides.yaml"),
+        environment=read.json_object(folder / "environment.json"),
+        cache=read.mapping(manifest, "cache", folder / "manifest.json") or None,
+        privacy=read.json_object(folder / "results" / "privacy.json"),
     )
 
 
@@ -207,27 +207,27 @@ def _validation(folder: Path) -> list[dict[str, Any]]:
         ("reporting.after_training", "validation_trained"),
     ):
         path = folder / f"{name}.json"
-        content = _read.json_object(path)
+        content = read.json_object(path)
         if content is None:
             continue
         results = content.get("results")
         if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
             expected, reason = t("reporting.kind_validation"), t("reporting.results_no_list")
-            raise _read.broken(path, expected, reason)
+            raise read.broken(path, expected, reason)
         found += [{**each, "when": t(key), "run_level": content.get("level")} for each in results]
     return found
 
 
 def _stages(manifest: dict[str, Any], path: Path) -> dict[str, StageStatus]:
     stages = {}
-    for name, entry in _read.mapping(manifest, "stages", path).items():
+    for name, entry in read.mapping(manifest, "stages", path).items():
         if not isinstance(entry, dict):
             raise ResultsError(t("reporting.stage_is_no_object", name=name, path=path, value=entry))
         seconds = entry.get("seconds")
         result, error = entry.get("result"), entry.get("error")
         stages[name] = StageStatus(
             status=str(entry.get("status", "unknown")),
-            seconds=None if seconds is None else _read.number(seconds, f"stages.{name}", path),
+            seconds=None if seconds is None else read.number(seconds, f"stages.{name}", path),
             result=result if isinstance(result, dict) else {},
             error=None if error is None else str(error),
         )
@@ -235,30 +235,30 @@ def _stages(manifest: dict[str, Any], path: Path) -> dict[str, StageStatus]:
 
 
 def _test(path: Path) -> TestResults | None:
-    data = _read.json_object(path)
+    data = read.json_object(path)
     if data is None:
         return None
     names, samples = data.get("class_names"), data.get("num_samples")
     if names is not None and not isinstance(names, list):
         raise ResultsError(t("reporting.names_are_no_list", path=path, value=names))
-    matrix = _read.confusion_matrix(data.get("confusion_matrix"), path)
+    matrix = read.confusion_matrix(data.get("confusion_matrix"), path)
     if names and matrix is not None and len(names) != len(matrix):
         raise ResultsError(
             t("reporting.names_and_rows", path=path, names=len(names), rows=len(matrix))
         )
     return TestResults(
-        metrics=_read.numbers(data, "metrics", path),
+        metrics=read.numbers(data, "metrics", path),
         class_names=[str(name) for name in names] if names else None,
         confusion_matrix=matrix,
-        firing_rates=_read.numbers(data, "firing_rates", path),
-        silent=_read.numbers(data, "silent", path),
-        saturated=_read.numbers(data, "saturated", path),
-        num_samples=None if samples is None else int(_read.number(samples, "num_samples", path)),
+        firing_rates=read.numbers(data, "firing_rates", path),
+        silent=read.numbers(data, "silent", path),
+        saturated=read.numbers(data, "saturated", path),
+        num_samples=None if samples is None else int(read.number(samples, "num_samples", path)),
     )
 
 
 def _energy(path: Path) -> EnergyResults | None:
-    data = _read.json_object(path)
+    data = read.json_object(path)
     if data is None:
         return None
     try:
@@ -285,11 +285,11 @@ def _energy(path: Path) -> EnergyResults | None:
             uncounted=list(data["uncounted"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _read.broken(path, t("reporting.kind_profile"), repr(error)) from error
+        raise read.broken(path, t("reporting.kind_profile"), repr(error)) from error
 
 
 def _sample(path: Path) -> SampleResults | None:
-    arrays = _read.arrays(path)
+    arrays = read.arrays(path)
     if arrays is None:
         return None
     inputs = {

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from spikeformer.i18n import t
-from spikeformer.reporting import _read
-from spikeformer.reporting._read import ResultsError
+from spikeformer.reporting import read
+from spikeformer.reporting.read import ResultsError
 
 _NOT_SETTINGS = ("hydra", "logger", "name", "objective", "paths", "pipeline", "trusted_packages")
 _GROUPS = ("data", "model", "neuron")
@@ -88,14 +88,14 @@ def _summarize(folder: Path, root: Path) -> RunSummary:
 
 
 def _read_run(folder: Path, path: str) -> RunSummary:
-    manifest = _read.json_object(folder / "manifest.json")
+    manifest = read.json_object(folder / "manifest.json")
     if manifest is None:
         raise ResultsError(t("reporting.stopped_early", folder=folder))
-    stages = _read.mapping(manifest, "stages", folder / "manifest.json")
+    stages = read.mapping(manifest, "stages", folder / "manifest.json")
     if not all(isinstance(stage, dict) for stage in stages.values()):
         raise ResultsError(t("reporting.stages_no_objects", path=folder / "manifest.json"))
-    config, _ = _read.yaml_mapping(folder / "config.yaml")
-    history = _read.history(folder / "metrics.csv")
+    config, _ = read.yaml_mapping(folder / "config.yaml")
+    history = read.history(folder / "metrics.csv")
     status, problem = _status(stages)
     report = folder / "report.html"
     return RunSummary(
@@ -129,7 +129,7 @@ def _status(stages: Mapping[str, Any]) -> tuple[str, str | None]:
 
 def _settings(folder: Path, config: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
     """Return chosen groups, seed and timesteps, and every override's value as it was resolved."""
-    hydra, _ = _read.yaml_mapping(folder / ".hydra" / "hydra.yaml")
+    hydra, _ = read.yaml_mapping(folder / ".hydra" / "hydra.yaml")
     try:
         choices = dict((hydra or {})["hydra"]["runtime"]["choices"])
     except (KeyError, TypeError, ValueError):
@@ -144,7 +144,7 @@ def _settings(folder: Path, config: Mapping[str, Any]) -> dict[str, str | int | 
     for key in ("timesteps", "seed"):
         if isinstance(config.get(key), int):
             settings[key] = config[key]
-    for override in _read.yaml_list(folder / "overrides.yaml"):
+    for override in read.yaml_list(folder / "overrides.yaml"):
         key, _, text = override.partition("=")
         key = key.lstrip("+~")
         if key.partition(".")[0].partition("/")[0] in _NOT_SETTINGS or key in settings:

@@ -14,7 +14,6 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
-from spikeformer.i18n import t
 from spikeformer.ops import SURROGATES, spike
 
 LOWEST_THRESHOLD = 1e-4
@@ -51,7 +50,7 @@ def initial_state(threshold: float, window_size: int) -> ThresholdState:
 def check_target_rate(value: float) -> float:
     """Return `value` if it lies inside (0, 1), else raise `ArgumentError`."""
     if not 0 < check_positive("target_rate", value) < 1:
-        raise ArgumentError("target_rate", value, t("research.rate_between"))
+        raise ArgumentError("target_rate", value, "a rate between 0 and 1, without either")
     return value
 
 
@@ -147,15 +146,14 @@ class AdaptiveSpikeThreshold(nn.Module):
         v = membrane_potential
         if v.ndim < 2 or v.numel() == 0 or not v.is_floating_point():
             raise SpikingDynamicsError(
-                t("research.potential_shape", dtype=v.dtype, shape=tuple(v.shape))
+                "Expected a floating-point membrane potential of shape (batch, timesteps, "
+                f"*features) with at least one value, but got {v.dtype} of shape "
+                f"{tuple(v.shape)}."
             )
         if state is not None and state.rates.shape != self.rates.shape:
             raise SpikingDynamicsError(
-                t(
-                    "research.other_window",
-                    expected=self.window_size,
-                    found=state.rates.numel(),
-                )
+                f"Expected a state with a window of {self.window_size} timesteps, but got one of"
+                f" {state.rates.numel()}. A state fits the module it is from."
             )
         now = state or self.state
         adapts = state is not None or self.training

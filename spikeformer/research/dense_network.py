@@ -13,7 +13,6 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
-from spikeformer.i18n import t
 from spikeformer.models import ClassificationHead
 from spikeformer.models.spiking_vit import check_images
 from spikeformer.neurons import LifNeuron, NeuronFactory
@@ -62,7 +61,7 @@ class DenseSpikingNetwork(nn.Module):
         super().__init__()
         size = tuple(image_size)
         if len(size) != 2 or min(size) < 1:
-            raise ArgumentError("image_size", list(size), t("data.height_width"))
+            raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
         check_positive_int("num_layers", num_layers)
         check_positive_int("d_model", d_model)
         check_positive("threshold", threshold)

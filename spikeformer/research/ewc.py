@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, check_interval
-from spikeformer.i18n import t
 from spikeformer.research.fisher import Criterion, empirical_fisher, flatten, num_trainable
 
 
@@ -100,9 +99,9 @@ class ElasticWeightConsolidation(nn.Module):
         if (size := num_trainable(model)) != self.importance.numel():
             raise ArgumentError(
                 "model",
-                t("research.has_parameters", size=size),
-                t("research.so_many_parameters", size=self.importance.numel()),
-                t("research.make_new_ewc"),
+                f"one with {size:,}",
+                f"a network with {self.importance.numel():,} trainable parameters",
+                "Make a new ElasticWeightConsolidation after the network has changed.",
             )
 
     def extra_repr(self) -> str:

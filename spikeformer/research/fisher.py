@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from spikeformer.data.batch import call, select, split, to_device
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
 from spikeformer.i18n import t
 
@@ -33,7 +34,7 @@ def empirical_fisher(
 
     Args:
         model: Maps inputs, a tensor or a mapping of keyword arguments, to outputs.
-        dataloader: Yields `(inputs, target)`.
+        dataloader: Yields batches, `(inputs, target)` or dicts with an entry "labels".
         criterion: `criterion(outputs, target)`, one number; the negative log-likelihood of the
             targets makes it the Fisher information.
         max_samples: Samples to take, from the first on; None takes all.
@@ -43,8 +44,9 @@ def empirical_fisher(
         One number of at least 0 for each trainable parameter, in the order of `flatten`.
 
     Raises:
-        DataError: The loader has no samples, or yields something else than pairs.
-        ArgumentError: The criterion gives no single number, or one that depends on no parameter.
+        DataError: The loader has no samples.
+        ArgumentError: A batch has no target, or the criterion gives no single number, or one that
+            depends on no parameter.
     """
     if max_samples is not None:
         check_positive_int("max_samples", max_samples)
@@ -57,13 +59,12 @@ def empirical_fisher(
     try:
         model.eval()
         for batch in dataloader:
-            inputs, target = _pair(batch)
+            inputs, target = split(batch)
             for index in range(len(target)):
                 if count == max_samples:
                     break
-                gradients = _gradients(
-                    model, parameters, criterion, *_sample(inputs, target, index, total.device)
-                )
+                one = to_device(select((inputs, target), slice(index, index + 1)), total.device)
+                gradients = _gradients(model, parameters, criterion, *one)
                 for place, gradient in zip(places, gradients, strict=True):
                     if gradient is not None:
                         flat = gradient.reshape(-1).float()
@@ -85,7 +86,7 @@ def trainable(model: nn.Module) -> list[nn.Parameter]:
     """Return the parameters that are trained; raises `ArgumentError` if there are none."""
     found = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not found:
-        raise ArgumentError("model", type(model).__name__, t("training.trainable_network"))
+        raise ArgumentError("model", type(model).__name__, "a network with parameters to train")
     return found
 
 
@@ -103,28 +104,12 @@ def _gradients(
     model: nn.Module, parameters: list[nn.Parameter], criterion: Criterion, inputs: Any, target: Any
 ) -> tuple[Tensor | None, ...]:
     with torch.enable_grad():
-        outputs = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
+        outputs = call(model, inputs)
         loss = criterion(outputs, target)
         if not isinstance(loss, Tensor) or loss.numel() != 1:
-            raise ArgumentError("criterion", loss, t("research.returns_one_number"))
+            raise ArgumentError("criterion", loss, "a function that returns one number")
         if not loss.requires_grad:
             raise ArgumentError(
-                "criterion", loss, t("research.of_the_outputs"), t("research.leads_nowhere")
+                "criterion", loss, "a function of the outputs", "Its value leads to no parameter."
             )
         return torch.autograd.grad(loss.reshape(()), parameters, allow_unused=True)
-
-
-def _pair(batch: Any) -> tuple[Any, Tensor]:
-    if not (isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor)):
-        raise DataError(t("research.no_pairs", type=type(batch).__name__))
-    return batch[0], batch[1]
-
-
-def _sample(inputs: Any, target: Tensor, index: int, device: torch.device) -> tuple[Any, Tensor]:
-    """Return one sample as a batch of its own, on `device`."""
-    one = slice(index, index + 1)
-    if isinstance(inputs, Mapping):
-        return {name: value[one].to(device) for name, value in inputs.items()}, target[one].to(
-            device
-        )
-    return inputs[one].to(device), target[one].to(device)

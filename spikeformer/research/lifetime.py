@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ConfigurationError
-from spikeformer.i18n import t
 from spikeformer.models import SpikingTransformer
 from spikeformer.research.ewc import ElasticWeightConsolidation
 from spikeformer.research.fisher import Criterion
@@ -102,9 +101,15 @@ class LifetimeLearningSpikingTransformer(SpikingTransformer):
             DataError: The loader has no samples.
         """
         if not int(self.task):
-            raise ConfigurationError(t("research.no_task"))
+            raise ConfigurationError(
+                "There is no task whose importance could be estimated: call begin_new_task() "
+                "before training on it."
+            )
         if torch.equal(self.task, self.consolidated_task):
-            raise ConfigurationError(t("research.twice", task=int(self.task)))
+            raise ConfigurationError(
+                f"The importance for task {int(self.task)} has been estimated: it would count "
+                "twice. Call begin_new_task() before training on the next one."
+            )
         self.ewc.consolidate(self, dataloader, criterion)
         self.consolidated_task.copy_(self.task)
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import SpikingDynamicsError, check_interval, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.ops import spike_linear
 
 INITIAL_SCALE = 0.01
@@ -86,7 +85,8 @@ class MetaplasticSynapses(nn.Module):
         """
         if spikes.shape[-1] != self.input_size:
             raise SpikingDynamicsError(
-                t("research.input_size", expected=self.input_size, shape=tuple(spikes.shape))
+                f"Expected an input of shape (..., input_size={self.input_size}), but got "
+                f"{tuple(spikes.shape)}."
             )
         return spike_linear(spikes, self.weight, None, binary=False)
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 Matrix = Sequence[Sequence[float]] | NDArray[np.float64]
 
@@ -48,12 +47,12 @@ def forgetting(matrix: Matrix) -> float:
     """
     accuracies = _square(matrix)
     if len(accuracies) < 2:
-        raise ArgumentError("matrix", accuracies.shape, t("research.two_tasks"))
+        raise ArgumentError("matrix", accuracies.shape, "of at least two tasks")
     return float((accuracies[:-1, :-1].max(axis=0) - accuracies[-1, :-1]).mean())
 
 
 def _square(matrix: Matrix) -> NDArray[np.float64]:
     accuracies = np.asarray(matrix, dtype=np.float64)
     if accuracies.ndim != 2 or accuracies.shape[0] != accuracies.shape[1] or not accuracies.size:
-        raise ArgumentError("matrix", accuracies.shape, t("research.square"))
+        raise ArgumentError("matrix", accuracies.shape, "a square matrix of accuracies")
     return accuracies

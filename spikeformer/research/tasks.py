@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader, Dataset
 
 from spikeformer.data import SpikingDataModule, Splits
@@ -70,12 +71,12 @@ class TaskSequence(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if check_positive_int("num_tasks", num_tasks) < 2:
-            raise ArgumentError("num_tasks", num_tasks, t("research.at_least_two"))
+            raise ArgumentError("num_tasks", num_tasks, "an integer of at least 2")
         for name, value in (("replay", replay), ("task_seed", task_seed)):
             if value < 0:
-                raise ArgumentError(name, value, t("expected.natural_number"))
+                raise ArgumentError(name, value, "an integer of at least 0")
         if joint and replay:
-            raise ArgumentError("replay", replay, t("research.joint_keeps_all"))
+            raise ArgumentError("replay", replay, "0 where data.joint=true keeps everything anyway")
         self.base, self.num_tasks = base, num_tasks
         self.replay, self.joint, self.task_seed = replay, joint, task_seed
         self.in_channels, self.image_size = in_channels, image_size
@@ -225,9 +226,7 @@ class TaskSamples(Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         inputs, target = self.__getitems__([index])
-        if isinstance(inputs, dict):
-            return {name: value[0] for name, value in inputs.items()}, target[0]
-        return inputs[0], target[0]
+        return tree_map(lambda x: x[0], inputs), target[0]
 
     def __getitems__(self, positions: Sequence[int]) -> tuple[Any, Tensor]:
         """Return `(inputs, target)` of these positions."""

@@ -10,7 +10,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from spikeformer.error_handling import ArgumentError, check_choice, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.neurons import LifNeuron
 from spikeformer.ops import SURROGATES
 from spikeformer.training.callbacks import HybridPhases
@@ -58,7 +57,7 @@ class HybridTrainer:
         **trainer_kwargs: Any,
     ) -> None:
         if isinstance(ann_epochs, bool) or not isinstance(ann_epochs, int) or ann_epochs < 0:
-            raise ArgumentError("ann_epochs", ann_epochs, t("expected.natural_number"))
+            raise ArgumentError("ann_epochs", ann_epochs, "an integer of at least 0")
         check_positive_int("snn_epochs", snn_epochs)
         if surrogate_gradient is not None:
             check_choice("surrogate_gradient", surrogate_gradient, SURROGATES)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+
+from spikeformer.data.batch import Inputs, call, first, num_samples
 
 _COPIES_OF_WEIGHTS = 4
 """Weights, their gradients, and the two moments that Adam keeps."""
@@ -15,7 +17,7 @@ _TRANSIENT = 2.0
 """Peak over what is saved for backward: gradients of activations live beside the activations."""
 
 
-def saved_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> int:
+def saved_bytes(net: nn.Module, inputs: Inputs) -> int:
     """Return the bytes that a forward pass keeps for backward, weights aside.
 
     Everything runs on a copy of the network in training mode, so that nothing of it changes.
@@ -41,12 +43,12 @@ def saved_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor]) -> int:
 
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-            outputs: Any = trial(**inputs) if isinstance(inputs, Mapping) else trial(inputs)
+            outputs = call(trial, inputs)
         del outputs
     return sum(size for _, size in storages.values())
 
 
-def step_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor], batch_size: int) -> int:
+def step_bytes(net: nn.Module, inputs: Inputs, batch_size: int) -> int:
     """Return an estimate of the memory of one training step with so many samples.
 
     What two and four samples keep for backward tells what one more adds.
@@ -56,18 +58,15 @@ def step_bytes(net: nn.Module, inputs: Tensor | Mapping[str, Tensor], batch_size
         inputs: A batch of at least two samples.
         batch_size: Samples of the step.
     """
-    first = next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs
-    many = min(4, len(first))
+    many = min(4, num_samples(inputs))
     few = many // 2
-    small, large = saved_bytes(net, _first(inputs, few)), saved_bytes(net, _first(inputs, many))
+    small, large = saved_bytes(net, _copied(inputs, few)), saved_bytes(net, _copied(inputs, many))
     each = (large - small) / (many - few)
     activations = small + each * (batch_size - few)
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
     return round(_COPIES_OF_WEIGHTS * weights + _TRANSIENT * max(activations, 0))
 
 
-def _first(inputs: Tensor | Mapping[str, Tensor], count: int) -> Tensor | dict[str, Tensor]:
-    # Copies: a view would count with all of the memory behind it.
-    if isinstance(inputs, Mapping):
-        return {name: x[:count].clone() for name, x in inputs.items()}
-    return inputs[:count].clone()
+def _copied(inputs: Inputs, count: int) -> Any:
+    # A view would count with all of the memory behind it.
+    return tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, first(inputs, count))

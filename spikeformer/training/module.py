@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
+from spikeformer.data.batch import Inputs, call, inputs_of, split
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms, sparsity_loss
@@ -19,14 +20,14 @@ from spikeformer.training.sharding import ShardedStrategy, is_sharded, shard
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
-Batch = tuple[Tensor | Mapping[str, Tensor], Tensor]
 
 
 class SpikingModule(L.LightningModule):
     """Trains a network whose outputs have a time axis; subclasses add a task's metrics.
 
-    A batch is `(inputs, target)`; inputs are a tensor or a dict of the network's keyword
-    arguments. Logged are `{train,val,test}/loss` and the subclass's metrics.
+    A batch is `(inputs, target)`, or a dict with an entry "labels" (`spikeformer.data.batch`).
+    Inputs are a tensor, or the network's arguments as a tuple or a dict. Logged are
+    `{train,val,test}/loss` and the subclass's metrics.
 
     Args:
         net: Maps inputs to outputs of shape (batch, timesteps, ...).
@@ -55,7 +56,7 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
-            raise ArgumentError("sparsity_weight", sparsity_weight, t("expected.non_negative"))
+            raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
         self.net = net
         self.loss = loss
         self.optimizer = optimizer
@@ -87,16 +88,16 @@ class SpikingModule(L.LightningModule):
         """Return the outputs as loss and metrics shall see them; a task may rule some out."""
         return outputs
 
-    def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: Inputs) -> Tensor:
         """Return the network's outputs, shape (batch, timesteps, ...)."""
-        return _run(self.net, inputs)
+        outputs: Tensor = call(self.net, inputs)
+        return outputs
 
-    def predict_step(self, batch: Batch | Tensor, batch_idx: int = 0) -> Tensor:
+    def predict_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
         """Return outputs averaged over time."""
-        inputs = batch[0] if isinstance(batch, tuple | list) else batch
-        return self(inputs).mean(dim=1)
+        return self(inputs_of(batch)).mean(dim=1)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch with all penalties."""
         loss, _ = self._step(batch, "train")
         self.log("train/loss_step", loss, on_epoch=False)
@@ -116,19 +117,19 @@ class SpikingModule(L.LightningModule):
         self.log("train/sparsity_loss", sparsity, on_step=False, on_epoch=True)
         return self.sparsity_weight * sparsity
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
         """Add a batch to the validation metrics."""
         self._step(batch, "val")
 
-    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def test_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Add a batch to the test metrics; return the outputs averaged over time."""
         _, outputs = self._step(batch, "test")
         return outputs.mean(dim=1)
 
-    def _step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        inputs, target = batch
+    def _step(self, batch: Any, stage: str) -> tuple[Tensor, Tensor]:
+        inputs, target = split(batch)
         stand_in = self.stand_in if stage == "train" else None
-        outputs = self(inputs) if stand_in is None else _run(stand_in, inputs)
+        outputs = self(inputs) if stand_in is None else call(stand_in, inputs)
         outputs = self.answer(outputs, target)
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
@@ -149,7 +150,9 @@ class SpikingModule(L.LightningModule):
         It trains the network and what callbacks have added to the module for the training's sake.
         """
         if not any(p.requires_grad for p in self.net.parameters()):
-            raise ArgumentError("net", type(self.net).__name__, t("training.trainable_network"))
+            raise ArgumentError(
+                "net", type(self.net).__name__, "a network with parameters to train"
+            )
         params = [p for p in self.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in params if p.ndim >= 2]},
@@ -200,10 +203,6 @@ class SpikingModule(L.LightningModule):
         if "total_steps" not in inspect.signature(self.scheduler).parameters:
             return {}
         return {"total_steps": max(1, int(self.trainer.estimated_stepping_batches))}
-
-
-def _run(net: Callable[..., Tensor], inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
-    return net(**inputs) if isinstance(inputs, Mapping) else net(inputs)
 
 
 STAGES = ("train", "val", "test")

@@ -14,7 +14,6 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from spikeformer.error_handling import ArgumentError, check_choice, check_positive
-from spikeformer.i18n import t
 from spikeformer.training.callbacks import BestAndLast, FiringRateMonitor, SpikeRegularization
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.losses import Loss, get_loss
@@ -109,10 +108,10 @@ class SpikingTrainer:
             ArgumentError: A callback's name is unknown, or a loader is empty.
         """
         if epochs < 1:
-            raise ArgumentError("epochs", epochs, t("expected.positive_integer"))
+            raise ArgumentError("epochs", epochs, "an integer of at least 1")
         for name, loader in (("train_loader", train_loader), ("val_loader", val_loader)):
             if loader is not None and sized_len(loader) == 0:
-                raise ArgumentError(name, loader, t("training.one_batch"))
+                raise ArgumentError(name, loader, "a loader with at least one batch")
         recorder = HistoryRecorder()
         chosen = [self._callback(item, val_loader) for item in callbacks or []]
         checkpointing = any(isinstance(item, ModelCheckpoint) for item in chosen)
@@ -142,7 +141,7 @@ class SpikingTrainer:
             factory = partial(factory, monitor=monitor, mode=mode)
         if item == "lr_monitor" and self.trainer_kwargs["logger"] is False:
             raise ArgumentError(
-                "callbacks", item, t("training.used_with_logger"), t("training.pass_logger")
+                "callbacks", item, "used with a logger", "Pass logger=True or a Lightning logger."
             )
         callback: L.Callback = factory()
         return callback

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 
 import pytest
 
@@ -62,8 +63,11 @@ def test_missing_consent_and_evidence(manager):
 
 
 def test_a_run_without_a_consent_at_the_time(manager, tmp_path):
-    manager.withdraw_consent("anna")
     run(manager, tmp_path / "run", "anna")
+    payload = manager.ledger.entries(kind="run")[0].payload
+    manager.withdraw_consent("anna")
+    with manager.ledger.writing() as writer:
+        writer.append("run", payload)
     manager.record_consent("anna", [TRAINING], evidence="form 8")
     finding = gaps(manager)["GDPR Art. 5(1)(b), 6(1)(a)"]
     assert str(tmp_path / "run") in finding.evidence[0]
@@ -116,8 +120,10 @@ def test_retention_contact_erasure_and_integrity(manager, clock, monkeypatch, tm
     monkeypatch.setattr(manager.vault, "destroy", lambda _: None)
     manager.apply_retention()
     assert "Keys of erased subjects" in gaps(manager)["GDPR Art. 17(1)"].message
-    (tmp_path / "records" / "ledger.head.json").unlink()
-    assert "absent" in gaps(manager)["GDPR Art. 5(1)(f), 5(2)"].evidence[0]
+    connection = sqlite3.connect(tmp_path / "records" / "keys.sqlite", isolation_level=None)
+    connection.execute("CREATE TABLE copies (key)")
+    connection.close()
+    assert "copies" in gaps(manager)["GDPR Art. 5(1)(f), 5(2)"].evidence[0]
 
 
 def test_no_retention_period(tmp_path):

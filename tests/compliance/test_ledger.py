@@ -8,18 +8,22 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from spikeformer.compliance import Ledger
+from spikeformer.compliance import KeyVault, Ledger
 from spikeformer.error_handling import LedgerTamperedError
 
-KEY = b"k" * 32
+
+def opened(folder):
+    return Ledger(folder / "ledger.sqlite", KeyVault(folder))
 
 
 @pytest.fixture
 def ledger(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.sqlite", KEY)
+    ledger = opened(tmp_path)
     for number in range(5):
         with ledger.writing() as writer:
             writer.append("note", {"number": number}, subject=f"s{number % 2}")
@@ -58,6 +62,21 @@ TAMPERING = {
     "renumbered": ("UPDATE entries SET seq = 9 WHERE seq = 5", "entry 5"),
     "cut off": ("DELETE FROM entries WHERE seq > 3", "ends at entry 3, but there was an entry 5"),
     "emptied": ("DELETE FROM entries", "ends at entry 0"),
+    "before the first": ("UPDATE entries SET seq = -1 WHERE seq = 1", "entry 1"),
+    "bytes for text": ("UPDATE entries SET payload = x'7b7d' WHERE seq = 3", "entry 3"),
+    "a number for text": ("UPDATE entries SET mac = 5 WHERE seq = 3", "entry 3"),
+    "no text": ("UPDATE entries SET kind = CAST(x'ff' AS TEXT) WHERE seq = 3", "cannot be read"),
+    "deep": (
+        f"UPDATE entries SET payload = '{'[' * 100_000}' WHERE seq = 3",
+        "entry 3",
+    ),
+    "no table": ("DROP TABLE entries", "cannot be read"),
+    "another table": ("ALTER TABLE entries RENAME COLUMN payload TO load", "cannot be read"),
+    "a trigger": (
+        "CREATE TRIGGER x AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
+        "holds 'x'",
+    ),
+    "a view": ("CREATE VIEW x AS SELECT * FROM entries", "holds 'x'"),
     "forged": ("INSERT INTO entries VALUES (6, '2027-01-01', 'x', '', '{}', 'ab')", "entry 6"),
 }
 
@@ -74,25 +93,85 @@ def test_nothing_is_added_to_a_ledger_that_was_cut(ledger):
     change(ledger, "DELETE FROM entries WHERE seq > 3")
     with pytest.raises(LedgerTamperedError, match="entry 5"), ledger.writing() as writer:
         writer.append("note", {})
-    assert len(ledger.entries()) == 3
+    connection = sqlite3.connect(ledger.path)
+    assert connection.execute("SELECT count(*) FROM entries").fetchone() == (3,)
+    connection.close()
 
 
-def test_the_seal_itself(ledger, tmp_path):
-    head = tmp_path / "ledger.head.json"
-    whole = head.read_text()
-    head.write_text(whole.replace('"entries": 5', '"entries": 3'))
-    with pytest.raises(LedgerTamperedError, match="another key"):
-        ledger.verify()
-    head.unlink()
-    with pytest.raises(LedgerTamperedError, match="absent"):
-        ledger.verify()
+MARKS = {
+    "shorter": "UPDATE marks SET number = 3 WHERE name = 'head'",
+    "of another type": "UPDATE marks SET number = x'00', text = x'ff' WHERE name = 'head'",
+    "not sealed": "UPDATE marks SET seal = NULL WHERE name = 'head'",
+    "removed": "DELETE FROM marks WHERE name = 'head'",
+    "all removed": "DROP TABLE marks",
+    "text that is none": "UPDATE marks SET seal = CAST(x'fffe' AS TEXT) WHERE name = 'head'",
+}
+
+
+@pytest.mark.parametrize("what", MARKS)
+def test_the_seal_itself(ledger, tmp_path, what):
+    connection = sqlite3.connect(tmp_path / "keys.sqlite", isolation_level=None)
+    with suppress(sqlite3.IntegrityError):
+        connection.execute(MARKS[what])
+        with pytest.raises(LedgerTamperedError):
+            ledger.verify()
+    connection.close()
+
+
+def test_cut_in_every_way_it_is_not_sealed_again(ledger, tmp_path):
+    """Neither the last entries, nor all but the first, nor the files can be taken away."""
+    for statement in ("DELETE FROM entries WHERE seq > 3", "DELETE FROM entries WHERE seq > 1"):
+        folder = shutil.copytree(tmp_path, tmp_path.with_name(f"{tmp_path.name} {statement[-1]}"))
+        for head in folder.glob("*head*"):
+            head.unlink()
+        cut = sqlite3.connect(folder / "ledger.sqlite", isolation_level=None)
+        cut.execute("DROP TRIGGER no_delete")
+        cut.execute(statement)
+        cut.close()
+        for _ in range(2):
+            with pytest.raises(LedgerTamperedError), opened(folder).writing() as writer:
+                writer.append("note", {})
+            with pytest.raises(LedgerTamperedError):
+                opened(folder).verify()
+
+
+@pytest.mark.parametrize("left", ["keys.sqlite", "master.key", "ledger.sqlite"])
+def test_nothing_is_begun_beside_what_is_left(ledger, tmp_path, left):
+    for file in tmp_path.iterdir():
+        if left not in file.name and not (left == "keys.sqlite" and file.name == "master.key"):
+            file.unlink()
+    for _ in range(2):
+        with pytest.raises(LedgerTamperedError):
+            opened(tmp_path)
+
+
+def test_emptied_files_are_not_new_ones(ledger, tmp_path):
+    whole = (tmp_path / "keys.sqlite").read_bytes()
+    (tmp_path / "keys.sqlite").write_bytes(b"")
+    with pytest.raises(LedgerTamperedError):
+        opened(tmp_path)
+    (tmp_path / "keys.sqlite").write_bytes(whole)
+    (tmp_path / "ledger.sqlite").write_bytes(b"")
+    with pytest.raises(LedgerTamperedError, match="entry 5"):
+        opened(tmp_path).verify()
+
+
+def test_entries_are_not_read_from_a_changed_chain(ledger, tmp_path):
+    """Also while somebody has it open who read it before."""
+    assert len(ledger.entries()) == 5
+    change(ledger, "UPDATE entries SET subject = 's9' WHERE seq = 2")
+    for each in (ledger, opened(tmp_path)):
+        with pytest.raises(LedgerTamperedError, match="entry 2"):
+            each.entries("s1")
+        with pytest.raises(LedgerTamperedError, match="entry 2"), each.writing() as writer:
+            writer.append("note", {})
 
 
 def test_an_older_copy_is_found_by_a_head_kept_elsewhere(ledger, tmp_path):
     shutil.copytree(tmp_path, tmp_path / "old")
     with ledger.writing() as writer:
         last = writer.append("note", {})
-    old = Ledger(tmp_path / "old" / "ledger.sqlite", KEY)
+    old = opened(tmp_path / "old")
     assert old.verify() == 5
     with pytest.raises(LedgerTamperedError, match="older copy"):
         old.verify({last.seq: last.mac})
@@ -119,8 +198,9 @@ def test_an_error_inside_leaves_nothing(ledger):
 WRITER = """
 import sys
 from pathlib import Path
-from spikeformer.compliance.ledger import Ledger
-ledger = Ledger(Path(sys.argv[1]), b"k" * 32)
+from spikeformer.compliance import KeyVault, Ledger
+path = Path(sys.argv[1])
+ledger = Ledger(path, KeyVault(path.parent))
 for number in range(int(sys.argv[2])):
     with ledger.writing() as writer:
         writer.append("note", {"number": number, "text": "x" * 2000}, subject=sys.argv[3])
@@ -141,6 +221,19 @@ def test_two_processes_take_turns(ledger):
     assert ledger.verify() == 125
     for name in "ab":
         assert [e.payload["number"] for e in ledger.entries(name)] == list(range(60))
+
+
+def test_threads_share_one_ledger(ledger):
+    def write(name):
+        for number in range(8):
+            with ledger.writing() as writer:
+                writer.append("note", {"number": number}, subject=name)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, "abcd"))
+    assert ledger.verify() == 5 + 32
+    for name in "abcd":
+        assert [e.payload["number"] for e in ledger.entries(name)] == list(range(8))
 
 
 @pytest.mark.slow

@@ -202,3 +202,56 @@ def test_records_are_found_again_and_tampering_keeps_them_shut(manager, tmp_path
     connection.close()
     with pytest.raises(LedgerTamperedError, match="entry 2"):
         PrivacyManager.open(tmp_path)
+
+
+def test_retention_counts_from_the_end_of_the_last_consent(manager, clock):
+    """From expiry, withdrawal or objection, whichever came first; not from when it was given."""
+    for name in ("expires", "objects", "withdraws", "both", "late"):
+        manager.register_data_subject(DataSubject(name))
+    end = START + timedelta(days=300)
+    manager.record_consent("expires", [TRAINING], expires=end)
+    manager.record_consent("late", [TRAINING], expires=START + timedelta(days=50))
+    manager.record_consent("both", [TRAINING], expires=end)
+    manager.record_consent("both", ["research"], expires=START + timedelta(days=9))
+    manager.record_consent("objects", [TRAINING])
+    manager.record_consent("withdraws", [TRAINING], expires=end)
+    manager.set_retention(100)
+    clock.forward(days=200)
+    manager.handle_data_subject_request("objection", "objects")
+    manager.withdraw_consent("withdraws")
+    manager.withdraw_consent("late")  # it had ended by itself at day 50
+
+    def due(day):
+        clock.now = START + timedelta(days=day)
+        return {manager.person(state.pseudonym).subject_id for state in manager.beyond_retention()}
+
+    assert due(200) == {"late"}
+    assert due(299) == {"late"}
+    assert due(300) == {"late", "objects", "withdraws"}
+    assert due(399) == {"late", "objects", "withdraws"}
+    assert due(400) == {"late", "objects", "withdraws", "expires", "both"}
+
+
+def test_what_is_restricted_is_kept(manager, clock):
+    """Art. 18(1): the person may want the data kept, as for legal claims."""
+    agreed(manager, "anna")
+    manager.set_retention(10)
+    manager.withdraw_consent("anna")
+    manager.handle_data_subject_request("restriction", "anna")
+    clock.forward(days=100)
+    assert manager.beyond_retention() == []
+    manager.lift_restriction("anna")
+    assert len(manager.beyond_retention()) == 1
+
+
+def test_recording_a_run_asks_again(manager, tmp_path):
+    agreed(manager, "anna")
+    agreed(manager, "bob")
+    used = {manager.vault.pseudonym(name): 5 for name in ("anna", "bob")}
+    manager.withdraw_consent("bob")
+    options = {"subjects": used, "left_out": {}, "checkpoint": None, "cache": None}
+    with pytest.raises(ComplianceError, match="1 person may not be used any more"):
+        manager.record_run(tmp_path / "run", TRAINING, **options)
+    assert manager.runs() == []
+    manager.record_consent("bob", [TRAINING])
+    assert manager.record_run(tmp_path / "run", TRAINING, **options).kind == "run"

@@ -26,6 +26,7 @@ from spikeformer.error_handling import ArgumentError
         (ConcurrencyConfig, {"max_workers": 0}),
         (ConcurrencyConfig, {"batch_size_per_worker": 0}),
         (ConcurrencyConfig, {"prefetch_factor": 0}),
+        (ConcurrencyConfig, {"batch_timeout": 0.0}),
     ],
 )
 def test_values_out_of_range(kind, setting):

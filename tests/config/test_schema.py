@@ -16,7 +16,7 @@ import spikeformer.config.schema  # noqa: F401 - registers the schemas
 from spikeformer.config.schema import components, data, running, training
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.fusion import MultiModalSpikeTransformer
-from spikeformer.pipeline.hardware import STAGE_KEYS
+from spikeformer.pipeline.stages.hardware import STAGE_KEYS
 
 # Arguments that code hands over, not configuration.
 GIVEN = {

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import logging
-
 import pytest
 
 from spikeformer.cross_platform import (
     GIB,
-    CrossPlatformManager,
     Gpu,
     choose,
     loader_workers,
-    optimize_config_for_platform,
 )
 from tests.cross_platform.trees import H100, V100, platform
 
@@ -87,22 +83,6 @@ def test_loader_workers(cores, workers):
     assert loader_workers(platform(cores=cores)) == workers
 
 
-@pytest.mark.parametrize(
-    ("free", "size"), [(None, 32), (GIB // 2, 16), (3 * GIB, 32), (100 * GIB, 256)]
-)
+@pytest.mark.parametrize(("free", "size"), [(GIB // 2, 16), (3 * GIB, 32), (100 * GIB, 256)])
 def test_batch_size_follows_free_memory(free, size):
     assert chosen({"batch_size": "auto"}, platform(available_bytes=free)) == {"batch_size": size}
-
-
-def test_the_manager_returns_a_copy_and_logs_why(caplog):
-    manager, config = CrossPlatformManager(platform()), {"device": "auto", "threshold": 1.0}
-    with caplog.at_level(logging.INFO):
-        assert manager.get_optimal_config(config) == {"device": "cpu", "threshold": 1.0}
-    assert config["device"] == "auto"
-    assert "device=cpu: there is no GPU" in caplog.text
-
-
-def test_this_machine():
-    found = optimize_config_for_platform({"num_workers": "auto", "x": 3})
-    assert found["x"] == 3
-    assert 1 <= found["num_workers"] <= 8

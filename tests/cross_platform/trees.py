@@ -24,6 +24,27 @@ def grow(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
+def v2(group: str = "/", folder: str = "", **files: str) -> dict[str, str]:
+    """A unified hierarchy in which this process lies in `group`; files lie in `folder`."""
+    tree = {f"sys/fs/cgroup/{folder}{name.replace('_', '.', 1)}": x for name, x in files.items()}
+    return {"proc/self/cgroup": f"0::{group}\n", **tree}
+
+
+def v1(group: str, **files: str) -> dict[str, str]:
+    """Hierarchies of version 1 in which this process lies in `group`."""
+    tree = {"proc/self/cgroup": f"4:memory:{group}\n3:cpu,cpuacct:{group}\n1:name=systemd:/\n"}
+    names = {
+        "quota": "cpu{}/cpu.cfs_quota_us",
+        "period": "cpu{}/cpu.cfs_period_us",
+        "memory": "memory{}/memory.limit_in_bytes",
+        "usage": "memory{}/memory.usage_in_bytes",
+        "stat": "memory{}/memory.stat",
+    }
+    for name, text in files.items():
+        tree[f"sys/fs/cgroup/{names[name].format(group)}"] = text
+    return tree
+
+
 H100 = Gpu("NVIDIA H100", "cuda", 80 * GIB, 70 * GIB, (9, 0), bf16=True)
 V100 = Gpu("Tesla V100", "cuda", 16 * GIB, 15 * GIB, (7, 0))
 

@@ -97,6 +97,20 @@ def test_what_a_run_used_is_on_record_without_names(data, manager, tmp_path):
     assert later.selection != before
 
 
+def test_a_withdrawal_after_reading_keeps_the_run_from_beginning(data, manager, tmp_path):
+    for who in (
+        manager.withdraw_consent,
+        lambda name: manager.erase(manager.vault.pseudonym(name), "request"),
+    ):
+        manager.record_consent("a", [TRAINING])
+        gate = ConsentGate(manager.folder)
+        data(gate=gate)
+        who("a")
+        with pytest.raises(ComplianceError, match="start again"):
+            gate.record(tmp_path / "run")
+    assert manager.runs() == []
+
+
 def test_nobody_agreed_or_nobody_is_named(data, manager, image_parquet, cache):
     for name in "ab":
         manager.handle_data_subject_request("erasure", name)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spikeformer.neurons import LifNeuron
-from spikeformer.pipeline.profile import energy_results
+from spikeformer.pipeline.stages.profile import energy_results
 from spikeformer.profiling import EnergyProfiler
 from spikeformer.validation import ValidationLevel, ValidationResult
 

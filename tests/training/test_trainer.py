@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
@@ -194,3 +196,33 @@ def test_bad_arguments_of_fit(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         trainer.fit(**{"train_loader": train, "val_loader": val, "epochs": 1, **arguments})
     assert QUIET.items() <= trainer.trainer_kwargs.items()
+
+
+def test_fit_on_the_dicts_of_a_hugging_face_collator():
+    inputs, target = separable(64)
+
+    class Classifier(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = toy_net()
+
+        def forward(self, pixel_values):
+            return self.net(pixel_values)
+
+    def collate(samples):
+        pixels, labels = zip(*samples, strict=True)
+        return {"pixel_values": torch.stack(pixels), "labels": torch.stack(labels)}
+
+    def fit(model, collate_fn):
+        data = torch.utils.data.DataLoader(
+            torch.utils.data.TensorDataset(inputs, target), 16, collate_fn=collate_fn
+        )
+        torch.manual_seed(0)
+        return spiking_trainer(model).fit(data, data, epochs=2)
+
+    torch.manual_seed(1)
+    dicts = Classifier()
+    pairs = copy.deepcopy(dicts.net)
+    by_name, by_place = fit(dicts, collate), fit(pairs, None)
+    assert [row["train/loss"] for row in by_name] == [row["train/loss"] for row in by_place]
+    assert [row["val/accuracy"] for row in by_name] == [row["val/accuracy"] for row in by_place]

@@ -9,7 +9,7 @@ from spikeformer.config.schema import (
     running,
     training,
 )
-from spikeformer.config.schema._register import schema
+from spikeformer.config.schema.register import schema
 
 __all__ = [
     "components",

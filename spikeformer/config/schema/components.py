@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from spikeformer.config.public import FusionConfig
-from spikeformer.config.schema._register import schema
+from spikeformer.config.schema.register import schema
 
 
 @schema("neuron", "lif")

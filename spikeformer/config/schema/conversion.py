@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from spikeformer.config.schema._register import schema
+from spikeformer.config.schema.register import schema
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from spikeformer.config.schema._register import schema
+from spikeformer.config.schema.register import schema
 
 
 @dataclass

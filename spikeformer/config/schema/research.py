@@ -7,9 +7,9 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from spikeformer.config.schema._register import schema
 from spikeformer.config.schema.components import LifConfig
 from spikeformer.config.schema.data import DataConfig
+from spikeformer.config.schema.register import schema
 
 
 @schema("neuron", "adaptive_threshold")

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from spikeformer.config.public import ConcurrencyConfig
-from spikeformer.config.schema._register import schema
+from spikeformer.config.schema.register import schema
 
 
 @schema("pipeline", "pipeline")
@@ -66,6 +66,7 @@ class ConsentConfig:
     folder: str | None = None
     subject_key: str | None = None
     purpose: str = "model_training"
+    on_withdrawal: str = "stop"
 
 
 @schema("paths", "paths")

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from spikeformer.config.schema._register import schema
+from spikeformer.config.schema.register import schema
 
 
 @schema("loss", "loss")

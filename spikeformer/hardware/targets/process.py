@@ -16,19 +16,20 @@ import sys
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeformer.error_handling import ToolchainError, check_positive
+from spikeformer.files import read_arrays, read_json
 from spikeformer.hardware.targets import exchange
 from spikeformer.i18n import t
 
+F = TypeVar("F")
 _LAST_BYTES = 64 * 1024
 _LAST_LINES = 20
 _GRACE_SECONDS = 2.0
@@ -38,18 +39,40 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_P
 
 
 @dataclass(frozen=True, eq=False)
-class WorkerResult:
+class WorkerResult(Generic[F]):
     """What a worker gave back.
 
     Attributes:
+        module: Name of the worker.
         arrays: By name.
         facts: Numbers and text: versions, seconds, placement.
         output: The last lines that the worker and its toolchain printed.
     """
 
+    module: str
     arrays: dict[str, npt.NDArray[Any]]
-    facts: dict[str, Any]
+    facts: F
     output: str
+
+    def spikes(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """Return an array of spikes, uint8.
+
+        Raises:
+            ToolchainError: The array is absent, or holds other than zeros and ones in that shape.
+        """
+        found = self.arrays.get(name)
+        if found is None or found.shape != shape:
+            got = "none" if found is None else found.shape
+            raise self.refusal(f"expected {name!r} of shape {shape}, got {got}")
+        if found.dtype.kind not in "biu" or (
+            found.size and not 0 <= found.min() <= found.max() <= 1
+        ):
+            raise self.refusal(f"expected {name!r} of zeros and ones, got {found.dtype}")
+        return found.astype(np.uint8, copy=False)
+
+    def refusal(self, reason: object) -> ToolchainError:
+        """Return the error for a result that is not what was asked for."""
+        return _failure(self.module, t("hardware.damaged_result", reason=reason), self.output)
 
 
 def run_worker(
@@ -60,7 +83,8 @@ def run_worker(
     *,
     timeout: float,
     environment: Mapping[str, str] | None = None,
-) -> WorkerResult:
+    facts: type[F],
+) -> WorkerResult[F]:
     """Run a worker to its end and return its result.
 
     Args:
@@ -71,6 +95,7 @@ def run_worker(
         settings: Its input besides, anything that JSON can hold.
         timeout: Seconds after which it is ended.
         environment: Environment variables besides a minimal set.
+        facts: What its `result.json` must hold, in terms of `msgspec.convert`.
 
     Raises:
         ToolchainError: The worker could not start, exceeded its time, died, or its result is
@@ -92,7 +117,7 @@ def run_worker(
             raise _failure(module, t("hardware.took_too_long", limit=timeout), output)
         if status:
             raise _failure(module, t("hardware.ended_with", status=status), output)
-        return _read_result(module, folder, output)
+        return read_result(module, folder, output, facts)
 
 
 def _link_worker(folder: Path, module: str) -> None:
@@ -196,16 +221,20 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
         return
 
 
-def _read_result(module: str, folder: Path, output: str) -> WorkerResult:
+def read_result(module: str, folder: Path, output: str, facts: type[F]) -> WorkerResult[F]:
+    """Return what a worker left in its folder.
+
+    Raises:
+        ToolchainError: It is absent, damaged, or not what a worker of this name leaves.
+    """
     try:
-        facts = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        with np.load(folder / "result.npz", allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        found = read_json(folder / "result.json", facts)
+        arrays = read_arrays(folder / "result.npz")
     except FileNotFoundError as error:
         raise _failure(module, t("hardware.no_result"), output) from error
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         raise _failure(module, t("hardware.damaged_result", reason=error), output) from error
-    return WorkerResult(arrays, facts, output)
+    return WorkerResult(module, arrays, found, output)
 
 
 def _failure(module: str, what: str, output: str) -> ToolchainError:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 
 _MAX_COUNTS_SHOWN = 20
 _MAX_NAMES_SHOWN = 30
@@ -77,7 +77,7 @@ def _colours(opacity: np.ndarray) -> np.ndarray:
 def _name_classes(axes: Axes, names: Sequence[str]) -> None:
     step = -(-len(names) // _MAX_NAMES_SHOWN)
     places = range(0, len(names), step)
-    shown = [_format.shorten(names[place], 14) for place in places]
+    shown = [formats.shorten(names[place], 14) for place in places]
     longest = max(map(len, shown))
     size = _style.SMALL if len(shown) <= 12 else 6.5
     upright = longest * len(shown) > 44

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 
 _FIRST = ("loss", "accuracy", "firing_rate", "lr")
 _SPLITS = {
@@ -90,7 +90,7 @@ def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> 
     name = (
         _style.words("reporting.learning_rate")
         if metric == "lr"
-        else _style.drawable(_format.metric_name, metric)
+        else _style.drawable(formats.metric_name, metric)
     )
     _style.title(axes, name)
     marker = "o" if len(frame) == 1 else None  # one point makes no line
@@ -104,7 +104,7 @@ def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> 
         _mark_best(axes, epochs, frame[f"val/{metric}"].to_numpy(dtype=float), metric)
     if len(frame.columns) > 1:
         _style.legend(axes)
-    if _format.is_fraction(metric):
+    if formats.is_fraction(metric):
         _style.percent_ticks(axes.yaxis)
     else:
         _style.plain_ticks(axes.yaxis)
@@ -114,7 +114,7 @@ def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> 
 
 
 def _name(metric: str) -> str:
-    return t("reporting.learning_rate") if metric == "lr" else _format.metric_name(metric)
+    return t("reporting.learning_rate") if metric == "lr" else formats.metric_name(metric)
 
 
 def _label(column: str) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 
 _MAX_OTHERS = 20
 
@@ -73,11 +73,11 @@ def plot_output(
         label = "_" if rank else _style.words("reporting.others")
         axes.plot(steps, values[:, index], color=_style.OTHER, linewidth=0.9, zorder=1, label=label)
     if target is not None and target != best:
-        label = _style.words("reporting.true_class", name=_format.shorten(names[target], 11))
+        label = _style.words("reporting.true_class", name=formats.shorten(names[target], 11))
         axes.plot(
             steps, values[:, target], "--", color=_style.ORANGE, marker=marker, label=label, ms=4
         )
-    label = _style.words("reporting.predicted_class", name=_format.shorten(names[best], 11))
+    label = _style.words("reporting.predicted_class", name=formats.shorten(names[best], 11))
     axes.plot(steps, values[:, best], color=_style.BLUE, marker=marker, label=label, ms=4, zorder=3)
     _finish(axes, timesteps, running_mean)
     return figure

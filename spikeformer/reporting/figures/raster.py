@@ -13,7 +13,7 @@ from matplotlib.path import Path
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError, check_positive_int
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 2.2, 1.3  # inches
 _REACH = 0.42  # of a timestep to either side, which leaves a gap between two timesteps
@@ -49,7 +49,7 @@ def plot_raster(
     columns = min(columns, len(spikes))
     rows = -(-len(spikes) // columns)
     figure = _grid(rows, columns, above=0.42 if titles else 0.02)
-    shown = _format.without_common_prefix(list(spikes))
+    shown = formats.without_common_prefix(list(spikes))
     for index, (layer, train) in enumerate(spikes.items()):
         train = np.asarray(train)
         if train.ndim != 2 or train.size == 0:
@@ -57,8 +57,8 @@ def plot_raster(
         axes = figure.add_subplot(rows, columns, index + 1)
         _panel(axes, train > 0, max_neurons)
         if titles:
-            rate = _format.percent(float((train > 0).mean()))
-            _style.title(axes, f"{_format.tail(shown[index], 34)}\n{rate}", fontsize=7.5, pad=4)
+            rate = formats.percent(float((train > 0).mean()))
+            _style.title(axes, f"{formats.tail(shown[index], 34)}\n{rate}", fontsize=7.5, pad=4)
     return figure
 
 

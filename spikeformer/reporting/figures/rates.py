@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 
 _SILENT, _SATURATED = "v", "^"
 
@@ -55,7 +55,7 @@ def plot_firing_rates(
     axes.barh(places, full, height=0.16, color=_style.TRACK)
     axes.barh(places, values, height=0.16, color=_style.BLUE)
     for place, (name, shown) in enumerate(
-        zip(names, _format.without_common_prefix(names), strict=True)
+        zip(names, formats.without_common_prefix(names), strict=True)
     ):
         _write(axes, place, shown, rates[name], silent.get(name, 0.0), saturated.get(name, 0.0))
     axes.set_xlim(0, full)
@@ -66,11 +66,11 @@ def plot_firing_rates(
 
 
 def _write(axes: Axes, place: int, name: str, rate: float, silent: float, saturated: float) -> None:
-    marks = [f"▽ {_format.percent(silent)}"] if silent > 0 else []
-    marks += [f"△ {_format.percent(saturated)}"] if saturated > 0 else []
+    marks = [f"▽ {formats.percent(silent)}"] if silent > 0 else []
+    marks += [f"△ {formats.percent(saturated)}"] if saturated > 0 else []
     texts = [
-        (0.0, "left", _format.tail(name, 48 - 8 * len(marks)), _style.INK),
-        (1.0, "right", _format.percent(rate), _style.INK),
+        (0.0, "left", formats.tail(name, 48 - 8 * len(marks)), _style.INK),
+        (1.0, "right", formats.percent(rate), _style.INK),
         (0.87, "right", " ".join(marks), _style.ORANGE),
     ]
     for across, side, text, colour in texts:

@@ -22,7 +22,7 @@ from spikeformer.reporting.sections import (
     training,
     validation,
 )
-from spikeformer.reporting.sections._section import (
+from spikeformer.reporting.sections.section import (
     SECTIONS,
     Content,
     ReportFigure,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, register_section
+from spikeformer.reporting.sections.section import Content, register_section
 
 
 @register_section("cache", title="Cache", order=58, source="manifest.json", optional=True)
@@ -18,9 +18,9 @@ def cache(results: RunResults) -> Content | None:
     lookups = hits + found["misses"]
     facts = [
         (t("reporting.cache_found"), t("reporting.cache_of", hits=hits, lookups=lookups)),
-        (t("reporting.hit_rate"), _format.percent(found["hit_rate"])),
+        (t("reporting.hit_rate"), formats.percent(found["hit_rate"])),
         (t("reporting.cache_memory"), str(found["memory_hits"])),
         (t("reporting.cache_disk"), str(found["disk_hits"])),
-        (t("reporting.time_saved"), _format.duration(max(0.0, found["seconds_saved"]))),
+        (t("reporting.time_saved"), formats.duration(max(0.0, found["seconds_saved"]))),
     ]
     return Content({"facts": facts})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, register_section
+from spikeformer.reporting.sections.section import Content, register_section
 
 
 @register_section("configuration", title="Configuration", order=50, source="config.yaml")

@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling.pricing.text import energy_text
-from spikeformer.reporting import _format, _read
+from spikeformer.reporting import formats, read
 from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
 from spikeformer.reporting.results import ResultsError, RunResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 SOURCE = "results/conversion.json"
 _ABSENT = "\N{EN DASH}"
@@ -21,7 +21,7 @@ _ABSENT = "\N{EN DASH}"
 def conversion(results: RunResults) -> Content | None:
     """Show accuracy, agreement and events over timesteps, and what became of every module."""
     path = results.folder / SOURCE
-    found = _read.json_object(path)
+    found = read.json_object(path)
     if found is None:
         return None
     try:
@@ -63,24 +63,24 @@ def _written(pretrained: str, report: dict[str, Any]) -> Markup:
     """Say what stands for an activation."""
     coding, choice = report["coding"], report["choice"]
     values = {
-        "pretrained": _format.breakable(pretrained),
+        "pretrained": formats.breakable(pretrained),
         "encoding": coding["encoding"],
         "neuron": coding["neuron_model"],
         "timesteps": report["timesteps"],
     }
     if not choice:
-        return _format.markup("reporting.coding", **values)
+        return formats.markup("reporting.coding", **values)
     values["target"] = choice["target"]
     if not choice["confidence"]:
-        return _format.markup("reporting.coding_chosen", **values)
-    return _format.markup("reporting.coding_chosen_exit", confidence=choice["confidence"], **values)
+        return formats.markup("reporting.coding_chosen", **values)
+    return formats.markup("reporting.coding_chosen_exit", confidence=choice["confidence"], **values)
 
 
 def _rows(evaluation: dict[str, Any], last: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return name, original and spiking value of each figure that was measured."""
 
     def share(value: float | None) -> str:
-        return _ABSENT if value is None else _format.percent(value)
+        return _ABSENT if value is None else formats.percent(value)
 
     def milliseconds(value: float | None) -> str:
         return (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from spikeformer.i18n import t
 from spikeformer.profiling.figures import plot_comparison, plot_layer_energy
 from spikeformer.profiling.pricing.text import energy_text
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.results import EnergyResults, RunResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 
 @register_section("energy", title="Energy", order=45, source="results/energy.json", optional=True)
@@ -16,7 +16,7 @@ def energy(results: RunResults) -> Content | None:
     found = results.energy
     if found is None:
         return None
-    prefix = _format.common_prefix(list(found.layers))
+    prefix = formats.common_prefix(list(found.layers))
     named = {name.removeprefix(prefix): part for name, part in found.layers.items() if part.value}
     most = max(found.layers, key=lambda name: found.layers[name].value)
     values = {
@@ -27,7 +27,7 @@ def energy(results: RunResults) -> Content | None:
         "comparison_source": found.comparison_source,
         "notes": _notes(found),
         "energy_text": energy_text,
-        "count": _format.count,
+        "count": formats.count,
     }
     layers = ReportFigure(
         plot_layer_energy(named or found.layers),
@@ -47,7 +47,7 @@ def _headline(found: EnergyResults) -> dict[str, object]:
     names = ("energy_per_sample_uj", "energy_per_sample_low_uj", "energy_per_sample_high_uj")
     value, low, high = (energy_text(metrics[name]) for name in names)
     measured = metrics["kind"] == "measured"
-    total = _format.markup(
+    total = formats.markup(
         "reporting.energy_measured" if measured else "reporting.energy_estimate",
         value=value,
         low=low,
@@ -62,7 +62,7 @@ def _notes(found: EnergyResults) -> list[str]:
     """Say what the number leaves out."""
     notes = []
     if found.uncovered:
-        total = _format.count(sum(found.uncovered.values()))
+        total = formats.count(sum(found.uncovered.values()))
         layers = ", ".join(found.uncovered)
         notes.append(t("reporting.uncovered", total=total, layers=layers))
     if found.unpriced:

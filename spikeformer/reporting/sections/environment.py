@@ -6,7 +6,7 @@ from typing import Any
 
 from spikeformer.i18n import format_number, t, translations
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, register_section
+from spikeformer.reporting.sections.section import Content, register_section
 
 _ORDER = ("python", "platform", "cpu", "cores", "memory_gib", "gpu", "git", "seed")
 _PROPER = {"python": "Python", "gpu": "GPU", "git": "Git"}

@@ -7,11 +7,11 @@ from typing import Any
 
 from spikeformer.hardware import arithmetic_label
 from spikeformer.i18n import format_number, t
-from spikeformer.reporting import _format, _read
+from spikeformer.reporting import formats, read
 from spikeformer.reporting.figures import plot_placement
 from spikeformer.reporting.figures.placement import MAX_CHIPS
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 
 @register_section(
@@ -23,7 +23,7 @@ def hardware(results: RunResults) -> Content | None:
     if found is None:
         return None
     names = [row["layer"] for row in found["layers"]]
-    prefix = _format.common_prefix(names)
+    prefix = formats.common_prefix(names)
     values: dict[str, object] = {
         "target": found["target"],
         "samples": found["samples"],
@@ -57,7 +57,7 @@ def hardware(results: RunResults) -> Content | None:
 
 def _before_the_chip(results: RunResults) -> list[Any]:
     """Return the comparisons of the verify stage: the graph, and float32."""
-    found = _read.json_object(results.folder / "hardware" / "equivalence.json") or {}
+    found = read.json_object(results.folder / "hardware" / "equivalence.json") or {}
     return [found[key] for key in ("graph", "float32") if key in found]
 
 
@@ -80,7 +80,7 @@ def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
         "packets_per_sample": t("reporting.packets_per_sample"),
         "synaptic_events_per_sample": t("reporting.synaptic_events_per_sample"),
     }
-    return [(label, _format.count(traffic[key])) for key, label in labels.items()]
+    return [(label, formats.count(traffic[key])) for key, label in labels.items()]
 
 
 def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -91,8 +91,8 @@ def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     }
     # One row where the target has no numbers of its own.
     by_label = {labels[key]: value for key, value in found["accuracy"].items()}
-    rows = [(label, _format.percent(value)) for label, value in by_label.items()]
-    return [*rows, (t("reporting.same_class_as_pytorch"), _format.percent(found["agreement"]))]
+    rows = [(label, formats.percent(value)) for label, value in by_label.items()]
+    return [*rows, (t("reporting.same_class_as_pytorch"), formats.percent(found["agreement"]))]
 
 
 def _energy(row: Mapping[str, Any]) -> dict[str, str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_firing_rates
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 
 @register_section("layers", title="Layers", order=40, source="firing_rates in results/test.json")
@@ -15,7 +15,7 @@ def layers(results: RunResults) -> Content | None:
     found = results.test
     if found is None or not found.firing_rates:
         return None
-    prefix = _format.common_prefix(list(found.firing_rates))
+    prefix = formats.common_prefix(list(found.firing_rates))
     rows = [
         {
             "name": name.removeprefix(prefix),

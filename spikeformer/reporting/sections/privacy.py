@@ -8,7 +8,7 @@ from typing import Any
 from spikeformer.compliance import notice, refusal_label
 from spikeformer.i18n import t
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, register_section
+from spikeformer.reporting.sections.section import Content, register_section
 
 
 @register_section(

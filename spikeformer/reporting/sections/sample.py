@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from spikeformer.i18n import format_number, t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures import is_drawable, plot_input, plot_output, plot_raster
 from spikeformer.reporting.results import RunResults, SampleResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 _MAX_TOKENS = 256
 # A page of a few hundred kilobytes, however long and deep the network is.
@@ -30,10 +30,10 @@ def sample(results: RunResults) -> Content | None:
     spikes = dict(list(spikes.items())[:_MAX_LAYERS])
     timesteps = max((len(train) for train in spikes.values()), default=1)
     neurons = min(max(_MAX_CELLS // (timesteps * max(len(spikes), 1)), 8), _MAX_NEURONS)
-    prefix = _format.common_prefix(list(spikes))
+    prefix = formats.common_prefix(list(spikes))
     rasters, layers = {}, []
     for index, (layer, train) in enumerate(spikes.items()):
-        rate = _format.percent(float((train > 0).mean()))
+        rate = formats.percent(float((train > 0).mean()))
         alt = t("reporting.raster_alt", neurons=train.shape[1], layer=layer, timesteps=len(train))
         figure = plot_raster({layer: train}, max_neurons=neurons, titles=False)
         rasters[f"raster-{index}"] = ReportFigure(figure, alt, save=False)

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_confusion_matrix
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 
 @register_section("test", title="Test", order=20, source="results/test.json")
@@ -20,7 +20,7 @@ def test(results: RunResults) -> Content | None:
     if found is None:
         return None
     metrics = [
-        (_format.metric_name(name), _format.metric_value(name, value))
+        (formats.metric_name(name), formats.metric_value(name, value))
         for name, value in found.metrics.items()
     ]
     values: dict[str, object] = {

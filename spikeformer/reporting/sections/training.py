@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from spikeformer.i18n import t
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures import history_panels, plot_history
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, ReportFigure, register_section
+from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 
 
 @register_section("training", title="Training", order=10, source="metrics.csv")
@@ -23,11 +23,11 @@ def training(results: RunResults) -> Content | None:
         for column in columns:
             values = history[column].to_numpy(dtype=float)
             values = values[np.isfinite(values)]
-            first, last = (_format.metric_value(metric, values[index]) for index in (0, -1))
+            first, last = (formats.metric_value(metric, values[index]) for index in (0, -1))
             ends.append(t("reporting.curve_ends", column=column, first=first, last=last))
         alt = t(
             "reporting.curve_alt",
-            metric=_format.metric_name(metric),
+            metric=formats.metric_name(metric),
             epochs=len(history),
             ends="; ".join(ends),
         )

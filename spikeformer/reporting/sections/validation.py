@@ -6,7 +6,7 @@ from collections import Counter
 
 from spikeformer.i18n import t
 from spikeformer.reporting.results import RunResults
-from spikeformer.reporting.sections._section import Content, register_section
+from spikeformer.reporting.sections.section import Content, register_section
 
 _ORDER = ("critical", "error", "warning", "info")
 

@@ -1,6 +1,7 @@
 """Lightning callbacks that watch and shape spiking."""
 
 from spikeformer.training.callbacks.checkpoint import BestAndLast
+from spikeformer.training.callbacks.consent import ConsentWatch
 from spikeformer.training.callbacks.energy import EnergyEarlyStopping, EnergyMonitor
 from spikeformer.training.callbacks.firing import FiringRateMonitor
 from spikeformer.training.callbacks.hybrid import HybridPhases
@@ -14,6 +15,7 @@ from spikeformer.training.callbacks.spike_monitor import SpikeMonitor
 __all__ = [
     "ActivityProbe",
     "BestAndLast",
+    "ConsentWatch",
     "EnergyEarlyStopping",
     "EnergyMonitor",
     "EpochSeed",

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive
-from spikeformer.i18n import t
 
 
 class Teacher:
@@ -44,7 +43,7 @@ class Teacher:
         self.temperature = check_positive("temperature", temperature)
         self.feature_weight = check_interval("feature_weight", feature_weight, 0.0, float("inf"))
         if feature_weight and layer is None:
-            raise ArgumentError("teacher_layer", None, t("callbacks.a_layer_name"))
+            raise ArgumentError("teacher_layer", None, "a layer's name where feature_weight is set")
         self.layer = layer
         self._parameters = inspect.signature(network.forward).parameters
         self._handles: list[RemovableHandle] = []
@@ -110,8 +109,10 @@ class Teacher:
         student = outputs.mean(dim=1)
         teacher = logits.mean(dim=1) if logits.ndim == outputs.ndim else logits
         if teacher.shape != student.shape:
-            received = t("callbacks.outputs_of", shape=tuple(teacher.shape))
-            expected = t("callbacks.like_the_student", shape=tuple(student.shape))
+            received = f"outputs of shape {tuple(teacher.shape)}"
+            expected = (
+                f"a network with outputs of shape {tuple(student.shape)}, as the student has them"
+            )
             raise ArgumentError("teacher", received, expected)
         self._pair = student.float(), teacher.float()
 
@@ -119,7 +120,7 @@ class Teacher:
         modules = dict(network.named_modules())
         if layer not in modules:
             known = ", ".join(repr(name) for name in list(modules)[1:9])
-            raise ArgumentError(argument, layer, t("callbacks.name_of_a_layer", known=known))
+            raise ArgumentError(argument, layer, f"the name of a layer, such as {known}")
 
         def keep(module: nn.Module, args: Any, output: Any) -> None:
             if torch.is_grad_enabled() or who == "teacher":

@@ -169,5 +169,9 @@ def _check_epochs(value: float) -> float:
     """Return `value`, or raise `ArgumentError` unless it is a natural number or a fraction."""
     whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
     if not whole and not (isinstance(value, float) and 0.0 < value < 1.0):
-        raise ArgumentError("ann_epochs", value, t("expected.epochs_or_share"))
+        raise ArgumentError(
+            "ann_epochs",
+            value,
+            "an integer of at least 0, or a fraction of all epochs between 0 and 1",
+        )
     return value

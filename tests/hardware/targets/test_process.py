@@ -7,13 +7,14 @@ import sys
 import textwrap
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spikeformer.error_handling import ArgumentError, ToolchainError
-from spikeformer.hardware.targets.process import WorkerResult, run_worker
+from spikeformer.hardware.targets.process import WorkerResult, read_result, run_worker
 
 pytestmark = pytest.mark.slow
 EXCHANGE = "from spikeformer.hardware.targets.exchange import read_job, write_result\n"
@@ -33,7 +34,7 @@ def run(workers: Path, code: str, timeout: float = 20, **settings: object) -> Wo
     (workers / "job.py").write_text(head + textwrap.dedent(code), encoding="utf-8")
     arrays = {"x": np.arange(3)}
     python = Path(sys.executable)
-    return run_worker(python, "jobs.job", arrays, settings, timeout=timeout)
+    return run_worker(python, "jobs.job", arrays, settings, timeout=timeout, facts=dict)
 
 
 def wait_until_gone(pid: int) -> bool:
@@ -158,6 +159,56 @@ def test_pickled_objects_are_refused(workers):
         run(workers, code)
 
 
+def deep(folder):
+    (folder / "result.json").write_text("[" * 100_000)
+
+
+def not_a_dict(folder):
+    (folder / "result.json").write_text("[]")
+
+
+def bare_npy(folder):
+    np.save(folder / "result.npy", np.arange(3))
+    (folder / "result.npy").replace(folder / "result.npz")
+
+
+def corrupt_deflate(folder):
+    path = folder / "result.npz"
+    np.savez_compressed(path, x=np.random.default_rng(0).integers(0, 9, 5000))
+    content = bytearray(path.read_bytes())
+    content[200:400] = b"\xff" * 200
+    path.write_bytes(bytes(content))
+
+
+def absurd_shape(folder):
+    header = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
+    header += " " * (63 - (len(header) + 10) % 64) + "\n"
+    member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+    with zipfile.ZipFile(folder / "result.npz", "w") as archive:
+        archive.writestr("x.npy", member)
+
+
+@pytest.mark.parametrize("damage", [deep, not_a_dict, bare_npy, corrupt_deflate, absurd_shape])
+def test_read_result_refuses_what_no_worker_leaves(tmp_path, damage):
+    np.savez(tmp_path / "result.npz", x=np.arange(3))
+    (tmp_path / "result.json").write_text("{}")
+    assert read_result("mine", tmp_path, "", dict).arrays["x"].tolist() == [0, 1, 2]
+    damage(tmp_path)
+    with pytest.raises(ToolchainError, match=r"'mine' left a damaged result.*It printed nothing"):
+        read_result("mine", tmp_path, "", dict)
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 4)), np.full((2, 3), 2), np.full((2, 3), -1), np.zeros((2, 3)), None]
+)
+def test_spikes_are_zeros_and_ones_of_the_shape_asked_for(array):
+    good = WorkerResult("mine", {"s": np.ones((2, 3), np.uint8)}, {}, "")
+    assert good.spikes("s", (2, 3)).all()
+    bad = WorkerResult("mine", {} if array is None else {"s": array}, {}, "")
+    with pytest.raises(ToolchainError, match="'mine' left a damaged result"):
+        bad.spikes("s", (2, 3))
+
+
 def test_limit_is_positive(workers):
     with pytest.raises(ArgumentError, match="timeout"):
         run(workers, "pass", timeout=0)
@@ -183,6 +234,7 @@ def test_two_at_once_do_not_disturb_each_other(workers):
             {"x": np.full(4, number)},
             {"number": number},
             timeout=20,
+            facts=dict,
         )
 
     threads = [threading.Thread(target=call, args=(number,)) for number in range(2)]
@@ -213,7 +265,7 @@ def test_group_ends_with_its_parent(workers, tmp_path, number):
             "-c",
             "import sys; from pathlib import Path\n"
             "from spikeformer.hardware.targets.process import run_worker\n"
-            "run_worker(Path(sys.executable), 'jobs.job', {}, {}, timeout=60)",
+            "run_worker(Path(sys.executable), 'jobs.job', {}, {}, timeout=60, facts=dict)",
         ],
         env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)},
         stderr=subprocess.DEVNULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -20,7 +20,7 @@ from spikeformer.hardware.targets.process import run_worker
 from spikeformer.hardware.targets.toolchains import find_toolchain
 from spikeformer.i18n import t
 
-RUN = f"{__package__}.worker.run"
+RUN, SYSTEM = f"{__package__}.worker.run", f"{__package__}.worker.system"
 
 
 class Loihi2Model(DeployedModel):
@@ -55,10 +55,13 @@ class Loihi2Model(DeployedModel):
         return self._run(float_job(self.compiled.graph, inputs), inputs)
 
     def _run(self, job: Job, inputs: Arrays) -> dict[str, Array]:
-        arrays, settings = job.arrays, job.settings
-        result = run_worker(self._python, RUN, arrays, settings, timeout=self._timeout)
+        arrays, settings, graph = job.arrays, job.settings, self.compiled.graph
+        result = run_worker(
+            self._python, RUN, arrays, settings, timeout=self._timeout, facts=dict[str, Any]
+        )
         samples = len(next(iter(inputs.values())))
-        return split(result.arrays["spikes"], self.compiled.graph, samples)
+        shape = (samples * graph.timesteps + graph.depth, graph.num_neurons)
+        return split(result.spikes("spikes", shape), graph, samples)
 
 
 class Loihi2Deployer(NeuromorphicDeployer):
@@ -98,8 +101,8 @@ class Loihi2Deployer(NeuromorphicDeployer):
         """Raise `HardwareCompatibilityError` if Lava or the chip's software is not installed."""
         python = find_toolchain(self.target, self.python)
         if self.backend == "chip":
-            found = run_worker(python, f"{__package__}.worker.system", {}, {}, timeout=self.timeout)
-            if not found.facts["chip"]:
+            found = run_worker(python, SYSTEM, {}, {}, timeout=self.timeout, facts=dict[str, bool])
+            if not found.facts.get("chip"):
                 raise HardwareCompatibilityError(t("hardware.needs_chip_software", python=python))
 
     def compile(

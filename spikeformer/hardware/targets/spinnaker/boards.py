@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from spikeformer.hardware.ir.graph import SpikeGraph
 from spikeformer.hardware.ir.limits import ChipLimits
 from spikeformer.hardware.ir.placement import Core, Placement, fan_in
+from spikeformer.hardware.ir.records import Count
 
 MAX_DELAY = 288
 """Ticks that sPyNNaker bridges: 144 in the synapses and as many in cores that it adds."""
@@ -57,31 +60,58 @@ BOARDS: Mapping[str, Board] = {
 }
 
 
-def placement_of(facts: Mapping[str, Any], graph: SpikeGraph, limits: ChipLimits) -> Placement:
+class MappedCore(Struct):
+    """Where sPyNNaker put neurons."""
+
+    population: str
+    first: Count
+    neurons: Count
+    chip: tuple[Count, Count]
+    core: Count
+    sdram_bytes: Count
+
+
+class Mapped(Struct):
+    """What the worker that maps a network found; `reports` is text by file name."""
+
+    cores: list[MappedCore]
+    routers: list[dict[str, Any]]
+    machine: dict[str, int]
+    weight_shifts: dict[str, list[int]]
+    reports: dict[str, str]
+    spynnaker: str
+    seconds: float
+
+
+def placement_of(cores: list[MappedCore], graph: SpikeGraph, limits: ChipLimits) -> Placement:
     """Return what sPyNNaker placed as a placement, chips numbered in the order of their places.
 
     Args:
-        facts: What the worker found.
+        cores: Where it put the neurons.
         graph: The network; cores of sources are left out.
         limits: What the chips hold.
+
+    Raises:
+        ValueError: These are not all neurons of the graph, each of them once.
     """
-    chips = sorted({tuple(core["chip"]) for core in facts["cores"]})
+    chips = {chip: number for number, chip in enumerate(sorted({core.chip for core in cores}))}
     synapses = {population.name: fan_in(graph, population) for population in graph.neurons}
-    return Placement(
-        limits,
-        tuple(
+    placed = []
+    for name, counts in synapses.items():
+        own = sorted((c for c in cores if c.population == name), key=lambda c: c.first)
+        edges = [0, *(core.first + core.neurons for core in own)]
+        if [core.first for core in own] != edges[:-1] or edges[-1] != len(counts):
+            raise ValueError(f"the neurons of {name!r} are not each placed once")
+        placed += [
             Core(
-                chip=chips.index(tuple(core["chip"])),
-                core=core["core"],
-                population=core["population"],
-                first=core["first"],
-                neurons=core["neurons"],
-                synapses=int(
-                    synapses[core["population"]][core["first"] :][: core["neurons"]].sum()
-                ),
-                synapse_bytes=core["sdram_bytes"],
+                chip=chips[core.chip],
+                core=core.core,
+                population=name,
+                first=core.first,
+                neurons=core.neurons,
+                synapses=int(counts[core.first :][: core.neurons].sum()),
+                synapse_bytes=core.sdram_bytes,
             )
-            for core in facts["cores"]
-            if core["population"] in synapses
-        ),
-    )
+            for core in own
+        ]
+    return Placement(limits, tuple(placed))

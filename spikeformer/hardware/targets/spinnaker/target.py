@@ -16,7 +16,7 @@ from spikeformer.hardware.ir.graph import Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import place
 from spikeformer.hardware.targets.process import WorkerResult, run_worker
-from spikeformer.hardware.targets.spinnaker.boards import BOARDS, placement_of
+from spikeformer.hardware.targets.spinnaker.boards import BOARDS, Mapped, placement_of
 from spikeformer.hardware.targets.spinnaker.fixed_point import simulate_fixed_point
 from spikeformer.hardware.targets.spinnaker.network import network_job
 from spikeformer.hardware.targets.toolchains import find_toolchain
@@ -24,9 +24,6 @@ from spikeformer.i18n import t
 
 MAX_MAPPED_SYNAPSES = 20_000_000
 """Networks with more are placed by count alone: as lists of synapses they would fill the memory."""
-
-_FACTS = ("machine", "routers", "weight_shifts", "seconds")
-"""What sPyNNaker reports of a mapping besides the places of the neurons."""
 
 
 class SpiNNakerModel(DeployedModel):
@@ -63,11 +60,14 @@ class SpiNNakerModel(DeployedModel):
         return self._run(f"{__package__}.worker.nest", inputs, {})
 
     def _run(self, worker: str, inputs: Arrays, board: Mapping[str, Any]) -> dict[str, Array]:
-        arrays, settings = network_job(self.compiled.graph, inputs)
+        graph = self.compiled.graph
+        arrays, settings = network_job(graph, inputs)
+        settings |= dict(board)
         found = run_worker(
-            self._python, worker, arrays, settings | dict(board), timeout=self._timeout
-        ).arrays
-        return {name.removeprefix("spikes/"): spikes for name, spikes in found.items()}
+            self._python, worker, arrays, settings, timeout=self._timeout, facts=dict[str, Any]
+        )
+        shape = (settings["samples"], graph.timesteps)
+        return {p.name: found.spikes(f"spikes/{p.name}", (*shape, p.size)) for p in graph.neurons}
 
 
 class SpiNNakerDeployer(NeuromorphicDeployer):
@@ -136,10 +136,20 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         if graph.num_synapses > MAX_MAPPED_SYNAPSES:
             details["placed_by"] = "count of neurons and synapses; too large to map here"
         else:
-            facts = self._map(graph)
-            placement, reports = placement_of(facts, graph, board.limits), facts["reports"]
-            details["placed_by"] = f"sPyNNaker {facts['spynnaker']}"
-            details |= {name: facts[name] for name in _FACTS}
+            result = self._map(graph)
+            facts = result.facts
+            try:
+                placement = placement_of(facts.cores, graph, board.limits)
+            except ValueError as error:
+                raise result.refusal(error) from error
+            reports = facts.reports
+            details["placed_by"] = f"sPyNNaker {facts.spynnaker}"
+            details |= {
+                "machine": facts.machine,
+                "routers": facts.routers,
+                "weight_shifts": facts.weight_shifts,
+                "seconds": facts.seconds,
+            }
         details["boards"] = ceil(placement.num_chips / board.num_chips)
         return HardwareModel(
             self.target,
@@ -157,14 +167,12 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         board = self._board() if self.machine_name else None
         return SpiNNakerModel(self.compiled(compiled_model), python, self.timeout, board)
 
-    def _map(self, graph: SpikeGraph) -> dict[str, Any]:
+    def _map(self, graph: SpikeGraph) -> WorkerResult[Mapped]:
         arrays, settings = network_job(graph, _nothing(graph))
-        virtual = self._board() | {"machine_name": None}
+        settings |= self._board() | {"machine_name": None}
         python = find_toolchain(self.target, self.python)
-        result: WorkerResult = run_worker(
-            python, f"{__package__}.worker.map", arrays, settings | virtual, timeout=self.timeout
-        )
-        return result.facts
+        worker = f"{__package__}.worker.map"
+        return run_worker(python, worker, arrays, settings, timeout=self.timeout, facts=Mapped)
 
     def _board(self) -> dict[str, Any]:
         version = BOARDS[self.board_config].version

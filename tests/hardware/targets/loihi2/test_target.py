@@ -22,6 +22,7 @@ from spikeformer.hardware import (
 )
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, split
+from spikeformer.hardware.targets.loihi2.target import RUN
 from spikeformer.hardware.targets.process import run_worker
 from spikeformer.hardware.targets.toolchains import find_toolchain
 from spikeformer.models.mechanisms import SpikeDrivenAttention
@@ -100,9 +101,9 @@ def test_block_of_neurons_equals_lavas_own_processes(kind):
     graph = two_layers(kind=kind, seed=3)
     compiled, inputs = quantise(graph), spikes_for(graph, 5)
     for job in (float_job(graph, inputs), integer_job(compiled, inputs)):
-        run = partial(run_worker, find_toolchain("loihi2"), timeout=120)
-        block = run("loihi2.run", job.arrays, job.settings).arrays["spikes"]
-        layers = run("loihi2.run", job.arrays, job.settings | {"form": "layers"}).arrays["spikes"]
+        run = partial(run_worker, find_toolchain("loihi2"), timeout=120, facts=dict)
+        block = run(RUN, job.arrays, job.settings).arrays["spikes"]
+        layers = run(RUN, job.arrays, job.settings | {"form": "layers"}).arrays["spikes"]
         assert block.sum() > 0
         # What a population fires before its first sample is nobody's.
         for name, spikes in split(block, graph, 5).items():
@@ -115,7 +116,7 @@ def test_failing_process_of_lava_ends_the_run_with_its_traceback():
     job = float_job(graph, spikes_for(graph, 1))
     job.arrays["starts"] = job.arrays["starts"][:-1]
     with pytest.raises(ToolchainError, match=r"(?s)status 143.*processes.py.*IndexError"):
-        run_worker(find_toolchain("loihi2"), "loihi2.run", job.arrays, job.settings, timeout=60)
+        run_worker(find_toolchain("loihi2"), RUN, job.arrays, job.settings, timeout=60, facts=dict)
 
 
 def test_chip_without_its_software_is_refused():

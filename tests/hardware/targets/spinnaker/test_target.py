@@ -82,10 +82,11 @@ def test_board_program_runs_up_to_the_board(kind):
     home = {path.name for path in Path.home().iterdir()}
     result = run_worker(
         find_toolchain("spinnaker"),
-        "spinnaker.board",
+        f"{module.__package__}.worker.board",
         arrays,
         settings | {"board_version": 5, "machine_name": None},
         timeout=120,
+        facts=dict,
     )
     for population in graph.neurons:
         spikes = result.arrays[f"spikes/{population.name}"]

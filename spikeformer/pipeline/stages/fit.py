@@ -15,7 +15,7 @@ from spikeformer.ops import keep_freed_memory
 from spikeformer.pipeline.build import build_module
 from spikeformer.pipeline.platform import divide_batch
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage, stage_inputs
+from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 from spikeformer.training import is_sharded
 
 

@@ -21,15 +21,15 @@ from spikeformer.hardware import (
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.caching import reference_of
-from spikeformer.pipeline.hardware import (
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.hardware import (
     chip_samples,
     hardware_folder,
     make_deployer,
     trained_network,
     wants_chip,
 )
-from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 
 
 class Deploy(Stage):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 
 
 def plain(text: str) -> str:
@@ -24,7 +24,7 @@ def plain(text: str) -> str:
     ],
 )
 def test_percent_is_never_rounded_to_a_perfect_score(fraction: float, shown: str) -> None:
-    assert plain(_format.percent(fraction)) == shown
+    assert plain(formats.percent(fraction)) == shown
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_percent_is_never_rounded_to_a_perfect_score(fraction: float, shown: str
     ],
 )
 def test_duration_carries_over(seconds: float, shown: str) -> None:
-    assert plain(_format.duration(seconds)) == shown
+    assert plain(formats.duration(seconds)) == shown
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_duration_carries_over(seconds: float, shown: str) -> None:
     [(0, "0"), (999, "999"), (1000, "1.00 k"), (999_999, "1.00 M"), (12_345_678, "12.3 M")],
 )
 def test_count(value: int, shown: str) -> None:
-    assert plain(_format.count(value)) == shown
+    assert plain(formats.count(value)) == shown
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_count(value: int, shown: str) -> None:
     ],
 )
 def test_metric_value(name: str, value: float, shown: str) -> None:
-    assert plain(_format.metric_value(name, value)) == shown
+    assert plain(formats.metric_value(name, value)) == shown
 
 
 def test_names_lose_only_whole_parts() -> None:
-    assert _format.without_common_prefix(["a.bc.x", "a.bd.y"]) == ["bc.x", "bd.y"]
-    assert _format.without_common_prefix(["a.b"]) == ["a.b"]
-    assert _format.without_common_prefix(["ab", "ac"]) == ["ab", "ac"]
+    assert formats.without_common_prefix(["a.bc.x", "a.bd.y"]) == ["bc.x", "bd.y"]
+    assert formats.without_common_prefix(["a.b"]) == ["a.b"]
+    assert formats.without_common_prefix(["ab", "ac"]) == ["ab", "ac"]
 
 
-@pytest.mark.parametrize("cut", [_format.shorten, _format.tail])
+@pytest.mark.parametrize("cut", [formats.shorten, formats.tail])
 def test_long_names_are_cut_to_the_length(cut: object) -> None:
     assert cut("short", 5) == "short"
     assert len(cut("a\nmuch longer name", 8)) == 8

@@ -14,7 +14,7 @@ from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
 from spikeformer.validation import (
     SEVERITIES,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from spikeformer.i18n import format_date, format_number, t
 from spikeformer.metrics import metric_label
-from spikeformer.reporting import _format
+from spikeformer.reporting import formats
 from spikeformer.reporting.results import RunResults
 
 # A smaller error is no accuracy; among metrics without one, the first of these leads.
@@ -70,11 +70,11 @@ def _score(results: RunResults) -> Fact | None:
         if name in ("f1", "r2", "mae", "rmse", "mse"):
             metric = name.upper()
         label = t("reporting.test_metric", metric=metric)
-        return Fact(label, _format.metric_value(name, metrics[name]))
+        return Fact(label, formats.metric_value(name, metrics[name]))
     history = results.history
     if history is not None and "val/accuracy" in history and history["val/accuracy"].notna().any():
         best = float(history["val/accuracy"].max())
-        return Fact(t("reporting.best_validation"), _format.percent(best))
+        return Fact(t("reporting.best_validation"), formats.percent(best))
     return None
 
 
@@ -82,13 +82,13 @@ def _facts(results: RunResults) -> list[Fact]:
     facts = []
     fit = results.stages.get("fit")
     if fit is not None and fit.seconds is not None:
-        facts.append(Fact(t("reporting.training_time"), _format.duration(fit.seconds)))
+        facts.append(Fact(t("reporting.training_time"), formats.duration(fit.seconds)))
     parameters = fit.result.get("num_parameters") if fit is not None else None
     if isinstance(parameters, int | float):
-        facts.append(Fact(t("reporting.parameters"), _format.count(parameters)))
+        facts.append(Fact(t("reporting.parameters"), formats.count(parameters)))
     rate = _firing_rate(results)
     if rate is not None:
-        facts.append(Fact(t("reporting.firing_rate"), _format.percent(rate)))
+        facts.append(Fact(t("reporting.firing_rate"), formats.percent(rate)))
     if results.history is not None:
         epochs = len(results.history)
         label = t("reporting.one_epoch" if epochs == 1 else "reporting.epochs")
@@ -110,7 +110,7 @@ def _stages(results: RunResults) -> list[Stage]:
     for name, stage in results.stages.items():
         if name == "report" and stage.status == "running":
             continue  # it is writing this very page
-        seconds = None if stage.seconds is None else _format.duration(stage.seconds)
+        seconds = None if stage.seconds is None else formats.duration(stage.seconds)
         state = stage.status if stage.status in ("done", "failed") else "open"
         shown = t(f"reporting.status_{stage.status}")
         stages.append(Stage(name, shown, state, seconds, stage.error))

@@ -13,7 +13,8 @@ from spikeformer.files import write_json
 from spikeformer.hardware import accuracy, compare, reference_spikes, simulate
 from spikeformer.i18n import t
 from spikeformer.pipeline.caching import reference_of
-from spikeformer.pipeline.hardware import (
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.hardware import (
     check_hardware,
     chip_samples,
     hardware_folder,
@@ -21,8 +22,7 @@ from spikeformer.pipeline.hardware import (
     trained_network,
     wants_chip,
 )
-from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 
 
 class Verify(Stage):

@@ -17,8 +17,8 @@ from spikeformer.files import replacing, write_json
 from spikeformer.i18n import format_number, t
 from spikeformer.metrics import metric_label
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.sample import record_sample
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.sample import record_sample
+from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
 from spikeformer.training.callbacks import ActivityProbe
 

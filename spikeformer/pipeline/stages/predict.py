@@ -19,7 +19,7 @@ from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.files import replacing
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
 
 

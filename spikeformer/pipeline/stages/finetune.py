@@ -11,8 +11,9 @@ import torch
 
 from spikeformer.files import replacing
 from spikeformer.hardware import RoundedWeights
-from spikeformer.pipeline.hardware import tuned_file
+from spikeformer.pipeline.privacy import consent_watch
 from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.hardware import tuned_file
 from spikeformer.training.callbacks import EpochSeed
 
 LEARNING_RATE_FACTOR = 0.1
@@ -51,7 +52,11 @@ def finetune(run: Run, input_shape: Sequence[int]) -> None:
                 limit_train_batches=settings.limit_train_batches,
                 limit_val_batches=0,
                 logger=False,
-                callbacks=[EpochSeed(run.config.seed), _FitScales(rounding)],
+                callbacks=[
+                    EpochSeed(run.config.seed),
+                    _FitScales(rounding),
+                    *consent_watch(run.parts.data, run.folder),
+                ],
                 enable_checkpointing=False,
                 enable_model_summary=False,
                 enable_progress_bar=False,

@@ -16,7 +16,7 @@ from spikeformer.error_handling import check_choice, check_positive_int
 from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
 from spikeformer.profiling import EnergyProfiler, EnergyRecording
 

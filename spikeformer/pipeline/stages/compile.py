@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 
 from spikeformer.hardware import HardwareModel, accuracy, simulate_integers
 from spikeformer.i18n import t
-from spikeformer.pipeline.finetune import finetune
-from spikeformer.pipeline.hardware import (
+from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.finetune import finetune
+from spikeformer.pipeline.stages.hardware import (
     ChipSamples,
     chip_samples,
     hardware_folder,
@@ -20,8 +21,7 @@ from spikeformer.pipeline.hardware import (
     tuned_file,
     wants_chip,
 )
-from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 
 
 class Compile(Stage):

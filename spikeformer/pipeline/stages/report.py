@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.reporting import build_report
 
 

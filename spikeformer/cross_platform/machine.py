@@ -1,13 +1,16 @@
-"""Processor and memory, as the operating system tells them."""
+"""Processor, memory and energy counters, as the operating system tells them."""
 
 from __future__ import annotations
 
 import os
 import platform
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
-from spikeformer.cross_platform._cgroups import CgroupLimits
+import psutil
+
+from spikeformer.cross_platform.cgroups import CgroupLimits
 from spikeformer.cross_platform.types import GIB, Architecture, OperatingSystem
 from spikeformer.i18n import format_number, t
 
@@ -28,10 +31,10 @@ _ARCHITECTURES = {
 
 @dataclass(frozen=True)
 class Memory:
-    """Memory in bytes, each None if unknown."""
+    """Memory in bytes."""
 
-    total: int | None
-    available: int | None
+    total: int
+    available: int
 
 
 def operating_system() -> OperatingSystem:
@@ -67,15 +70,21 @@ def usable_cores(limits: CgroupLimits, visible: int | None = None) -> int:
     return max(1, min(visible, int(limits.cores) if limits.cores is not None else visible))
 
 
-def usable_memory(root: Path, limits: CgroupLimits) -> Memory:
-    """Return the machine's memory, or as much of it as the container grants."""
-    machine = _machine_memory(root)
+def usable_memory(limits: CgroupLimits, machine: Memory | None = None) -> Memory:
+    """Return the machine's memory, or as much of it as the container grants.
+
+    Args:
+        limits: The container's.
+        machine: Memory of the whole machine; None asks the operating system.
+    """
+    if machine is None:
+        found = psutil.virtual_memory()
+        machine = Memory(found.total, found.available)
     if limits.memory_bytes is None:
         return machine
-    total = min(limits.memory_bytes, machine.total or limits.memory_bytes)
-    left = None if limits.used_bytes is None else max(0, limits.memory_bytes - limits.used_bytes)
-    known = [amount for amount in (left, machine.available) if amount is not None]
-    return Memory(total, min(known, default=None))
+    left = limits.memory_bytes - (limits.used_bytes or 0)
+    total, available = min(limits.memory_bytes, machine.total), min(left, machine.available)
+    return Memory(total, max(0, available))
 
 
 def in_words(limits: CgroupLimits) -> tuple[str, ...]:
@@ -88,27 +97,41 @@ def in_words(limits: CgroupLimits) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _machine_memory(root: Path) -> Memory:
-    fields = _fields(root / "proc/meminfo")
-    if "MemTotal" in fields:
-        sizes = {key: int(value.split()[0]) * 1024 for key, value in fields.items() if value}
-        return Memory(sizes["MemTotal"], sizes.get("MemAvailable"))
+def rapl_packages(root: Path) -> list[Path]:
+    """Return the counter files of all CPU packages, readable or not."""
+    return sorted(root.glob("sys/class/powercap/intel-rapl:?/energy_uj"))
+
+
+def readable_counters(root: Path) -> tuple[str, ...]:
+    """Return "rapl" where a CPU package's counter can be read, "nvml" where a GPU answers."""
+    found = []
+    if any(os.access(path, os.R_OK) for path in rapl_packages(root)):
+        found.append("rapl")
+    if _nvml_answers():
+        found.append("nvml")
+    return tuple(found)
+
+
+def _nvml_answers() -> bool:
+    if find_spec("pynvml") is None:
+        return False
+    import pynvml
+
     try:
-        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return Memory(None, None)
-    return Memory(pages * size, None)
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return False
+    try:
+        return bool(pynvml.nvmlDeviceGetCount() > 0)
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def _cpu_fields(root: Path) -> dict[str, str]:
-    return _fields(root / "proc/cpuinfo")
-
-
-def _fields(path: Path) -> dict[str, str]:
-    """Return the "key: value" lines of a file; of several processors the first counts."""
+    """Return the "key: value" lines of Linux' cpuinfo; of several processors the first counts."""
     fields: dict[str, str] = {}
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return fields
     for line in lines:

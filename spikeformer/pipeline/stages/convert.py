@@ -18,7 +18,7 @@ from spikeformer.error_handling import (
 from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stage import Stage
+from spikeformer.pipeline.stages.stage import Stage
 
 
 class Convert(Stage):

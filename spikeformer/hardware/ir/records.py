@@ -1,0 +1,137 @@
+"""What `graph.json` may hold: types and ranges, which are checked when it is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import Meta, Struct
+
+MAX_WEIGHT = 255
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=500)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40)]
+Size: TypeAlias = Annotated[int, Meta(ge=1, le=2**31)]
+Side: TypeAlias = Annotated[int, Meta(ge=1, le=2**16)]
+Padding: TypeAlias = Annotated[int, Meta(ge=0, le=2**16)]
+Shape: TypeAlias = Annotated[tuple[Size, ...], Meta(max_length=8)]
+
+
+class TokenLinearRecord(Struct, tag_field="kind", tag="TokenLinear", forbid_unknown_fields=True):
+    """A `TokenLinear`; `weights` names its array."""
+
+    weights: Text
+    tokens: Size
+    channels_first: bool
+
+
+class ConvolutionRecord(Struct, tag_field="kind", tag="Convolution", forbid_unknown_fields=True):
+    """A `Convolution`; `weights` names its array."""
+
+    weights: Text
+    image: tuple[Side, Side, Side]
+    stride: tuple[Side, Side]
+    padding: tuple[Padding, Padding]
+    groups: Side
+    tokens_out: bool
+
+
+class SparseRecord(Struct, tag_field="kind", tag="Sparse", forbid_unknown_fields=True):
+    """A `Sparse`; the other fields name its three arrays."""
+
+    shape: tuple[Size, Size]
+    data: Text
+    indices: Text
+    indptr: Text
+
+
+OperatorRecord: TypeAlias = TokenLinearRecord | ConvolutionRecord | SparseRecord
+
+
+class PopulationRecord(Struct, forbid_unknown_fields=True):
+    """A `Population`; `bias` names its array."""
+
+    name: Text
+    shape: Shape
+    kind: str
+    decay: Annotated[float, Meta(ge=0, lt=1)]
+    threshold: Annotated[float, Meta(gt=0, le=1e30)]
+    bias: Text | None
+    depth: Count
+
+
+class ProjectionRecord(Struct, forbid_unknown_fields=True):
+    """A `Projection`."""
+
+    source: Text
+    target: Text
+    delay: Count
+    operator: OperatorRecord
+
+
+class ReadoutRecord(Struct, forbid_unknown_fields=True):
+    """A `Readout`; `bias` names its array."""
+
+    shape: Shape
+    terms: Annotated[list[tuple[Text, OperatorRecord]], Meta(min_length=1)]
+    bias: Text
+
+
+class GraphRecord(Struct, forbid_unknown_fields=True):
+    """A `SpikeGraph`."""
+
+    name: str
+    timesteps: Annotated[int, Meta(ge=1, le=2**20)]
+    populations: list[PopulationRecord]
+    projections: list[ProjectionRecord]
+    readout: ReadoutRecord | None
+
+
+class NeuronsRecord(Struct, forbid_unknown_fields=True):
+    """An `IntegerNeurons`."""
+
+    dv: Annotated[int, Meta(ge=0, le=4095)]
+    vth: Annotated[int, Meta(ge=0, le=131071)]
+    bias_exp: Annotated[int, Meta(ge=0, le=7)]
+    scale: Annotated[float, Meta(gt=0, le=1e30)]
+
+
+class IntegersRecord(Struct, forbid_unknown_fields=True):
+    """An `IntegerGraph`, but for what its graph shares with the one in the network's units."""
+
+    neurons: dict[Text, NeuronsRecord]
+    projections: list[ProjectionRecord]
+
+
+class LimitsRecord(Struct, forbid_unknown_fields=True):
+    """A `ChipLimits`."""
+
+    name: str
+    cores_per_chip: Size
+    neurons_per_core: Size
+    synapse_bytes_per_core: Count
+    bytes_per_weight: Size
+    max_delay: Size | None
+    source: str
+
+
+class PlacementRecord(Struct, forbid_unknown_fields=True):
+    """A `Placement`; each core is chip, core, population, first, neurons, synapses, bytes."""
+
+    limits: LimitsRecord
+    num_chips: Count
+    num_cores: Count
+    cores: list[tuple[Count, Count, Text, Count, Count, Count, Count]]
+
+
+class GraphFile(Struct, forbid_unknown_fields=True):
+    """All of `graph.json`."""
+
+    target: str
+    placement: PlacementRecord | None
+    details: dict[str, Any]
+    encoder: dict[str, Any] | None
+    graph: GraphRecord
+    integers: IntegersRecord | None
+    npz_sha256: str
+    format: Literal["spikeformer graph"] = "spikeformer graph"
+    version: Literal[2] = 2
