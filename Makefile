@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu lint audit format bench bench-peers docs \
+.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu lint audit format bench bench-baselines docs \
 	serve-docs browser clean
 
 help:  ## Show this list
@@ -83,15 +83,15 @@ format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.core bench-peers  ## Measure the demo, the ops and a model; write docs/benchmarks
+bench: $(VENV)/.core bench-baselines  ## Measure the demo, the ops and a model; write docs/benchmarks
 	$(BIN)/python scripts/bench/digits.py
 	$(BIN)/python scripts/bench/run.py
 
-PEERS := $(basename $(notdir $(wildcard scripts/bench/peers/*.txt)))
-bench-peers: $(PEERS:%=.bench/%/.installed)  ## Install the libraries compared with, each by itself
+BASELINES := $(basename $(notdir $(wildcard scripts/bench/baselines/*.txt)))
+bench-baselines: $(BASELINES:%=.bench/%/.installed)  ## Install the libraries compared with, each by itself
 
 # What does not install on this machine is reported as not measured, and the rest is measured.
-.bench/%/.installed: scripts/bench/peers/%.txt
+.bench/%/.installed: scripts/bench/baselines/%.txt
 	@$(PYTHON) -m venv --clear .bench/$* \
 		&& .bench/$*/bin/python -m pip install --quiet --requirement $< && touch $@ \
 		|| { rm -rf .bench/$*; echo "$* did not install: it will not be measured"; }

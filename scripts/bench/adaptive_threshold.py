@@ -117,7 +117,7 @@ second half of each span, ± standard deviation over the seeds
 
 ![Firing rate and threshold over time](adaptive-threshold.svg)
 
-The first seed. A jump up is answered in tens of timesteps, since a layer can be off its target by
+The first seed. A jump up is corrected in tens of timesteps, since a layer can be off its target by
 90 points; a jump down in hundreds, since silence is off by {100 * target:.0f} points alone. The
 window's delay lets the rate overshoot before it settles.
 

@@ -14,7 +14,7 @@ from typing import Any
 SCRIPTS = Path(__file__).resolve().parents[1]
 REPOSITORY = SCRIPTS.parent
 ENVIRONMENTS = REPOSITORY / ".bench"
-PEERS = tuple(sorted(path.stem for path in (Path(__file__).parent / "peers").glob("*.txt")))
+BASELINES = tuple(sorted(path.stem for path in (Path(__file__).parent / "baselines").glob("*.txt")))
 
 # A compiler may take minutes; a worker that says nothing for longer is stuck.
 _REPLY_SECONDS = 900
@@ -24,17 +24,17 @@ class WorkerError(Exception):
     """A worker could not start, or what it was asked to do failed."""
 
 
-def interpreter(peer: str) -> Path:
-    """Return the Python that has this peer, or raise `WorkerError` if its environment is missing.
+def interpreter(library: str) -> Path:
+    """Return the Python that has this library, or raise `WorkerError` if there is none.
 
     Our own is the one that runs.
     """
-    if peer == "spikeformer":
+    if library == "spikeformer":
         return Path(sys.executable)
     folder = "Scripts" if os.name == "nt" else "bin"
-    python = ENVIRONMENTS / peer / folder / "python"
+    python = ENVIRONMENTS / library / folder / "python"
     if not python.exists():
-        raise WorkerError(f"{peer} is not installed; `make bench-peers` installs it")
+        raise WorkerError(f"{library} is not installed; `make bench-baselines` installs it")
     return python
 
 
@@ -45,16 +45,16 @@ class Worker:
     first user waits for.
     """
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, library: str) -> None:
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._log = Path(self._folder.name, "log")
         caches = ("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
         environment = {**os.environ, **{key: f"{self._folder.name}/{key}" for key in caches}}
-        if peer == "spikeformer":  # also where it runs from a checkout without being installed
+        if library == "spikeformer":  # also where it runs from a checkout without being installed
             environment["PYTHONPATH"] = str(REPOSITORY)
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [interpreter(peer), "-m", "bench.worker"],
+                [interpreter(library), "-m", "bench.worker"],
                 cwd=SCRIPTS,
                 env=environment,
                 stdin=subprocess.PIPE,

@@ -32,8 +32,8 @@ from spikeformer import load_run  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
 from spikeformer.data import add_noise  # noqa: E402
 from spikeformer.fusion import confidence_weights  # noqa: E402
+from spikeformer.instrument import ActivityProbe  # noqa: E402
 from spikeformer.pipeline import LoadedRun  # noqa: E402
-from spikeformer.training.callbacks import ActivityProbe  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "digits_av"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -41,7 +41,7 @@ CLEAN = float("inf")
 AUGMENTATION = ("noisy_share", "max_image_noise", "min_snr_db")
 
 
-# Fusions that join tokens have to learn what it is to lack a sense; joined answers do not.
+# Fusions that join tokens have to learn what it is to lack a modality; joined predictions do not.
 DROPOUT = ("model.modality_dropout=0.4",)
 FUSIONS = {
     "late": (),
@@ -53,7 +53,7 @@ FUSIONS = {
 
 @dataclass(frozen=True)
 class Training:
-    """A network that is trained: on a split, with one sense or with two that a fusion joins."""
+    """A network that is trained: on a split, with one modality or with two that a fusion joins."""
 
     split: str
     modalities: str
@@ -66,7 +66,7 @@ class Training:
         return "-".join(part for part in parts if part)
 
 
-# The network of both senses also answers with either of them.
+# The network of both modalities also predicts from either of them.
 TRAINED = (
     Training("recordings", "vision,audio", "late"),
     Training("recordings", "vision"),
@@ -81,7 +81,7 @@ class Condition:
     """Noise of the test samples.
 
     Attributes:
-        sweep: "vision", "audio" or "both", the senses that get noise.
+        sweep: "vision", "audio" or "both", the modalities that get noise.
         image_noise: Standard deviation; pixels are in [0, 1].
         snr_db: Signal-to-noise ratio of the sound in dB; infinite is clean.
     """
@@ -176,14 +176,14 @@ def measure(run: LoadedRun, training: Training, seed: int) -> dict:
     data.setup("test")
     test = data.splits.test
     fit = run.manifest.stages["fit"].result
-    split, senses = training.split, training.modalities.split(",")
-    sweeps = (*senses, "both" if len(senses) > 1 else senses[0])
+    split, modalities = training.split, training.modalities.split(",")
+    sweeps = (*modalities, "both" if len(modalities) > 1 else modalities[0])
     conditions = [condition for condition in CONDITIONS if condition.sweep in sweeps]
     if split == "speakers":
         conditions = conditions[:1]  # without noise
     return {
         "split": split,
-        "modalities": senses,
+        "modalities": modalities,
         "fusion": training.fusion,
         "seed": seed,
         "test_speakers": list(run.config.data.test_speakers) if split == "speakers" else None,
@@ -198,14 +198,14 @@ def measure(run: LoadedRun, training: Training, seed: int) -> dict:
 def results(
     model: nn.Module, conditions: list[Condition], inputs: dict[str, Tensor], targets: Tensor
 ) -> Iterator[dict]:
-    """Yield what a network answers under each condition, by all its senses and by each alone."""
+    """Yield what a network predicts under each condition, from all modalities and from each."""
     alone: dict[tuple[str, float], float] = {}
     for condition in conditions:
         described = asdict(condition)
         changed = noisy(inputs, condition)
-        found = answers(model, changed, targets)
+        found = predictions(model, changed, targets)
         for name, x in changed.items() if len(changed) > 1 else ():
-            # A sense that is alone answers the same whatever noise the other one has.
+            # A modality that is alone predicts the same whatever noise the other one has.
             heard = name, described[digits_av_page.NOISES[name]]
             if heard not in alone:
                 alone[heard] = accuracy(model, {name: x}, targets)
@@ -226,11 +226,11 @@ def noisy(inputs: dict[str, Tensor], condition: Condition) -> dict[str, Tensor]:
     return changed
 
 
-def answers(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dict:
-    """Return the accuracy and, where senses meet, what decides how much each of them counts.
+def predictions(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dict:
+    """Return the accuracy and, where modalities meet, what decides how much each of them counts.
 
-    That is the share of open gates of a sense in cross-modal attention, and the mean weight of its
-    answer in late fusion.
+    That is the share of open gates of a modality in cross-modal attention, and the mean weight of
+    its prediction in late fusion.
     """
     with ActivityProbe(model) as probe, watch_answers(model) as logits:
         found: dict = {"accuracy": accuracy(model, inputs, targets)}
@@ -249,7 +249,7 @@ def answers(model: nn.Module, inputs: dict[str, Tensor], targets: Tensor) -> dic
 
 @contextmanager
 def watch_answers(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect the logits of each sense by itself, where a late fusion joins them."""
+    """Collect the logits of each modality by itself, where a late fusion joins them."""
     logits: dict[str, list[Tensor]] = {}
 
     def keep(name: str, head: nn.Module, inputs: Any, outputs: Tensor) -> None:

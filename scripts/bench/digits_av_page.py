@@ -26,9 +26,9 @@ SWEEPS = {
 }
 BOTH = "vision,audio"
 RECIPE = "late"
-# What tells how much each sense counts, by the fusion.
+# What shows how much each modality counts, by the fusion.
 ATTENTION = {
-    "late": "weight of the answer",
+    "late": "weight of the prediction",
     "cross_attention": "open gates of cross-modal attention",
 }
 FUSIONS = {
@@ -37,10 +37,10 @@ FUSIONS = {
     "gated": "gated",
     "concat": "concatenation",
 }
-# What is compared: a label, and the network and senses that answer; networks of one sense know
-# no other, that of both is asked with the other left out as well.
-ANSWERS = {
-    "both": ("both senses", BOTH, "accuracy"),
+# What is compared: a label, and the network and modalities that predict. A network of one modality
+# knows no other; that of both is tested with the other left out as well.
+PREDICTIONS = {
+    "both": ("both modalities", BOTH, "accuracy"),
     "vision_alone": ("image alone", BOTH, "vision_alone"),
     "vision_only": ("image-only network", "vision", "accuracy"),
     "audio_alone": ("sound alone", BOTH, "audio_alone"),
@@ -53,7 +53,7 @@ LOOKS = {
     "audio_alone": (style.MUTED, "^--"),
     "audio_only": (style.MUTED, "+:"),
 }
-SENSES = {"vision": "image", "audio": "sound"}
+MODALITIES = {"vision": "image", "audio": "sound"}
 NOISES = {"vision": "image_noise", "audio": "snr_db"}
 
 
@@ -68,25 +68,29 @@ def write(result: dict, stored: Path) -> None:
     stored.with_suffix(".md").write_text(page(result))
 
 
-def of(runs: list[dict], split: str, senses: str | None = None) -> list[dict]:
-    """Return the runs of a split, or those of them that were trained with given senses."""
+def of(runs: list[dict], split: str, modalities: str | None = None) -> list[dict]:
+    """Return the runs of a split, or those of them that were trained with given modalities."""
     found = [run for run in runs if run["split"] == split]
-    return found if senses is None else [r for r in found if ",".join(r["modalities"]) == senses]
+    return (
+        found
+        if modalities is None
+        else [r for r in found if ",".join(r["modalities"]) == modalities]
+    )
 
 
 def by_fusion(runs: list[dict], fusion: str) -> list[dict]:
-    """Return the runs with all speakers that know one fusion, and those of one sense."""
+    """Return the runs with all speakers that know one fusion, and those of one modality."""
     return [r for r in of(runs, "recordings") if r["fusion"] in (fusion, None)]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Noise of the test samples, and what every seed's network answered.
+    """Noise of the test samples, and what every seed's network predicted.
 
     Attributes:
         name: The noise in words.
-        accuracies: By the names of `ANSWERS`, one for each seed.
-        attention: How much each sense counts, one for each seed.
+        accuracies: By the names of `PREDICTIONS`, one for each seed.
+        attention: How much each modality counts, one for each seed.
     """
 
     name: str
@@ -95,20 +99,20 @@ class Cell:
 
     @property
     def best(self) -> tuple[str, float]:
-        """The better of all answers by one sense, and its mean accuracy."""
+        """The better of all predictions from one modality, and its mean accuracy."""
         means = {k: statistics.fmean(v) for k, v in self.accuracies.items() if k != "both"}
         best = max(means, key=lambda key: means[key])
         return best, means[best]
 
     @property
     def gain(self) -> float:
-        """Mean accuracy of both senses over that of the better one."""
+        """Mean accuracy of both modalities over that of the better one."""
         return statistics.fmean(self.accuracies["both"]) - self.best[1]
 
     @property
     def own_gain(self) -> float:
-        """The same over the same network with a sense left out."""
-        alone = (self.accuracies[f"{sense}_alone"] for sense in SENSES)
+        """The same over the same network with a modality left out."""
+        alone = (self.accuracies[f"{modality}_alone"] for modality in MODALITIES)
         return statistics.fmean(self.accuracies["both"]) - max(map(statistics.fmean, alone))
 
 
@@ -118,13 +122,18 @@ def cells(runs: list[dict], sweep: str) -> list[Cell]:
         Cell(
             words(condition),
             {
-                answer: [at(run, senses, condition)[key] for run in of(runs, "recordings", senses)]
-                for answer, (_, senses, key) in ANSWERS.items()
-                if of(runs, "recordings", senses)
+                prediction: [
+                    at(run, modalities, condition)[key]
+                    for run in of(runs, "recordings", modalities)
+                ]
+                for prediction, (_, modalities, key) in PREDICTIONS.items()
+                if of(runs, "recordings", modalities)
             },
             {
-                sense: [at(r, BOTH, condition).get("attention", {}).get(sense) for r in fused(runs)]
-                for sense in SENSES
+                modality: [
+                    at(r, BOTH, condition).get("attention", {}).get(modality) for r in fused(runs)
+                ]
+                for modality in MODALITIES
             },
         )
         for condition in fused(runs)[0]["results"]
@@ -133,18 +142,18 @@ def cells(runs: list[dict], sweep: str) -> list[Cell]:
 
 
 def fused(runs: list[dict]) -> list[dict]:
-    """Return the runs that were trained with both senses and all speakers."""
+    """Return the runs that were trained with both modalities and all speakers."""
     return of(runs, "recordings", BOTH)
 
 
-def at(run: dict, senses: str, condition: dict) -> dict:
-    """Return a run's result under a condition; noise in a sense it lacks makes no difference."""
-    keys = [NOISES[sense] for sense in senses.split(",")]
+def at(run: dict, modalities: str, condition: dict) -> dict:
+    """Return a run's result under a condition; noise in a modality it lacks makes no difference."""
+    keys = [NOISES[modality] for modality in modalities.split(",")]
     return next(r for r in run["results"] if all(r[key] == condition[key] for key in keys))
 
 
 def words(condition: dict) -> str:
-    """Name a condition: what the swept senses get."""
+    """Name a condition: what the swept modalities get."""
     sound = "clean" if condition["snr_db"] is None else f"{condition['snr_db']:g} dB"
     image = f"{condition['image_noise']:g}"
     return {"vision": image, "audio": sound, "both": f"{image}, {sound}"}[condition["sweep"]]
@@ -156,9 +165,11 @@ def accuracies(runs: list[dict]) -> Figure:
     panels = figure.subplots(1, len(SWEEPS), sharey=True)
     for axes, (sweep, text) in zip(panels, SWEEPS.items(), strict=True):
         columns = cells(runs, sweep)
-        for answer, (colour, look) in LOOKS.items():
-            found = [cell.accuracies[answer] for cell in columns if answer in cell.accuracies]
-            lines(axes, found, ANSWERS[answer][0], colour, look)
+        for prediction, (colour, look) in LOOKS.items():
+            found = [
+                cell.accuracies[prediction] for cell in columns if prediction in cell.accuracies
+            ]
+            lines(axes, found, PREDICTIONS[prediction][0], colour, look)
         finish(axes, columns, text)
     style.percent_ticks(panels[0].yaxis)
     legend(figure, panels[0])
@@ -166,16 +177,16 @@ def accuracies(runs: list[dict]) -> Figure:
 
 
 def attention(runs: list[dict]) -> Figure:
-    """Draw how much each sense counts over the noise in one, a row for each fusion that tells."""
+    """Draw how much each modality counts over the noise in one, a row for each fusion."""
     shown = [fusion for fusion in ATTENTION if fused(by_fusion(runs, fusion))]
     figure = style.new_figure(7.0, 2.5 * len(shown) + 0.4)
     panels = figure.subplots(len(shown), 2, sharey="row", squeeze=False)
     for row, fusion in zip(panels, shown, strict=True):
-        for axes, sweep in zip(row, SENSES, strict=True):
+        for axes, sweep in zip(row, MODALITIES, strict=True):
             columns = cells(by_fusion(runs, fusion), sweep)
-            for sense, text in SENSES.items():
-                found = [cell.attention[sense] for cell in columns]
-                lines(axes, found, text, *LOOKS[f"{sense}_alone"])
+            for modality, text in MODALITIES.items():
+                found = [cell.attention[modality] for cell in columns]
+                lines(axes, found, text, *LOOKS[f"{modality}_alone"])
             finish(axes, columns, SWEEPS[sweep])
         style.percent_ticks(row[0].yaxis)
         row[0].set_ylim(bottom=0)
@@ -221,8 +232,8 @@ def table(runs: list[dict], sweep: str) -> str:
     """Return the accuracies of a sweep as rows."""
     rows = []
     for cell in cells(runs, sweep):
-        found = [spread(cell.accuracies[key]) for key in ANSWERS if key in cell.accuracies]
-        weights = [f"{statistics.fmean(cell.attention[sense]):.0%}" for sense in SENSES]
+        found = [spread(cell.accuracies[key]) for key in PREDICTIONS if key in cell.accuracies]
+        weights = [f"{statistics.fmean(cell.attention[modality]):.0%}" for modality in MODALITIES]
         rows.append(f"| {cell.name} | {' | '.join([*found, points(cell.gain), *weights])} |")
     return "\n".join(rows)
 
@@ -240,13 +251,15 @@ def points(difference: float) -> str:
 
 def head(runs: list[dict], noise: str) -> str:
     """Return the head of a table whose first column is the noise."""
-    answers = [text for text, senses, _ in ANSWERS.values() if of(runs, "recordings", senses)]
-    titles = [noise, *answers, "gain", "weight, image", "weight, sound"]
+    predictions = [
+        text for text, modalities, _ in PREDICTIONS.values() if of(runs, "recordings", modalities)
+    ]
+    titles = [noise, *predictions, "gain", "weight, image", "weight, sound"]
     return f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}"
 
 
 def summary(runs: list[dict]) -> str:
-    """Say where both senses are better than the better one, and where they are not."""
+    """Say where both modalities are better than the better one, and where they are not."""
     everything = [(sweep, cell) for sweep in SWEEPS for cell in cells(runs, sweep)]
     # The sample without noise is in two sweeps.
     noisy = [(s, c) for s, c in everything if c.name not in ("0", "clean")]
@@ -255,13 +268,13 @@ def summary(runs: list[dict]) -> str:
     both = [c for s, c in noisy if s == "both"]
     won_both = sum(c.gain > 0 for c in both)
     text = (
-        f"Both senses are better than the better single one in {len(better)} of {len(noisy)} cells "
+        f"Both modalities are better than the better one in {len(better)} of {len(noisy)} cells "
         f"with noise, and in {won_both} of {len(both)} where both are noisy; better than the same "
-        f"network with the better sense alone in {sum(c.own_gain > 0 for _, c in noisy)}. "
+        f"network with the better modality alone in {sum(c.own_gain > 0 for _, c in noisy)}. "
     )
     if lost:
         where = "; ".join(
-            f"{SWEEPS[s]} {c.name}: {points(c.gain)} points against the {ANSWERS[c.best[0]][0]}"
+            f"{SWEEPS[s]} {c.name}: {points(c.gain)} points against the {PREDICTIONS[c.best[0]][0]}"
             for s, c in lost
         )
         text += f"They are not at: {where}. "
@@ -286,7 +299,7 @@ def fusions(runs: list[dict]) -> str:
                     for found in swept.values()
                 )
             ),
-            *(clean.accuracies[f"{sense}_alone"] for sense in SENSES),
+            *(clean.accuracies[f"{modality}_alone"] for modality in MODALITIES),
         ]
         count = f"{fused(known)[0]['num_parameters']:,}"
         rows.append(f"| {title} | {count} | {' | '.join(map(spread, values))} |")
@@ -308,7 +321,7 @@ def seeds(runs: list[dict]) -> str:
         if len(run["modalities"]) == 1:
             shown[keys.index(f"{run['modalities'][0]}_alone")], shown[0] = shown[0], ""
         heard = ", ".join(run["test_speakers"] or ["all"])
-        trained = " and ".join(SENSES[m] for m in run["modalities"])
+        trained = " and ".join(MODALITIES[m] for m in run["modalities"])
         rows.append(
             f"| {heard} | {trained} | {run['seed']} | {' | '.join(shown)} "
             f"| {run['training_seconds']:.0f} s |"
@@ -329,8 +342,8 @@ def speakers(first: dict, held_out: list[dict]) -> str:
         )
         text += (
             " Where one is named, the network has never heard that speaker in training "
-            f"({held_out[0]['samples']} test recordings): {both} % with both senses and {sound} % "
-            "by sound alone, mean ± standard deviation over the speakers."
+            f"({held_out[0]['samples']} test recordings): {both} % with both modalities and "
+            f"{sound} % by sound alone, mean ± standard deviation over the speakers."
         )
     return text
 
@@ -349,28 +362,29 @@ def page(result: dict) -> str:
     device += "s" * (machine["cores"] > 1 and not machine["gpu"])
     about = f"""`python train.py experiment=digits_av`: spoken digits of the Free Spoken Digit
         Dataset, each paired with a handwritten digit of scikit-learn of the same class.
-        {first["num_parameters"]:,} parameters, T = 4, {first["epochs"]} epochs. Each sense has a
-        branch of its own, and their answers are averaged by confidence (late fusion, temperature
-        {recipe["temperature"]:g}); while training, each is asked for the answer by itself as well
+        {first["num_parameters"]:,} parameters, T = 4, {first["epochs"]} epochs. Each modality has a
+        branch of its own, and their predictions are averaged by confidence (late fusion,
+        temperature {recipe["temperature"]:g}); each also has a loss of its own while training
         (`callbacks=[default,sense_supervision]`). {recipe["noisy_share"]:.0%} of the training
         images and, drawn apart, of the sounds get noise: up to a standard deviation of
         {recipe["max_image_noise"]:g}, and down to {recipe["min_snr_db"]:g} dB. No recording and no
         image is in both training and test; temperature and weight of the
-        single answers were chosen on validation samples."""
+        single predictions were chosen on validation samples."""
     over = "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
     noise = f"""Every speaker in training and test; percent, {over}. Image noise is Gaussian with
         the given standard deviation (pixels are in [0, 1]); noise in the sound is white, at the
-        given signal-to-noise ratio. "Gain" is by how many points both senses are better than the
-        best answer by one sense, whichever network gave it. The last columns are the mean weights
-        of the two answers."""
+        given signal-to-noise ratio. "Gain" is by how many points both modalities are better than
+        the best prediction from one modality, whichever network gave it. The last columns are the
+        mean weights of the two predictions."""
     found = f"""{summary(heard)} A test of {first["samples"]} recordings has a standard error of
         {error_of(0.95, first["samples"])} points at 95 % and of {error_of(0.7, first["samples"])}
         at 70 %, whatever the seed: smaller gains and losses may be chance."""
-    other = """The same encoders, recipe and seeds. What joins tokens instead of answers learns to
-        lack a sense by modality dropout (40 %). Columns with noise are means over the cells above;
-        the last two are the network's answers by one sense, without noise. The figure shows what
+    other = """The same encoders, recipe and seeds. What joins tokens instead of predictions learns
+        to do without a modality by modality dropout (40 %). Columns with noise are means over the
+        cells above; the last two are the network's accuracies with one modality, without noise. The
+        figure shows what
         counts as noise grows: by the weights of late fusion, and by the share of gates that
-        cross-modal attention opens for the tokens of a sense."""
+        cross-modal attention opens for the tokens of a modality."""
     source = f"""Measured on {result["date"]} on {device}, torch {result["packages"]["torch"]}, by
         `{result["command"]}`; the numbers are in [digits_av.json](digits_av.json).
         {result.get("remark", "")}"""
@@ -378,12 +392,12 @@ def page(result: dict) -> str:
 
 {paragraph(about)}
 
-"Alone" is the network of both senses with the other one left out; an "-only network" was trained
-with one sense, under the same noise and for as many epochs.
+"Alone" is the network of both modalities with the other one left out; an "-only network" was
+trained with one modality, under the same noise and for as many epochs.
 
 ## Without noise
 
-| test speakers | trained with | seed | both senses | image alone | sound alone | training |
+| test speakers | trained with | seed | both modalities | image alone | sound alone | training |
 |---|---|---|---|---|---|---|
 {seeds([*heard, *held_out])}
 
@@ -395,7 +409,7 @@ with one sense, under the same noise and for as many epochs.
 
 {paragraph(found)}
 
-![Accuracy with both senses and with each alone, as noise grows](digits_av.svg)
+![Accuracy with both modalities and with each alone, as noise grows](digits_av.svg)
 
 {head(heard, "image noise")}
 {table(heard, "vision")}
@@ -414,7 +428,7 @@ with one sense, under the same noise and for as many epochs.
 |---|---|---|---|---|---|---|---|
 {fusions(runs)}
 
-![Attention over modalities: how much each sense counts as noise grows](digits_av-attention.svg)
+![Attention over modalities: how much each modality counts as noise grows](digits_av-attention.svg)
 
 {paragraph(source)}
 """

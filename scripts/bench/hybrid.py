@@ -34,7 +34,7 @@ ARMS = ("spiking only", "hybrid", "hybrid with teacher")
 
 
 class Teacher(nn.Module):
-    """An ordinary convolutional network of five layers."""
+    """A convolutional ANN of five layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ equal settings: a spiking vision transformer of {result["parameters"]:,} paramet
 hard reset, QK-token attention), {settings["images"]:,} training images of CIFAR-10 (cropped and
 flipped), all 10,000 test images, {epochs} epochs of AdamW with one cosine, learning rate
 {settings["lr"]:g}. The hybrid runs spend {settings["ann_epochs"]} epochs on rates and
-{settings["snn_epochs"]} on spikes. The teacher, an ordinary convolutional network, was trained once
+{settings["snn_epochs"]} on spikes. The teacher, a convolutional ANN, was trained once
 for {epochs} epochs on the same images: it reaches {result["teacher"]["accuracy"]:.2%}, and its
 {result["teacher"]["seconds"]:.0f} s come on top. Its share of the loss is {settings["weight"]:g}.
 

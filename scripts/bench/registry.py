@@ -1,6 +1,6 @@
 """What a benchmark is: cases, contenders, and the tensors that they all get.
 
-Imports torch alone: workers load it in the environments of the peers as well.
+Imports torch alone: workers load it in the environments of the baselines as well.
 """
 
 from __future__ import annotations
@@ -78,13 +78,13 @@ class Contender:
     Args:
         name: What the page calls it, unique in its benchmark.
         build: Makes the step from a case and its inputs, which lie on the case's device.
-        peer: Whose environment it needs: "spikeformer" or a file's name in `peers/`.
+        library: Whose environment it needs: "spikeformer" or a file's name in `baselines/`.
         obstacle: Says why it cannot do a case, or returns "".
     """
 
     name: str
     build: Callable[[Case, Tensors], Work]
-    peer: str = "spikeformer"
+    library: str = "spikeformer"
     obstacle: Callable[[Case], str] = lambda case: ""
 
 
@@ -94,7 +94,7 @@ class Benchmark:
 
     Args:
         title: Heading of the page.
-        description: What is computed, and how each peer was set to compute the same; Markdown.
+        description: What is computed, and how each baseline was set to compute the same; Markdown.
         cases: The pieces of work.
         contenders: Who does them.
         inputs: Makes the tensors of a case, the same in every run.

@@ -12,7 +12,7 @@ from bench.summary import duration_text, spread_text
 
 NOT_MEASURED = "not measured"
 
-_PEERS = {
+_BASELINES = {
     "spikeformer": "torch or NumPy",
     "spikingjelly": "SpikingJelly",
     "snntorch": "snnTorch",
@@ -97,25 +97,25 @@ def _share(share: float) -> str:
 
 def _provenance(result: dict[str, Any]) -> str:
     machine, packages = result["machine"], result["packages"]
-    peers = "; ".join(
-        f"{_PEERS[peer]} {found[peer]} with torch {found['torch']}"
-        for peer, found in sorted(result["peers"].items())
-        if peer in found
+    baselines = "; ".join(
+        f"{_BASELINES[baseline]} {found[baseline]} with torch {found['torch']}"
+        for baseline, found in sorted(result["baselines"].items())
+        if baseline in found
     )
     return (
         f"Measured on {result['date']} on {machine['cpu']}, {result['threads']} threads, "
         f"{machine['memory_gib']} GiB, GPU: {machine['gpu'] or 'none'}; "
-        f"Python {machine['python']}, torch {packages['torch']}; {peers or 'no peers'}; "
+        f"Python {machine['python']}, torch {packages['torch']}; {baselines or 'no baselines'}; "
         f"rounds: {result['rounds']}; by `{result['command']}`."
     )
 
 
 def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
     """Return the index page."""
-    heads = " | ".join(_PEERS.values())
+    heads = " | ".join(_BASELINES.values())
     rows = "\n".join(
         f"| [{result['title']}]({name}.md) | {device} | "
-        + " | ".join(_range(result, key, peer) for peer in _PEERS)
+        + " | ".join(_range(result, key, baseline) for baseline in _BASELINES)
         + " |"
         for name, result in results.items()
         for key, device in DEVICES.items()
@@ -125,7 +125,7 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
 [Digits](digits.md) has the accuracy and the training time of the default run.
 
 [Accuracy in a given time](tables.md) has digits, CIFAR-10, SST-2 and spoken digits beside an
-ordinary network of the same size and SpikingJelly's Spikformer.
+ANN of the same size and SpikingJelly's Spikformer.
 
 [Audio-visual digits](digits_av.md) has the accuracy by sight, by sound and by both, under noise.
 
@@ -151,23 +151,23 @@ tenfold change of the input.
 range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what was compared.
 
 | benchmark | device | {heads} |
-|---|---|{"---|" * len(_PEERS)}
+|---|---|{"---|" * len(_BASELINES)}
 {rows}
 {others if with_digits else ""}
 `make bench` measures digits, kernels and Spikformer again, and every other page names its command;
-`make bench-peers` installs the other libraries, each in an environment
+`make bench-baselines` installs the other libraries, each in an environment
 of its own.
 """
 
 
-def _range(result: dict[str, Any], device: str, peer: str) -> str:
-    """Ratios to the fastest contender of a peer in each case, from the least to the greatest."""
+def _range(result: dict[str, Any], device: str, baseline: str) -> str:
+    """Ratios to the fastest contender of a baseline in each case, least to greatest."""
     worst = []
     for case in result["cases"]:
         ratios = [
             row["ratio"]["median"]
             for row in case["rows"]
-            if case["device"] == device and row["peer"] == peer and "ratio" in row
+            if case["device"] == device and row["library"] == baseline and "ratio" in row
         ]
         worst += [max(ratios)] if ratios else []
     if not worst:

@@ -1,11 +1,11 @@
 """Run benchmarks and write their results, tables and plots to docs/benchmarks.
 
 python scripts/bench/run.py                                 all benchmarks
-python scripts/bench/run.py --op lif --peer spikingjelly    one op against one peer
+python scripts/bench/run.py --op lif --baseline spikingjelly    one op against one baseline
 python scripts/bench/run.py --report-only                   pages and plots of stored results
 
-Peers need environments of their own, which `make bench-peers` makes. Only a whole run of a
-benchmark replaces the stored result; with --quick, --peer or --device results go to
+Baselines need environments of their own, which `make bench-baselines` makes. Only a whole run of a
+benchmark replaces the stored result; with --quick, --baseline or --device results go to
 outputs/benchmarks, or where --output says.
 """
 
@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 
 from bench import report  # noqa: E402
-from bench.client import PEERS, WorkerError, interpreter  # noqa: E402
+from bench.client import BASELINES, WorkerError, interpreter  # noqa: E402
 from bench.registry import benchmark_modules, load_benchmark  # noqa: E402
 from bench.runner import Plan, run_benchmark  # noqa: E402
 
@@ -31,7 +31,7 @@ PARTIAL = REPOSITORY / "outputs" / "benchmarks"
 
 def main() -> None:
     arguments = _parse()
-    partial = arguments.quick or arguments.peer is not None or arguments.device is not None
+    partial = arguments.quick or arguments.baseline is not None or arguments.device is not None
     folder = arguments.output or (PARTIAL if partial else STORED)
     if arguments.list:
         _list(arguments.modules)
@@ -41,7 +41,7 @@ def main() -> None:
         plan = Plan(
             rounds=arguments.rounds or (3 if arguments.quick else Plan.rounds),
             quick=arguments.quick,
-            peers=arguments.peer,
+            baselines=arguments.baseline,
             devices=arguments.device or Plan.devices,
         )
         for name, module in arguments.modules.items():
@@ -57,7 +57,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--op", nargs="+", metavar="NAME", help="benchmarks to run (all)")
     parser.add_argument(
-        "--peer", nargs="*", metavar="NAME", help=f"peers: {', '.join(PEERS)} (all)"
+        "--baseline", nargs="*", metavar="NAME", help=f"baselines: {', '.join(BASELINES)} (all)"
     )
     parser.add_argument("--device", nargs="+", metavar="NAME", help="cpu, cuda (both)")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"turns ({Plan.rounds})")
@@ -69,13 +69,13 @@ def _parse() -> argparse.Namespace:
     modules = benchmark_modules()
     names = _known("--op", arguments.op, modules) or modules
     arguments.modules = {name: modules[name] for name in names}
-    _known("--peer", arguments.peer, PEERS)
+    _known("--baseline", arguments.baseline, BASELINES)
     _known("--device", arguments.device, Plan.devices)
     if arguments.rounds is not None and arguments.rounds < 1:
         _stop(f"--rounds must be at least 1, but got {arguments.rounds}")
     try:
-        for peer in arguments.peer or ():
-            interpreter(peer)
+        for baseline in arguments.baseline or ():
+            interpreter(baseline)
     except WorkerError as error:
         _stop(str(error))
     return arguments

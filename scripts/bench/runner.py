@@ -1,6 +1,6 @@
 """Runs a benchmark: outputs and memory first, then paired times.
 
-Contenders take turns (ours, a peer, ours, the next peer, ...), each in a process of its own, so a
+Contenders take turns (ours, a baseline, ours, the next, ...), each in a process of its own, so a
 ratio compares two turns that followed each other on the same machine.
 """
 
@@ -37,7 +37,7 @@ class Plan:
         rounds: Turns that a contender gets, each paired with one of ours.
         turn_seconds: How long a turn repeats its step; at least one step runs.
         quick: Only the first case of each device.
-        peers: Whose contenders run beside ours; None means all.
+        baselines: Whose contenders run beside ours; None means all.
         devices: Devices to run on.
         report: Called with every line of progress.
     """
@@ -45,7 +45,7 @@ class Plan:
     rounds: int = 9
     turn_seconds: float = 0.1
     quick: bool = False
-    peers: Collection[str] | None = None
+    baselines: Collection[str] | None = None
     devices: Collection[str] = ("cpu", "cuda")
     report: Callable[[str], None] = _say
 
@@ -74,7 +74,7 @@ def run_benchmark(module: str, plan: Plan) -> dict[str, Any]:
         **machine.describe(),
         "threads": torch.get_num_threads(),
         "rounds": plan.rounds,
-        "peers": versions,
+        "baselines": versions,
         "cases": cases,
     }
 
@@ -83,7 +83,7 @@ def _run_case(
     module: str, benchmark: Benchmark, case: Case, plan: Plan, versions: dict[str, dict[str, str]]
 ) -> dict[str, Any]:
     plan.report(f"{benchmark.title}: {case.title}")
-    rows = {c.name: {"contender": c.name, "peer": c.peer} for c in benchmark.contenders}
+    rows = {c.name: {"contender": c.name, "library": c.library} for c in benchmark.contenders}
     obstacle = _case_obstacle(benchmark, case, plan)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -96,7 +96,7 @@ def _run_case(
                 if reason := obstacle or _contender_obstacle(contender, case, plan):
                     raise WorkerError(reason)
                 ready[contender.name] = _prepare(module, case, contender, row, folder, stack)
-                versions[contender.peer] = row.pop("versions")
+                versions[contender.library] = row.pop("versions")
             except WorkerError as error:
                 row["not_measured"] = str(error)
             if not obstacle:
@@ -124,8 +124,8 @@ def _case_obstacle(benchmark: Benchmark, case: Case, plan: Plan) -> str:
 
 
 def _contender_obstacle(contender: Contender, case: Case, plan: Plan) -> str:
-    if plan.peers is not None and contender.peer not in {"spikeformer", *plan.peers}:
-        return "left out by --peer"
+    if plan.baselines is not None and contender.library not in {"spikeformer", *plan.baselines}:
+        return "left out by --baseline"
     return contender.obstacle(case)
 
 
@@ -137,7 +137,7 @@ def _prepare(
     folder: Path,
     stack: ExitStack,
 ) -> _Runner:
-    worker = stack.enter_context(Worker(contender.peer))
+    worker = stack.enter_context(Worker(contender.library))
     outputs = folder / f"{contender.name}.pt"
     reply = worker(
         "prepare",
@@ -172,23 +172,23 @@ def _keep_those_that_agree(ready: dict[str, _Runner], definition: str, case: Cas
 
 def _time(ready: dict[str, _Runner], plan: Plan) -> None:
     ours = ready.get(OURS)
-    rivals = [runner for runner in ready.values() if runner is not ours]
+    baselines = [runner for runner in ready.values() if runner is not ours]
     for runner in ready.values():
         _turn(runner, plan)  # to warm up
         runner.turns.clear()
     for _ in range(plan.rounds):
-        for rival in rivals:
+        for baseline in baselines:
             if ours:
                 _turn(ours, plan)
-            _turn(rival, plan)
-        if ours and not rivals:
+            _turn(baseline, plan)
+        if ours and not baselines:
             _turn(ours, plan)
     for runner in ready.values():
         runner.row["milliseconds"] = summarize([1e3 * seconds for seconds in runner.turns])
     if ours:
-        for i, rival in enumerate(rivals):
-            own = ours.turns[i :: len(rivals)]
-            rival.row["ratio"] = paired_ratios(zip(own, rival.turns, strict=True))
+        for i, baseline in enumerate(baselines):
+            own = ours.turns[i :: len(baselines)]
+            baseline.row["ratio"] = paired_ratios(zip(own, baseline.turns, strict=True))
 
 
 def _turn(runner: _Runner, plan: Plan) -> None:

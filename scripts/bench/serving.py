@@ -77,8 +77,8 @@ def one_by_one(net, images) -> float:
 
 
 async def many(net, images, expected, tasks: int) -> dict:
-    """Send all images from so many tasks, check every answer, and return the speed."""
-    answers: dict[str, int] = {}
+    """Send all images from so many tasks, check every result, and return the speed."""
+    results: dict[str, int] = {}
     latencies, wrong = [], 0
     async with AsyncSpikingInference(net, ConcurrencyConfig()) as engine:
 
@@ -90,7 +90,7 @@ async def many(net, images, expected, tasks: int) -> dict:
                 outputs = await engine.get_result(name)
                 latencies.append(time.perf_counter() - sent)
                 wrong += not torch.allclose(outputs[0], expected[index], atol=1e-4)
-                answers[name] = answers.get(name, 0) + 1
+                results[name] = results.get(name, 0) + 1
 
         start = time.perf_counter()
         await asyncio.gather(*(ask(task) for task in range(tasks)))
@@ -98,8 +98,8 @@ async def many(net, images, expected, tasks: int) -> dict:
     latencies.sort()
     return {
         "per_second": len(images) / seconds,
-        "delivered": len(answers),
-        "delivered_twice": sum(count > 1 for count in answers.values()),
+        "delivered": len(results),
+        "delivered_twice": sum(count > 1 for count in results.values()),
         "wrong": wrong,
         "batches": engine.num_batches,
         "workers": engine.num_workers,
@@ -153,7 +153,7 @@ plain calls of the same network, one sample each. Both run in turn in one proces
 |---|---|---|---|---|---|---|
 {rows}
 
-Median ratio: **{ratio:.1f}x**. {delivered:,} answers were delivered, {twice} of them twice, {wrong}
+Median ratio: **{ratio:.1f}x**. {delivered:,} results were delivered, {twice} of them twice, {wrong}
 wrong (compared with the network's own outputs on large batches, to 1e-4).
 
 The ratio of a turn compares both under the same load; absolute speeds depend on what else the

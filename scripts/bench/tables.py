@@ -1,13 +1,13 @@
-"""Train ours, an ordinary network and SpikingJelly's Spikformer for the same time, and compare.
+"""Train SpikeFormer, an ANN and SpikingJelly's Spikformer for the same time, and compare.
 
 python scripts/bench/tables.py --table fsdd --data /data --budget-minutes 3
 
 Writes docs/benchmarks/tables.{json,md,svg}; the tables not asked for keep their numbers. All three
-see the same batches in the same order. A short run of each tells how many epochs fit the budget; a
+see the same batches in the same order. A short run of each shows how many epochs fit the budget; a
 training that misses it all the same is repeated, with as many epochs as its time allows. The
 learning rate falls to zero at the end of the last one. Runs that are finished in --runs are not
-trained again. The ordinary network is trained once more for as many epochs as ours.
-`make bench-peers` installs SpikingJelly.
+trained again. The ANN is trained once more for as many epochs as ours.
+`make bench-baselines` installs SpikingJelly.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from bench.training import page  # noqa: E402
 from spikeformer.cli import compose  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "tables"
-EQUAL = "ordinary-equal-epochs"
+EQUAL = "ann-equal-epochs"
 TOLERANCE = 0.15
 """By what share a training may miss its budget before it is repeated."""
-NETWORKS = ("SpikeFormer", "ordinary", EQUAL, "Spikformer")
+NETWORKS = ("SpikeFormer", "ann", EQUAL, "Spikformer")
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Table:
 
     Attributes:
         experiment: Our recipe.
-        ordinary: What makes the ordinary network of the same size of it.
-        peer: Sizes and learning rate of the Spikformer. Its stem takes patches of 4 or 16 pixels;
-            for images of 32 pixels and more 16, since 4 costs several times as much.
+        ann: What makes the ANN of the same size of it.
+        baseline: Sizes and learning rate of the Spikformer. Its stem takes patches of 4 or 16
+            pixels; for images of 32 pixels and more 16, since 4 costs several times as much.
         trial: Share of an epoch that is enough to time it.
         has_files: Whether the data have to be given.
     """
 
     experiment: str
-    ordinary: tuple[str, ...]
-    peer: tuple[str, ...]
+    ann: tuple[str, ...]
+    baseline: tuple[str, ...]
     trial: float = 1.0
     has_files: bool = True
 
@@ -66,9 +66,9 @@ class Table:
         """Return the command that trains a network."""
         recipe = [f"experiment={self.experiment}", *self.callbacks(network), *overrides]
         if network == "Spikformer":
-            options = [f"--result={folder / 'result.json'}", *self.peer]
-            return ["-m", "bench.training.peer", *options, *recipe]
-        changes = () if network == "SpikeFormer" else self.ordinary
+            options = [f"--result={folder / 'result.json'}", *self.baseline]
+            return ["-m", "bench.training.baseline", *options, *recipe]
+        changes = () if network == "SpikeFormer" else self.ann
         return ["train.py", *recipe, *changes, f"hydra.run.dir={folder}"]
 
     def callbacks(self, network: str) -> list[str]:
@@ -83,17 +83,17 @@ class Table:
         return hybrid.ann_epochs if hybrid else 0.0
 
 
-def _peer(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
+def _baseline(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
     sizes = (f"--width={width}", f"--heads={heads}", "--depth=1", f"--patch={patch}")
     return (*sizes, f"--lr={lr:g}")
 
 
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
-    "digits": Table("digits", _RELU, _peer(88, 8, 4, 4e-3), has_files=False),
-    "cifar10": Table("cifar10_cpu", _RELU, _peer(88, 8, 16, 4e-3), trial=0.1),
-    "sst2": Table("sst2_cpu", _RELU, _peer(64, 4, 1, 2e-3)),
-    "fsdd": Table("fsdd_cpu", _RELU, _peer(48, 4, 16, 8e-3)),
+    "digits": Table("digits", _RELU, _baseline(88, 8, 4, 4e-3), has_files=False),
+    "cifar10": Table("cifar10_cpu", _RELU, _baseline(88, 8, 16, 4e-3), trial=0.1),
+    "sst2": Table("sst2_cpu", _RELU, _baseline(64, 4, 1, 2e-3)),
+    "fsdd": Table("fsdd_cpu", _RELU, _baseline(48, 4, 16, 8e-3)),
 }
 
 

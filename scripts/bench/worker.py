@@ -43,7 +43,7 @@ class Session:
         result = self._step()
         seconds = time.perf_counter() - begin
         torch.save({name: t.cpu() for name, t in self.work.outputs(result).items()}, outputs)
-        packages = {"torch", chosen.peer} - {"spikeformer"}
+        packages = {"torch", chosen.library} - {"spikeformer"}
         return {"first_call": seconds, "versions": {name: version(name) for name in packages}}
 
     def time(self, seconds: float) -> dict[str, Any]:

@@ -115,13 +115,13 @@ class Cluster:
         while time.monotonic() < deadline:
             if any(daemon.poll() is not None for daemon in self._daemons):
                 break
-            answer = subprocess.run(
+            state = subprocess.run(
                 ["sinfo", "--noheader", "--format=%T"],
                 env=self.environment,
                 capture_output=True,
                 text=True,
             )
-            if answer.stdout.strip() == "idle":
+            if state.stdout.strip() == "idle":
                 return
             time.sleep(0.2)
         log = (self.state / "daemons.log").read_text(errors="replace")

@@ -18,8 +18,7 @@ from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.analysis import Analysis
 from spikeformer.conversion.tracing.example_inputs import make_inputs
 from spikeformer.conversion.tracing.functions import REMEDIES
-from spikeformer.conversion.tracing.plan import Plan
-from spikeformer.conversion.tracing.trail import describe
+from spikeformer.conversion.tracing.plan import Plan, describe
 from spikeformer.error_handling import (
     ArgumentError,
     ConversionError,
@@ -150,7 +149,7 @@ class SpikeformerConverter:
                         "conversion.cannot_run",
                         inputs=_shown(inputs),
                         reason=str(error).splitlines()[0],
-                        where=analysis.trail.here,
+                        where=analysis.where,
                     )
                 ) from error
         spiking.plan = analysis.plan

@@ -15,7 +15,6 @@ from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.interception import intercept
 from spikeformer.conversion.tracing.plan import Plan
-from spikeformer.conversion.tracing.trail import Trail, mark, module_types
 from spikeformer.error_handling import (
     ConversionError,
     SpikeformerError,
@@ -23,6 +22,7 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.i18n import t
+from spikeformer.instrument import Trail
 
 CHUNK = 4
 """Timesteps that pass through the network together: fewer calls for more memory."""
@@ -69,11 +69,10 @@ class SpikingModel(nn.Module):
         self.chunk = CHUNK
         self.plan = Plan()
         self.thresholds = Thresholds()
-        self.types = module_types(original)
+        self.types = {path: type(module).__name__ for path, module in original.named_modules()}
         self.trade_off: list[dict[str, Any]] = []
         self.choice: dict[str, Any] = {}
         self._recorder: Recorder | None = None
-        mark(original)
         self.eval()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -149,7 +148,8 @@ class SpikingModel(nn.Module):
             self.plan,
             self.thresholds.by_site(),
             self.coding,
-            Trail(self.types),
+            Trail(self.original),
+            self.types,
             recorder=self._recorder,
         )
 
@@ -181,7 +181,7 @@ class SpikingModel(nn.Module):
         device = next((p.device for p in self.original.parameters()), torch.device("cpu"))
         numbers = torch.arange(first, first + steps, device=device)
         try:
-            with execution.trail.follow(), intercept(execution):
+            with execution.trail, intercept(execution):
                 collected.values = torch.vmap(call, randomness="different")(numbers)
         except SpikeformerError:
             raise
@@ -191,7 +191,7 @@ class SpikingModel(nn.Module):
             raise ConversionError(
                 t(
                     "conversion.cannot_run_over_time",
-                    where=execution.trail.here,
+                    where=execution.where,
                     reason=str(error).splitlines()[0],
                 )
             ) from error

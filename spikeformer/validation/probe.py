@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from spikeformer.instrument import LayerActivity, ModuleWatch, eager, spikes_of
 from spikeformer.neurons import SpikingNeuron
-from spikeformer.training.callbacks.probe import LayerActivity
 
 Inputs = Tensor | Mapping[str, Tensor]
 _BATCH, _TOKENS, _TIMESTEPS = 8, 16, 4
@@ -133,25 +133,14 @@ def record(model: nn.Module, inputs: Inputs) -> Recording:
     """Run a copy of a network twice on the same input and note what its neurons do."""
     network = unsettled_norms_on_batches(copy.deepcopy(model))
     layers: dict[str, LayerRecord] = {}
-    handles = [
-        module.register_forward_hook(_watcher(path, layers), with_kwargs=True)
-        for path, module in network.named_modules()
-        if isinstance(module, SpikingNeuron)
-    ]
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    torch.compiler.set_stance("force_eager")
-    try:
-        outputs = _seeded(network, inputs)
-        while handles:
-            handles.pop().remove()
+    with eager:
+        with ModuleWatch(network, partial(_observe, layers), SpikingNeuron):
+            outputs = _seeded(network, inputs)
         for name, buffer in network.named_buffers():
             buffer.copy_(buffers[name])
         # Registered buffers are a network's declared state; what it hides elsewhere shows here.
         repeated = _seeded(network, inputs)
-    finally:
-        torch.compiler.set_stance("default")
-        for handle in handles:
-            handle.remove()
     return Recording(network, outputs, repeated, layers)
 
 
@@ -162,17 +151,20 @@ def _seeded(network: nn.Module, inputs: Inputs) -> Tensor:
         return call(network, inputs)
 
 
-def _watcher(path: str, layers: dict[str, LayerRecord]) -> Any:
-    def watch(module: SpikingNeuron, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        spikes = output[0] if isinstance(output, tuple) else output
-        current, norm = args[0], kwargs.get("norm")
-        layer = layers.setdefault(path, LayerRecord(module))
-        layer.activity.update(spikes)
-        layer.binary = layer.binary and bool(((spikes == 0) | (spikes == 1)).all())
-        current = current if norm is None else norm(current)
-        _, state = module.integrate(current, module.initial_state(current))
-        largest = float(state.membrane.abs().max()) / abs(module.threshold or 1.0)
-        layer.largest_membrane = max(layer.largest_membrane, largest)
-        layer.current = current[:1].flatten(2)[..., :_MAX_FEATURES].clone()
-
-    return watch
+def _observe(
+    layers: dict[str, LayerRecord],
+    path: str,
+    neuron: SpikingNeuron,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    output: Any,
+) -> None:
+    spikes, current, norm = spikes_of(output), args[0], kwargs.get("norm")
+    layer = layers.setdefault(path, LayerRecord(neuron))
+    layer.activity.update(spikes)
+    layer.binary = layer.binary and bool(((spikes == 0) | (spikes == 1)).all())
+    current = current if norm is None else norm(current)
+    _, state = neuron.integrate(current, neuron.initial_state(current))
+    largest = float(state.membrane.abs().max()) / abs(neuron.threshold or 1.0)
+    layer.largest_membrane = max(layer.largest_membrane, largest)
+    layer.current = current[:1].flatten(2)[..., :_MAX_FEATURES].clone()

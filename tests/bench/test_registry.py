@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bench.client import PEERS
+from bench.client import BASELINES
 from bench.registry import OURS, benchmark_modules, load_benchmark
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def test_benchmarks_are_well_formed(module):
     assert len(set(titles)) == len(titles)
     assert len(set(names)) == len(names)
     assert benchmark.definition in names
-    assert {contender.peer for contender in benchmark.contenders} <= {"spikeformer", *PEERS}
+    assert {contender.library for contender in benchmark.contenders} <= {"spikeformer", *BASELINES}
     if module.startswith("bench.ops."):
         assert names[0] == OURS
 
@@ -42,8 +42,8 @@ def test_inputs_are_the_same_in_every_run(module):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_peers_are_pinned_beside_the_torch_of_the_others():
-    for path in (REPOSITORY / "scripts" / "bench" / "peers").glob("*.txt"):
+def test_baselines_are_pinned_beside_the_torch_of_the_others():
+    for path in (REPOSITORY / "scripts" / "bench" / "baselines").glob("*.txt"):
         lines = path.read_text().splitlines()
         assert lines[0] == "torch==2.13.0"
         assert lines[1].startswith(f"{path.stem}==")

@@ -9,10 +9,10 @@ from bench import report
 from bench.summary import summarize
 
 
-def row(contender, peer="spikeformer", milliseconds=10.0, ratio=None):
+def row(contender, library="spikeformer", milliseconds=10.0, ratio=None):
     measured = {
         "contender": contender,
-        "peer": peer,
+        "library": library,
         "first_call_seconds": 1.0,
         "peak_bytes": 2**20,
         "disagreement": {"output": 0.0, "grad": 2e-5},
@@ -39,7 +39,7 @@ def result():
         "packages": {"torch": "2.13.0"},
         "threads": 2,
         "rounds": 1,
-        "peers": {"spikingjelly": {"torch": "2.13.0", "spikingjelly": "2.0.0"}},
+        "baselines": {"spikingjelly": {"torch": "2.13.0", "spikingjelly": "2.0.0"}},
         "cases": [
             case(
                 "first",
@@ -48,7 +48,7 @@ def result():
                     row("SpikeFormer"),
                     row("SpikingJelly", "spikingjelly", 20.0, ratio=0.5),
                     row("SpikingJelly, compiled", "spikingjelly", 12.5, ratio=0.8),
-                    {"contender": "Norse", "peer": "norse", "not_measured": "it is absent"},
+                    {"contender": "Norse", "library": "norse", "not_measured": "it is absent"},
                 ],
             ),
             case(
@@ -56,7 +56,9 @@ def result():
                 "cpu",
                 [row("SpikeFormer"), row("SpikingJelly", "spikingjelly", 25.0, ratio=0.4)],
             ),
-            case("third", "cuda", [{"contender": "SpikeFormer", "peer": "spikeformer"} | no_gpu]),
+            case(
+                "third", "cuda", [{"contender": "SpikeFormer", "library": "spikeformer"} | no_gpu]
+            ),
         ],
     }
 
@@ -74,7 +76,7 @@ def test_page_has_times_ratios_and_reasons(result):
     assert "SpikingJelly 2.0.0 with torch 2.13.0" in text
 
 
-def test_overview_takes_the_fastest_way_of_each_peer(result):
+def test_overview_takes_the_fastest_way_of_each_baseline(result):
     text = report.overview({"some": result}, with_digits=False)
     unmeasured = "not measured"
     assert f"| CPU | {unmeasured} | 0.4 to 0.8x | {unmeasured} | {unmeasured} |" in text

@@ -35,7 +35,10 @@ def run(monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--op", "nothing"], "--op must be one of lif, "),
-        (["--peer", "nothing"], "--peer must be one of norse, snntorch, spikingjelly, but got"),
+        (
+            ["--baseline", "nothing"],
+            "--baseline must be one of norse, snntorch, spikingjelly, but got",
+        ),
         (["--device", "tpu"], "--device must be one of cpu, cuda, but got 'tpu'"),
         (["--rounds", "0"], "--rounds must be at least 1, but got 0"),
     ],

@@ -39,7 +39,7 @@ def test_backends_that_agree_are_timed(result):
     [
         ("wrong", "output differs in 100.00% of its elements, grad_current differs in 100.00%"),
         ("failing", "ValueError: it has a fault"),
-        ("absent", "absent is not installed; `make bench-peers` installs it"),
+        ("absent", "absent is not installed; `make bench-baselines` installs it"),
         ("unable", "it cannot"),
     ],
 )

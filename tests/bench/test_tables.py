@@ -8,7 +8,7 @@ import lightning as L
 import pytest
 import torch
 from bench import tables
-from bench.training import page, peer
+from bench.training import baseline, page
 from omegaconf import OmegaConf
 
 from spikeformer.cli import compose
@@ -44,7 +44,7 @@ def measured():
             "packages": {"torch": "2.13.0"},
             "runs": [
                 run(network, seed, accuracy + seed / 100)
-                for network, accuracy in (("SpikeFormer", 0.97), ("ordinary", 0.95))
+                for network, accuracy in (("SpikeFormer", 0.97), ("ann", 0.95))
                 for seed in (0, 1)
             ],
         }
@@ -58,7 +58,7 @@ def test_the_page_has_every_network_that_was_measured(measured, tmp_path):
         "| SpikeFormer | 80,000 | **97.50%** (97.00%, 98.00%) | 10 (6 with rates) | 50 s | 90 s |"
     )
     assert ours in text
-    assert "| ordinary network (ReLU, T = 1) | 80,000 | **95.50%**" in text
+    assert "| ANN (ReLU, T = 1) | 80,000 | **95.50%**" in text
     assert "| SpikingJelly's Spikformer |" not in text
     assert "the mean of 2 seeds" in text
     assert "97.5%" in (tmp_path / "tables.svg").read_text()
@@ -68,12 +68,12 @@ def test_the_page_has_every_network_that_was_measured(measured, tmp_path):
 def test_recipes_compose_for_all_three(name, tmp_path):
     table = tables.TABLES[name]
     spiking = compose(f"experiment={table.experiment}")
-    ordinary = compose(f"experiment={table.experiment}", *table.ordinary)
-    assert ordinary.neuron._target_.endswith("ReluNeuron")
-    assert (ordinary.timesteps, spiking.timesteps > 1) == (1, True)
-    same = ("data", "optimizer", "scheduler", "loss") if len(table.ordinary) == 2 else ("data",)
-    assert all(ordinary[key] == spiking[key] for key in same)
-    options = peer.network(spiking, {"width": 64})
+    ann = compose(f"experiment={table.experiment}", *table.ann)
+    assert ann.neuron._target_.endswith("ReluNeuron")
+    assert (ann.timesteps, spiking.timesteps > 1) == (1, True)
+    same = ("data", "optimizer", "scheduler", "loss") if len(table.ann) == 2 else ("data",)
+    assert all(ann[key] == spiking[key] for key in same)
+    options = baseline.network(spiking, {"width": 64})
     json.dumps(options)
     assert options["timesteps"] == spiking.timesteps
     assert "vocab_size" in options or options["image_size"]
@@ -84,7 +84,7 @@ def test_recipes_compose_for_all_three(name, tmp_path):
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_phases_are_ours_alone(name, tmp_path):
     table = tables.TABLES[name]
-    for network in ("SpikeFormer", "ordinary", "Spikformer"):
+    for network in ("SpikeFormer", "ann", "Spikformer"):
         command = table.command(network, tmp_path)
         given = [part for part in command if part[0] != "-" and "=" in part]
         phases = compose(*given).callbacks.get("hybrid")
@@ -110,7 +110,7 @@ def test_an_epoch_takes_what_its_phases_take(monkeypatch):
     assert not phases & set(seen[1])
 
 
-def test_the_peer_gets_the_batches_of_a_run_and_the_rates_of_its_schedule():
+def test_the_baseline_gets_the_batches_of_a_run_and_the_rates_of_its_schedule():
     """What is sent is what `train.py` would train on: same order, same augmentation."""
     config = compose("experiment=digits", "trainer.max_epochs=2", "trainer.limit_train_batches=3")
     OmegaConf.update(config, "trainer.limit_test_batches", 1)
@@ -121,7 +121,7 @@ def test_the_peer_gets_the_batches_of_a_run_and_the_rates_of_its_schedule():
             sent.append(given)
         return {"prepare": 5, "train": 0.0}.get(method, torch.zeros(64).long().numpy())
 
-    found = peer.train(call, config, {"width": 64}, lr=0.5)
+    found = baseline.train(call, config, {"width": 64}, lr=0.5)
     assert (found["epochs"], found["steps"], found["num_parameters"]) == (2, 6, 5)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
     schedule = cosine_with_warmup(optimizer, 6)

@@ -29,7 +29,7 @@ BENCHMARK = Benchmark(
         Contender("SpikeFormer reference", spikeformer("reference")),
         Contender("wrong", wrong),
         Contender("failing", failing),
-        Contender("absent", wrong, peer="absent"),
+        Contender("absent", wrong, library="absent"),
         Contender("unable", wrong, obstacle=lambda case: "it cannot"),
     ),
     inputs=inputs,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 
 from spikeformer.conversion.tracing.interception import intercept
-from spikeformer.conversion.tracing.trail import Trail
+from spikeformer.instrument import Trail
 
 
 class EventDriven:
@@ -19,7 +19,7 @@ class EventDriven:
 
     def __init__(self, spiking):
         self.spiking = spiking
-        self.trail = Trail(spiking.types)
+        self.trail = Trail(spiking.original)
         self.thresholds = spiking.thresholds.by_site()
         self.membranes, self.inputs, self.rates = {}, {}, {}
         self.sums, self.registers = {}, {}
@@ -31,7 +31,7 @@ class EventDriven:
         outputs = []
         for self.step in range(1, timesteps + 1):
             self.written = {}
-            with self.trail.follow(), intercept(self):
+            with self.trail, intercept(self):
                 outputs.append(self.spiking.original(*args, **kwargs))
         return outputs
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikeformer.fusion import confidence_weights
-from spikeformer.training.callbacks import ActivityProbe
+from spikeformer.instrument import ActivityProbe
 from tests.fusion.networks import DIMS, TOKENS, T, fusion, spikes
 
 DECAY = math.exp(-1 / 2.0)

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 import torch
 
+from spikeformer.instrument import ActivityProbe
 from spikeformer.models import QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention
 from spikeformer.models.mechanisms import zero_padding
 from spikeformer.neurons import AdLifNeuron, IntegerLifNeuron, LifNeuron, ParametricLifNeuron
-from spikeformer.training.callbacks import ActivityProbe
 from tests.neurons import scalar
 
 MECHANISMS = [QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention]

@@ -169,8 +169,8 @@ test samples: **{first["original_accuracy"]:.2%}**, modelled energy
 
 Two small models of `transformers`, trained by `scripts/bench/conversion/pretrain.py`, converted to
 spikes and compared with themselves. Calibration takes {CALIBRATION} training samples and no labels;
-no weights are trained. "Same class" is the share of samples for which the spiking network answers
-what the original answers; the relative error is that of the logits.
+no weights are trained. "Same class" is the share of samples for which the spiking network predicts
+what the original predicts; the relative error is that of the logits.
 
 ![Relative error and share of the same class over timesteps](conversion.svg)
 
@@ -196,7 +196,7 @@ Measured on {result["date"]} on {machine["cpu"]}, {result["threads"]} threads, t
 {result["packages"]["torch"]}, transformers {_version("transformers")}, by
 `{result["command"]}`; the numbers are in [conversion.json](conversion.json).
 
-[Beside SpikingJelly](conversion-peer.md) are both libraries on the same small models.
+[Beside SpikingJelly](conversion-baseline.md) are both libraries on the same small models.
 """
 
 

@@ -130,7 +130,7 @@ zeros, with the surrogate `sigmoid` of slope 4. Compared: spikes and the gradien
 - Norse: `Lift(LIFBoxCell)` with dt / tau = 1/2 and the surrogate `tanh`, alpha = 2, which is the
   same function. It scales the input by dt / tau, so it gets the current doubled.
 
-Peers get their input in their own layout, time first; converting it is not measured.""",
+Baselines get their input in their own layout, time first; converting it is not measured.""",
     cases=(
         _case(16),
         _case(4),

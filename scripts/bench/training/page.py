@@ -18,13 +18,13 @@ from spikeformer import figure_style as style  # noqa: E402
 TITLES = {"digits": "Digits", "cifar10": "CIFAR-10", "sst2": "SST-2", "fsdd": "Spoken digits"}
 NAMES = {
     "SpikeFormer": "SpikeFormer",
-    "ordinary": "ordinary network (ReLU, T = 1)",
-    "ordinary-equal-epochs": "the same, for as many epochs as SpikeFormer",
+    "ann": "ANN (ReLU, T = 1)",
+    "ann-equal-epochs": "the same, for as many epochs as SpikeFormer",
     "Spikformer": "SpikingJelly's Spikformer",
 }
 LOOKS = {
     "SpikeFormer": ("SpikeFormer", style.BLUE),
-    "ordinary": ("ordinary", style.OTHER),
+    "ann": ("ANN", style.OTHER),
     "Spikformer": ("Spikformer", style.ORANGE),
 }
 
@@ -78,7 +78,7 @@ on the same batches in the same order:
 - SpikeFormer: the recipe of the table, `python train.py experiment=...`. Where a number of epochs
   "with rates" is given, training is [hybrid](../how-to/hybrid.md): in the first of its epochs every
   neuron is replaced by its rate function, in the others it spikes. What is tested spikes.
-- The ordinary network: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
+- The ANN: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
   without time, and so without two phases (`callbacks=[checkpoint]`).
 - SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
   trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
@@ -88,7 +88,7 @@ on the same batches in the same order:
   second for the larger images, where the first costs several times as much. For text, an embedding
   that fires stands for the stem; its blocks know no mask, so their batch norms see padding.
 
-A short run of each network tells how many epochs fit the budget; a training that misses it by more
+A short run of each network shows how many epochs fit the budget; a training that misses it by more
 than 15 % all the same is repeated with as many epochs as its time allows. The learning rate falls
 to zero at the end of the last one. Nothing is held out for validation, and the weights after the
 last epoch are tested. "Training" is the time of all epochs, "CPU" what the whole process used of

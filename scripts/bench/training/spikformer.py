@@ -1,6 +1,6 @@
 """SpikingJelly's Spikformer, trained on batches that another process hands over.
 
-Started as `python -m bench.training.spikformer ADDRESS` by `peer.py`, with the interpreter of
+Started as `python -m bench.training.spikformer ADDRESS` by `baseline.py`, with the interpreter of
 SpikingJelly's environment. A message is (name of a method of `Session`, arguments).
 """
 

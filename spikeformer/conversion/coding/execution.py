@@ -17,11 +17,11 @@ from torch import Tensor
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.tracing.functions import NONLINEAR
-from spikeformer.conversion.tracing.interception import Function, Operand
-from spikeformer.conversion.tracing.plan import Operation, Plan
-from spikeformer.conversion.tracing.trail import Trail
+from spikeformer.conversion.tracing.interception import Operand
+from spikeformer.conversion.tracing.plan import Operation, Plan, describe
 from spikeformer.error_handling import ConversionError, SpikingDynamicsError
 from spikeformer.i18n import t
+from spikeformer.instrument import Function, Trail
 
 
 class Recorder(Protocol):
@@ -68,6 +68,7 @@ class Execution:
         thresholds: Largest level of each site.
         coding: How activations are written as events.
         trail: Follows the pass.
+        types: Type of each module by its path, for messages.
         recorder: Hears of events, if anybody does.
         silent: Leave the neurons out: rates pass as they are. Any timestep's output then equals
             the original's.
@@ -78,6 +79,7 @@ class Execution:
     thresholds: Mapping[str, Tensor]
     coding: Coding
     trail: Trail
+    types: Mapping[str, str]
     recorder: Recorder | None = None
     silent: bool = False
     tuner: Tuner | None = None
@@ -97,6 +99,11 @@ class Execution:
         """
         self._step, self.first_step, self.num_steps = step, first_step, num_steps
         self._last = None
+
+    @property
+    def where(self) -> str:
+        """The module that runs, or in which an error happened, for messages."""
+        return describe(self.trail.path, self.types)
 
     def affine(
         self,
@@ -163,7 +170,7 @@ class Execution:
             raise ConversionError(
                 t(
                     "conversion.other_channels",
-                    where=self.trail.here,
+                    where=self.where,
                     expected=tuple(theta.shape),
                     shape=tuple(x.shape[1:]),
                 )
@@ -174,7 +181,7 @@ class Execution:
             x.detach(), theta, self._states.get((source, turn)), self.first_step, self.coding
         )
         if not fired.finite:
-            raise SpikingDynamicsError(t("conversion.spikes_not_finite", where=self.trail.here))
+            raise SpikingDynamicsError(t("conversion.spikes_not_finite", where=self.where))
         self._states[source, turn] = fired.state
         if self.recorder is not None:
             self.recorder.on_fire(source, self.first_step, fired)
@@ -187,9 +194,7 @@ class Execution:
         name, turn = self.trail.next_operation(function)
         operation = self.plan.operations.get(name)
         if operation is None:
-            raise ConversionError(
-                t("conversion.other_path", where=self.trail.here, function=function)
-            )
+            raise ConversionError(t("conversion.other_path", where=self.where, function=function))
         return operation, turn
 
     def _tell(

@@ -12,11 +12,11 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.tracing.functions import LINEAR, NONLINEAR, QUESTIONS
-from spikeformer.conversion.tracing.interception import Function, Operand, intercept
-from spikeformer.conversion.tracing.plan import Operation, Plan, Site
-from spikeformer.conversion.tracing.trail import Trail
+from spikeformer.conversion.tracing.interception import Operand, intercept
+from spikeformer.conversion.tracing.plan import Operation, Plan, Site, describe
 from spikeformer.error_handling import ConversionError
 from spikeformer.i18n import t
+from spikeformer.instrument import Function, Trail
 
 # What a tensor is, as far as it matters; one that has no mark is an activation.
 _STATIC, _RAW, _PROBABILITIES = "static", "raw", "probabilities"
@@ -41,7 +41,7 @@ class Analysis:
         self, network: nn.Module, types: Mapping[str, str], magnitudes: Magnitudes
     ) -> None:
         self.network, self.magnitudes = network, magnitudes
-        self.trail = Trail(types)
+        self.types, self.trail = types, Trail(network)
         self.plan = Plan()
         self._marks: Any = WeakIdKeyDictionary()
         self._own = {_storage(tensor) for tensor in [*network.parameters(), *network.buffers()]}
@@ -54,8 +54,13 @@ class Analysis:
         for leaf in tree_leaves((args, kwargs)):
             if isinstance(leaf, Tensor) and leaf.is_floating_point():
                 self._marks[leaf] = _RAW
-        with self.trail.follow(), intercept(self):
+        with self.trail, intercept(self):
             return self.network(*args, **kwargs)
+
+    @property
+    def where(self) -> str:
+        """The module that runs, or in which an error happened, for messages."""
+        return describe(self.trail.path, self.types)
 
     def affine(
         self,
@@ -179,7 +184,7 @@ class Analysis:
             return None
         if tensor.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
             raise ConversionError(
-                t("conversion.not_floating", where=self.trail.here, dtype=tensor.dtype)
+                t("conversion.not_floating", where=self.where, dtype=tensor.dtype)
             )
         name = operation.name if role == "input" else f"{operation.name}.{role}"
         axes = tuple(axis for axis in axes if -axis <= tensor.ndim)

@@ -8,20 +8,17 @@ engine, which decides what stands for the operands. Everything else runs as it i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from spikeformer.conversion.tracing.trail import Trail
 from spikeformer.error_handling import ConversionError
 from spikeformer.i18n import t
-
-Function = Callable[..., Any]
+from spikeformer.instrument import Function, FunctionStream, unfused
 
 Operand = tuple[Tensor, tuple[int, ...]]
 """An operand of a product, and the axes along which its channels lie, counted from the end."""
@@ -30,7 +27,10 @@ Operand = tuple[Tensor, tuple[int, ...]]
 class Engine(Protocol):
     """What an interception asks for the spiking side of a product."""
 
-    trail: Trail
+    @property
+    def where(self) -> str:
+        """The module that runs, for messages."""
+        ...
 
     def affine(
         self,
@@ -71,37 +71,18 @@ class Engine(Protocol):
         ...
 
 
-class Interception(TorchFunctionMode):
-    """Hands the products inside its context to an engine."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.engine = engine
-
-    def __torch_function__(
-        self,
-        func: Function,
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        """Run one torch function."""
-        handler = _HANDLERS.get(func)
-        if handler is None:
-            return self.engine.other(func, args, kwargs or {})
-        return handler(self.engine, func, *args, **(kwargs or {}))
-
-
 @contextmanager
-def intercept(engine: Engine) -> Any:
-    """Intercept what runs inside; torch's fused encoder layers are off meanwhile."""
-    fused = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with Interception(engine):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fused)
+def intercept(engine: Engine) -> Iterator[None]:
+    """Hand the products that are computed inside to an engine; torch's fused layers are off."""
+
+    def run(function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        handler = _HANDLERS.get(function)
+        if handler is None:
+            return engine.other(function, args, kwargs)
+        return handler(engine, function, *args, **kwargs)
+
+    with unfused, FunctionStream(run):
+        yield
 
 
 def _linear(
@@ -167,7 +148,7 @@ def _einsum(engine: Engine, func: Function, equation: Any, *operands: Any) -> Te
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     if not isinstance(equation, str) or len(operands) != 2:
-        raise ConversionError(t("conversion.einsum", where=engine.trail.here))
+        raise ConversionError(t("conversion.einsum", where=engine.where))
     left, right = operands
     roles = {"left": (left, (-1,)), "right": (right, (-1,))}
     return engine.bilinear("einsum", roles, lambda a, b: func(equation, a, b))
@@ -244,7 +225,7 @@ def _multi_head_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """`torch.nn.MultiheadAttention` as the layers that it is made of; sequence first."""
     if bias_k is not None or add_zero_attn or static_k is not None or static_v is not None:
-        raise ConversionError(t("conversion.attention_bias", where=engine.trail.here))
+        raise ConversionError(t("conversion.attention_bias", where=engine.where))
     if use_separate_proj_weight:
         weights: list[Any] = [q_proj_weight, k_proj_weight, v_proj_weight]
     else:

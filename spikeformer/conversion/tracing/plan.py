@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from spikeformer.i18n import t
 
 
 @dataclass
@@ -85,3 +88,10 @@ class Plan:
             values["floating"],
             values["refused"],
         )
+
+
+def describe(path: str, types: Mapping[str, str]) -> str:
+    """Return path and type of a module, for messages."""
+    if path:
+        return f"`{path}` ({types.get(path, 'unknown')})"
+    return t("conversion.whole_network", network=types.get("", "network"))

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from spikeformer.data import SpikingDataModule
+from spikeformer.instrument import watch_spikes
 from spikeformer.training import SpikingModule
-from spikeformer.training.callbacks.probe import watch_spikes
 
 MAX_NEURONS = 256
 """Neurons recorded of each layer, evenly spread over it."""
@@ -28,14 +28,10 @@ def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, n
     inputs, target = next(iter(data.test_dataloader()))
     one = _first(inputs)
     spikes: dict[str, Tensor] = {}
-    handles = watch_spikes(module.net, lambda name, x: spikes.__setitem__(name, x[0]))
     module.eval()
-    try:
-        with torch.no_grad():
-            output = module(_to_device(one, module.device))[0].float().cpu()
-    finally:
-        for handle in handles:
-            handle.remove()
+    watch = watch_spikes(module.net, lambda name, x: spikes.__setitem__(name, x[0]))
+    with watch, torch.no_grad():
+        output = module(_to_device(one, module.device))[0].float().cpu()
     return {
         **_shown(one, data),
         "target": target[0].numpy(),

@@ -15,12 +15,12 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
 from spikeformer.i18n import format_number, t
+from spikeformer.instrument import ActivityProbe
 from spikeformer.metrics import metric_label
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.sample import record_sample
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
-from spikeformer.training.callbacks import ActivityProbe
 
 
 class Test(Stage):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.metrics import spread_of_inputs, window_reach
+from spikeformer.profiling.counting.contents import Contents
 from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
 from spikeformer.profiling.counting.products import (
     convolution,
@@ -16,9 +17,8 @@ from spikeformer.profiling.counting.products import (
     softmax_attention,
     weighted,
 )
-from spikeformer.profiling.counting.scene import Fired, Scene, over_time
+from spikeformer.profiling.counting.scene import CountedSpikes, Scene, over_time
 from spikeformer.profiling.counting.spike_attention import fused_attention
-from spikeformer.profiling.counting.values import Activity
 
 Counter = Callable[[Scene, Sequence[Any], Any], LayerCounts | list[LayerCounts]]
 C = TypeVar("C", bound=Counter)
@@ -147,7 +147,7 @@ def _layer_norm(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
 
 @_counts(ours.spike_linear)
 def _spike_linear(scene: Scene, args: Sequence[Any], out: Tensor) -> LayerCounts:
-    return weighted(scene, args[0], args[1].t(), found=Activity("spikes", args[0]))
+    return weighted(scene, args[0], args[1].t(), found=Contents("spikes", args[0]))
 
 
 @_counts(ours.spike_conv2d)
@@ -155,7 +155,7 @@ def _spike_conv2d(scene: Scene, args: Sequence[Any], out: Tensor) -> LayerCounts
     x, weight, stride, padding, groups = args
     reach = window_reach(x.shape[2:], weight.shape[2:], stride, padding, (1, 1))
     reach = reach * (weight.shape[0] // groups)
-    return convolution(scene, x, weight, reach, out, found=Activity("spikes", x))
+    return convolution(scene, x, weight, reach, out, found=Contents("spikes", x))
 
 
 @_counts(ours.spike_attention)
@@ -168,7 +168,7 @@ def _lif(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
     spikes = out[0]
     timeline = over_time(spikes)
     scene.network.timesteps = max(scene.network.timesteps, spikes.shape[1])
-    scene.fired = Fired(spikes.data_ptr(), spikes.numel(), timeline, spikes)
+    scene.fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
     return neuron_layer(
         scene.layer,
         updates=spikes.numel(),
@@ -184,3 +184,7 @@ def _lif(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
 def _norm_lif(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
     norm = LayerCounts(name=scene.layer, kind="norm", foldable_macs=args[0].numel())
     return [norm, _lif(scene, args, out)]
+
+
+OPERATIONS = frozenset([*COUNTERS, *UNPRICED])
+"""All that the counter hears of."""

@@ -9,19 +9,19 @@ from typing import Any
 
 from torch import Tensor
 
+from spikeformer.profiling.counting.contents import Contents
 from spikeformer.profiling.counting.counts import LayerCounts, dense_layer, event_layer
 from spikeformer.profiling.counting.scene import Scene
-from spikeformer.profiling.counting.values import Activity
 
 
 def weighted(
-    scene: Scene, x: Tensor, weight: Tensor, *, found: Activity | None = None
+    scene: Scene, x: Tensor, weight: Tensor, *, found: Contents | None = None
 ) -> LayerCounts:
     """Count x (rows, inputs) times a weight (inputs, outputs)."""
     rows, inputs = x.shape
     outputs = weight.shape[1]
     steps = scene.steps(rows)
-    kind, size = found or scene.activity(x)
+    kind, size = found or scene.contents(x)
     events = scene.by_step(size, steps)
     return _count(
         scene,
@@ -43,14 +43,14 @@ def convolution(
     reach: Tensor,
     out: Tensor,
     *,
-    found: Activity | None = None,
+    found: Contents | None = None,
 ) -> LayerCounts:
     """Count a convolution of x (rows, channels, *size), without the zeros of its padding.
 
     `reach` (*size) tells how many outputs each input pixel has a part in.
     """
     steps = scene.steps(x.shape[0])
-    kind, size = found or scene.activity(x)
+    kind, size = found or scene.contents(x)
     planes = size.reshape(-1, steps, *size.shape[1:]).sum((0, 2)).double()
     operations = (planes * reach.to(x.device)).flatten(1).sum(1)
     return _count(
@@ -74,7 +74,7 @@ def pairwise(scene: Scene, a: Tensor, b: Tensor) -> LayerCounts:
     """
     (groups, rows, inner), columns = a.shape, b.shape[2]
     steps = scene.steps(groups)
-    (kind_a, size_a), (kind_b, size_b) = scene.activity(a), scene.activity(b)
+    (kind_a, size_a), (kind_b, size_b) = scene.contents(a), scene.contents(b)
     events_a, events_b = size_a.sum(1), size_b.sum(2)  # of each inner place
     kinds = {kind_a, kind_b}
     if kinds == {"spikes"} or "real" not in kinds or kinds == {"real"}:

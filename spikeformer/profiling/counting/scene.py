@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.neurons import SpikingNeuron
-from spikeformer.profiling.counting.values import Activity, activity
+from spikeformer.profiling.counting.contents import Contents, contents
 
 
 @dataclass
-class Network:
+class NetworkFacts:
     """What is known of a network.
 
     Attributes:
@@ -31,7 +31,7 @@ class Network:
     parameters: frozenset[int]
 
     @classmethod
-    def of(cls, model: nn.Module) -> Network:
+    def of(cls, model: nn.Module) -> NetworkFacts:
         """Look through a model."""
         modules = dict(model.named_modules())
         counts = (getattr(module, "timesteps", None) for module in modules.values())
@@ -54,7 +54,7 @@ class Network:
             self.timesteps = shape[1]
 
 
-class Fired(NamedTuple):
+class CountedSpikes(NamedTuple):
     """Spikes that were counted when they were fired, for the layer that they go to."""
 
     address: int
@@ -78,10 +78,10 @@ class Scene:
 
     layer: str
     kind: str
-    network: Network
+    network: NetworkFacts
     batch: int
     shape: tuple[int, ...]
-    fired: Fired | None = None
+    fired: CountedSpikes | None = None
 
     def steps(self, rows: int) -> int:
         """Return how many timesteps an operand with so many rows in front has: all or one."""
@@ -101,9 +101,9 @@ class Scene:
             return fired.timeline if steps > 1 else [sum(fired.timeline)]
         return over_time(rows.reshape(self.batch if steps > 1 else 1, steps, -1))
 
-    def activity(self, x: Tensor) -> Activity:
+    def contents(self, x: Tensor) -> Contents:
         """Look at the values of an operand."""
-        return activity(x, spiking=self.network.spiking, levels=self.network.levels)
+        return contents(x, spiking=self.network.spiking, levels=self.network.levels)
 
     def is_parameter(self, x: Tensor) -> bool:
         """Whether a tensor is a parameter of the network, or a view of one."""

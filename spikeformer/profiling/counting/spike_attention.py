@@ -18,11 +18,11 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.ops.spike_attention import attention_current
 from spikeformer.ops.spike_attention.reference import keys_meet_values_first
+from spikeformer.profiling.counting.contents import Contents
 from spikeformer.profiling.counting.counts import LayerCounts, event_layer, neuron_layer
 from spikeformer.profiling.counting.scene import Scene, over_time
-from spikeformer.profiling.counting.values import Activity
 
-OPERATIONS: dict[type[nn.Module], str] = {
+MECHANISMS: dict[type[nn.Module], str] = {
     QKTokenAttention: "qk_token",
     SpikeDrivenAttention: "sdsa",
     SpikingSelfAttention: "ssa",
@@ -56,7 +56,7 @@ def attention_products(
     batch, steps, tokens, heads, channels = query.shape
     full = batch * steps * heads
     given = [
-        Activity("spikes", x) if binary else scene.activity(x)
+        Contents("spikes", x) if binary else scene.contents(x)
         for x in (query, key, value)
         if x is not None
     ]

@@ -11,7 +11,7 @@ from torch import nn
 from spikeformer.error_handling import ProfilingError
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import LayerCounts, OperationCounts
-from spikeformer.profiling.counting.scene import Network
+from spikeformer.profiling.counting.scene import NetworkFacts
 
 
 @dataclass
@@ -29,7 +29,7 @@ class NetworkWork:
     """
 
     model: nn.Module
-    network: Network
+    network: NetworkFacts
     samples: int = 0
     counted_samples: int = 0
     passes: int = 0

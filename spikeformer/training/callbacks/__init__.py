@@ -6,14 +6,12 @@ from spikeformer.training.callbacks.energy import EnergyEarlyStopping, EnergyMon
 from spikeformer.training.callbacks.firing import FiringRateMonitor
 from spikeformer.training.callbacks.hybrid import HybridPhases
 from spikeformer.training.callbacks.interruption import StopOnSignal
-from spikeformer.training.callbacks.probe import ActivityProbe, LayerActivity
 from spikeformer.training.callbacks.progress import SpikingProgressBar
 from spikeformer.training.callbacks.regularization import SpikeRegularization
 from spikeformer.training.callbacks.seed import EpochSeed
 from spikeformer.training.callbacks.spike_monitor import SpikeMonitor
 
 __all__ = [
-    "ActivityProbe",
     "BestAndLast",
     "ConsentWatch",
     "EnergyEarlyStopping",
@@ -21,7 +19,6 @@ __all__ = [
     "EpochSeed",
     "FiringRateMonitor",
     "HybridPhases",
-    "LayerActivity",
     "SpikeMonitor",
     "SpikeRegularization",
     "SpikingProgressBar",

@@ -7,10 +7,9 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import check_positive_int
-from spikeformer.training.callbacks.probe import watch_spikes
+from spikeformer.instrument import ModuleWatch, watch_spikes
 
 
 class FiringRateMonitor(L.Callback):
@@ -23,25 +22,23 @@ class FiringRateMonitor(L.Callback):
 
     def __init__(self, every_n_steps: int = 10) -> None:
         self.every_n_steps = check_positive_int("every_n_steps", every_n_steps)
-        self._handles: list[RemovableHandle] = []
+        self._watch: ModuleWatch | None = None
         self._spikes: list[Tensor] = []
         self._total = 0
 
     def _start(self, module: L.LightningModule) -> None:
         self._spikes, self._total = [], 0
-        self._handles = watch_spikes(module, self._observe)
-        torch.compiler.set_stance("force_eager")
+        self._watch = watch_spikes(module, self._observe)
 
     def _observe(self, name: str, spikes: Tensor) -> None:
         self._spikes.append(spikes.detach().sum(dtype=torch.float32))
         self._total += spikes.numel()
 
     def _stop(self) -> Tensor | None:
-        if not self._handles:
+        if self._watch is None:
             return None
-        torch.compiler.set_stance("default")
-        while self._handles:
-            self._handles.pop().remove()
+        self._watch.close()
+        self._watch = None
         return torch.stack(self._spikes).sum() / self._total if self._total else None
 
     def on_train_batch_start(

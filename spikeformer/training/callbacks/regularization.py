@@ -8,10 +8,9 @@ from typing import Any, Protocol, cast
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import check_interval, check_positive
-from spikeformer.training.callbacks.probe import watch_spikes
+from spikeformer.instrument import ModuleWatch, watch_spikes
 
 
 class _HasPenalties(Protocol):
@@ -31,7 +30,7 @@ class SpikeRegularization(L.Callback):
     def __init__(self, weight: float = 1.0, target: float = 0.1) -> None:
         self.weight = check_positive("weight", weight)
         self.target = check_interval("target", target, 0.0, 1.0)
-        self._handles: list[RemovableHandle] = []
+        self._watch: ModuleWatch | None = None
         self._rates: list[Tensor] = []
 
     def _observe(self, name: str, spikes: Tensor) -> None:
@@ -40,7 +39,7 @@ class SpikeRegularization(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start watching every layer."""
-        self._handles = watch_spikes(pl_module, self._observe)
+        self._watch = watch_spikes(pl_module, self._observe, uncompiled=False)
 
     def on_train_batch_start(self, *args: Any) -> None:
         """Forget the batch before."""
@@ -70,7 +69,7 @@ class SpikeRegularization(L.Callback):
         self._stop(pl_module)
 
     def _stop(self, pl_module: L.LightningModule) -> None:
-        while self._handles:
-            self._handles.pop().remove()
+        if self._watch is not None:
+            self._watch.close()
         self._rates.clear()
         cast(_HasPenalties, pl_module).penalties.pop("spike_regularization", None)

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from spikeformer.error_handling import check_interval, check_positive_int
 from spikeformer.i18n import t
-from spikeformer.training.callbacks.probe import ActivityProbe
+from spikeformer.instrument import ActivityProbe
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.instrument import ActivityProbe
 from spikeformer.training import HistoryRecorder
-from spikeformer.training.callbacks import ActivityProbe, FiringRateMonitor
+from spikeformer.training.callbacks import FiringRateMonitor
 from tests.training.toys import (
     Interrupt,
     lightning_trainer,

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.instrument import ActivityProbe
 from spikeformer.training import HistoryRecorder
-from spikeformer.training.callbacks import ActivityProbe, SpikeRegularization
+from spikeformer.training.callbacks import SpikeRegularization
 from tests.training.toys import (
     Interrupt,
     lightning_trainer,

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from spikeformer.instrument import ActivityProbe, watch_spikes
 from spikeformer.neurons import LifNeuron
-from spikeformer.training.callbacks import ActivityProbe
-from spikeformer.training.callbacks.probe import watch_spikes
 from tests.training.toys import num_hooks, toy_net
 
 
@@ -58,10 +57,8 @@ def test_a_compiled_model_is_watched_though_its_graph_is_made():
 
 def test_watching_sees_the_spikes_themselves():
     model, seen = toy_net(threshold=0.1), []
-    handles = watch_spikes(model, lambda name, spikes: seen.append((name, spikes)))
-    model(torch.rand(2, 4))
-    for handle in handles:
-        handle.remove()
+    with watch_spikes(model, lambda name, spikes: seen.append((name, spikes))):
+        model(torch.rand(2, 4))
     model(torch.rand(2, 4))
     ((name, spikes),) = seen
     assert name == "neuron"

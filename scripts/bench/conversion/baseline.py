@@ -1,8 +1,10 @@
-"""Convert the same two models with SpikeFormer and SpikingJelly; write conversion-peer.{json,md}.
+"""Convert the same two models with SpikeFormer and SpikingJelly.
 
-python scripts/bench/conversion/peer.py
+Writes docs/benchmarks/conversion-baseline.{json,md}:
 
-SpikingJelly runs in its own environment, which `make bench-peers` installs.
+python scripts/bench/conversion/baseline.py
+
+SpikingJelly runs in its own environment, which `make bench-baselines` installs.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from torch import Tensor, nn
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 
-STORED = REPOSITORY / "docs" / "benchmarks" / "conversion-peer"
+STORED = REPOSITORY / "docs" / "benchmarks" / "conversion-baseline"
 TIMESTEPS = (4, 8, 16, 32, 64)
 CALIBRATION = 256
 EPOCHS = 30
@@ -104,11 +106,11 @@ def shaped(name: str, images: Tensor) -> Tensor:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peer", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--baseline", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.peer:
-        convert_with_peer(arguments.peer)
+    if arguments.baseline:
+        convert_with_baseline(arguments.baseline)
         return
     from bench.client import interpreter
     from bench.machine import describe
@@ -122,21 +124,21 @@ def main() -> None:
         states = {name: model.state_dict() for name, model in models.items()}
         data = {"states": states, "calibration": train[:CALIBRATION], "test": test}
         torch.save(data, exchange)
-        subprocess.run([interpreter("spikingjelly"), __file__, "--peer", exchange], check=True)
-        answers = torch.load(exchange, weights_only=True)
+        subprocess.run([interpreter("spikingjelly"), __file__, "--baseline", exchange], check=True)
+        found = torch.load(exchange, weights_only=True)
     for name, model in models.items():
         with torch.no_grad():
             original = model(shaped(name, test))
-        rows = ours(model, shaped(name, train[:CALIBRATION]), shaped(name, test)) + answers[name]
+        rows = ours(model, shaped(name, train[:CALIBRATION]), shaped(name, test)) + found[name]
         results[name] = {
             "accuracy": share(original, targets),
             "rows": [score(row, original, targets) for row in rows],
         }
     result = {
-        "command": "python scripts/bench/conversion/peer.py",
+        "command": "python scripts/bench/conversion/baseline.py",
         **describe(),
-        "spikingjelly": answers["version"],
-        "peer_torch": answers["torch"],
+        "spikingjelly": found["version"],
+        "baseline_torch": found["torch"],
         "test_samples": len(test),
         "calibration_samples": CALIBRATION,
         "models": results,
@@ -189,12 +191,12 @@ def ours(model: nn.Module, calibration: Tensor, test: Tensor) -> list[dict[str, 
     return rows
 
 
-def convert_with_peer(exchange: Path) -> None:
+def convert_with_baseline(exchange: Path) -> None:
     """Run in the environment of SpikingJelly: read models, write logits."""
     data = torch.load(exchange, weights_only=True)
-    answers: dict[str, Any] = {"version": version("spikingjelly"), "torch": version("torch")}
+    found: dict[str, Any] = {"version": version("spikingjelly"), "torch": version("torch")}
     for name, recipes in RECIPES.items():
-        answers[name] = []
+        found[name] = []
         for recipe, label, options in recipes:
             row: dict[str, Any] = {"name": f"SpikingJelly, {label}", "outputs": {}, "error": None}
             try:
@@ -202,16 +204,16 @@ def convert_with_peer(exchange: Path) -> None:
                     model = build(name)
                     model.load_state_dict(data["states"][name])
                     images = [shaped(name, data[key]) for key in ("calibration", "test")]
-                    output = peer_logits(model.eval(), recipe, options, timesteps, *images)
+                    output = baseline_logits(model.eval(), recipe, options, timesteps, *images)
                     row["outputs"][timesteps] = output
             except Exception as error:
                 row["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
-            answers[name].append(row)
-    torch.save(answers, exchange)
+            found[name].append(row)
+    torch.save(found, exchange)
 
 
 @torch.no_grad()
-def peer_logits(
+def baseline_logits(
     model: nn.Module,
     recipe: str,
     options: dict[str, Any],
@@ -276,7 +278,7 @@ def page(result: dict[str, Any]) -> str:
 Two small models, trained on the digits of scikit-learn, converted by both libraries in one run
 from the same weights, with the same {result["calibration_samples"]} training images for
 calibration, and evaluated on the same {result["test_samples"]} test images. "Same class" is the
-share of images for which a converted model answers what the original answers.
+share of images for which a converted model predicts what the original predicts.
 
 {sections}
 
@@ -293,12 +295,12 @@ share of images for which a converted model answers what the original answers.
   timestep; linear layers stay floating point. Mode "equivalent" has no spikes: it is a reference.
 
 The messages differ in kind between the libraries, and events were not counted here: the table
-compares answers at a number of timesteps, not cost. These models are small and easy.
+compares predictions at a number of timesteps, not cost. These models are small and easy.
 
 Measured on {result["date"]} on {result["machine"]["cpu"]}, one thread, SpikingJelly
-{result["spikingjelly"]} (torch {result["peer_torch"]}), SpikeFormer's torch
+{result["spikingjelly"]} (torch {result["baseline_torch"]}), SpikeFormer's torch
 {result["packages"]["torch"]}, by `{result["command"]}`; the numbers are in
-[conversion-peer.json](conversion-peer.json).
+[conversion-baseline.json](conversion-baseline.json).
 """
 
 

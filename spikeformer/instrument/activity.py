@@ -1,4 +1,4 @@
-"""Measures the activity of every spiking layer of a model while it runs."""
+"""Measures the activity of every spiking layer of a network while it runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
+from spikeformer.instrument.hooks import ModuleWatch
 from spikeformer.metrics import FiringRate, SaturatedNeurons, SilentNeurons
 from spikeformer.neurons import SpikingNeuron
 
@@ -33,24 +32,29 @@ class LayerActivity:
             metric.to(spikes.device).update(spikes)
 
 
-def watch_spikes(model: nn.Module, observe: Callable[[str, Tensor], None]) -> list[RemovableHandle]:
-    """Call `observe(name, spikes)` whenever a spiking layer of `model` fires.
+def watch_spikes(
+    model: nn.Module, observe: Callable[[str, Tensor], None], *, uncompiled: bool = True
+) -> ModuleWatch:
+    """Call `observe(path, spikes)` whenever a spiking layer of `model` fires.
+
+    Args:
+        model: The network.
+        observe: What to call; spikes (batch, timesteps, *features) as the layer gives them on.
+        uncompiled: Run compiled networks uncompiled meanwhile.
 
     Returns:
-        Handles; call `remove()` on each to stop watching.
+        The watch; close it, or use it in a `with` block.
     """
 
-    def hook_for(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            observe(name, output[0] if isinstance(output, tuple) else output)
+    def hear(path: str, neuron: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        observe(path, spikes_of(output))
 
-        return hook
+    return ModuleWatch(model, hear, SpikingNeuron, uncompiled=uncompiled)
 
-    return [
-        module.register_forward_hook(hook_for(name))
-        for name, module in model.named_modules()
-        if isinstance(module, SpikingNeuron)
-    ]
+
+def spikes_of(output: Any) -> Any:
+    """Return the spikes in what a neuron returned, which may hold its state too."""
+    return output[0] if isinstance(output, tuple) else output
 
 
 class ActivityProbe:
@@ -74,14 +78,13 @@ class ActivityProbe:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.layers: dict[str, LayerActivity] = {}
-        self._handles: list[RemovableHandle] = []
+        self._watch: ModuleWatch | None = None
 
-    def _observe(self, name: str, spikes: Tensor) -> None:
-        self.layers.setdefault(name, LayerActivity()).update(spikes)
+    def _observe(self, path: str, spikes: Tensor) -> None:
+        self.layers.setdefault(path, LayerActivity()).update(spikes)
 
     def __enter__(self) -> ActivityProbe:
-        self._handles = watch_spikes(self.model, self._observe)
-        torch.compiler.set_stance("force_eager")
+        self._watch = watch_spikes(self.model, self._observe)
         return self
 
     def __exit__(
@@ -90,9 +93,8 @@ class ActivityProbe:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        torch.compiler.set_stance("default")
-        while self._handles:
-            self._handles.pop().remove()
+        if self._watch is not None:
+            self._watch.close()
 
     @property
     def firing_rate(self) -> float:

@@ -1,10 +1,10 @@
 r"""SpikingJelly's Spikformer on the batches of one of our recipes, in their order.
 
-python -m bench.training.peer --width 48 --heads 4 --depth 1 --patch 16 --lr 2e-3 \
+python -m bench.training.baseline --width 48 --heads 4 --depth 1 --patch 16 --lr 2e-3 \
     --result FILE experiment=fsdd_cpu data.path=/data/fsdd
 
 Our trainer and data module run as in `train.py`; each batch, with the learning rate that the
-recipe's schedule gives it, goes to the peer's process, and the next one waits until it is done.
+recipe's schedule gives it, goes to the baseline's process, and the next one waits until it is done.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ SIZES = ("width", "heads", "depth", "patch")
 
 
 class Remote(L.LightningModule):
-    """Hands every batch to the peer and waits for it.
+    """Hands every batch to the baseline and waits for it.
 
     Args:
-        call: `call(method, *arguments)` of the peer's session.
+        call: `call(method, *arguments)` of the baseline's session.
         lr: Peak of the learning rate.
         scheduler: The recipe's.
     """
@@ -56,13 +56,13 @@ class Remote(L.LightningModule):
         self.right = self.total = 0
 
     def configure_optimizers(self) -> Any:
-        """Return a schedule on a parameter that nobody trains: it only tells learning rates."""
+        """Return a schedule on a parameter that nobody trains: it only yields learning rates."""
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(()))], lr=self.lr)
         steps = int(self.trainer.estimated_stepping_batches)
         return [optimizer], [self.scheduler(optimizer, total_steps=steps)]
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Let the peer take a step."""
+        """Let the baseline take a step."""
         inputs, target = batch
         schedule = self.lr_schedulers()
         self.call("train", arrays(inputs), target.numpy(), schedule.get_last_lr()[0])
@@ -73,7 +73,7 @@ class Remote(L.LightningModule):
         """Nothing: the weights after the last epoch count."""
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        """Count the peer's right answers."""
+        """Count the baseline's correct predictions."""
         inputs, target = batch
         self.right += int((self.call("test", arrays(inputs)) == target.numpy()).sum())
         self.total += len(target)
@@ -86,7 +86,7 @@ def arrays(inputs: Tensor | dict[str, Tensor]) -> dict[str, Any]:
 
 
 def network(config: DictConfig, sizes: dict[str, int]) -> dict[str, Any]:
-    """Return what the peer has to build for a recipe's data and timesteps."""
+    """Return what the baseline has to build for a recipe's data and timesteps."""
     keys = ("num_classes", "in_channels", "image_size", "vocab_size", "max_length")
     data = {key: config.data[key] for key in keys if key in config.data}
     if "image_size" in data:
@@ -95,7 +95,7 @@ def network(config: DictConfig, sizes: dict[str, int]) -> dict[str, Any]:
 
 
 def train(call: Callable[..., Any], config: DictConfig, sizes: dict[str, int], lr: float) -> dict:
-    """Train and test the peer; return what `tables.py` keeps of a run."""
+    """Train and test the baseline; return what `tables.py` keeps of a run."""
     L.seed_everything(config.seed, verbose=False)
     parameters = call(
         "prepare",
@@ -147,8 +147,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="arguments of train.py")
     arguments = parser.parse_args()
     sizes = {size: getattr(arguments, size) for size in SIZES}
-    with tempfile.TemporaryDirectory() as folder, Listener(f"{folder}/peer") as listener:
-        peer = subprocess.Popen(
+    with tempfile.TemporaryDirectory() as folder, Listener(f"{folder}/baseline") as listener:
+        baseline = subprocess.Popen(
             [interpreter("spikingjelly"), "-m", "bench.training.spikformer", listener.address],
             cwd=SCRIPTS,
             env={**os.environ, **MALLOC},
@@ -161,7 +161,7 @@ def main() -> None:
 
             found = train(call, compose(*arguments.overrides), sizes, arguments.lr)
             connection.send(None)
-        peer.wait()
+        baseline.wait()
     Path(arguments.result).write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 Kind = Literal["spikes", "graded", "real"]
 
 
-class Activity(NamedTuple):
+class Contents(NamedTuple):
     """What is in an operand.
 
     Attributes:
@@ -24,7 +24,7 @@ class Activity(NamedTuple):
     size: Tensor
 
 
-def activity(x: Tensor, *, spiking: bool, levels: Sequence[int] = ()) -> Activity:
+def contents(x: Tensor, *, spiking: bool, levels: Sequence[int] = ()) -> Contents:
     """Look at the values of an operand.
 
     Zeros and ones (of any sign) are spikes wherever they come from. In a spiking network other
@@ -40,14 +40,14 @@ def activity(x: Tensor, *, spiking: bool, levels: Sequence[int] = ()) -> Activit
     number, total, square = (float(_total(part)) for part in (fired, x, x.square()))
     # sum over non-zero x of (x - 1)^2, which is 0 if they are all 1
     if square - 2 * total + number == 0:
-        return Activity("spikes", x)
+        return Contents("spikes", x)
     if square == number and float(_total(x.abs())) == number:
-        return Activity("spikes", fired)
+        return Contents("spikes", fired)
     if spiking and _whole(x):
-        return Activity("spikes", x.abs())
+        return Contents("spikes", x.abs())
     if spiking and any(_whole(x * level) for level in levels):
-        return Activity("graded", fired)
-    return Activity("real", fired)
+        return Contents("graded", fired)
+    return Contents("real", fired)
 
 
 def _total(x: Tensor) -> Tensor:
