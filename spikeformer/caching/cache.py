@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spikeformer.caching.memory import Entry, MemoryTier
+from spikeformer.caching.memory import CacheEntry, MemoryTier
 from spikeformer.caching.packing import Packed, pack, unpack
 from spikeformer.caching.stats import CacheStats
 from spikeformer.error_handling import (
@@ -148,25 +148,25 @@ class Cache:
         self._count(counted[where])
         return value
 
-    def _find(self, key: str) -> tuple[Entry | None, str]:
+    def _find(self, key: str) -> tuple[CacheEntry | None, str]:
         """Return an entry and where it was; what was on disk only gets into memory too."""
         entry = self.memory.get(key)
         if entry is not None or self.disk is None:
             return entry, "memory"
         entry = self.disk.get(key)
         if entry is not None and self.memory.fits(entry.packed):
-            self.memory.put(key, Entry(entry.packed.clone(), entry.expires, entry.seconds))
+            self.memory.put(key, CacheEntry(entry.packed.clone(), entry.expires, entry.seconds))
         return entry, "disk"
 
     def _keep(self, key: str, packed: Packed, ttl: float | None, seconds: float) -> None:
         _check_ttl(ttl)
         expires = None if ttl is None else time.time() + ttl
         if self.memory.fits(packed):
-            self.memory.put(key, Entry(packed.clone(), expires, seconds))
+            self.memory.put(key, CacheEntry(packed.clone(), expires, seconds))
         else:
             self.memory.delete(key)
         if self.disk is not None:
-            self.disk.put(key, Entry(packed, expires, seconds))
+            self.disk.put(key, CacheEntry(packed, expires, seconds))
 
     def _count(self, more: CacheStats) -> None:
         with self._lock:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import sqlite3
+import stat
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +21,26 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from spikeformer.caching.memory import Entry
+from spikeformer.caching.memory import CacheEntry
 from spikeformer.caching.packing import Packed
 from spikeformer.error_handling import ConfigurationError
-from spikeformer.files import file_hash, replacing
+from spikeformer.files import (
+    UnsafePathError,
+    file_hash,
+    inside,
+    is_temporary,
+    replacing,
+    write_text,
+)
 from spikeformer.i18n import t
 
 T = TypeVar("T")
+
+FORMAT = "spikeformer cache"
+TAG = """Signature: 8a477f597d28d172789f06886806bc55
+# This folder holds a cache of SpikeFormer: cache.db and the files that it names.
+"""
+"""Content of `CACHEDIR.TAG` (https://bford.info/cachedir), which says whose the index is."""
 
 STRUCTURE = "structure"
 """Name of the tensor that holds the JSON, as UTF-8 bytes."""
@@ -58,19 +76,22 @@ class SafetensorsDisk(diskcache.Disk):
         name, path = (str(Path(p).with_suffix(".safetensors")) for p in (relative, absolute))
         return name, path
 
-    def store(self, value: Entry, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str, str]:
+    def store(self, value: CacheEntry, read: bool, key: Any = UNKNOWN) -> tuple[int, int, str, str]:
         """Write a file; return its size, kind, name and hash for the index."""
         name, path = self.filename(key, value)
         with replacing(Path(path)) as temporary:
-            save_file(_with_structure(value.packed), temporary, {"seconds": repr(value.seconds)})
+            metadata = {"format": FORMAT, "seconds": repr(value.seconds)}
+            save_file(_with_structure(value.packed), temporary, metadata)
             size, digest = temporary.stat().st_size, file_hash(temporary)
         return size, MODE_BINARY, name, digest
 
-    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Entry:
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> CacheEntry:
         """Read a file that is what the index says."""
         if mode != MODE_BINARY or not filename:
             raise CorruptEntryError(t("caching.foreign_row"))
-        path = Path(self._directory) / filename
+        path = _own_file(Path(self._directory), filename)
+        if path is None:
+            raise CorruptEntryError(t("caching.foreign_row"))
         try:
             if file_hash(path) != value:
                 raise CorruptEntryError(t("caching.has_changed", path=path))
@@ -80,7 +101,36 @@ class SafetensorsDisk(diskcache.Disk):
             structure = tensors.pop(STRUCTURE).numpy().tobytes().decode()
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
             raise CorruptEntryError(t("caching.unreadable", path=path, reason=error)) from error
-        return Entry(Packed(tensors, structure), seconds=seconds)
+        return CacheEntry(Packed(tensors, structure), seconds=seconds)
+
+    def remove(self, file_path: str) -> None:
+        """Remove a file that a row of the index names, if it is one that `store` writes."""
+        path = _own_file(Path(self._directory), file_path)
+        with suppress(OSError):
+            if path is not None:
+                path.unlink()
+                path.parent.rmdir()
+                path.parent.parent.rmdir()
+
+
+def _own_file(folder: Path, name: str) -> Path | None:
+    """Return the path of a file that has such a name as `store` gives, and is no link elsewhere."""
+    if not re.fullmatch(r"[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{28}\.safetensors", name):
+        return None
+    try:
+        path = inside(folder, name)
+    except UnsafePathError:
+        return None
+    return path if path == folder.resolve() / name else None
+
+
+def _is_marked(path: Path) -> bool:
+    """Tell whether a file says that a cache wrote it."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return (file.metadata() or {}).get("format") == FORMAT
+    except (OSError, SafetensorError):
+        return False
 
 
 def _with_structure(packed: Packed) -> dict[str, Tensor]:
@@ -112,7 +162,9 @@ class DiskTier:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder, self.max_bytes = folder, max_bytes
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            # What is cached may be people's data: nobody else reads it in a folder made here.
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._claim()
             self._remove_abandoned()
             self._index = self._open()
         except OSError as error:
@@ -129,9 +181,9 @@ class DiskTier:
         """Size of files and index in bytes."""
         return int(self._safely(lambda: self._index.volume(), 0))
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> CacheEntry | None:
         """Return an entry that is not too old, and is as it was written."""
-        found: tuple[Entry | None, float | None]
+        found: tuple[CacheEntry | None, float | None]
         try:
             found = self._safely(
                 lambda: self._index.get(key, expire_time=True, retry=True),
@@ -142,9 +194,9 @@ class DiskTier:
             self.delete(key)
             return None
         entry, expires = found
-        return None if entry is None else Entry(entry.packed, expires, entry.seconds)
+        return None if entry is None else CacheEntry(entry.packed, expires, entry.seconds)
 
-    def put(self, key: str, entry: Entry) -> None:
+    def put(self, key: str, entry: CacheEntry) -> None:
         """Keep an entry, if it fits."""
         if entry.packed.nbytes > self.max_bytes:
             return
@@ -192,17 +244,37 @@ class DiskTier:
 
     def _start_anew(self, error: sqlite3.DatabaseError) -> Any:
         warnings.warn(t("caching.emptied", folder=self.folder, reason=error), stacklevel=4)
-        # Only what is written here: the folder may hold other things.
-        for pattern in ("cache.db*", "??/??/*.safetensors"):
-            for path in self.folder.glob(pattern):
-                path.unlink(missing_ok=True)
+        for ending in ("", "-wal", "-shm", "-journal"):
+            (self.folder / f"cache.db{ending}").unlink(missing_ok=True)
+        for path in self.folder.glob("??/??/*.safetensors"):
+            own = _own_file(self.folder, path.relative_to(self.folder).as_posix())
+            if own is not None and _is_marked(own):
+                own.unlink(missing_ok=True)
         return self._make_index()
+
+    def _claim(self) -> None:
+        """Mark an index of our own before it is made, and refuse that of another program.
+
+        The folder may hold other things: nothing of theirs is changed or removed.
+
+        Raises:
+            OSError: The index is not ours.
+        """
+        tag = self.folder / "CACHEDIR.TAG"
+        if tag.is_file() and tag.read_bytes() == TAG.encode():
+            return
+        for path in (tag, self.folder / "cache.db"):
+            if os.path.lexists(path):
+                raise FileExistsError(errno.EEXIST, t("caching.foreign_file", name=path.name))
+        write_text(tag, TAG)
 
     def _remove_abandoned(self) -> None:
         """Remove temporary files of processes that were killed while they wrote."""
         for path in self.folder.glob("??/??/.*"):
-            try:
-                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            name = path.relative_to(self.folder).as_posix()
+            with suppress(OSError, UnsafePathError):
+                is_ours = is_temporary(path.name) and inside(self.folder, name).samefile(path)
+                status = path.lstat()
+                old = time.time() - status.st_mtime > ABANDONED_SECONDS
+                if is_ours and old and stat.S_ISREG(status.st_mode):
                     path.unlink()
-            except OSError:
-                continue

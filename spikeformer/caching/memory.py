@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import RLock
+
+from cachetools import LRUCache
 
 from spikeformer.caching.packing import Packed
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """What a tier keeps under a key.
 
     Attributes:
@@ -34,49 +35,45 @@ class MemoryTier:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self.nbytes = 0
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._lock = RLock()
+        self.clear()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: str) -> Entry | None:
+    @property
+    def nbytes(self) -> int:
+        """Size of what is kept, in bytes."""
+        return int(self._entries.currsize)
+
+    def get(self, key: str) -> CacheEntry | None:
         """Return an entry that is not too old."""
         with self._lock:
             entry = self._entries.get(key)
-            if entry is None:
+            if entry is not None and entry.expires is not None and entry.expires <= time.time():
+                del self._entries[key]
                 return None
-            if entry.expires is not None and entry.expires <= time.time():
-                self.delete(key)
-                return None
-            self._entries.move_to_end(key)
             return entry
 
     def fits(self, packed: Packed) -> bool:
         """Whether a value could be kept at all."""
         return packed.nbytes <= self.max_bytes
 
-    def put(self, key: str, entry: Entry) -> None:
+    def put(self, key: str, entry: CacheEntry) -> None:
         """Keep an entry, if it fits, and drop what was not used for longest."""
         with self._lock:
-            self.delete(key)
-            if not self.fits(entry.packed):
-                return
-            self._entries[key] = entry
-            self.nbytes += entry.packed.nbytes
-            while self.nbytes > self.max_bytes:
-                self.delete(next(iter(self._entries)))
+            self._entries.pop(key, None)
+            if self.fits(entry.packed):
+                self._entries[key] = entry
 
     def delete(self, key: str) -> None:
         """Forget an entry."""
         with self._lock:
-            entry = self._entries.pop(key, None)
-            if entry is not None:
-                self.nbytes -= entry.packed.nbytes
+            self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
-            self._entries.clear()
-            self.nbytes = 0
+            self._entries: LRUCache[str, CacheEntry] = LRUCache(
+                self.max_bytes, getsizeof=lambda entry: entry.packed.nbytes
+            )

@@ -68,7 +68,7 @@ def unpack(packed: Packed) -> Any:
     """
     try:
         return _put(json.loads(packed.structure), packed.tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"not a packed value: {error}") from error
 
 

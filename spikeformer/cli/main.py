@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import sys
 import warnings
@@ -26,8 +25,14 @@ from spikeformer.cli.messages import cause, explain
 from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
+from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
-from spikeformer.error_handling import SpikeformerError, StorageError, interruptible
+from spikeformer.error_handling import (
+    ConfigurationError,
+    SpikeformerError,
+    StorageError,
+    interruptible,
+)
 from spikeformer.i18n import t
 
 MISTAKES = (
@@ -57,6 +62,7 @@ def main() -> None:
 
 
 def _run() -> None:
+    _check_text(sys.argv)
     speak(sys.argv[1:])
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:
         if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
@@ -67,6 +73,17 @@ def _run() -> None:
     hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
 
 
+def _check_text(arguments: Sequence[str]) -> None:
+    """Refuse what a configuration file could not hold.
+
+    Raises:
+        ConfigurationError: An argument is not in the encoding of the locale.
+    """
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise ConfigurationError(t("cli.no_text", argument=repr(argument)))
+
+
 def _job(config: DictConfig) -> dict[str, Any] | None:
     # Torch and Lightning are heavy; help and misspelt keys need not wait for them.
     from spikeformer.pipeline import run_pipeline
@@ -75,14 +92,14 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:
-        with as_a_command_of_its_own():
+        with as_a_command_of_its_own(), recorded(folder):
             return run_pipeline(config, folder, list(hydra_config.overrides.task))
     except MISTAKES as error:
         begun = (folder / "manifest.json").exists()
         if begun:
             print(t("cli.stages_are_kept", folder=folder), file=sys.stderr)
         else:
-            _remove(folder)
+            take_back(folder)
         if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":
             # Leave here, before Hydra announces the error in its own words.
             _leave(error)
@@ -118,10 +135,3 @@ def _quieten_libraries() -> None:
         "dataloader is not resumable",
     ):
         warnings.filterwarnings("ignore", f".*{message}.*")
-
-
-def _remove(folder: Path) -> None:
-    """Remove a run folder in which nothing was done, and the day's folder if it is empty."""
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.is_dir() and not any(folder.parent.iterdir()):
-        folder.parent.rmdir()

@@ -9,8 +9,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import spikeformer
-from spikeformer.files import unwritable
-from spikeformer.i18n import get_locale, t
+from spikeformer.cli.run_folder import child_folder, new_folder
+from spikeformer.i18n import get_locale
 
 
 def config_folder() -> str:
@@ -21,13 +21,14 @@ def config_folder() -> str:
 
 
 def register_resolvers() -> None:
-    """Register `choice`, `options`, `locale`, `run_dir`, `sweep_name` and `new_folder`."""
+    """Register what `conf/` uses: `choice`, `options`, `locale`, `run_dir`, `new_folder`, ..."""
     OmegaConf.register_new_resolver("choice", choice, replace=True)
     OmegaConf.register_new_resolver("options", options, replace=True)
     OmegaConf.register_new_resolver("locale", get_locale, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("child_folder", child_folder, replace=True)
 
 
 def choice(group: str, *, _root_: DictConfig) -> str:
@@ -58,24 +59,3 @@ def sweep_name() -> str | None:
     if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
         return None
     return Path(HydraConfig.get().sweep.dir).name
-
-
-def new_folder(path: str) -> str:
-    """Make a folder that nobody else has and return its path.
-
-    Two runs may start in the same second: the later one gets `-1`, `-2`, ... appended.
-
-    Raises:
-        StorageError: It cannot be made there.
-    """
-    wanted = Path(path)
-    for attempt in range(1000):
-        candidate = wanted if attempt == 0 else wanted.with_name(f"{wanted.name}-{attempt}")
-        try:
-            candidate.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise unwritable(candidate, error) from error
-        return str(candidate)
-    raise FileExistsError(t("cli.folders_exist", folder=wanted))

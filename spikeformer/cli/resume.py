@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from spikeformer.cli.sweep import SWEEP_FILE
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.files import UnreadableFileError, read_yaml
 from spikeformer.i18n import t
 
 RUN_FILE = "overrides.yaml"
@@ -68,9 +66,9 @@ def _saved_overrides(folder: Path, name: str) -> list[str]:
         key = "cli.no_run_folder" if name == RUN_FILE else "cli.no_sweep_folder"
         raise ConfigurationError(t(key, folder=folder))
     try:
-        return [str(override) for override in OmegaConf.load(path)]
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
-        raise ConfigurationError(f"pipeline.resume={folder}: {path.name}: {error}") from error
+        return read_yaml(path, list[str])
+    except UnreadableFileError as error:
+        raise ConfigurationError(f"pipeline.resume={folder}: {error}") from error
 
 
 def _key(override: str) -> str:

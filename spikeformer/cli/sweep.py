@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationResolutionError
 
-from spikeformer.files import write_text
+from spikeformer.files import read_yaml, write_text
 
 SWEEP_FILE = "sweep.yaml"
 """The command line of a sweep, in its folder."""
@@ -39,6 +39,8 @@ class PrepareSweep(Callback):
             folder = Path(config.hydra.sweep.dir)
         except InterpolationResolutionError:
             return  # Hydra meets it again, and there it is no mere warning
+        if (folder / SWEEP_FILE).exists():
+            read_yaml(folder / SWEEP_FILE, list[str])  # else it is somebody's, and stays
         write_text(folder / SWEEP_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
         sweeper = config.hydra.sweeper
         if sweeper._target_ == _OPTUNA:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -63,6 +64,15 @@ def remove_leftovers(folder: Path) -> None:
 def is_temporary(name: str) -> bool:
     """Tell whether `replacing` gives such names to what it has not finished."""
     return re.fullmatch(re.escape(_PREFIX) + r"\d+-[0-9a-f]{12}\..+", name) is not None
+
+
+def set_aside(path: Path) -> Path:
+    """Give a file or folder another name beside its own, `NAME.old-1`, and return that."""
+    for number in itertools.count(1):
+        target = path.with_name(f"{path.name}.old-{number}")
+        if not os.path.lexists(target):
+            break
+    return path.rename(target)
 
 
 _REMEDIES = {

@@ -17,7 +17,7 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
-from spikeformer.models.rate_twin import rate_twin
+from spikeformer.models.rate_proxy import rate_proxy
 from spikeformer.models.shared_norm import share_batch_norms
 from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
@@ -49,7 +49,7 @@ __all__ = [
     "StemFactory",
     "TokenBatchNorm",
     "TokenLayerNorm",
-    "rate_twin",
+    "rate_proxy",
     "share_batch_norms",
     "sparsity_loss",
 ]

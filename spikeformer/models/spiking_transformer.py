@@ -17,9 +17,9 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.i18n import t
-from spikeformer.models._from_config import model_arguments
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock
+from spikeformer.models.from_config import model_arguments
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.models.norm import token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory

@@ -1,8 +1,8 @@
 """Spiking operations: one public function each, with a torch reference and fast kernels."""
 
-from spikeformer.ops._memory import keep_freed_memory
 from spikeformer.ops.dispatch import BACKENDS, resolve_backend
 from spikeformer.ops.lif import LifState, lif
+from spikeformer.ops.memory import keep_freed_memory
 from spikeformer.ops.norm_lif import norm_lif
 from spikeformer.ops.spike_attention import spike_attention
 from spikeformer.ops.spike_encode import spike_encode

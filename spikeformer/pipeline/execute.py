@@ -12,7 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.config import configured_locale, instantiate
-from spikeformer.error_handling import interruptible
+from spikeformer.error_handling import ConfigurationError, interruptible
 from spikeformer.files import file_hash, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
@@ -47,6 +47,8 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     manifest = Manifest.open(folder, config.name)
     if manifest.stages:
         rank_zero_only(remove_leftovers)(folder)
+    else:
+        _refuse_occupied(folder)
     stages: list[Stage] = [
         instantiate(node, Stage, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]
@@ -71,6 +73,35 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
                 record_outputs(run, stage.name)
     tell_caches(run)
     return {name: record.result for name, record in manifest.stages.items()}
+
+
+_WRITTEN = (
+    "config.yaml",
+    "overrides.yaml",
+    "environment.json",
+    "checkpoints",
+    "metrics.csv",
+    "figures",
+    "results",
+    "converted",
+    "hardware",
+    "report.html",
+)
+"""What a run writes into its folder, and would overwrite there."""
+
+
+@rank_zero_only
+def _refuse_occupied(folder: Path) -> None:
+    """Refuse a folder without a manifest that holds what a run would overwrite.
+
+    Raises:
+        ConfigurationError: It is somebody's folder, or a run that has lost its manifest.
+    """
+    if (folder / "manifest.json").exists():
+        return
+    for path in (folder / name for name in _WRITTEN):
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
+            raise ConfigurationError(t("pipeline.occupied", folder=folder, name=path.name))
 
 
 def _is_finished(stages: Sequence[Stage], run: Run) -> bool:

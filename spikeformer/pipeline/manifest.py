@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from spikeformer.error_handling import ConfigurationError
-from spikeformer.files import file_hash, write_json
+from spikeformer.files import file_hash, inside, write_json
 from spikeformer.i18n import t
 
 Status = Literal["running", "done", "failed"]
@@ -82,14 +83,22 @@ class Manifest:
         write_json(self.folder / "manifest.json", content)
 
     def is_current(self, stage: str, fingerprint: str) -> bool:
-        """Tell whether a stage is done, from the same inputs, with its files untouched."""
+        """Tell whether a stage is done, from the same inputs, with its files untouched.
+
+        Raises:
+            UnsafePathError: The record names a file outside of the run folder.
+        """
         record = self.stages.get(stage)
         return (
             record is not None
             and record.status == "done"
             and record.fingerprint == fingerprint
             and all(
-                (self.folder / name).is_file() and file_hash(self.folder / name) == digest
-                for name, digest in record.outputs.items()
+                path.is_file() and file_hash(path) == digest
+                for path, digest in self._outputs(record)
             )
         )
+
+    def _outputs(self, record: StageRecord) -> Iterator[tuple[Path, str]]:
+        for name, digest in record.outputs.items():
+            yield inside(self.folder, name), digest

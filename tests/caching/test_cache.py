@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sqlite3
 import subprocess
@@ -10,9 +11,11 @@ import threading
 import time
 import warnings
 
+import diskcache
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from spikeformer.caching import Cache, TensorCache, pack, unpack
 from spikeformer.error_handling import ArgumentError, ConfigurationError
@@ -149,6 +152,95 @@ def test_a_damaged_index_is_begun_anew_and_other_files_stay(tmp_path):
     assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
+def tree(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_new_index_removes_only_what_a_cache_wrote(tmp_path):
+    folder, outside = tmp_path / "cache", tmp_path / "outside"
+    Cache(memory_mib=0, folder=folder).put("k", 1)
+    (own,) = folder.rglob("*.safetensors")
+    hexadecimal = "0123456789abcdef0123456789ab"
+    names = ("ab/cd/model.safetensors", f"ab/cd/{hexadecimal}.safetensors", "cache.db.backup")
+    outside.joinpath("cd").mkdir(parents=True)
+    (folder / "ef").symlink_to(outside)
+    for path in (*(folder / name for name in names), outside / "cd" / f"{hexadecimal}.safetensors"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({"weights": torch.ones(2)}, path)
+    before = tree(tmp_path)
+    (folder / "cache.db").write_bytes(b"no database" * 100)
+    with pytest.warns(UserWarning, match="index is damaged"):
+        Cache(memory_mib=0, folder=folder)
+    index = {folder / f"cache.db{ending}" for ending in ("", "-wal", "-shm")}
+    after = tree(tmp_path)
+    expected = {path: content for path, content in before.items() if path not in {own, *index}}
+    assert {path: content for path, content in after.items() if path not in index} == expected
+
+
+@pytest.mark.parametrize("name", ["../victim.safetensors", "mine.safetensors", "link", "LINKED"])
+@pytest.mark.parametrize("way", ["get", "delete", "clear", "evict", "replace"])
+def test_a_row_names_no_file_of_others(tmp_path, name, way):
+    folder = tmp_path / "cache"
+    cache = Cache(memory_mib=0, folder=folder, disk_gib=1 / 1024)
+    cache.put("k", 1)
+    (own,) = folder.rglob("*.safetensors")
+    for victim in (tmp_path / "victim.safetensors", folder / "mine.safetensors"):
+        victim.write_bytes(own.read_bytes())
+    (folder / "link").symlink_to(tmp_path / "victim.safetensors")
+    name = name.replace("LINKED", own.relative_to(folder).as_posix())
+    own.unlink()
+    own.symlink_to(tmp_path / "victim.safetensors")
+    for foreign in ("../victim.safetensors", str(tmp_path / "victim.safetensors")):
+        with sqlite3.connect(folder / "cache.db") as index:
+            value = foreign if name.startswith("..") else name
+            index.execute("UPDATE Cache SET filename = ?", (value,))
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            if way == "evict":
+                for number in range(12):
+                    cache.put(str(number), torch.zeros(50_000))
+            elif way == "replace":
+                cache.put("k", 2)
+            else:
+                assert getattr(cache, way)(*(["k"] if way != "clear" else [])) is None
+        assert (tmp_path / "victim.safetensors").is_file()
+        assert (folder / "mine.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["cache.db", "CACHEDIR.TAG"])
+def test_another_programs_cache_is_left_alone(tmp_path, name):
+    foreign = diskcache.Cache(str(tmp_path))
+    foreign.set("theirs", "x" * 100_000)
+    foreign.close()
+    if name == "CACHEDIR.TAG":
+        (tmp_path / "cache.db").unlink()
+        (tmp_path / name).write_text("Signature: 8a477f597d28d172789f06886806bc55\n# mypy")
+    before = tree(tmp_path)
+    with pytest.raises(ConfigurationError, match=rf"{name} is another program's"):
+        Cache(folder=tmp_path)
+    assert tree(tmp_path) == before
+
+
+def test_only_old_temporary_files_of_a_cache_are_removed(tmp_path):
+    Cache(folder=tmp_path)
+    mark = "-1-0123456789ab.x.safetensors"
+    paths = [tmp_path / "ab" / "cd" / n for n in (f".spikeformer{mark}", ".mine", ".1.2.3")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+        os.utime(path, (0, 0))
+    (tmp_path / "ef").symlink_to(tmp_path / "ab")
+    young = tmp_path / "ab" / "cd" / f".spikeformer{mark}.y"
+    young.write_text("")
+    Cache(folder=tmp_path)
+    assert [path.exists() for path in (*paths, young)] == [False, True, True, True]
+
+
+def test_a_new_folder_is_closed_to_others(tmp_path):
+    Cache(folder=tmp_path / "new")
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+
+
 class Bomb:
     def __reduce__(self):
         return exec, ("raise SystemExit('unpickled')",)
@@ -229,6 +321,10 @@ def test_what_cannot_be_kept_is_refused(value):
         pack(value)
 
 
-def test_parts_that_do_not_fit_are_told():
+@pytest.mark.parametrize(
+    "structure",
+    ['{"tensor": ["0", "cpu"]}', '{"tensor": []}', '{"list": 3}', "[" * 100_000, '{"dict": [[1]]}'],
+)
+def test_unpack_refuses_parts_that_do_not_fit(structure):
     with pytest.raises(ValueError, match="not a packed value"):
-        unpack(type(pack(1))({}, '{"tensor": ["0", "cpu"]}'))
+        unpack(type(pack(1))({}, structure))

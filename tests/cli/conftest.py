@@ -24,7 +24,9 @@ def command(monkeypatch, tmp_path, capsys):
     def run(*arguments):
         outputs = tmp_path / "outputs"
         where = [f"paths.output_dir={outputs}", "logger=none", "trainer.accelerator=cpu"]
-        monkeypatch.setattr(sys, "argv", ["train.py", *where, *arguments])
+        # Flags come before all overrides.
+        ordered = sorted([*where, *arguments], key=lambda word: not word.startswith("--"))
+        monkeypatch.setattr(sys, "argv", ["train.py", *ordered])
         with pytest.raises(SystemExit) as stop:
             main()
         left = list(outputs.rglob("*")) if outputs.exists() else []

@@ -65,7 +65,7 @@ def test_the_reference_backend_runs_no_kernel(monkeypatch):
         raise AssertionError(f"{op} on {backend}")
 
     for module in ("lif", "norm_lif", "spike_attention", "spike_linear", "spike_pack"):
-        name = f"spikeformer.ops.{module}._custom_op"
+        name = f"spikeformer.ops.{module}.operator"
         monkeypatch.setattr(importlib.import_module(name), "load_kernels", refuse)
     neuron = partial(LifNeuron, backend="reference")
     for attention in (QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from spikeformer.ops import _dense
+from spikeformer.ops import dense
 
 # Products on both sides of the smallest one that becomes a convolution.
 SHAPES = [(700, 33, 401), (512, 128, 384), (3, 5, 2), (0, 64, 64), (4096, 64, 31)]
@@ -16,19 +16,19 @@ def test_is_the_product_of_torch(rows, inputs, outputs, bias):
     x, weight = torch.randn(rows, inputs), torch.randn(outputs, inputs)
     b = torch.randn(outputs) if bias else None
     torch.testing.assert_close(
-        _dense.linear(x, weight, b), F.linear(x, weight, b), rtol=1e-4, atol=1e-4
+        dense.linear(x, weight, b), F.linear(x, weight, b), rtol=1e-4, atol=1e-4
     )
     grad = torch.randn(rows, outputs)
     # The gradient of x is `linear` with the transposed weight, which is not contiguous.
-    torch.testing.assert_close(_dense.linear(grad, weight.t()), grad @ weight, rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(_dense.weight_gradient(grad, x), grad.t() @ x, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(dense.linear(grad, weight.t()), grad @ weight, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(dense.weight_gradient(grad, x), grad.t() @ x, rtol=1e-4, atol=1e-3)
 
 
 def test_large_products_are_convolutions(monkeypatch):
     seen = []
     monkeypatch.setattr(F, "conv2d", lambda *a: seen.append(a) or torch.zeros(1, 384, 512, 1))
-    _dense.linear(torch.zeros(512, 128), torch.zeros(384, 128))
+    dense.linear(torch.zeros(512, 128), torch.zeros(384, 128))
     assert len(seen) == torch.backends.mkldnn.is_available()
-    _dense.linear(torch.zeros(512, 128).bfloat16(), torch.zeros(384, 128).bfloat16())
-    _dense.linear(torch.zeros(8, 128), torch.zeros(384, 128))
+    dense.linear(torch.zeros(512, 128).bfloat16(), torch.zeros(384, 128).bfloat16())
+    dense.linear(torch.zeros(8, 128), torch.zeros(384, 128))
     assert len(seen) == torch.backends.mkldnn.is_available()

@@ -7,8 +7,8 @@ import pytest
 import torch
 from numba import njit
 
-from spikeformer.ops._derivatives import exp_of_negative
-from spikeformer.ops._formats import FORMATS
+from spikeformer.ops.derivatives import exp_of_negative
+from spikeformer.ops.formats import FORMATS
 
 HALVES = [torch.bfloat16, torch.float16]
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeformer.ops._layout import FeatureAxes, as_rows, empty_rows_like
+from spikeformer.ops.layout import FeatureAxes, as_rows, empty_rows_like
 
 sizes = st.lists(st.integers(0, 4), min_size=0, max_size=4)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from spikeformer.ops import dispatch, lif
-from spikeformer.ops.lif._custom_op import lif_backward_op, lif_op
+from spikeformer.ops.lif.operator import lif_backward_op, lif_op
 from tests.ops.devices import device_of
 from tests.ops.lif_cases import random_current
 

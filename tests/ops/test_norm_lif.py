@@ -8,7 +8,7 @@ from torch import nn
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import LifState, lif, norm_lif
-from spikeformer.ops.norm_lif._custom_op import norm_lif_backward_op, norm_lif_op
+from spikeformer.ops.norm_lif.operator import norm_lif_backward_op, norm_lif_op
 from tests.ops.devices import device_of
 from tests.ops.norm_lif_cases import NEURON, assert_equal_results, batch_norm, random_input, results
 

@@ -12,7 +12,7 @@ from torch import nn
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import LifState
 from spikeformer.ops.spike_attention import spike_attention
-from spikeformer.ops.spike_attention._custom_op import (
+from spikeformer.ops.spike_attention.operator import (
     spike_attention_backward_op,
     spike_attention_op,
 )

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from spikeformer.ops.spike_encode import spike_encode
-from spikeformer.ops.spike_encode._custom_op import spike_encode_op
+from spikeformer.ops.spike_encode.operator import spike_encode_op
 from tests.ops.devices import device_of
 
 

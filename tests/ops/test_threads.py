@@ -11,8 +11,8 @@ import pytest
 import torch
 from numba import njit
 
-from spikeformer.ops import _openmp, _threads
-from spikeformer.ops._threads import run_tasks
+from spikeformer.ops import openmp
+from spikeformer.ops.threads import run_tasks
 
 MUCH = 1 << 30
 
@@ -28,8 +28,8 @@ def restore_threads():
 def threads_of(request, monkeypatch):
     """Both ways to get threads, where torch's OpenMP can be reached."""
     if request.param == "pool":
-        monkeypatch.setattr(_openmp, "available", lambda: False)
-    elif not _openmp.available():
+        monkeypatch.setattr(openmp, "available", lambda: False)
+    elif not openmp.available():
         pytest.skip("torch's OpenMP cannot be reached here")
     return request.param
 
@@ -65,8 +65,9 @@ def test_little_work_is_not_divided():
 @pytest.mark.parametrize("threads", [2, 3])
 def test_threads_follow_torch(threads, threads_of, monkeypatch):
     given = []
-    monkeypatch.setattr(_openmp, "run_chunks", lambda *arguments: given.append(arguments[-1]))
-    monkeypatch.setattr(_threads, "_run_in_pool", lambda *arguments: given.append(arguments[-1]))
+    monkeypatch.setattr(openmp, "run_chunks", lambda *arguments: given.append(arguments[-1]))
+    run_in_pool = "spikeformer.ops.threads._run_in_pool"
+    monkeypatch.setattr(run_in_pool, lambda *arguments: given.append(arguments[-1]))
     torch.set_num_threads(threads)
     run_tasks(count, ((1, 1), np.zeros(100, np.int64), np.zeros(101, np.int64)), 100, MUCH)
     assert given == [threads]
@@ -105,7 +106,7 @@ def test_other_types_of_arguments_are_compiled_anew(threads_of):
 
 
 def test_a_kernel_without_memory_says_so():
-    if not _openmp.available():
+    if not openmp.available():
         pytest.skip("torch's OpenMP cannot be reached here")
 
     @njit(nogil=True)
@@ -114,7 +115,7 @@ def test_a_kernel_without_memory_says_so():
 
     arguments = (1 << 60, np.zeros(2, np.int64))
     with pytest.raises(MemoryError):
-        _openmp.run_chunks(_openmp.kernel_address(greedy, arguments), arguments, 2, 2, 2)
+        openmp.run_chunks(openmp.kernel_address(greedy, arguments), arguments, 2, 2, 2)
 
 
 def kernel_from_a_factory(value):
@@ -140,14 +141,14 @@ def test_an_address_asked_for_too_late_is_refused():
     kernel, out = kernel_from_a_factory(4.0), np.zeros(3)
     kernel(0, 3, out)
     with pytest.raises(RuntimeError, match="called before"):
-        _openmp.kernel_address(kernel, (out,))
+        openmp.kernel_address(kernel, (out,))
 
 
 def in_child(queue):
     torch.set_num_threads(2)
     times, ranges = np.zeros(50, np.int64), np.zeros(51, np.int64)
     run_tasks(count, ((1, 1), times, ranges), 50, MUCH)
-    queue.put((bool((times == 1).all()), _openmp.available()))
+    queue.put((bool((times == 1).all()), openmp.available()))
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -166,7 +167,7 @@ def test_a_forked_process_has_threads_of_its_own():
 @pytest.mark.slow
 def test_one_openmp_serves_torch_and_kernels():
     """As many threads in the process after our kernels as after torch's operators."""
-    if not _openmp.available():
+    if not openmp.available():
         pytest.skip("torch's OpenMP cannot be reached here")
     script = """
 import torch

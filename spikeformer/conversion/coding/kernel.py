@@ -15,8 +15,8 @@ from numba.extending import register_jitable
 from torch import Tensor
 
 from spikeformer.conversion.coding.coding import Coding
-from spikeformer.ops._memory import empty_like
-from spikeformer.ops._threads import run_tasks
+from spikeformer.ops.memory import empty_like
+from spikeformer.ops.threads import run_tasks
 
 BLOCK = 2048
 """Neurons of a task: rows long enough to vectorise, few enough to stay in the L1 cache."""

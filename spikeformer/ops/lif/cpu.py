@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikeformer.ops._formats import FORMATS
-from spikeformer.ops._layout import as_rows, empty_rows_like
-from spikeformer.ops._threads import run_tasks
-from spikeformer.ops.lif._cpu_kernels import BLOCK, backward_kernel, forward_kernel
+from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.layout import as_rows, empty_rows_like
+from spikeformer.ops.lif.cpu_kernels import BLOCK, backward_kernel, forward_kernel
+from spikeformer.ops.threads import run_tasks
 
 # Batch norm's sums are kept per group of samples: so many tasks are enough for every thread, and
 # do not depend on how many threads there are.

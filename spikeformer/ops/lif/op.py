@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spikeformer.ops._layout import FeatureAxes
 from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.lif._custom_op import lif_op
+from spikeformer.ops.layout import FeatureAxes
 from spikeformer.ops.lif.dynamics import Dynamics, zero_state
+from spikeformer.ops.lif.operator import lif_op
 from spikeformer.ops.lif.reference import LifState, lif_reference
 
 

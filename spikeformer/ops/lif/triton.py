@@ -24,8 +24,8 @@ import torch
 import triton
 from torch import Tensor
 
-from spikeformer.ops._layout import as_rows, empty_rows_like
-from spikeformer.ops.lif._triton_kernels import BLOCK, backward_kernel, forward_kernel
+from spikeformer.ops.layout import as_rows, empty_rows_like
+from spikeformer.ops.lif.triton_kernels import BLOCK, backward_kernel, forward_kernel
 from spikeformer.ops.surrogates import SURROGATES
 
 # Backward keeps three to six numbers of each neuron and timestep of a chunk in registers.

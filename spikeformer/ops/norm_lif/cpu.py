@@ -13,11 +13,11 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from spikeformer.ops._derivatives import ZERO
-from spikeformer.ops._formats import FORMATS
-from spikeformer.ops._threads import run_tasks
-from spikeformer.ops.lif._cpu_kernels import BLOCK
+from spikeformer.ops.derivatives import ZERO
+from spikeformer.ops.formats import FORMATS
 from spikeformer.ops.lif.cpu import Tasks, flat, strided
+from spikeformer.ops.lif.cpu_kernels import BLOCK
+from spikeformer.ops.threads import run_tasks
 
 
 @cache

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
-from spikeformer.ops._layout import FeatureAxes
 from spikeformer.ops.dispatch import resolve_backend
+from spikeformer.ops.layout import FeatureAxes
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, zero_state
 from spikeformer.ops.lif.reference import LifState
-from spikeformer.ops.norm_lif._custom_op import norm_lif_op
+from spikeformer.ops.norm_lif.operator import norm_lif_op
 from spikeformer.ops.norm_lif.reference import norm_lif_reference
 
 

@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from spikeformer.ops._triton import autotune
+from spikeformer.ops.triton_shared import autotune
 
 BLOCK = 128
 _CONFIGS = [triton.Config({}, num_warps=num_warps) for num_warps in (4, 2)]

@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeformer.ops._memory import empty_like
-from spikeformer.ops._threads import run_tasks
 from spikeformer.ops.lif.cpu import flat
-from spikeformer.ops.spike_attention._composed import (
+from spikeformer.ops.memory import empty_like
+from spikeformer.ops.spike_attention.composed import (
     Neuron,
     Spikes,
     State,
@@ -24,7 +23,7 @@ from spikeformer.ops.spike_attention._composed import (
     fire_backward,
     ssa_backward,
 )
-from spikeformer.ops.spike_attention._cpu_kernels import (
+from spikeformer.ops.spike_attention.cpu_kernels import (
     channels_backward_kernel,
     channels_kernel,
     gate_kernel,
@@ -35,6 +34,7 @@ from spikeformer.ops.spike_attention._cpu_kernels import (
 )
 from spikeformer.ops.spike_attention.reference import attention_current
 from spikeformer.ops.spike_pack.cpu import unpack
+from spikeformer.ops.threads import run_tasks
 
 # Elements of the query that "ssa" works on at a time: what lies between its products stays in
 # cache, and in memory that is used again and again.

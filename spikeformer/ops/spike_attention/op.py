@@ -12,7 +12,7 @@ from spikeformer.i18n import t
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, zero_state
 from spikeformer.ops.lif.reference import LifState
-from spikeformer.ops.spike_attention._custom_op import current_shape, spike_attention_op
+from spikeformer.ops.spike_attention.operator import current_shape, spike_attention_op
 from spikeformer.ops.spike_attention.reference import spike_attention_reference
 
 MECHANISMS = ("ssa", "qk_token", "sdsa")

@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
-from spikeformer.ops.spike_attention._composed import (
+from spikeformer.ops.spike_attention.composed import (
     Neuron,
     Spikes,
     State,
@@ -21,12 +21,12 @@ from spikeformer.ops.spike_attention._composed import (
     gated_backward,
     ssa_backward,
 )
-from spikeformer.ops.spike_attention._triton_kernels import (
+from spikeformer.ops.spike_attention.reference import attention_current, keys_meet_values_first
+from spikeformer.ops.spike_attention.triton_kernels import (
     qk_token_kernel,
     sdsa_kernel,
     ssa_kernel,
 )
-from spikeformer.ops.spike_attention.reference import attention_current, keys_meet_values_first
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 
 # Elements of a tile of spikes in registers, and the widest heads whose products fit beside it.

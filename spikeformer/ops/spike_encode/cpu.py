@@ -17,16 +17,16 @@ from numba import njit
 from numba.extending import register_jitable
 from torch import Tensor
 
-from spikeformer.ops._derivatives import HALF, ONE, ROUNDER, ZERO
-from spikeformer.ops._formats import FORMATS
-from spikeformer.ops._layout import as_rows
-from spikeformer.ops._memory import empty_like
-from spikeformer.ops._threads import run_tasks
+from spikeformer.ops.derivatives import HALF, ONE, ROUNDER, ZERO
+from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.layout import as_rows
+from spikeformer.ops.memory import empty_like
 from spikeformer.ops.spike_encode.reference import (
     PHILOX_KEY_STEPS,
     PHILOX_MULTIPLIERS,
     PHILOX_ROUNDS,
 )
+from spikeformer.ops.threads import run_tasks
 
 U, U64 = np.uint32, np.uint64
 

@@ -15,7 +15,7 @@ from spikeformer.error_handling import (
 )
 from spikeformer.i18n import t
 from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.spike_encode._custom_op import spike_encode_op
+from spikeformer.ops.spike_encode.operator import spike_encode_op
 from spikeformer.ops.spike_encode.reference import spike_encode_reference
 
 CODES = ("rate", "poisson", "latency", "delta")

@@ -12,9 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from spikeformer.ops._layout import as_rows
-from spikeformer.ops._memory import empty_like
-from spikeformer.ops._triton import autotune
+from spikeformer.ops.layout import as_rows
+from spikeformer.ops.memory import empty_like
+from spikeformer.ops.triton_shared import autotune
 
 # Adding and subtracting 1.5 * 2^23 rounds a small float32 to an integer, halves to even.
 _ROUNDER = tl.constexpr(12582912.0)

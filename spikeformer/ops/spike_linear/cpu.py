@@ -16,11 +16,11 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from spikeformer.ops._dense import linear
-from spikeformer.ops._formats import FORMATS
-from spikeformer.ops._memory import empty_like
-from spikeformer.ops._threads import run_tasks
+from spikeformer.ops.dense import linear
+from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.memory import empty_like
 from spikeformer.ops.spike_pack.cpu import as_integers
+from spikeformer.ops.threads import run_tasks
 
 # What one dense multiply-add costs relative to float32 in MKL, rounded down. Measured on a core
 # of an AMD EPYC 9005 with torch 2.13, in GFLOP/s: 97 in MKL and 200 in oneDNN, which `linear`

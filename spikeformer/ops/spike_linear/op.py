@@ -9,9 +9,9 @@ from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
-from spikeformer.ops._dense import linear
+from spikeformer.ops.dense import linear
 from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.spike_linear._custom_op import spike_linear_op
+from spikeformer.ops.spike_linear.operator import spike_linear_op
 from spikeformer.ops.spike_linear.reference import linear_reference
 
 

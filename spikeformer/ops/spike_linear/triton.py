@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from spikeformer.ops._triton import INTERPRETED, autotune
+from spikeformer.ops.triton_shared import INTERPRETED, autotune
 
 _CONFIGS = [
     triton.Config({"rows_block": 32, "outputs_block": 64, "inputs_block": 32}, num_warps=4),

@@ -13,8 +13,8 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from spikeformer.ops._memory import empty_like
-from spikeformer.ops._threads import run_tasks
+from spikeformer.ops.memory import empty_like
+from spikeformer.ops.threads import run_tasks
 
 # Bytes of packed spikes per task.
 BLOCK = 1 << 13

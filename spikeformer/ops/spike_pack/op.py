@@ -11,7 +11,7 @@ from torch import Tensor
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
 from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.spike_pack._custom_op import spike_pack_op, spike_unpack_op
+from spikeformer.ops.spike_pack.operator import spike_pack_op, spike_unpack_op
 from spikeformer.ops.spike_pack.reference import pack_reference, unpack_reference
 
 DTYPES = (

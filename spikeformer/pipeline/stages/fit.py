@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from spikeformer.files import set_aside
 from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
+from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build_module
 from spikeformer.pipeline.platform import divide_batch
 from spikeformer.pipeline.run import Run
@@ -23,7 +24,7 @@ class Fit(Stage):
     """Trains the network; goes on from `checkpoints/last.ckpt` where a run was cut short.
 
     A resumed run continues when nothing but the length of training or the machine has changed;
-    else it starts anew.
+    else it starts anew, and what it had is kept in `checkpoints.old-1`.
     """
 
     name = "fit"
@@ -96,7 +97,7 @@ class Fit(Stage):
         return ", ".join(parts)
 
     def _checkpoint_to_resume(self, run: Run) -> Path | None:
-        """Return the checkpoint of an earlier attempt with the same recipe, or clear it away."""
+        """Return the checkpoint of an earlier attempt with the same recipe; else set it aside."""
         before = run.previous.get(self.name)
         if before is None or not run.last_checkpoint.is_file():
             return None
@@ -105,5 +106,6 @@ class Fit(Stage):
         if all(before.inputs.get(key) == now[key] for key in recipe):
             return run.last_checkpoint
         if run.parts.trainer.is_global_zero:
-            shutil.rmtree(run.last_checkpoint.parent)
+            kept = set_aside(run.last_checkpoint.parent)
+            announce(self.name, t("pipeline.set_aside", folder=kept))
         return None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError, check_interval
 from spikeformer.i18n import t
-from spikeformer.models import rate_twin
+from spikeformer.models import rate_proxy
 from spikeformer.training.callbacks.distillation import Teacher
 
 
@@ -26,7 +26,7 @@ class HybridPhases(L.Callback):
     r"""Trains in two phases on the same weights.
 
     1. For `ann_epochs`, the network with its neurons replaced by their rate functions
-       (`spikeformer.models.rate_twin`): an ordinary network that computes one timestep, not T.
+       (`spikeformer.models.rate_proxy`): an ordinary network that computes one timestep, not T.
     2. For the rest of the training, the spiking network itself.
 
     With a teacher, both phases minimise
@@ -104,7 +104,7 @@ class HybridPhases(L.Callback):
         if before is not None and trainer.current_epoch >= before:
             self._boundary = before
         if trainer.current_epoch < self._boundary:
-            self._twin = rate_twin(module.net).train()
+            self._twin = rate_proxy(module.net).train()
         if self._teacher is not None:
             self._teacher.watch(self._networks(module), self.student_layer, pl_module.device)
             module.task_weight = 1.0 - self._teacher.weight

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from spikeformer.ops._layout import FeatureAxes
-from spikeformer.ops.lif._custom_op import lif_backward_op, lif_op
+from spikeformer.ops.layout import FeatureAxes
+from spikeformer.ops.lif.operator import lif_backward_op, lif_op
 from spikeformer.ops.spike_attention.reference import attention_current, keys_meet_values_first
 
 Spikes = tuple[Tensor, Tensor, Tensor | None]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from spikeformer.ops._memory import empty_like
+from spikeformer.ops.memory import empty_like
 
 
 class FeatureAxes(NamedTuple):

@@ -1,18 +1,26 @@
-"""The LIF neuron's arithmetic for Triton kernels: one timestep forward, and one back.
+"""What Triton kernels share: autotuning, the interpreter, and one LIF timestep forward and back.
 
-Kernels call these on rows of float32 in registers and keep loads, stores and loops to themselves.
-Launched with `enable_fp_fusion=False`, `step` follows the reference operation by operation; fused
-multiply-adds would round once less, and flip a spike now and then.
+With `TRITON_INTERPRET=1` in the environment before Triton is imported, kernels run on CPU tensors
+in NumPy: slow, and enough to test what they compute.
+
+Kernels call `step` and `step_backward` on rows of float32 in registers and keep loads, stores and
+loops to themselves. Launched with `enable_fp_fusion=False`, `step` follows the reference operation
+by operation; fused multiply-adds would round once less, and flip a spike now and then.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import triton
 import triton.language as tl
+from triton import knobs
 
 from spikeformer.ops.surrogates import SURROGATES
+
+INTERPRETED: bool = knobs.runtime.interpret
 
 _FAST_SIGMOID = tl.constexpr(SURROGATES["fast_sigmoid"].code)
 _ATAN = tl.constexpr(SURROGATES["atan"].code)
@@ -24,6 +32,15 @@ _SOFT_SIGN = tl.constexpr(SURROGATES["soft_sign"].code)
 
 _HALF_PI = tl.constexpr(0.5 * math.pi)
 _INVERSE_SQRT_PI = tl.constexpr(1.0 / math.sqrt(math.pi))
+
+
+def autotune(
+    configs: Sequence[triton.Config], key: Sequence[str], **options: Any
+) -> Callable[..., Any]:
+    """`triton.autotune`, with the first configuration alone where there is no GPU to time it on."""
+    chosen = list(configs)[:1] if INTERPRETED else list(configs)
+    decorate: Callable[..., Any] = triton.autotune(chosen, key=list(key), **options)
+    return decorate
 
 
 @triton.jit

@@ -13,8 +13,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from spikeformer.ops._triton import autotune
-from spikeformer.ops._triton_neuron import step, step_backward
+from spikeformer.ops.triton_shared import autotune, step, step_backward
 
 BLOCK = 128
 # One or two features a thread, with 32 threads a warp.

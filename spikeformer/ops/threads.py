@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from spikeformer.ops import _openmp
+from spikeformer.ops import openmp
 
 # Below this many elements, a second thread costs more than it saves.
 _MIN_ELEMENTS_PER_CHUNK = 1 << 15
@@ -44,16 +44,16 @@ def run_tasks(kernel: Any, arguments: tuple[Any, ...], num_tasks: int, num_eleme
         >>> numbers.tolist()
         [1.0, 1.0, 1.0]
     """
-    openmp = _openmp.available()
-    address = _openmp.kernel_address(kernel, arguments) if openmp else 0
+    on_torch = openmp.available()
+    address = openmp.kernel_address(kernel, arguments) if on_torch else 0
     threads = torch.get_num_threads()
     most = min(num_tasks, 1 + num_elements // _MIN_ELEMENTS_PER_CHUNK)
     num_chunks = min(most, _CHUNKS_PER_THREAD * threads)
     if min(threads, num_chunks) <= 1:
         kernel(0, num_tasks, *arguments)
-    elif openmp:
+    elif on_torch:
         # All of torch's threads, needed or not: a team of another size would be a new one.
-        _openmp.run_chunks(address, arguments, num_tasks, num_chunks, threads)
+        openmp.run_chunks(address, arguments, num_tasks, num_chunks, threads)
     else:
         _run_in_pool(kernel, arguments, num_tasks, min(threads, num_chunks))
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.ops.dispatch import load_kernels
-from spikeformer.ops.spike_attention._composed import empty_bits
+from spikeformer.ops.spike_attention.composed import empty_bits
 
 
 def current_shape(query: Tensor, mechanism: str, causal: bool) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from spikeformer.models.layers import SpikeConv2d, SpikeLinear
 from spikeformer.neurons import RateNeuron, SpikingNeuron
 
 
-def rate_twin(net: nn.Module, timesteps: int | None = None) -> nn.Module:
+def rate_proxy(net: nn.Module, timesteps: int | None = None) -> nn.Module:
     """Return `net` with every neuron replaced by its rate function, on the same weights.
 
     Parameters and buffers of the twin *are* those of `net`: what trains one trains the other. It
@@ -32,7 +32,7 @@ def rate_twin(net: nn.Module, timesteps: int | None = None) -> nn.Module:
         >>> import torch
         >>> from spikeformer.models import SpikingViT
         >>> net = SpikingViT(1, 8, d_model=16, nhead=2, num_layers=1, stem_strides=[1, 2])
-        >>> rate_twin(net)(torch.rand(2, 1, 8, 8)).shape
+        >>> rate_proxy(net)(torch.rand(2, 1, 8, 8)).shape
         torch.Size([2, 1, 16, 16])
     """
     if not any(isinstance(module, SpikingNeuron) for module in net.modules()):

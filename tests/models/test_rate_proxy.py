@@ -19,7 +19,7 @@ from spikeformer.models import (
     SpikingSelfAttention,
     SpikingTransformer,
     SpikingViT,
-    rate_twin,
+    rate_proxy,
 )
 from spikeformer.neurons import LifNeuron, ParametricLifNeuron, RateNeuron
 
@@ -37,7 +37,7 @@ def vit(**options):
 def test_a_step_of_the_twin_trains_the_network(mechanism):
     net = vit(attention=partial(SpikingAttention, mechanism=mechanism, dropout=0.0))
     before = {name: x.clone() for name, x in net.state_dict().items()}
-    twin = rate_twin(net)
+    twin = rate_proxy(net)
     outputs = twin(torch.rand(4, 1, 8, 8))
     assert outputs.shape == (4, 1, 16, 16)
     outputs.square().sum().backward()
@@ -54,7 +54,7 @@ def test_the_network_itself_stays_as_it_is():
     images = torch.rand(2, 1, 8, 8)
     expected, keys = net(images), list(net.state_dict())
     structure = repr(net)
-    rate_twin(net).train()(images)
+    rate_proxy(net).train()(images)
     assert repr(net) == structure
     assert list(net.state_dict()) == keys
     assert not any(isinstance(module, RateNeuron) for module in net.modules())
@@ -65,7 +65,7 @@ def test_the_network_itself_stays_as_it_is():
 def test_one_layer_of_neurons_is_exact_for_a_constant_current():
     net = nn.Sequential(nn.Linear(3, 5), NEURON(), nn.Linear(5, 2))
     x = torch.randn(2, 1, 3).expand(2, 4, 3)
-    torch.testing.assert_close(rate_twin(net)(x).mean(dim=1), net(x).mean(dim=1))
+    torch.testing.assert_close(rate_proxy(net)(x).mean(dim=1), net(x).mean(dim=1))
 
 
 def test_other_networks():
@@ -74,16 +74,16 @@ def test_other_networks():
     transformer = SpikingTransformer(
         20, d_model=16, nhead=2, num_layers=1, timesteps=3, neuron=ParametricLifNeuron
     )
-    assert rate_twin(transformer)(ids, mask).shape == (2, 1, 5, 16)
+    assert rate_proxy(transformer)(ids, mask).shape == (2, 1, 5, 16)
     spikformer = vit(stem=partial(SpikformerStem, patch_size=2), residual="sew")
-    assert rate_twin(spikformer)(torch.rand(2, 1, 8, 8)).shape == (2, 1, 16, 16)
+    assert rate_proxy(spikformer)(torch.rand(2, 1, 8, 8)).shape == (2, 1, 16, 16)
 
 
 def test_an_encoder_hands_over_its_average():
     net = vit(encoding=RateCoding(4))
     images = torch.full((2, 1, 8, 8), 0.5)
     seen = []
-    twin = rate_twin(net)
+    twin = rate_proxy(net)
     twin.stem.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     twin(images)
     torch.testing.assert_close(seen[0], images.unsqueeze(1))
@@ -91,7 +91,7 @@ def test_an_encoder_hands_over_its_average():
 
 def test_what_it_refuses():
     with pytest.raises(ArgumentError, match="spiking neurons"):
-        rate_twin(nn.Linear(2, 2))
+        rate_proxy(nn.Linear(2, 2))
     mixed = nn.Sequential(vit(), vit(timesteps=2))
     with pytest.raises(ArgumentError, match="the same in all layers"):
-        rate_twin(mixed)
+        rate_proxy(mixed)

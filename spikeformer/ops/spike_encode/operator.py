@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeformer.ops._memory import empty_like
 from spikeformer.ops.dispatch import load_kernels
+from spikeformer.ops.memory import empty_like
 
 
 @torch.library.custom_op("spikeformer::spike_encode", mutates_args=())

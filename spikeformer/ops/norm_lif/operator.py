@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeformer.ops._layout import as_rows, empty_rows_like
 from spikeformer.ops.dispatch import load_kernels
+from spikeformer.ops.layout import as_rows, empty_rows_like
 
 
 @torch.library.custom_op("spikeformer::norm_lif", mutates_args=())

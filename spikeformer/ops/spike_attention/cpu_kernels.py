@@ -16,8 +16,8 @@ import torch
 from numba import njit
 from numba.extending import register_jitable
 
-from spikeformer.ops._derivatives import ZERO
-from spikeformer.ops._formats import FORMATS, U
+from spikeformer.ops.derivatives import ZERO
+from spikeformer.ops.formats import FORMATS, U
 
 Kernel = Callable[..., None]
 

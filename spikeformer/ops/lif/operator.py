@@ -1,6 +1,6 @@
 """LIF as operators of torch, so that autograd, `torch.compile` and `torch.export` know it.
 
-Tensors are (b, t, f) and states (b, f), in the dtypes of `_formats.py`. The parameters decay,
+Tensors are (b, t, f) and states (b, f), in the dtypes of `formats.py`. The parameters decay,
 threshold, adaptation decay and adaptation strength come as numbers, or, if any is a tensor, as one
 tensor of four, which then has a gradient.
 """
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeformer.ops._layout import empty_rows_like
 from spikeformer.ops.dispatch import load_kernels
+from spikeformer.ops.layout import empty_rows_like
 
 
 @torch.library.custom_op("spikeformer::lif", mutates_args=())

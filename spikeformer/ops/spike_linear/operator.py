@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeformer.ops._dense import linear, weight_gradient
+from spikeformer.ops.dense import linear, weight_gradient
 from spikeformer.ops.dispatch import load_kernels
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 

@@ -19,8 +19,8 @@ import torch
 from numba import njit
 from numba.extending import register_jitable
 
-from spikeformer.ops._derivatives import DERIVATIVES, ONE, ZERO
-from spikeformer.ops._formats import FORMATS
+from spikeformer.ops.derivatives import DERIVATIVES, ONE, ZERO
+from spikeformer.ops.formats import FORMATS
 from spikeformer.ops.surrogates import SURROGATES
 
 Kernel = Callable[..., None]

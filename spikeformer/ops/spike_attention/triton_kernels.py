@@ -11,9 +11,8 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from spikeformer.ops._triton import autotune
-from spikeformer.ops._triton_neuron import step
-from spikeformer.ops.lif._triton_kernels import load_parameters, load_row
+from spikeformer.ops.lif.triton_kernels import load_parameters, load_row
+from spikeformer.ops.triton_shared import autotune, step
 
 _CONFIGS = [triton.Config({}, num_warps=num_warps) for num_warps in (4, 8)]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from spikeformer.ops._formats import from_bits, to_bits
+from spikeformer.ops.formats import from_bits, to_bits
 
 # Literals are float64 to Numba and would turn the whole kernel into float64.
 ZERO, HALF, ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
