@@ -147,4 +147,4 @@ class AudioDataModule(TableDataModule):
                 :, None
             ]
 
-        return through_cache(self.cache, cells, column, how, compute)
+        return through_cache(self.cache, cells, column, part.roots, how, compute)

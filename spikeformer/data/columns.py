@@ -74,11 +74,22 @@ def class_names_of(table: Any, column: str) -> list[str | int]:
     """The classes in the order of their numbers: declared ones, or the sorted values found."""
     names = getattr(table.features[column], "names", None)
     if names is not None:
+        for name in names:
+            if not _is_text(name):
+                raise DataError(t("data.no_class_name", column=column, name=ascii(name)))
         return list(names)
     values = _values(table, column)
     if values.dtype.kind not in "iubU":
         raise DataError(t("data.not_classes", column=column, type=table.features[column]))
     return [value.item() for value in np.unique(values)]
+
+
+def _is_text(name: Any) -> bool:
+    """Whether a name can be written into a file: it may come from a folder or a file's header."""
+    try:
+        return bool(name.encode()) and "\0" not in name
+    except (AttributeError, UnicodeEncodeError):
+        return False
 
 
 def labels_of(table: Any, column: str, classes: list[str | int], split: str) -> Indices | None:

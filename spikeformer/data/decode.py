@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from torch.utils.data import Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.data.sources import optional_import
+from spikeformer.data.tables import Part
 from spikeformer.error_handling import DataError
+from spikeformer.files import UnsafePathError, inside
 from spikeformer.i18n import t
 
 MODES = {1: "L", 3: "RGB"}
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "JPEG2000", "MPO")
+"""What is decoded. Others, as EPS, would start programs."""
 CHUNK = 512
 
 
@@ -42,17 +48,36 @@ def encoded(table: Any, column: str, feature: str) -> Any:
         ) from error
 
 
-def read_bytes(cell: dict[str, Any]) -> bytes:
-    """The content of one encoded cell, which carries it or names a file."""
+def read_bytes(cell: dict[str, Any], roots: Sequence[Path]) -> bytes:
+    """The content of one encoded cell, which carries it or names a file.
+
+    Args:
+        cell: The cell.
+        roots: Folders in which the file must lie.
+
+    Raises:
+        UnsafePathError: The file lies elsewhere: by `..`, a root or a symbolic link.
+        OSError: There is no such file.
+    """
     content = cell["bytes"]
-    return bytes(content) if content is not None else Path(cell["path"]).read_bytes()
+    if content is not None:
+        return bytes(content)
+    found: list[Path] = []
+    for root in roots:
+        with suppress(UnsafePathError):
+            found.append(inside(root, cell["path"]))
+    path = next((path for path in found if path.exists()), None)
+    path = path or (found[0] if found else inside(roots[0], cell["path"]))
+    if path.exists() and not path.is_file():  # a pipe or a device
+        raise OSError(errno.EINVAL, t("data.no_regular_file"), str(path))
+    return path.read_bytes()
 
 
-def decode_image(cell: dict[str, Any], channels: int, size: tuple[int, int]) -> np.ndarray:
+def decode_image(content: bytes, channels: int, size: tuple[int, int]) -> np.ndarray:
     """Decode one image; scale and crop it about its centre if its size differs.
 
     Args:
-        cell: Encoded image.
+        content: The encoded image, in one of `FORMATS`.
         channels: 1 for grey, 3 for colour.
         size: (height, width).
 
@@ -61,7 +86,7 @@ def decode_image(cell: dict[str, Any], channels: int, size: tuple[int, int]) -> 
     """
     pil = optional_import("PIL.Image", t("data.for_images"), package="pillow")
     ops = optional_import("PIL.ImageOps", t("data.for_images"), package="pillow")
-    with pil.open(io.BytesIO(read_bytes(cell))) as opened:
+    with pil.open(io.BytesIO(content), formats=FORMATS) as opened:
         image = ops.exif_transpose(opened).convert(MODES[channels])
     if image.size != size[::-1]:
         image = ops.fit(image, size[::-1], pil.Resampling.BICUBIC)
@@ -72,11 +97,10 @@ def decode_image(cell: dict[str, Any], channels: int, size: tuple[int, int]) -> 
 class ImageDecoder:
     """Decodes rows of a table, naming the row that fails."""
 
-    def __init__(
-        self, table: Any, column: str, channels: int, size: tuple[int, int], name: str
-    ) -> None:
-        self.table, self.column = encoded(table, column, "Image"), column
-        self.channels, self.size, self.name = channels, size, name
+    def __init__(self, part: Part, column: str, channels: int, size: tuple[int, int]) -> None:
+        self.table, self.column = encoded(part.table, column, "Image"), column
+        self.channels, self.size = channels, size
+        self.name, self.roots = part.name, part.roots
 
     def __len__(self) -> int:
         return len(self.table)
@@ -89,8 +113,8 @@ class ImageDecoder:
 
     def _one(self, cell: dict[str, Any], number: int) -> np.ndarray:
         try:
-            return decode_image(cell, self.channels, self.size)
-        except (OSError, SyntaxError, ValueError, TypeError) as error:
+            return decode_image(read_bytes(cell, self.roots), self.channels, self.size)
+        except Exception as error:  # Pillow lets out whatever its readers stumble over
             path = t("data.no_image")
             if isinstance(cell, dict):
                 path = cell.get("path") or t("data.no_file_name")

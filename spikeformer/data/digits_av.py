@@ -176,7 +176,12 @@ class AudioVisualDigitsDataModule(TableDataModule):
         """Put all recordings together and part them by their speakers."""
         datasets = optional_import("datasets", t("data.for_reading"))
         table = datasets.concatenate_datasets([part.table for part in parts.values()])
-        everything = Part("train", table, np.concatenate([p.labels for p in parts.values()]))
+        first = next(iter(parts.values()))
+        labels = np.concatenate([part.labels for part in parts.values()])
+        people = [part.people for part in parts.values() if part.people is not None]
+        everything = Part(
+            "train", table, labels, np.concatenate(people) if people else None, first.roots
+        )
         if self.speaker_key not in table.column_names:
             columns = ", ".join(map(repr, table.column_names))
             asked = {"column": self.speaker_key, "where": self.where}

@@ -98,12 +98,12 @@ class ImageDataModule(TableDataModule):
 
     def _build(self, part: Part, column: str) -> Dataset[Any]:
         height, width = self.image_size
-        decoder = ImageDecoder(part.table, column, self.in_channels, (height, width), part.name)
+        decoder = ImageDecoder(part, column, self.in_channels, (height, width))
         targets = torch.from_numpy(part.labels)
         if len(decoder) * self.in_channels * height * width > self.memory_limit_gib * 2**30:
             return DecodedBatches(decoder, targets)
         how = (decode_image, self.in_channels, self.image_size, version("pillow"))
-        images = through_cache(self.cache, decoder.table, column, how, decoder.all)
+        images = through_cache(self.cache, decoder.table, column, part.roots, how, decoder.all)
         return TensorBatches(images, targets)
 
     @property

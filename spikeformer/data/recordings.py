@@ -31,22 +31,26 @@ def read_waveforms(part: Part, column: str, sample_rate: int, num_samples: int) 
     cells = encoded(part.table, column, "Audio")
     waveforms = torch.zeros(len(cells), num_samples)
     for number, cell in enumerate(cells):
-        wave = torch.from_numpy(_decode(cell[column], number, part.name, sample_rate))
-        waveforms[number, : len(wave)] = wave[:num_samples]
+        wave = torch.from_numpy(_decode(cell[column], number, part, sample_rate, num_samples))
+        waveforms[number, : len(wave)] = wave
     return waveforms
 
 
-def _decode(cell: Any, number: int, name: str, sample_rate: int) -> np.ndarray:
+def _decode(
+    cell: Any, number: int, part: Part, sample_rate: int, num_samples: int
+) -> np.ndarray[Any, Any]:
     soundfile = optional_import("soundfile", t("data.for_recordings"))
     try:
-        wave, rate = soundfile.read(io.BytesIO(read_bytes(cell)), dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        content = io.BytesIO(read_bytes(cell, part.roots))
+        # No more than is kept: a header may claim any length.
+        wave, rate = soundfile.read(content, num_samples, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError, TypeError, ValueError, MemoryError) as error:
         raise DataError(
-            t("data.broken_recording", number=number, split=name, reason=error)
+            t("data.broken_recording", number=number, split=part.name, reason=error)
         ) from error
     if rate != sample_rate:
         raise DataError(
-            t("data.sample_rate", configured=sample_rate, number=number, split=name, rate=rate)
+            t("data.sample_rate", configured=sample_rate, number=number, split=part.name, rate=rate)
         )
     mono: np.ndarray[Any, Any] = wave.mean(1)
     return mono

@@ -65,6 +65,23 @@ def load_tables(
     return _from_hub(source, subset, cache_dir)
 
 
+def roots_of(path: str | None, cache_dir: str | None) -> tuple[Path, ...]:
+    """Return the folders in which files must lie that a table names.
+
+    Args:
+        path: Where the tables were read; None is the hub.
+        cache_dir: Folder of the prepared copies.
+    """
+    hub = optional_import("huggingface_hub.constants", t("data.for_hub"))
+    downloads = Path(hub.HF_HUB_CACHE)  # whose snapshots are folders of links into it
+    if path is not None:
+        place = Path(path).expanduser()
+        return (place if place.is_dir() else place.parent), downloads
+    config = optional_import("datasets.config", t("data.for_hub"))
+    places = (cache_dir, config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH)
+    return *(Path(place).expanduser() for place in places if place), downloads
+
+
 def _from_path(path: Path, format: str, cache_dir: str | None) -> Tables:  # noqa: A002
     if not path.exists():
         raise DataError(t("data.no_such_path", path=str(path), folder=Path.cwd()))
@@ -90,7 +107,9 @@ def _read(kind: str, path: Path, files: list[Path], cache_dir: str | None) -> Ta
     try:
         builder = kind.replace("_", "")
         return dict(datasets.load_dataset(builder, cache_dir=cache_dir, **options))
-    except (datasets.exceptions.DatasetsError, OSError, ValueError, TypeError) as error:
+    except ImportError:
+        raise
+    except Exception as error:  # whatever the readers stumble over in a damaged file
         raise DataError(
             t("data.unreadable_path", path=str(path), kind=kind, reason=_reason(error))
         ) from error

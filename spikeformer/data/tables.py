@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.utils.data import Dataset
 from spikeformer.compliance import ConsentGate
 from spikeformer.data.columns import check_classes, class_names_of, label_column, labels_of
 from spikeformer.data.datamodule import SpikingDataModule, Splits
-from spikeformer.data.sources import Tables, load_tables
+from spikeformer.data.sources import Tables, load_tables, roots_of
 from spikeformer.data.splits import Indices, check_fraction, stratified_draw, stratified_split
 from spikeformer.data.subjects import People, nobody_left, with_consent, without
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
@@ -54,17 +55,20 @@ class Part:
         table: A `datasets.Dataset`.
         labels: (samples,) class of each sample; zeros if the task has no classes.
         people: (samples,) the person of each sample, where they are asked for their consent.
+        roots: Folders in which the files must lie that cells of the table name.
     """
 
     name: str
     table: Any
     labels: Indices
     people: People | None = None
+    roots: tuple[Path, ...] = (Path(),)
 
     def pick(self, indices: Indices, name: str | None = None) -> Part:
         """The samples at `indices`."""
         people = None if self.people is None else self.people[indices]
-        return Part(name or self.name, self.table.select(indices), self.labels[indices], people)
+        table, labels = self.table.select(indices), self.labels[indices]
+        return Part(name or self.name, table, labels, people, self.roots)
 
 
 class TableDataModule(SpikingDataModule):
@@ -178,7 +182,7 @@ class TableDataModule(SpikingDataModule):
             tables, people = with_consent(tables, self.gate, self.where)
         classes, parts = self._label(tables)
         for name, part in parts.items():
-            part.people = people.get(name)
+            part.people, part.roots = people.get(name), roots_of(self.path, self.cache_dir)
         check_classes(self.configured_classes if self.needs_labels else None, classes, self.where)
         chosen = self._choose(parts)
         built = self.build(chosen)

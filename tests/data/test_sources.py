@@ -192,3 +192,13 @@ def test_hub_set_with_a_network(monkeypatch, image_parquet, cache):
     assert asked == [("a/b", "c", "d")]
     with pytest.raises(DataError, match=r"data\.source='a/b' cannot be loaded.*'wrong'.*subset"):
         load_tables("a/b", None, subset="wrong")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{"text": "x", "label": ' + "[" * 5000 + "]" * 5000 + "}", "\0\0", '{"text": "\\ud800"}'],
+)
+def test_json_that_is_none(tmp_path, cache, line):
+    (tmp_path / "train.jsonl").write_text(f"{line}\n" * 3)
+    with pytest.raises(DataError, match="cannot be read as json"):
+        load_tables(None, str(tmp_path), cache_dir=cache)
