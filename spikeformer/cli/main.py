@@ -27,6 +27,7 @@ from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
+from spikeformer.config import as_typed
 from spikeformer.error_handling import (
     ConfigurationError,
     SpikeformerError,
@@ -93,7 +94,7 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     folder = Path(hydra_config.runtime.output_dir)
     try:
         with as_a_command_of_its_own(), recorded(folder):
-            return run_pipeline(config, folder, list(hydra_config.overrides.task))
+            return run_pipeline(config, folder, as_typed(hydra_config.overrides.task))
     except MISTAKES as error:
         begun = (folder / "manifest.json").exists()
         if begun:

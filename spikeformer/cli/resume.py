@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spikeformer.cli.sweep import SWEEP_FILE
+from spikeformer.config import believed
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import UnreadableFileError, read_yaml
 from spikeformer.i18n import t
@@ -34,7 +35,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     saved = _saved_overrides(folder, RUN_FILE)
     # What is deleted must be there, as the saved overrides made it.
     newer = {_key(argument) for argument in arguments if not argument.startswith("~")}
-    kept = [override for override in saved if _key(override) not in newer]
+    kept = believed(saved, newer)
     return [*kept, *arguments, f"hydra.run.dir='{folder}'"]
 
 
@@ -51,7 +52,7 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
     if other:
         raise ConfigurationError(t("cli.keeps_children", override=other[0]))
     newer = {_key(argument) for argument in new if not argument.startswith("~")}
-    kept = [override for override in saved if _key(override) not in newer]
+    kept = believed(saved, newer)
     return [*flags, *kept, *new, f"hydra.sweep.dir='{folder}'"]
 
 

@@ -19,6 +19,7 @@ from torch import nn
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.converter import write_out_attention
 from spikeformer.conversion.model import SpikingModel
+from spikeformer.conversion.pretrained import safe_config
 from spikeformer.conversion.tracing.plan import Plan
 from spikeformer.error_handling import ConversionError, MissingDependencyError
 from spikeformer.files import replacing, write_json
@@ -133,7 +134,7 @@ def _make(content: dict[str, Any], folder: Path) -> nn.Module:
     made = getattr(transformers, str(content["class"]), None)
     if not (isinstance(made, type) and issubclass(made, transformers.PreTrainedModel)):
         raise ConversionError(t("conversion.unknown_class", name=content["class"]))
-    network: nn.Module = made(transformers.AutoConfig.from_pretrained(str(folder)))
+    network: nn.Module = made(safe_config(str(folder), local_files_only=True))
     return network
 
 

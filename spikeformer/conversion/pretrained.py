@@ -127,21 +127,21 @@ def load_pretrained(name: str) -> Any:
     options: dict[str, Any] = {"local_files_only": True}
     try:
         try:
-            config = transformers.AutoConfig.from_pretrained(name, **options)
+            config = safe_config(name, **options)
         except (OSError, ValueError):
             if local.is_dir() or local.is_absolute():
                 raise
             # One short question first: without a network the loader itself retries for long.
             huggingface_hub.HfApi().model_info(name, timeout=PROBE_SECONDS)
             options = {}
-            config = transformers.AutoConfig.from_pretrained(name)
+            config = safe_config(name)
         kind = getattr(transformers, (config.architectures or ["none"])[0], None)
         if kind is None or not kind.__name__.endswith(
             ("ForImageClassification", "ForSequenceClassification")
         ):
             saved = ", ".join(config.architectures or ["nothing"])
             raise ConversionError(t("conversion.no_classifier", name=name, found=saved))
-        model = kind.from_pretrained(name, **options)
+        model = kind.from_pretrained(name, trust_remote_code=False, **options)
     except ConversionError:
         raise
     except Exception as error:
@@ -150,6 +150,42 @@ def load_pretrained(name: str) -> Any:
             t("conversion.cannot_load", name=name, reason=_first_line(error))
         ) from error
     return model.eval()
+
+
+ATTENTION_IMPLEMENTATIONS = (
+    "eager",
+    "sdpa",
+    "flash_attention_2",
+    "flash_attention_3",
+    "flex_attention",
+)
+"""Values of `_attn_implementation` that name code of installed packages; others name a download."""
+
+
+def safe_config(name: str, **options: Any) -> Any:
+    """Read a model's `config.json`, from a folder or the hub, if it names no code of others.
+
+    Raises:
+        ConversionError: It names Python files (`auto_map`) or attention kernels to download.
+    """
+    import transformers
+
+    content, _ = transformers.PretrainedConfig.get_config_dict(name, **options)
+    _check_no_code(name, content)
+    return transformers.AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
+
+
+def _check_no_code(name: str, value: Any) -> None:
+    if isinstance(value, list):
+        for inner in value:
+            _check_no_code(name, inner)
+    if not isinstance(value, dict):
+        return
+    for key, inner in value.items():
+        known = inner is None or inner in ATTENTION_IMPLEMENTATIONS
+        if key == "auto_map" or ("attn_implementation" in key and not known):
+            raise ConversionError(t("conversion.names_code", name=name, key=key, value=inner))
+        _check_no_code(name, inner)
 
 
 def _normalisation(name: str, channels: int) -> dict[str, Tensor]:
