@@ -183,7 +183,7 @@ def test_every_sense_counts_in_a_fingerprint():
             changed[4] *= 0.999
             differs = fingerprints({**named, name: changed}) != whole
             assert differs.nonzero().flatten().tolist() == [4]
-    # Equal values in two senses do not cancel out.
+    # Equal values in two modalities do not cancel out.
     twice = {"left": heard, "right": heard}
     assert not torch.equal(
         fingerprints(twice), fingerprints({"left": heard, "right": heard.roll(1, 0)})
