@@ -141,7 +141,7 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
     training = module.training
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            outputs = module.answer(module.eval()(few), target[:2])
+            outputs = module.task_outputs(module.eval()(few), target[:2])
             loss = module.loss(outputs, target[:2])
             module.update_metrics(module.make_metrics(), outputs, target[:2])
             module.optimizer([nn.Parameter(torch.zeros(1))])
