@@ -66,9 +66,7 @@ class AudioSpikeEncoder(ModalityEncoder):
         self.hop_length = check_positive_int("hop_length", hop_length)
         self.num_mels = check_positive_int("num_mels", num_mels)
         self.dynamic_range_db = check_positive("dynamic_range_db", dynamic_range_db)
-        mel_filters(
-            sample_rate, n_fft, num_mels
-        )  # refuses too many bands at once
+        mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands at once
         self.stem = ConvStem(1, embed_dim, timesteps, strides, neuron=neuron, threshold=threshold)
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

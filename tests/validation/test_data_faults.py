@@ -171,7 +171,7 @@ def test_padding_does_not_change_a_fingerprint():
     assert len(alone.unique()) == 3
 
 
-def test_every_sense_counts_in_a_fingerprint():
+def test_every_modality_counts_in_a_fingerprint():
     seen, heard = torch.rand(6, 1, 4, 4), 2 * torch.rand(6, 50) - 1
     for named in ({"audio": heard}, {"vision": seen}, {"vision": seen, "audio": heard}):
         whole = fingerprints(named)
