@@ -15,6 +15,9 @@ from spikeformer.i18n import t
 
 PROBE_SECONDS = 10.0
 
+OWN_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+"""Implementations of attention that are part of `transformers`."""
+
 
 class PretrainedTransformer(nn.Module):
     """A classifier of `transformers` that takes images or token ids as our data modules give them.
@@ -127,14 +130,14 @@ def load_pretrained(name: str) -> Any:
     options: dict[str, Any] = {"local_files_only": True}
     try:
         try:
-            config = safe_config(name, **options)
+            config = read_config(name, **options)
         except (OSError, ValueError):
             if local.is_dir() or local.is_absolute():
                 raise
             # One short question first: without a network the loader itself retries for long.
             huggingface_hub.HfApi().model_info(name, timeout=PROBE_SECONDS)
             options = {}
-            config = safe_config(name)
+            config = read_config(name)
         kind = getattr(transformers, (config.architectures or ["none"])[0], None)
         if kind is None or not kind.__name__.endswith(
             ("ForImageClassification", "ForSequenceClassification")
@@ -152,40 +155,40 @@ def load_pretrained(name: str) -> Any:
     return model.eval()
 
 
-ATTENTION_IMPLEMENTATIONS = (
-    "eager",
-    "sdpa",
-    "flash_attention_2",
-    "flash_attention_3",
-    "flex_attention",
-)
-"""Values of `_attn_implementation` that name code of installed packages; others name a download."""
+def read_config(name: str, **options: Any) -> Any:
+    """Read a model's configuration; one that asks for code of its own is refused.
 
+    `auto_map` names Python files beside the weights, and an attention implementation that is not
+    part of `transformers` is downloaded and run.
 
-def safe_config(name: str, **options: Any) -> Any:
-    """Read a model's `config.json`, from a folder or the hub, if it names no code of others.
+    Args:
+        name: A folder, or a name on the Hugging Face hub.
+        **options: Arguments of `AutoConfig.from_pretrained`.
 
     Raises:
-        ConversionError: It names Python files (`auto_map`) or attention kernels to download.
+        ConversionError: It asks for foreign code.
     """
-    import transformers
+    from transformers import AutoConfig, PreTrainedConfig
 
-    content, _ = transformers.PretrainedConfig.get_config_dict(name, **options)
-    _check_no_code(name, content)
-    return transformers.AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
+    values, _ = PreTrainedConfig.get_config_dict(name, **options)
+    if (key := _foreign_code(values)) is not None:
+        raise ConversionError(t("conversion.foreign_code", name=name, key=key))
+    return AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
 
 
-def _check_no_code(name: str, value: Any) -> None:
-    if isinstance(value, list):
-        for inner in value:
-            _check_no_code(name, inner)
-    if not isinstance(value, dict):
-        return
-    for key, inner in value.items():
-        known = inner is None or inner in ATTENTION_IMPLEMENTATIONS
-        if key == "auto_map" or ("attn_implementation" in key and not known):
-            raise ConversionError(t("conversion.names_code", name=name, key=key, value=inner))
-        _check_no_code(name, inner)
+def _foreign_code(values: Any) -> str | None:
+    """Return the key of a configuration, at any depth, that would bring code in."""
+    if isinstance(values, list | tuple):
+        values = dict(enumerate(values))
+    if not isinstance(values, Mapping):
+        return None
+    for key, value in values.items():
+        attention = "attn_implementation" in str(key) and isinstance(value, str | Mapping)
+        if (key == "auto_map" and value) or (attention and value not in OWN_ATTENTION):
+            return str(key)
+        if (inner := _foreign_code(value)) is not None:
+            return inner
+    return None
 
 
 def _normalisation(name: str, channels: int) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from spikeformer.conversion.pretrained import load_pretrained, safe_config
+from spikeformer.conversion.pretrained import load_pretrained, read_config
 from spikeformer.error_handling import ConversionError
 
 transformers = pytest.importorskip("transformers")
@@ -27,14 +27,14 @@ def write(folder, **extra):
         {"vision_config": {"_attn_implementation": {"vision": "stranger/kernel"}}},
     ],
 )
-def test_safe_config_refuses_code_of_others(tmp_path, extra):
+def test_read_config_refuses_code_of_others(tmp_path, extra):
     (tmp_path / "stranger.py").write_text("raise SystemExit('a stranger runs')")
-    with pytest.raises(ConversionError, match="names code of others"):
-        safe_config(write(tmp_path, **extra), local_files_only=True)
-    with pytest.raises(ConversionError, match="names code of others"):
+    with pytest.raises(ConversionError, match="asks for code of its own"):
+        read_config(write(tmp_path, **extra), local_files_only=True)
+    with pytest.raises(ConversionError, match="asks for code of its own"):
         load_pretrained(str(tmp_path))
 
 
-def test_safe_config_reads_what_is_plain(tmp_path):
-    config = safe_config(write(tmp_path, _attn_implementation="sdpa", hidden_size=32))
+def test_read_config_reads_what_is_plain(tmp_path):
+    config = read_config(write(tmp_path, _attn_implementation="sdpa", hidden_size=32))
     assert config.hidden_size == 32
