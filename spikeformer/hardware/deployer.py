@@ -21,10 +21,14 @@ from spikeformer.files import inside, write_text
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
-from spikeformer.hardware.ir.placement import Placement
+from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.reference import split_signs
+from spikeformer.hardware.target import Target
 from spikeformer.i18n import t
+
+REALS = "reals_numpy"
+INTEGERS = "integers_numpy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +36,10 @@ class HardwareModel:
     """A network compiled for a target.
 
     Attributes:
-        target: Name of the target, such as "loihi2".
+        target: Name of the target.
         graph: The network as a spike graph, in its own units.
         encoder: Makes the spike trains of the graph's sources; None where values come in.
-        integers: The graph in the target's whole numbers; None for targets that take real weights.
+        integers: The graph in the target's integers; None for targets that take real weights.
         placement: Which neurons go to which core; None where there are no cores.
         details: What else the target's toolchain reported, plain values that JSON holds.
         reports: The toolchain's own reports, text by file name; written out, not read back.
@@ -114,10 +118,12 @@ class DeployedModel(ABC):
         compiled: The compiled network.
     """
 
-    arithmetic: str = "real numbers in NumPy"
-    """What `execute` computes with, for reports."""
-    float_arithmetic: str = "real numbers in NumPy"
-    """What `execute_float` computes with, for reports."""
+    arithmetic: str = REALS
+    """What `execute` computes with: a name for which `arithmetic_label` may know a text."""
+    float_arithmetic: str = REALS
+    """What `execute_float` computes with."""
+    simulated: bool = True
+    """Whether `execute` runs in a simulator, and not on a chip."""
 
     def __init__(self, compiled: HardwareModel) -> None:
         self.compiled = compiled
@@ -191,21 +197,27 @@ class DeployedModel(ABC):
 class NeuromorphicDeployer(ABC):
     """Brings networks to one kind of target."""
 
-    target: ClassVar[str]
-    """Its name, as in `hardware=...`."""
-    max_synapses: ClassVar[int | None] = None
-    """Most synapses that its simulator can hold; larger networks are compiled, not executed."""
-    rounds: ClassVar[bool] = False
-    """Whether it rounds weights as `quantise` does, so that a network can be fine-tuned for it."""
+    target: ClassVar[Target] = Target("custom")
+    """What is known of the target."""
+
+    @property
+    def limits(self) -> ChipLimits | None:
+        """What cores and chips hold; None where there are no cores."""
+        return self.target.limits
+
+    @property
+    def chips_per_board(self) -> int | None:
+        """Chips of a board; None if any number can be had."""
+        return self.target.chips_per_board
 
     @abstractmethod
     def compile(
-        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
     ) -> HardwareModel:
         """Lower a network, check it against the target's limits and fit it to its numbers.
 
         Args:
-            model: The network; it is not changed.
+            model: The network, which is not changed, or what `lowered` made of it.
             input_shape: Shape of one sample; None takes it from the network, if it knows.
 
         Raises:
@@ -223,17 +235,21 @@ class NeuromorphicDeployer(ABC):
     def check(self) -> None:  # noqa: B027  a target may need no toolchain
         """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
 
-    def lowered(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> Lowered:
-        """Return a network as a spike graph."""
+    def lowered(
+        self, model: nn.Module | Lowered, input_shape: Sequence[int] | None = None
+    ) -> Lowered:
+        """Return a network as a spike graph, which `compile` takes too."""
+        if isinstance(model, Lowered):
+            return model
         return lower(model, input_shape or known_input_shape(model))
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:
         """Return what is compiled already, or compile it."""
         if isinstance(model, nn.Module):
             return self.compile(model)
-        if model.target != self.target:
+        if model.target != self.target.name:
             raise HardwareCompatibilityError(
-                t("hardware.other_target", compiled=model.target, target=self.target)
+                t("hardware.other_target", compiled=model.target, target=self.target.name)
             )
         return model
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import OperationCounts
-from spikeformer.profiling.pricing.chips import CHIPS, Chip, Placement
+from spikeformer.profiling.pricing.chips import Chip, Occupancy
 from spikeformer.profiling.pricing.cmos import Cmos45
 from spikeformer.profiling.pricing.costs import Range
-from spikeformer.profiling.pricing.technology import Technology
+from spikeformer.profiling.pricing.technology import (
+    TECHNOLOGIES,
+    Technology,
+    register_technologies,
+)
 
 PJ_PER_UJ = 1e6
 
-TECHNOLOGIES: dict[str, Technology] = {"simulation": Cmos45(), **CHIPS}
-"""What an estimate can be made for, by name."""
+register_technologies(Cmos45())
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def estimate(
     counts: OperationCounts,
     technology: Technology | str = "simulation",
     *,
-    placement: Placement | None = None,
+    placement: Occupancy | None = None,
 ) -> EnergyEstimate:
     """Price what a network did.
 
