@@ -160,7 +160,7 @@ def train(folder: Path, fsdd: str, training: Training, seed: int) -> None:
             f"data.split={training.split}",
             f"data.test_speakers=[{speaker}]",
             f"hydra.run.dir={folder}",
-            "callbacks=[checkpoint,firing_rate,sense_supervision]",
+            "callbacks=[checkpoint,firing_rate,unimodal_loss]",
             "logger=none",
             "trainer.accelerator=cpu",
             *(FUSIONS[training.fusion] if training.fusion else ()),

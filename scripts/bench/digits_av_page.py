@@ -365,7 +365,7 @@ def page(result: dict) -> str:
         {first["num_parameters"]:,} parameters, T = 4, {first["epochs"]} epochs. Each modality has a
         branch of its own, and their predictions are averaged by confidence (late fusion,
         temperature {recipe["temperature"]:g}); each also has a loss of its own while training
-        (`callbacks=[default,sense_supervision]`). {recipe["noisy_share"]:.0%} of the training
+        (`callbacks=[default,unimodal_loss]`). {recipe["noisy_share"]:.0%} of the training
         images and, drawn apart, of the sounds get noise: up to a standard deviation of
         {recipe["max_image_noise"]:g}, and down to {recipe["min_snr_db"]:g} dB. No recording and no
         image is in both training and test; temperature and weight of the

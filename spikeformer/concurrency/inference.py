@@ -24,7 +24,7 @@ from spikeformer.concurrency.batching import (
 from spikeformer.concurrency.pool import ReplicaPool
 from spikeformer.concurrency.replicas import Replica
 from spikeformer.config import ConcurrencyConfig
-from spikeformer.data.batch import Inputs
+from spikeformer.data.batch import Inputs, unlabelled
 from spikeformer.error_handling import ConcurrencyError, check_interval, check_positive_int
 
 _logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class AsyncSpikingInference:
 
         Args:
             inputs: Samples (samples, ...), at least one; a tuple of the network's arguments, or a
-                dict of its named tensors.
+                dict of its named tensors, whose labels are left out.
             callback: Called in this loop with the `Completed` request; may be a coroutine function.
                 A `get_result` that waits already gets the request as well.
 
@@ -124,6 +124,7 @@ class AsyncSpikingInference:
             ConcurrencyError: The engine is closed, all of its workers hang, or it belongs to
                 another event loop.
         """
+        inputs = unlabelled(inputs)
         samples = samples_of(inputs)
         self._check_open()
         await self._room.acquire()

@@ -9,22 +9,59 @@ folder/
 
 from __future__ import annotations
 
-import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from torch import nn
 
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.converter import write_out_attention
 from spikeformer.conversion.model import SpikingModel
+from spikeformer.conversion.pretrained import read_config
 from spikeformer.conversion.tracing.plan import Plan
-from spikeformer.error_handling import ConversionError, MissingDependencyError
-from spikeformer.files import replacing, write_json
+from spikeformer.error_handling import ConversionError, MissingDependencyError, SpikeformerError
+from spikeformer.files import UnreadableFileError, read_json, replacing, write_json
 from spikeformer.i18n import t
 
-FORMAT = 1
+FORMAT = 2
+MAX_TIMESTEPS = 2**16
+
+
+@dataclass(frozen=True)
+class _Version:
+    format: int
+
+
+@dataclass(frozen=True)
+class ConversionFile:
+    """What `conversion.json` holds.
+
+    Attributes:
+        format: Version of this class.
+        network: Class of the original.
+        transformers: Whether that is one of `transformers`.
+        coding: How activations are encoded.
+        timesteps: Timesteps of a call.
+        confidence: Probability at which a sample leaves early.
+        thresholds: Sites in the order of their buffers.
+        plan: What the analysis found.
+        trade_off: What fewer levels and timesteps were measured to cost.
+        choice: Which of them was taken.
+    """
+
+    format: int
+    network: str
+    transformers: bool
+    coding: Coding
+    timesteps: Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMESTEPS)]
+    confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None
+    thresholds: list[str]
+    plan: Plan
+    trade_off: list[dict[str, float | int | None]]
+    choice: dict[str, str | float | int | None]
 
 
 def save_converted(spiking: SpikingModel, folder: Path | str) -> Path:
@@ -48,25 +85,20 @@ def save_converted(spiking: SpikingModel, folder: Path | str) -> Path:
     if known:
         original.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
     with replacing(folder / "model.safetensors") as path:
-        safetensors.save_model(spiking, str(path))
-    write_json(
-        folder / "conversion.json",
-        {
-            "format": FORMAT,
-            "class": type(original).__name__,
-            "transformers": known,
-            "coding": spiking.coding.to_dict(),
-            "timesteps": spiking.timesteps,
-            "confidence": spiking.confidence,
-            "thresholds": [
-                {"site": site, "shape": list(theta.shape)}
-                for site, theta in spiking.thresholds.by_site().items()
-            ],
-            "plan": spiking.plan.to_dict(),
-            "trade_off": spiking.trade_off,
-            "choice": spiking.choice,
-        },
+        safetensors.torch.save_model(spiking, str(path))
+    content = ConversionFile(
+        format=FORMAT,
+        network=type(original).__name__,
+        transformers=known,
+        coding=spiking.coding,
+        timesteps=spiking.timesteps,
+        confidence=spiking.confidence,
+        thresholds=spiking.thresholds.names,
+        plan=spiking.plan,
+        trade_off=spiking.trade_off,
+        choice=spiking.choice,
     )
+    write_json(folder / "conversion.json", asdict(content))
     return folder
 
 
@@ -83,57 +115,113 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
         MissingDependencyError: A package is not installed.
     """
     folder = Path(folder)
-    content = _read(folder / "conversion.json")
-    if ann_model is None:
-        ann_model = _make(content, folder)
-    write_out_attention(ann_model)
-    spiking = SpikingModel(
-        ann_model.eval(), Coding(**content["coding"]), content["timesteps"], content["confidence"]
-    )
-    spiking.plan = Plan.from_dict(content["plan"])
-    spiking.trade_off, spiking.choice = content["trade_off"], content["choice"]
-    for entry in content["thresholds"]:
-        spiking.thresholds.set(entry["site"], torch.empty(entry["shape"]))
+    content, weights = _read(folder / "conversion.json"), folder / "model.safetensors"
     try:
-        _safetensors().load_model(spiking, str(folder / "model.safetensors"))
-    except (RuntimeError, OSError) as error:
+        layout = _layout(weights)
+        if ann_model is None:
+            ann_model = _make(content, folder, layout)
+        write_out_attention(ann_model)
+        spiking = SpikingModel(
+            ann_model.eval(), content.coding, content.timesteps, content.confidence
+        )
+        spiking.plan = content.plan
+        spiking.trade_off, spiking.choice = content.trade_off, content.choice
+        for index, site in enumerate(content.thresholds):
+            shape, dtype = layout[f"thresholds.site{index}"]
+            spiking.thresholds.set(site, torch.empty(shape, dtype=dtype))
+        _take_precision(spiking, layout)
+        _safetensors().torch.load_model(spiking, str(weights))
+        _check_thresholds(spiking)
+    except SpikeformerError:
+        raise
+    except Exception as error:
+        # A stranger's weights and configuration make their readers raise what they like.
         raise ConversionError(
             t(
                 "conversion.weights_do_not_fit",
                 folder=folder,
-                network=type(ann_model).__name__,
-                reason=str(error).splitlines()[0],
-                name=content["class"],
+                network=content.network if ann_model is None else type(ann_model).__name__,
+                reason=(str(error) or type(error).__name__).splitlines()[0],
+                name=content.network,
             )
         ) from error
     return spiking
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> ConversionFile:
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, _Version).format
+        if found != FORMAT:
+            raise ConversionError(
+                t("conversion.other_format", path=path, found=found, expected=FORMAT)
+            )
+        content = read_json(path, ConversionFile)
+        _check_plan(content)
     except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, UnreadableFileError) else error
         raise ConversionError(
-            t("conversion.no_converted", folder=path.parent, file=path.name, reason=error)
+            t("conversion.no_converted", folder=path.parent, file=path.name, reason=reason)
         ) from error
-    if content.get("format") != FORMAT:
-        raise ConversionError(
-            t("conversion.other_format", path=path, found=content.get("format"), expected=FORMAT)
-        )
     return content
 
 
-def _make(content: dict[str, Any], folder: Path) -> nn.Module:
-    if not content["transformers"]:
-        raise ConversionError(t("conversion.needs_class", folder=folder, name=content["class"]))
+def _check_plan(content: ConversionFile) -> None:
+    """Refuse a plan that names what is not in it, before a call stumbles over it."""
+    sites, names = content.plan.sites, set(content.thresholds)
+    used = {site for op in content.plan.operations.values() for site in op.sites.values()}
+    if strangers := (used - {None} - set(sites)) or {s.source for s in sites.values()} - names:
+        raise ValueError(f"no site is called {min(map(str, strangers))!r}")
+    if len(names) < len(content.thresholds):
+        raise ValueError("two thresholds have one site")
+
+
+def _layout(path: Path) -> dict[str, tuple[list[int], torch.dtype | None]]:
+    """Return shape and type of every tensor in a file without reading one; None is no float."""
+    floats = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+    floats["F64"] = torch.float64
+    with _safetensors().safe_open(str(path), framework="pt") as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        return {name: (s.get_shape(), floats.get(s.get_dtype())) for name, s in slices.items()}
+
+
+def _take_precision(
+    spiking: SpikingModel, layout: dict[str, tuple[list[int], torch.dtype | None]]
+) -> None:
+    """Give weights the precision that they were saved in."""
+    for tensors in (spiking.named_parameters, spiking.named_buffers):
+        for name, tensor in tensors(remove_duplicate=False):
+            _, dtype = layout.get(name, (None, None))
+            if dtype is not None and tensor.is_floating_point():
+                tensor.data = tensor.data.to(dtype)
+
+
+def _check_thresholds(spiking: SpikingModel) -> None:
+    for site, theta in spiking.thresholds.by_site().items():
+        if not bool(((theta > 0) & theta.isfinite()).all()):
+            raise ValueError(f"expected thresholds above 0 for {site!r}")
+
+
+def _make(
+    content: ConversionFile, folder: Path, layout: dict[str, tuple[list[int], Any]]
+) -> nn.Module:
+    if not content.transformers:
+        raise ConversionError(t("conversion.needs_class", folder=folder, name=content.network))
     try:
         import transformers
     except ImportError as error:
         raise MissingDependencyError(t("conversion.needs_transformers")) from error
-    made = getattr(transformers, str(content["class"]), None)
+    made = getattr(transformers, content.network, None)
     if not (isinstance(made, type) and issubclass(made, transformers.PreTrainedModel)):
-        raise ConversionError(t("conversion.unknown_class", name=content["class"]))
-    network: nn.Module = made(transformers.AutoConfig.from_pretrained(str(folder)))
+        raise ConversionError(t("conversion.unknown_class", name=content.network))
+    config = read_config(str(folder), local_files_only=True)
+    # Without memory first: a configuration can name any size, and the weights tell the right one.
+    with torch.device("meta"):
+        shapes = {name: list(p.shape) for name, p in made(config).named_parameters()}
+    for name, shape in shapes.items():
+        saved, _ = layout.get(f"original.{name}", (shape, None))
+        if saved != shape:
+            raise ValueError(f"`{name}` has shape {saved}, {content.network} takes {shape}.")
+    network: nn.Module = made(config)
     return network
 
 
@@ -142,4 +230,4 @@ def _safetensors() -> Any:
         import safetensors.torch
     except ImportError as error:
         raise MissingDependencyError(t("conversion.needs_safetensors")) from error
-    return safetensors.torch
+    return safetensors

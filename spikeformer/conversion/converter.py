@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from spikeformer.config import registered
-from spikeformer.conversion.batches import arguments
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.model import SpikingModel
@@ -20,6 +19,7 @@ from spikeformer.conversion.tracing.analysis import Analysis
 from spikeformer.conversion.tracing.example_inputs import make_inputs
 from spikeformer.conversion.tracing.functions import REMEDIES
 from spikeformer.conversion.tracing.plan import Plan, describe
+from spikeformer.data.batch import arguments
 from spikeformer.error_handling import (
     ArgumentError,
     ConversionError,

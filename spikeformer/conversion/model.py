@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +25,7 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.i18n import t
-from spikeformer.instrument import Trail
+from spikeformer.instrument import PassWatcher, Trail, module_paths
 
 CHUNK = 4
 """Timesteps that pass through the network together: fewer calls for more memory."""
@@ -134,14 +137,20 @@ class SpikingModel(nn.Module):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """Hand out what the original has, its `config` for one."""
+        """Hand out what the original has, its `config` for one.
+
+        Methods that run the original network are refused: nothing in them would spike.
+        """
         try:
             return super().__getattr__(name)
         except AttributeError:
             original = self.__dict__.get("_modules", {}).get("original")
             if original is None:
                 raise
-            return getattr(original, name)
+            value = getattr(original, name)
+            if inspect.ismethod(value) and value.__self__ is original:
+                return _without_passes(value)
+            return value
 
     def _execution(self) -> Execution:
         return Execution(
@@ -196,6 +205,44 @@ class SpikingModel(nn.Module):
                 )
             ) from error
         return collected
+
+
+class _Refusal(PassWatcher[None]):
+    """Refuses what runs modules of a converted network past its neurons.
+
+    Args:
+        method: The method that is at work, of the original.
+    """
+
+    def __init__(self, method: Any) -> None:
+        super().__init__()
+        self.name, self.modules = method.__name__, module_paths(method.__self__)
+        self.thread = threading.get_ident()
+
+    def begin(self, network: nn.Module) -> bool:
+        """Refuse a pass of this thread.
+
+        Raises:
+            ConversionError: It runs the original network.
+        """
+        if id(network) in self.modules and threading.get_ident() == self.thread:
+            raise ConversionError(
+                f"`{self.name}` runs the original network, without spikes. Call the converted "
+                f"network itself, or `original.{self.name}` if that is what you want."
+            )
+        return False
+
+    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        """Never called: no pass begins."""
+
+
+def _without_passes(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with _Refusal(method):
+            return method(*args, **kwargs)
+
+    return call
 
 
 class Thresholds(nn.Module):

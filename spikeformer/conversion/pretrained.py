@@ -15,6 +15,9 @@ from spikeformer.i18n import t
 
 PROBE_SECONDS = 10.0
 
+OWN_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flex_attention")
+"""Implementations of attention that are part of `transformers`."""
+
 
 class PretrainedTransformer(nn.Module):
     """A classifier of `transformers` that takes images or token ids as our data modules give them.
@@ -127,21 +130,21 @@ def load_pretrained(name: str) -> Any:
     options: dict[str, Any] = {"local_files_only": True}
     try:
         try:
-            config = transformers.AutoConfig.from_pretrained(name, **options)
+            config = read_config(name, **options)
         except (OSError, ValueError):
             if local.is_dir() or local.is_absolute():
                 raise
             # One short question first: without a network the loader itself retries for long.
             huggingface_hub.HfApi().model_info(name, timeout=PROBE_SECONDS)
             options = {}
-            config = transformers.AutoConfig.from_pretrained(name)
+            config = read_config(name)
         kind = getattr(transformers, (config.architectures or ["none"])[0], None)
         if kind is None or not kind.__name__.endswith(
             ("ForImageClassification", "ForSequenceClassification")
         ):
             saved = ", ".join(config.architectures or ["nothing"])
             raise ConversionError(t("conversion.no_classifier", name=name, found=saved))
-        model = kind.from_pretrained(name, **options)
+        model = kind.from_pretrained(name, trust_remote_code=False, **options)
     except ConversionError:
         raise
     except Exception as error:
@@ -150,6 +153,42 @@ def load_pretrained(name: str) -> Any:
             t("conversion.cannot_load", name=name, reason=_first_line(error))
         ) from error
     return model.eval()
+
+
+def read_config(name: str, **options: Any) -> Any:
+    """Read a model's configuration; one that asks for code of its own is refused.
+
+    `auto_map` names Python files beside the weights, and an attention implementation that is not
+    part of `transformers` is downloaded and run.
+
+    Args:
+        name: A folder, or a name on the Hugging Face hub.
+        **options: Arguments of `AutoConfig.from_pretrained`.
+
+    Raises:
+        ConversionError: It asks for foreign code.
+    """
+    from transformers import AutoConfig, PreTrainedConfig
+
+    values, _ = PreTrainedConfig.get_config_dict(name, **options)
+    if (key := _foreign_code(values)) is not None:
+        raise ConversionError(t("conversion.foreign_code", name=name, key=key))
+    return AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
+
+
+def _foreign_code(values: Any) -> str | None:
+    """Return the key of a configuration, at any depth, that would bring code in."""
+    if isinstance(values, list | tuple):
+        values = dict(enumerate(values))
+    if not isinstance(values, Mapping):
+        return None
+    for key, value in values.items():
+        attention = "attn_implementation" in str(key) and isinstance(value, str | Mapping)
+        if (key == "auto_map" and value) or (attention and value not in OWN_ATTENTION):
+            return str(key)
+        if (inner := _foreign_code(value)) is not None:
+            return inner
+    return None
 
 
 def _normalisation(name: str, channels: int) -> dict[str, Tensor]:

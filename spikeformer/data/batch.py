@@ -7,7 +7,7 @@ as Hugging Face's collators give it: `{"pixel_values": ..., "labels": ...}`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +50,11 @@ def inputs_of(batch: Any) -> Any:
     if isinstance(batch, Mapping):
         return {name: x for name, x in batch.items() if name not in LABELS}
     return _plain(batch[0]) if isinstance(batch, tuple | list) else batch
+
+
+def unlabelled(inputs: Any) -> Any:
+    """Return a network's inputs without the labels that a dict of Hugging Face's brings along."""
+    return inputs_of(inputs) if isinstance(inputs, Mapping) else inputs
 
 
 def split_if_labelled(batch: Any) -> tuple[Any, Tensor | None]:
@@ -101,6 +106,28 @@ def parts(inputs: Any, size: int) -> Iterator[Any]:
     """Yield the samples in order, at most `size` at a time."""
     for start in range(0, num_samples(inputs), size):
         yield select(inputs, slice(start, start + size))
+
+
+def take(loader: Iterable[Any], count: int) -> Iterator[tuple[Any, Tensor | None]]:
+    """Yield batches as `split_if_labelled` reads them until they hold `count` samples.
+
+    The last batch may go beyond.
+
+    Raises:
+        ArgumentError: There is no batch, or one of something else than tensors.
+    """
+    seen = 0
+    for batch in loader:
+        inputs, target = split_if_labelled(batch)
+        if not _rows(inputs):
+            expected = "to yield batches of tensors: (inputs, target), a dict, or inputs alone"
+            raise ArgumentError("loader", _described(batch), expected)
+        seen += num_samples(inputs)
+        yield inputs, target
+        if seen >= count:
+            return
+    if not seen:
+        raise ArgumentError("loader", "an empty one", "a loader with at least one sample")
 
 
 def join(batches: Sequence[Any]) -> Any:

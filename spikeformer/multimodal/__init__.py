@@ -3,14 +3,12 @@
 from spikeformer.multimodal.audio import AudioSpikeEncoder
 from spikeformer.multimodal.encoder import SensoryEncoder
 from spikeformer.multimodal.network import MultiModalNetwork
-from spikeformer.multimodal.supervision import SenseSupervision
 from spikeformer.multimodal.text import TextSpikeEncoder
 from spikeformer.multimodal.vision import VisionSpikeEncoder
 
 __all__ = [
     "AudioSpikeEncoder",
     "MultiModalNetwork",
-    "SenseSupervision",
     "SensoryEncoder",
     "TextSpikeEncoder",
     "VisionSpikeEncoder",

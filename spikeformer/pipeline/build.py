@@ -19,6 +19,7 @@ from spikeformer.compliance import ConsentGate
 from spikeformer.config import check_targets, instantiate
 from spikeformer.cross_platform import AUTO
 from spikeformer.data import SpikingDataModule
+from spikeformer.data.batch import first
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
@@ -136,11 +137,11 @@ def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
         ConfigurationError: Data, model, task, loss or optimizer do not go together.
     """
     inputs, target = next(iter(data.train_dataloader()))
-    few = {k: x[:2] for k, x in inputs.items()} if isinstance(inputs, dict) else inputs[:2]
+    few = first(inputs, 2)
     training = module.training
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            outputs = module.answer(module.eval()(few), target[:2])
+            outputs = module.task_outputs(module.eval()(few), target[:2])
             loss = module.loss(outputs, target[:2])
             module.update_metrics(module.make_metrics(), outputs, target[:2])
             module.optimizer([nn.Parameter(torch.zeros(1))])

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spikeformer.config import registered
+from spikeformer.data.batch import Inputs, call, unlabelled
 from spikeformer.error_handling import (
     ArgumentError,
     BackendUnavailableError,
@@ -126,7 +127,7 @@ class EnergyProfiler:
         self,
         models: Sequence[nn.Module] | Mapping[str, nn.Module],
         *,
-        inputs: Tensor | Mapping[str, Tensor] | None = None,
+        inputs: Inputs | None = None,
     ) -> ComparisonReport:
         """Put networks side by side with their ordinary and quantised rivals.
 
@@ -137,7 +138,7 @@ class EnergyProfiler:
 
         Args:
             models: Networks in the order of the table, perhaps by name.
-            inputs: A batch to run them on, as a tensor or by argument name; None takes what was
+            inputs: A batch to run them on; None takes what was
                 counted of them in the last `measure` block.
 
         Raises:
@@ -148,17 +149,17 @@ class EnergyProfiler:
         if not named:
             raise ArgumentError("models", models, t("profiling.one_module"))
         if inputs is not None:
-            self._run(list(named.values()), inputs)
+            self._run(list(named.values()), unlabelled(inputs))
         return compare_counts({name: self._counts(name, model) for name, model in named.items()})
 
-    def _run(self, models: Sequence[nn.Module], inputs: Tensor | Mapping[str, Tensor]) -> None:
+    def _run(self, models: Sequence[nn.Module], inputs: Inputs) -> None:
         simulation = EnergyProfiler("simulation").attach(*models)
         for model in models:
             training = model.training
             try:
                 with torch.no_grad(), simulation.measure():
                     model.eval()
-                    model(inputs) if isinstance(inputs, Tensor) else model(**inputs)
+                    call(model, inputs)
             finally:
                 model.train(training)
         self._measured |= simulation._measured

@@ -123,7 +123,7 @@ def accuracy_on(module: SpikingModule, data: TaskSequence, task: int, trainer: L
     right = total = 0
     for batch in data.loader("test", task):
         inputs, target = trainer.strategy.batch_to_device(batch)
-        outputs = module.answer(module(inputs), target)
+        outputs = module.task_outputs(module(inputs), target)
         right += int((predicted_class(outputs) == target).sum())
         total += len(target)
     for part, training in modes.items():

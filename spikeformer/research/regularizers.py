@@ -64,7 +64,7 @@ class EwcRegularizer(L.Callback):
         if done < data.task_of(trainer.current_epoch):
 
             def criterion(outputs: Tensor, target: Tensor) -> Tensor:
-                return module.loss(module.answer(outputs, target), target)
+                return module.loss(module.task_outputs(outputs, target), target)
 
             loader = data.loader("train", done)
             ewc.consolidate(module.net, loader, criterion, self.max_samples)

@@ -32,7 +32,7 @@ class TaskIncrementalModule(ClassificationModule):
         super().__init__(*args, **kwargs)
         self.classes_per_task = check_positive_int("classes_per_task", classes_per_task)
 
-    def answer(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def task_outputs(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the outputs with those of other tasks' classes out of the running."""
         classes = torch.arange(outputs.shape[-1], device=outputs.device)
         others = classes // self.classes_per_task != (target // self.classes_per_task)[:, None]

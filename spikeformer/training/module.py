@@ -64,7 +64,7 @@ class SpikingModule(L.LightningModule):
         self.sparsity_weight = sparsity_weight
         self.penalties: dict[str, Callable[[], Tensor | None]] = {}
         """Named terms that callbacks add to the training loss."""
-        self.stand_in: Callable[..., Tensor] | None = None
+        self.proxy: Callable[..., Tensor] | None = None
         """Runs in the network's place in training steps; set by callbacks."""
         self.task_weight = 1.0
         """Factor on the task's own loss in training steps; set by callbacks."""
@@ -84,7 +84,7 @@ class SpikingModule(L.LightningModule):
     ) -> None:
         """Add one batch to the metrics that `make_metrics` returned, save for the loss."""
 
-    def answer(self, outputs: Tensor, target: Tensor) -> Tensor:
+    def task_outputs(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Return the outputs as loss and metrics shall see them; a task may rule some out."""
         return outputs
 
@@ -102,7 +102,7 @@ class SpikingModule(L.LightningModule):
         loss, _ = self._step(batch, "train")
         self.log("train/loss_step", loss, on_epoch=False)
         loss = self.task_weight * loss
-        if self.sparsity_weight and self.stand_in is None:
+        if self.sparsity_weight and self.proxy is None:
             loss = loss + self._sparsity_penalty()
         for name, penalty in self.penalties.items():
             if (term := penalty()) is not None:
@@ -128,9 +128,9 @@ class SpikingModule(L.LightningModule):
 
     def _step(self, batch: Any, stage: str) -> tuple[Tensor, Tensor]:
         inputs, target = split(batch)
-        stand_in = self.stand_in if stage == "train" else None
-        outputs = self(inputs) if stand_in is None else call(stand_in, inputs)
-        outputs = self.answer(outputs, target)
+        proxy = self.proxy if stage == "train" else None
+        outputs = self(inputs) if proxy is None else call(proxy, inputs)
+        outputs = self.task_outputs(outputs, target)
         loss = self.loss(outputs, target)
         if stage == "train" and not torch.isfinite(loss):
             raise SpikingDynamicsError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import default_collate
 
+from spikeformer.data.batch import Inputs, named_tensors
 from spikeformer.encoding import SpikeEncoder
 
-Batch = Tensor | Mapping[str, Tensor]
 _CHUNK = 512
 
 
@@ -26,13 +25,13 @@ class InputSubject:
         model: The network that will get it; None checks what holds for every network.
     """
 
-    data: Batch
+    data: Inputs
     model: nn.Module | None = None
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by name; a single one has none."""
-        return dict(self.data) if isinstance(self.data, Mapping) else {"": self.data}
+        return named_tensors(self.data)
 
     @property
     def values(self) -> Tensor | None:
@@ -95,7 +94,7 @@ class SplitSample:
         size: Samples of the whole split.
     """
 
-    inputs: Batch
+    inputs: Inputs
     targets: Tensor
     fingerprints: Tensor
     size: int
@@ -131,7 +130,7 @@ def draw(dataset: Any, most: int | None) -> SplitSample:
     size = len(dataset)
     count = size if most is None else min(size, most)
     indices = [i * size // count for i in range(count)]
-    first: Batch | None = None
+    first: Inputs | None = None
     targets: list[Tensor] = []
     prints: list[Tensor] = []
     for start in range(0, count, _CHUNK):
@@ -145,21 +144,21 @@ def draw(dataset: Any, most: int | None) -> SplitSample:
     return SplitSample(first, torch.cat(targets if same else targets[:1]), torch.cat(prints), size)
 
 
-def fetch(dataset: Any, indices: list[int]) -> tuple[Batch, Tensor]:
+def fetch(dataset: Any, indices: list[int]) -> tuple[Inputs, Tensor]:
     """Return the batch `(inputs, targets)` of some samples."""
     if hasattr(dataset, "__getitems__"):
         return dataset.__getitems__(indices)
     return default_collate([dataset[index] for index in indices])
 
 
-def fingerprints(inputs: Batch) -> Tensor:
+def fingerprints(inputs: Inputs) -> Tensor:
     """Return one number of 64 bits for the content of each sample, (samples,).
 
     The bits of each value, times a random odd number of its place, added up modulo 2^64: whole
     numbers add up to the same in any order, so equal samples have equal fingerprints in every
     batch. Two that differ share one with a probability of about 2^-64. Padding does not count.
     """
-    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
+    named = named_tensors(inputs)
     mask = named.get("mask")
     total = torch.zeros((), dtype=torch.int64)
     for number, name in enumerate(name for name in named if name != "mask"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeformer.data.batch import Inputs, call
 from spikeformer.instrument import LayerActivity, ModuleWatch, eager, spikes_of
 from spikeformer.neurons import SpikingNeuron
 
-Inputs = Tensor | Mapping[str, Tensor]
 _BATCH, _TOKENS, _TIMESTEPS = 8, 16, 4
 _MAX_FEATURES = 256
 _UNSETTLED = 0.05
@@ -123,12 +122,6 @@ def unsettled_norms_on_batches(network: nn.Module) -> nn.Module:
     return network
 
 
-def call(network: nn.Module, inputs: Inputs) -> Tensor:
-    """Return a network's outputs, with dictionaries as keyword arguments."""
-    found: Tensor = network(**inputs) if isinstance(inputs, Mapping) else network(inputs)
-    return found
-
-
 def record(model: nn.Module, inputs: Inputs) -> Recording:
     """Run a copy of a network twice on the same input and note what its neurons do."""
     network = unsettled_norms_on_batches(copy.deepcopy(model))
@@ -148,7 +141,8 @@ def record(model: nn.Module, inputs: Inputs) -> Recording:
 def _seeded(network: nn.Module, inputs: Inputs) -> Tensor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return call(network, inputs)
+        outputs: Tensor = call(network, inputs)
+        return outputs
 
 
 def _observe(

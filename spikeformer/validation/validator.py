@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from spikeformer.config import registered
+from spikeformer.data.batch import Inputs, num_samples, split_if_labelled, unlabelled
 from spikeformer.error_handling import ArgumentError
 from spikeformer.hardware import Lowered, NeuromorphicDeployer
 from spikeformer.i18n import t
 from spikeformer.validation import checks as _checks  # noqa: F401  registers them
 from spikeformer.validation.checks.splits import targets_of
 from spikeformer.validation.data import (
-    Batch,
     InputSubject,
     SplitsSubject,
     TargetSubject,
     fingerprints,
 )
-from spikeformer.validation.probe import Inputs, ModelSubject
+from spikeformer.validation.probe import ModelSubject
 from spikeformer.validation.registry import run_checks
 from spikeformer.validation.result import RUN_LEVELS, ValidationLevel, ValidationResult
 from spikeformer.validation.targets import HardwareSubject, deployer_for
@@ -83,11 +83,11 @@ class ComprehensiveValidator:
             probe: A batch to run it on; None makes one up, where the network says what it takes.
         """
         self._model = weakref.ref(model)
-        return run_checks(ModelSubject(model, probe), self.validation_level)
+        return run_checks(ModelSubject(model, unlabelled(probe)), self.validation_level)
 
     def validate_input_data(
         self,
-        data: Batch,
+        data: Inputs,
         *,
         targets: Tensor | None = None,
         num_classes: int | None = None,
@@ -96,15 +96,19 @@ class ComprehensiveValidator:
         """Return what is wrong with a batch.
 
         Args:
-            data: Inputs (samples, ...), or named tensors as a network takes them.
-            targets: Their classes (samples,), or values.
+            data: Inputs (samples, ...), or named tensors as a network takes them, perhaps with an
+                entry "labels".
+            targets: Their classes (samples,), or values; None takes the labels, if there are any.
             num_classes: Number of classes, if there are any.
             model: The network that will get them; None takes the one validated last, if any.
         """
+        if targets is None and isinstance(data, Mapping):
+            targets = split_if_labelled(data)[1]
+        data = unlabelled(data)
         subject = InputSubject(data, model or self._last())
         found = run_checks(subject, self.validation_level)
         if targets is not None:
-            samples = len(next(iter(subject.tensors.values())))
+            samples = num_samples(data)
             broken = any(each.level is ValidationLevel.CRITICAL for each in found)
             prints = None if broken else fingerprints(data)
             about = TargetSubject(targets, samples, num_classes, prints, "targets")

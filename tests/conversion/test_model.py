@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -162,3 +163,69 @@ def test_arguments_are_checked():
         SpikingModel(mlp(), Coding(), 0)
     with pytest.raises(ArgumentError, match="confidence"):
         SpikingModel(mlp(), Coding(), 2, confidence=1.5)
+
+
+@pytest.mark.parametrize("encoding", ["rate", "radix", "binary"])
+@pytest.mark.parametrize("change", ["double", "half", "bfloat16"])
+def test_precision_can_be_changed_after_conversion(encoding, change):
+    network, x = mlp(), torch.randn(16, 6)
+    snn = SpikeformerConverter(16, spike_encoding=encoding, neuron_model="IF").convert(network, x)
+    before = snn(x)
+    changed = getattr(copy.deepcopy(snn), change)()
+    after = changed(getattr(x, change)())
+    assert after.dtype == getattr(x, change)().dtype
+    # A rounding may move an event, and with it the rate by one level of the smallest size.
+    error = (after.float() - before).norm() / before.norm()
+    assert error < (0.01 if change == "double" else 0.1)
+
+
+def test_methods_that_would_run_the_original_are_refused():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.width = nn.Linear(6, 3), 6
+
+        def forward(self, x):
+            return self.body(x)
+
+        def generate(self, x):
+            return self(x)
+
+        def features(self, x):
+            return self.body(x)
+
+        def sizes(self, factor):
+            return factor * self.width
+
+    x = torch.randn(4, 6)
+    snn = SpikeformerConverter(2).convert(Net().eval(), x)
+    for method in (snn.generate, snn.features):
+        with pytest.raises(ConversionError, match="runs the original network, without spikes"):
+            method(x)
+    assert snn.sizes(2) == 12
+    assert snn.original.generate(x).shape == snn(x).shape == (4, 3)
+
+
+def test_a_refused_method_leaves_other_threads_alone():
+    entered, done = threading.Event(), threading.Event()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(6, 3)
+
+        def forward(self, x):
+            return self.body(x)
+
+        def wait(self):
+            entered.set()
+            return done.wait(30)
+
+    x = torch.randn(4, 6)
+    snn = SpikeformerConverter(2).convert(Net().eval(), x)
+    thread = threading.Thread(target=snn.wait)
+    thread.start()
+    entered.wait(30)
+    assert torch.equal(snn(x), snn(x))
+    done.set()
+    thread.join()

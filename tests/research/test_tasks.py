@@ -155,7 +155,7 @@ def test_refuses_what_makes_no_tasks():
 def test_task_incremental_answers_choose_within_the_task():
     module = TaskIncrementalModule(toy_net(outputs=6), get_loss("cross_entropy"))
     outputs, target = torch.randn(5, 3, 6), torch.tensor([0, 3, 5, 2, 1])
-    answer: Tensor = module.answer(outputs, target)
+    answer: Tensor = module.task_outputs(outputs, target)
     for row, label in enumerate(target.tolist()):
         first = label // 2 * 2
         own = answer[row, :, first : first + 2]

@@ -202,12 +202,12 @@ class SpikeRegularizationConfig:
     target: float = 0.1
 
 
-@schema("callbacks", "sense_supervision")
+@schema("callbacks", "unimodal_loss")
 @dataclass
-class SenseSupervisionConfig:
-    """`spikeformer.multimodal.SenseSupervision`."""
+class UnimodalLossConfig:
+    """`spikeformer.training.callbacks.UnimodalLoss`."""
 
-    _target_: str = "spikeformer.multimodal.SenseSupervision"
+    _target_: str = "spikeformer.training.callbacks.UnimodalLoss"
     weight: float = 0.5
 
 

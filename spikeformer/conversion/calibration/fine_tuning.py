@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from spikeformer.conversion.batches import arguments, on_device_of
 from spikeformer.conversion.model import SpikingModel
+from spikeformer.data.batch import arguments, device_of, to_device
 from spikeformer.i18n import t
 
 
@@ -72,7 +72,7 @@ def _mean_loss(spiking: SpikingModel, original: nn.Module, batches: Sequence[Any
 
 
 def _loss(spiking: SpikingModel, original: nn.Module, inputs: Any) -> Tensor:
-    args, kwargs = arguments(on_device_of(original, inputs))
+    args, kwargs = arguments(to_device(inputs, device_of(original)))
     with torch.no_grad():
         wanted = original(*args, **kwargs)
     given = spiking(*args, **kwargs)

@@ -11,7 +11,6 @@ from torch import nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.config import registered
-from spikeformer.conversion.batches import arguments, on_device_of, size, take
 from spikeformer.conversion.calibration import trade_off
 from spikeformer.conversion.calibration.fine_tuning import fine_tune
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
@@ -20,6 +19,7 @@ from spikeformer.conversion.converter import SpikeformerConverter, verify
 from spikeformer.conversion.evaluation.evaluation import METRICS, Evaluation, evaluate_conversion
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.report import ConversionReport
+from spikeformer.data.batch import arguments, device_of, num_samples, take, to_device
 from spikeformer.error_handling import (
     ArgumentError,
     check_choice,
@@ -119,7 +119,7 @@ class ConversionPipeline:
         spiking = self.converter.prepare(ann_model)
         original = self.original = copy.deepcopy(ann_model).eval()
         batches = [
-            on_device_of(original, inputs)
+            to_device(inputs, device_of(original))
             for inputs, _ in take(self.calibration_data, calibration_samples)
         ]
         self._calibrate(spiking, batches)
@@ -175,7 +175,7 @@ class ConversionPipeline:
         held, samples = [], 0
         for inputs in reversed(batches):
             held.append(inputs)
-            samples += size(inputs)
+            samples += num_samples(inputs)
             if samples >= self.evaluation_samples:
                 break
         spiking.trade_off = trade_off.measure(spiking, original, held)

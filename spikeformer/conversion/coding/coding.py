@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from spikeformer.error_handling import check_choice, check_positive, check_positive_int
 
@@ -62,7 +61,3 @@ class Coding:
         which makes the firing rate the nearest that T spikes can write (QCFS, ICLR 2022).
         """
         return 0.5 if self.encoding == "binary" else 0.75
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the arguments, as a checkpoint keeps them."""
-        return asdict(self)

@@ -70,6 +70,7 @@ def fire(
         >>> fire(x, torch.tensor([1.0]), None, 1, Coding(neuron_model="IF")).rates.flatten()
         tensor([0.2500, 0.3125, 0.3021, 0.2998])
     """
+    theta = theta.float()
     if coding.encoding == "radix":
         return _digits(rates, theta, coding, first_step + len(rates) - 1)
     if kernel.takes(rates):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from spikeformer.conversion.batches import arguments, on_device_of, size, take
 from spikeformer.conversion.evaluation.activity import Activity
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.outputs import EarlyExit, class_scores
+from spikeformer.data.batch import arguments, device_of, num_samples, take, to_device
 from spikeformer.error_handling import ConversionError, check_choice
 from spikeformer.profiling import estimate
 
@@ -130,7 +130,7 @@ def evaluate_conversion(
     seconds = [0.0, 0.0]
     batches = take(loader, max_samples or 2**62)
     for raw, targets in tqdm(batches, desc="evaluating", disable=not progress):
-        args, kwargs = arguments(on_device_of(spiking, raw))
+        args, kwargs = arguments(to_device(raw, device_of(spiking)))
         start = time.perf_counter()
         wanted = reference(*args, **kwargs)
         seconds[0] += time.perf_counter() - start
@@ -138,7 +138,7 @@ def evaluate_conversion(
             start = time.perf_counter()
             outputs = list(spiking.readouts(*args, **kwargs))
             seconds[1] += time.perf_counter() - start
-        activity.samples += size(raw)
+        activity.samples += num_samples(raw)
         tally.add(outputs, wanted, targets)
     return _evaluation(tally, activity, spiking, set(metrics), seconds)
 

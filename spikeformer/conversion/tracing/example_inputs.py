@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from spikeformer.conversion.batches import arguments
+from spikeformer.data.batch import arguments
 from spikeformer.error_handling import ConversionError
 from spikeformer.i18n import t
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from spikeformer.i18n import t
 
@@ -67,27 +66,6 @@ class Plan:
     sites: dict[str, Site] = field(default_factory=dict)
     floating: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for a checkpoint."""
-        return {
-            "operations": [vars(operation) for operation in self.operations.values()],
-            "sites": [{**vars(site), "axes": list(site.axes)} for site in self.sites.values()],
-            "floating": self.floating,
-            "refused": self.refused,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Plan:
-        """Read what `to_dict` returned."""
-        operations = [Operation(**entry) for entry in values["operations"]]
-        sites = [Site(**{**entry, "axes": tuple(entry["axes"])}) for entry in values["sites"]]
-        return cls(
-            {operation.name: operation for operation in operations},
-            {site.name: site for site in sites},
-            values["floating"],
-            values["refused"],
-        )
 
 
 def describe(path: str, types: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from spikeformer.config import instantiate
 from spikeformer.conversion import ConversionPipeline, PretrainedTransformer, save_converted
+from spikeformer.data.batch import to_device
 from spikeformer.error_handling import (
     ArgumentError,
     ConfigurationError,
@@ -122,8 +123,4 @@ class _Prepared:
     def __iter__(self) -> Iterator[tuple[dict[str, Any], Any]]:
         device = next(self.network.parameters()).device
         for inputs, targets in self.loader:
-            if isinstance(inputs, Mapping):
-                moved: Any = {name: x.to(device) for name, x in inputs.items()}
-            else:
-                moved = inputs.to(device)
-            yield self.network.arguments(moved), targets
+            yield self.network.arguments(to_device(inputs, device)), targets

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
 from spikeformer.concurrency import AsyncSpikingInference, Completed
 from spikeformer.config import ConcurrencyConfig, instantiate
+from spikeformer.data.batch import parts
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.files import replacing
 from spikeformer.i18n import t
@@ -91,14 +91,7 @@ def _samples(loader: Any) -> Iterator[tuple[Any, Any]]:
     for inputs, targets in loader:
         if targets.ndim != 1 or targets.is_floating_point():
             raise ConfigurationError(t("pipeline.predicts_classes"))
-        for i in range(len(targets)):
-            yield _one(inputs, i), int(targets[i])
-
-
-def _one(inputs: Tensor | Mapping[str, Tensor], index: int) -> Any:
-    if isinstance(inputs, Mapping):
-        return {name: x[index : index + 1] for name, x in inputs.items()}
-    return inputs[index : index + 1]
+        yield from zip(parts(inputs, 1), targets.tolist(), strict=True)
 
 
 async def _ask(

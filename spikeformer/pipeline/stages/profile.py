@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor
 
 from spikeformer.config import instantiate
+from spikeformer.data.batch import first, to_device
 from spikeformer.error_handling import check_choice, check_positive_int
 from spikeformer.files import write_json
 from spikeformer.i18n import t
@@ -81,16 +81,10 @@ class Profile(Stage):
         """Yield inputs of test batches on the network's device, until there are enough samples."""
         left, device = self.num_samples, run.parts.trainer.strategy.root_device
         for inputs, target in run.parts.data.test_dataloader():
-            yield _first(inputs, left, device)
+            yield to_device(first(inputs, left), device)
             left -= target.shape[0]
             if left <= 0:
                 return
-
-
-def _first(inputs: Tensor | Mapping[str, Tensor], count: int, device: torch.device) -> Any:
-    if isinstance(inputs, Mapping):
-        return {key: value[:count].to(device) for key, value in inputs.items()}
-    return inputs[:count].to(device)
 
 
 def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> dict[str, Any]:

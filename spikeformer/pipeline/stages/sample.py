@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.data import SpikingDataModule
+from spikeformer.data.batch import first, named_tensors, to_device
 from spikeformer.instrument import watch_spikes
 from spikeformer.training import SpikingModule
 
@@ -26,12 +26,12 @@ def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, n
         (timesteps, neurons) for every spiking layer.
     """
     inputs, target = next(iter(data.test_dataloader()))
-    one = _first(inputs)
+    one = first(inputs, 1)
     spikes: dict[str, Tensor] = {}
     module.eval()
     watch = watch_spikes(module.net, lambda name, x: spikes.__setitem__(name, x[0]))
     with watch, torch.no_grad():
-        output = module(_to_device(one, module.device))[0].float().cpu()
+        output = module(to_device(one, module.device))[0].float().cpu()
     return {
         **_shown(one, data),
         "target": target[0].numpy(),
@@ -43,28 +43,15 @@ def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, n
 
 def _shown(inputs: Any, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
     """Return what a person wants to see of an input: images and sounds, or the words."""
-    if not isinstance(inputs, Mapping):
-        return {"input": inputs[0].numpy()}
-    if "mask" in inputs:
-        inputs = {"tokens": inputs["input_ids"][inputs["mask"]][None]}
+    named = named_tensors(inputs)
+    if "mask" in named:
+        named = {"tokens": named["input_ids"][named["mask"]][None]}
     return {
-        f"input/{name}": x[0].numpy()
+        f"input/{name}".rstrip("/"): x[0].numpy()
         if x.is_floating_point()
         else np.array(data.tokens(x[0].tolist()), dtype=np.str_)
-        for name, x in inputs.items()
+        for name, x in named.items()
     }
-
-
-def _first(inputs: Tensor | Mapping[str, Tensor]) -> Any:
-    if isinstance(inputs, Mapping):
-        return {key: value[:1] for key, value in inputs.items()}
-    return inputs[:1]
-
-
-def _to_device(inputs: Any, device: torch.device) -> Any:
-    if isinstance(inputs, Mapping):
-        return {key: value.to(device) for key, value in inputs.items()}
-    return inputs.to(device)
 
 
 def _thin(spikes: Tensor) -> npt.NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from spikeformer.config import instantiate
+from spikeformer.data.batch import first
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import write_json
 from spikeformer.i18n import t
@@ -65,7 +66,7 @@ class Validate(Stage):
         """Return what is wrong before training."""
         data, net = run.parts.data, run.parts.module.net
         inputs, _ = next(iter(data.train_dataloader()))
-        found = validator.validate_model(net, probe=_few(inputs))
+        found = validator.validate_model(net, probe=first(inputs, _SAMPLES))
         found += validator.validate_splits(
             data.splits, num_classes=data.num_classes or None, batch_size=data.batch_size
         )
@@ -110,7 +111,7 @@ class ValidateTrained(Validate):
         load_trained(run, "last", self.name)
         run.parts.data.setup("test")
         inputs, _ = next(iter(run.parts.data.test_dataloader()))
-        return validator.validate_model(run.parts.module.net.cpu(), probe=_few(inputs))
+        return validator.validate_model(run.parts.module.net.cpu(), probe=first(inputs, _SAMPLES))
 
     def file(self, run: Run) -> Path:
         """Return where the findings go."""
@@ -118,10 +119,4 @@ class ValidateTrained(Validate):
 
 
 _SAMPLES = 32
-
-
-def _few(inputs: Any) -> Any:
-    """Return enough samples to see what fires."""
-    if isinstance(inputs, Mapping):
-        return {name: x[:_SAMPLES] for name, x in inputs.items()}
-    return inputs[:_SAMPLES]
+"""Enough to see what fires."""

@@ -10,6 +10,7 @@ from spikeformer.training.callbacks.progress import SpikingProgressBar
 from spikeformer.training.callbacks.regularization import SpikeRegularization
 from spikeformer.training.callbacks.seed import EpochSeed
 from spikeformer.training.callbacks.spike_monitor import SpikeMonitor
+from spikeformer.training.callbacks.unimodal import UnimodalLoss
 
 __all__ = [
     "BestAndLast",
@@ -23,4 +24,5 @@ __all__ = [
     "SpikeRegularization",
     "SpikingProgressBar",
     "StopOnSignal",
+    "UnimodalLoss",
 ]

@@ -51,7 +51,7 @@ class Teacher:
         self._pair: tuple[Tensor, Tensor] | None = None
 
     def watch(self, students: Sequence[nn.Module], layer: str, device: torch.device) -> None:
-        """Answer every batch that one of the `students` trains on.
+        """Run every batch that one of the `students` trains on.
 
         Args:
             students: Networks whose inputs and outputs to watch.
@@ -60,7 +60,7 @@ class Teacher:
         """
         self.network.to(device)
         for student in students:
-            self._handles.append(student.register_forward_hook(self._answer, with_kwargs=True))
+            self._handles.append(student.register_forward_hook(self._compare, with_kwargs=True))
             if self.feature_weight:
                 self._keep_features("student", student, layer, "student_layer")
         if self.feature_weight:
@@ -95,7 +95,7 @@ class Teacher:
         student, teacher = (_similarities(self._features[who]) for who in ("student", "teacher"))
         return self.feature_weight * (student - teacher).square().mean()
 
-    def _answer(
+    def _compare(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Tensor
     ) -> None:
         if not (module.training and torch.is_grad_enabled()):
@@ -104,8 +104,8 @@ class Teacher:
             kwargs = {**kwargs, "attention_mask": kwargs["mask"]}
             del kwargs["mask"]
         with torch.no_grad():
-            answer = self.network(*args, **kwargs)
-        logits: Tensor = getattr(answer, "logits", answer)
+            found = self.network(*args, **kwargs)
+        logits: Tensor = getattr(found, "logits", found)
         student = outputs.mean(dim=1)
         teacher = logits.mean(dim=1) if logits.ndim == outputs.ndim else logits
         if teacher.shape != student.shape:

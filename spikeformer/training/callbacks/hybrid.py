@@ -1,32 +1,25 @@
-"""Hybrid training: first as an ordinary network, then with spikes, with a teacher beside it."""
+"""Hybrid training: first with rates, as an ANN, then with spikes, perhaps with a teacher."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
-from torch import Tensor, nn
+from torch import nn
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError, check_interval
 from spikeformer.i18n import t
 from spikeformer.models import rate_proxy
 from spikeformer.training.callbacks.distillation import Teacher
-
-
-class _Trainable(Protocol):
-    net: nn.Module
-    stand_in: Callable[..., Tensor] | None
-    task_weight: float
-    penalties: dict[str, Callable[[], Tensor | None]]
+from spikeformer.training.module import SpikingModule
 
 
 class HybridPhases(L.Callback):
     r"""Trains in two phases on the same weights.
 
     1. For `ann_epochs`, the network with its neurons replaced by their rate functions
-       (`spikeformer.models.rate_proxy`): an ordinary network that computes one timestep, not T.
+       (`spikeformer.models.rate_proxy`): an ANN that computes one timestep, not T.
     2. For the rest of the training, the spiking network itself.
 
     With a teacher, both phases minimise
@@ -82,7 +75,7 @@ class HybridPhases(L.Callback):
                 layer=teacher_layer,
             )
         )
-        self._twin: nn.Module | None = None
+        self._proxy: nn.Module | None = None
         self._boundary = 0
         self._boundary_before: int | None = None
 
@@ -99,12 +92,12 @@ class HybridPhases(L.Callback):
             raise ConfigurationError(t("callbacks.hybrid_not_sharded"))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Make the twin, now that the weights lie on their device; bring the teacher there."""
-        module, before = cast(_Trainable, pl_module), self._boundary_before
+        """Make the rate proxy now that the weights are on their device; move the teacher there."""
+        module, before = cast(SpikingModule, pl_module), self._boundary_before
         if before is not None and trainer.current_epoch >= before:
             self._boundary = before
         if trainer.current_epoch < self._boundary:
-            self._twin = rate_proxy(module.net).train()
+            self._proxy = rate_proxy(module.net).train()
         if self._teacher is not None:
             self._teacher.watch(self._networks(module), self.student_layer, pl_module.device)
             module.task_weight = 1.0 - self._teacher.weight
@@ -115,7 +108,7 @@ class HybridPhases(L.Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Choose the network that this epoch trains."""
-        self._enter(trainer, cast(_Trainable, pl_module))
+        self._enter(trainer, cast(SpikingModule, pl_module))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
@@ -126,13 +119,13 @@ class HybridPhases(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Leave the module as it was."""
-        self._leave(cast(_Trainable, pl_module))
+        self._leave(cast(SpikingModule, pl_module))
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
         """Leave the module as it was here too: Lightning calls no `teardown` after an error."""
-        self._leave(cast(_Trainable, pl_module))
+        self._leave(cast(SpikingModule, pl_module))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch at which spikes begin."""
@@ -148,17 +141,17 @@ class HybridPhases(L.Callback):
             return self.ann_epochs
         return max(0, min(epochs - 1, max(1, round(self.ann_epochs * epochs))))
 
-    def _networks(self, module: _Trainable) -> list[nn.Module]:
-        return [module.net, *([] if self._twin is None else [self._twin])]
+    def _networks(self, module: SpikingModule) -> list[nn.Module]:
+        return [module.net, *([] if self._proxy is None else [self._proxy])]
 
-    def _enter(self, trainer: L.Trainer, module: _Trainable) -> None:
+    def _enter(self, trainer: L.Trainer, module: SpikingModule) -> None:
         if trainer.current_epoch >= self._boundary:
-            self._twin = None
-        # A function, not the twin: as a part of the module it would be saved and trained twice.
-        module.stand_in = None if self._twin is None else self._twin.__call__
+            self._proxy = None
+        # A function, since the proxy as a part of the module would be saved and trained twice.
+        module.proxy = None if self._proxy is None else self._proxy.__call__
 
-    def _leave(self, module: _Trainable) -> None:
-        module.stand_in, module.task_weight, self._twin = None, 1.0, None
+    def _leave(self, module: SpikingModule) -> None:
+        module.proxy, module.task_weight, self._proxy = None, 1.0, None
         for name in ("distillation", "feature_distillation"):
             module.penalties.pop(name, None)
         if self._teacher is not None:
@@ -166,9 +159,9 @@ class HybridPhases(L.Callback):
 
 
 def _check_epochs(value: float) -> float:
-    """Return `value`, or raise `ArgumentError` unless it is a natural number or a fraction."""
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    if not whole and not (isinstance(value, float) and 0.0 < value < 1.0):
+    """Return `value`, or raise `ArgumentError` unless it is a count or a fraction."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_count and not (isinstance(value, float) and 0.0 < value < 1.0):
         raise ArgumentError(
             "ann_epochs",
             value,

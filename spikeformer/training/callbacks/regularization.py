@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -11,10 +10,7 @@ from torch import Tensor
 
 from spikeformer.error_handling import check_interval, check_positive
 from spikeformer.instrument import ModuleWatch, watch_spikes
-
-
-class _HasPenalties(Protocol):
-    penalties: dict[str, Callable[[], Tensor | None]]
+from spikeformer.training.module import SpikingModule
 
 
 class SpikeRegularization(L.Callback):
@@ -56,7 +52,7 @@ class SpikeRegularization(L.Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Hand the penalty to the module, which adds it to its loss."""
         if stage == "fit":
-            cast(_HasPenalties, pl_module).penalties["spike_regularization"] = self.penalty
+            cast(SpikingModule, pl_module).penalties["spike_regularization"] = self.penalty
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Leave no hooks behind."""
@@ -72,4 +68,4 @@ class SpikeRegularization(L.Callback):
         if self._watch is not None:
             self._watch.close()
         self._rates.clear()
-        cast(_HasPenalties, pl_module).penalties.pop("spike_regularization", None)
+        cast(SpikingModule, pl_module).penalties.pop("spike_regularization", None)

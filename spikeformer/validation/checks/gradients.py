@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from spikeformer.data.batch import call
 from spikeformer.i18n import t
 from spikeformer.neurons import IntegerLifNeuron, ReluNeuron, SpikingNeuron
-from spikeformer.validation.probe import ModelSubject, call
+from spikeformer.validation.probe import ModelSubject
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
 from spikeformer.validation.result import ValidationResult as Result

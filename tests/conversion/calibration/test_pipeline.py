@@ -174,14 +174,14 @@ def test_only_so_many_samples_are_taken():
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ([], "loader is empty"),
+        ([], "at least one sample"),
         ([torch.randn(4, 7)], "cannot run on this example or calibration input"),
         (["text"], "batches of tensors"),
         ([torch.full((4, 6), float("nan"))], "NaN or Inf"),
     ],
 )
 def test_data_that_does_not_fit(data, says):
-    with pytest.raises(ConversionError, match=says):
+    with pytest.raises((ArgumentError, ConversionError), match=says):
         ConversionPipeline(data, progress=False).convert(mlp())
 
 

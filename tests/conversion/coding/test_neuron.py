@@ -140,3 +140,22 @@ def test_what_is_not_finite_is_told(bad, encoding):
 def test_arguments_are_checked(arguments, name):
     with pytest.raises(ArgumentError, match=name):
         Coding(**arguments)
+
+
+@pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
+def test_radix_digits_leak_from_one_to_the_next(neuron_model):
+    coding = Coding("radix", neuron_model, tau_mem=5.0)
+    values, theta, digits = torch.linspace(-1.4, 1.4, 57), 1.0, 6
+    expected, events = [], 0
+    for membrane in values.tolist():
+        rate = 0.0
+        for step in range(digits):
+            size = theta / 2**step
+            digit = math.copysign(size, membrane) if abs(membrane) >= 0.75 * size else 0.0
+            rate += digit
+            events += digit != 0
+            membrane = (1 - coding.leak) * (membrane - digit)
+        expected.append(rate)
+    fired = fire(values[None], torch.tensor(theta), None, digits, coding)
+    torch.testing.assert_close(fired.rates[0], torch.tensor(expected))
+    assert int(fired.events.sum()) == events

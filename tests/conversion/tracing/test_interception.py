@@ -221,3 +221,20 @@ def test_static_keys_are_refused():
 
     with pytest.raises(ConversionError, match=r"`attention` \(MultiheadAttention\).*add_bias_kv"):
         SpikeformerConverter().convert(Net(), torch.randn(3, 2, 8))
+
+
+@pytest.mark.parametrize("raw_first", [True, False])
+def test_a_shared_layer_keeps_the_neurons_that_one_of_its_calls_needs(raw_first):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.shared = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x):
+            calls = [lambda: self.shared(x), lambda: self.shared(self.first(x).relu())]
+            outputs = [call() for call in (calls if raw_first else calls[::-1])]
+            return outputs[0] + outputs[1]
+
+    snn = SpikeformerConverter(timesteps=2).convert(Net().eval(), torch.randn(4, 8))
+    assert snn.plan.operations["shared"].sites == {"input": "shared"}
+    assert list(snn.thresholds.by_site()) == ["shared"]

@@ -83,3 +83,14 @@ def test_impossible_counts_are_refused(bad):
         LayerCounts(name="x", kind="linear", macs=bad)
     with pytest.raises(ArgumentError, match="samples"):
         OperationCounts((), samples=0)
+
+
+def test_merged_packets_are_spikes_where_nobody_counted_packets():
+    def layer(spikes, packets):
+        return neuron_layer("lif", updates=20, spikes=spikes, neurons=10, packets=packets)
+
+    assert LayerCounts.merged([layer(3, None), layer(4, None)]).packets is None
+    assert LayerCounts.merged([layer(3, 10), layer(4, None)]).packets == 10 + 4
+    assert LayerCounts.merged([layer(3, None), layer(4, 11)]).packets == 3 + 11
+    assert LayerCounts.merged([layer(3, 0), layer(4, 11)]).packets == 11
+    assert LayerCounts.merged([layer(3, 10), layer(4, None)]).spikes == 7

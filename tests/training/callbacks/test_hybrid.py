@@ -39,7 +39,7 @@ def test_the_twin_trains_first_and_the_network_after_it():
     assert {epoch for epoch, training in ran if training} == {2}
     assert {epoch for epoch, training in ran if not training} == {0, 1, 2}  # validation spikes
     assert [row["train/spiking"] for row in history.history] == [0, 0, 1]
-    assert trained.stand_in is None
+    assert trained.proxy is None
     assert num_hooks(trained.net) == 1
 
 

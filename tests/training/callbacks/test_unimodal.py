@@ -11,7 +11,7 @@ from spikeformer.data.datamodule import as_is
 from spikeformer.data.datasets import DictBatches
 from spikeformer.error_handling import ArgumentError, ConfigurationError
 from spikeformer.models import ClassificationHead
-from spikeformer.multimodal import SenseSupervision
+from spikeformer.training.callbacks import UnimodalLoss
 from tests.multimodal.test_network import network, samples
 from tests.training.toys import lightning_trainer, module, num_hooks, toy_loaders, toy_net
 
@@ -29,14 +29,14 @@ def supervised(net, inputs, labels, *, weight=1.0, lr=1e-12, epochs=1, task_weig
         seen.loss = loss.item()
 
     def copy(trainer, task):
-        readouts = getattr(task, "sense_readouts", torch.nn.Module())
+        readouts = getattr(task, "unimodal_readouts", torch.nn.Module())
         seen.untrained = [p.detach().clone() for p in readouts.parameters()]
 
     task.on_before_backward = remember
-    callbacks = [SenseSupervision(weight), LambdaCallback(on_train_start=copy)]
+    callbacks = [UnimodalLoss(weight), LambdaCallback(on_train_start=copy)]
     trainer = lightning_trainer(callbacks=callbacks, max_epochs=epochs)
     trainer.fit(task, batches(inputs, labels), batches(inputs, labels))
-    seen.penalty = trainer.callback_metrics["train/sense_supervision"].item()
+    seen.penalty = trainer.callback_metrics["train/unimodal_loss"].item()
     seen.task_loss = trainer.callback_metrics["train/loss"].item()
     return task, seen
 
@@ -48,7 +48,7 @@ def test_the_penalty_by_its_formula():
     net.train()
     expected = 0.0
     for name, x in inputs.items():
-        readout = task.sense_readouts[name]
+        readout = task.unimodal_readouts[name]
         assert isinstance(readout, ClassificationHead)
         logits = readout(net.encoders[name](x)).mean(1)
         expected += 0.25 * torch.nn.functional.cross_entropy(logits, labels).item()
@@ -64,7 +64,7 @@ def test_fused_late_each_sense_is_asked_by_its_own_head():
     torch.manual_seed(0)
     net, inputs, labels = network("late"), samples(), torch.arange(6) % 4
     task, seen = supervised(net, inputs, labels, weight=0.25)
-    assert not hasattr(task, "sense_readouts")
+    assert not hasattr(task, "unimodal_readouts")
     net.train()
     alone = [net(**{name: x}).mean(1) for name, x in inputs.items()]
     expected = sum(0.25 * torch.nn.functional.cross_entropy(x, labels).item() for x in alone)
@@ -78,7 +78,7 @@ def test_encoders_and_readouts_learn_from_it_alone():
     before = [p.detach().clone() for p in net.encoders.parameters()]
     _, first = supervised(net, inputs, labels, task_weight=0.0)
     task, last = supervised(net, inputs, labels, lr=3e-2, epochs=15, task_weight=0.0)
-    trained = list(task.sense_readouts.parameters())
+    trained = list(task.unimodal_readouts.parameters())
     assert not any(torch.allclose(a, b) for a, b in zip(last.untrained, trained, strict=True))
     assert last.penalty < 0.95 * first.penalty
     after = list(net.encoders.parameters())
@@ -89,7 +89,7 @@ def test_encoders_and_readouts_learn_from_it_alone():
 def test_samples_that_lack_a_sense_are_not_asked_for_it(fusion):
     torch.manual_seed(0)
     net, inputs, labels = network(fusion), samples(), torch.arange(6) % 4
-    callback, task = SenseSupervision(1.0), module(net)
+    callback, task = UnimodalLoss(1.0), module(net)
     callback.setup(lightning_trainer(), task, "fit")
     callback.on_train_start(None, task)
     mask = torch.tensor([1, 0, 1, 0, 1, 1]).bool()
@@ -109,7 +109,7 @@ def test_samples_that_lack_a_sense_are_not_asked_for_it(fusion):
 
 def test_what_it_refuses():
     with pytest.raises(ArgumentError, match="weight"):
-        SenseSupervision(0.0)
-    trainer = lightning_trainer(callbacks=[SenseSupervision()])
+        UnimodalLoss(0.0)
+    trainer = lightning_trainer(callbacks=[UnimodalLoss()])
     with pytest.raises(ConfigurationError, match=r"MultiModalNetwork.*ToyNet"):
         trainer.fit(module(toy_net()), *toy_loaders())
