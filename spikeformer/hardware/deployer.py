@@ -25,7 +25,6 @@ from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.reference import split_signs
 from spikeformer.hardware.target import Target
-from spikeformer.i18n import t
 
 REALS = "reals_numpy"
 INTEGERS = "integers_numpy"
@@ -83,12 +82,10 @@ class HardwareModel:
         """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""
         first = self.graph.sources[0]
         if samples.ndim < 1 or tuple(samples.shape[1:]) != first.shape:
+            expected = ", ".join(map(str, first.shape))
             raise HardwareCompatibilityError(
-                t(
-                    "hardware.samples_shape",
-                    expected=", ".join(map(str, first.shape)),
-                    shape=tuple(samples.shape),
-                )
+                f"Expected samples of shape (samples, {expected}), but got {tuple(samples.shape)}. "
+                "The compiled network takes one size of input."
             )
         samples = samples.detach().cpu().double()
         if self.encoder is None:
@@ -249,7 +246,8 @@ class NeuromorphicDeployer(ABC):
             return self.compile(model)
         if model.target != self.target.name:
             raise HardwareCompatibilityError(
-                t("hardware.other_target", compiled=model.target, target=self.target.name)
+                f"This network is compiled for {model.target!r}, but this is a deployer for "
+                f"{self.target.name!r}. Compile it again."
             )
         return model
 
@@ -260,7 +258,10 @@ def known_input_shape(model: nn.Module) -> tuple[int, ...]:
         shape = getattr(module, "image_shape", None)
         if shape is not None:
             return tuple(shape)
-    raise HardwareCompatibilityError(t("hardware.input_shape", network=type(model).__name__))
+    raise HardwareCompatibilityError(
+        f"{type(model).__name__} does not say what its inputs look like. Pass the shape of one "
+        "sample: compile(model, input_shape=(channels, height, width))."
+    )
 
 
 def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:

@@ -64,13 +64,15 @@ def estimate(
         ArgumentError: There is no such technology, or its idle power is not known.
 
     Example:
-        >>> from spikeformer.profiling import OperationCounts, event_layer, neuron_layer
+        >>> from spikeformer.profiling import Cost, OperationCounts, event_layer, neuron_layer
         >>> work = dict(events=10, operations=1000, dense=4000, weights=4000, targets=100)
         >>> synapses = event_layer("fc", "linear", **work)
         >>> neurons = neuron_layer("lif", updates=100, spikes=7, neurons=100)
-        >>> result = estimate(OperationCounts((synapses, neurons)), "loihi1")
+        >>> cost = Cost(Range.exactly(23.6), "a publication")
+        >>> chip = Chip("mine", synaptic_operation=cost)
+        >>> result = estimate(OperationCounts((synapses, neurons)), chip)
         >>> round(result.energy_uj.value, 4), result.kind
-        (0.0317, 'estimate')
+        (0.0236, 'estimate')
     """
     if isinstance(technology, str):
         technology = TECHNOLOGIES[check_choice("technology", technology, TECHNOLOGIES)]
