@@ -60,6 +60,8 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
         text += f": {_tidy(str(error.__cause__))}"
+    if isinstance(error, SpikeformerError):  # raised after Hydra had found all keys but added ones
+        arguments = [argument for argument in arguments if argument.startswith(("+", "~"))]
     suggestion = _suggest(text, arguments, config_folder) + _suggest_extra(text)
     notes = getattr(error, "__notes__", [])
     return "\n".join([text, *suggestion, *notes])

@@ -154,8 +154,8 @@ def fetch(dataset: Any, indices: list[int]) -> tuple[Inputs, Tensor]:
 def fingerprints(inputs: Inputs) -> Tensor:
     """Return one number of 64 bits for the content of each sample, (samples,).
 
-    The bits of each value, times a random odd number of its place, added up modulo 2^64: whole
-    numbers add up to the same in any order, so equal samples have equal fingerprints in every
+    The bits of each value, times a random odd number of its place, added up modulo 2^64: integers
+    add up to the same in any order, so equal samples have equal fingerprints in every
     batch. Two that differ share one with a probability of about 2^-64. Padding does not count.
     """
     named = named_tensors(inputs)
@@ -172,7 +172,7 @@ def fingerprints(inputs: Inputs) -> Tensor:
 
 
 def _bits(x: Tensor) -> Tensor:
-    """Return a whole number for each value, another one for another value; tokens from 1."""
+    """Return an integer for each value, another one for another value; tokens from 1."""
     if x.is_floating_point():
         return x.float().contiguous().view(torch.int32).long()
     return x.long() + 1

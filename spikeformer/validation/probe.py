@@ -40,7 +40,7 @@ class LayerRecord:
 
 
 @dataclass
-class Recording:
+class ProbeRun:
     """What a network did.
 
     Attributes:
@@ -74,7 +74,7 @@ class ModelSubject:
         return make_probe(self.model) if self.probe is None else self.probe
 
     @cached_property
-    def recording(self) -> Recording | Exception | None:
+    def recording(self) -> ProbeRun | Exception | None:
         """What the network did on the probe, why it failed, or None without a probe."""
         if self.inputs is None:
             return None
@@ -85,15 +85,15 @@ class ModelSubject:
             return error
 
     @property
-    def ran(self) -> Recording | None:
+    def ran(self) -> ProbeRun | None:
         """What the network did, if it ran."""
-        return self.recording if isinstance(self.recording, Recording) else None
+        return self.recording if isinstance(self.recording, ProbeRun) else None
 
 
 def make_probe(model: nn.Module) -> Inputs | None:
-    """Return inputs that a network takes, the same at every call; None if it does not tell.
+    """Return inputs that a network takes, the same at every call; None if it does not say.
 
-    Networks tell by `image_shape` or `vocab_size`; of others the first layer with weights must be
+    Networks say so by `image_shape` or `vocab_size`; of others the first layer with weights must be
     linear, and gets signals (batch, timesteps, features).
     """
     generator = torch.Generator().manual_seed(0)
@@ -122,7 +122,7 @@ def unsettled_norms_on_batches(network: nn.Module) -> nn.Module:
     return network
 
 
-def record(model: nn.Module, inputs: Inputs) -> Recording:
+def record(model: nn.Module, inputs: Inputs) -> ProbeRun:
     """Run a copy of a network twice on the same input and note what its neurons do."""
     network = unsettled_norms_on_batches(copy.deepcopy(model))
     layers: dict[str, LayerRecord] = {}
@@ -134,7 +134,7 @@ def record(model: nn.Module, inputs: Inputs) -> Recording:
             buffer.copy_(buffers[name])
         # Registered buffers are a network's declared state; what it hides elsewhere shows here.
         repeated = _seeded(network, inputs)
-    return Recording(network, outputs, repeated, layers)
+    return ProbeRun(network, outputs, repeated, layers)
 
 
 @torch.no_grad()

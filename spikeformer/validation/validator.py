@@ -12,7 +12,6 @@ from spikeformer.config import registered
 from spikeformer.data.batch import Inputs, num_samples, split_if_labelled, unlabelled
 from spikeformer.error_handling import ArgumentError
 from spikeformer.hardware import Lowered, NeuromorphicDeployer
-from spikeformer.i18n import t
 from spikeformer.validation import checks as _checks  # noqa: F401  registers them
 from spikeformer.validation.checks.splits import targets_of
 from spikeformer.validation.data import (
@@ -42,7 +41,7 @@ class ComprehensiveValidator:
     BASIC reads parameters, structure, shapes, types and ranges; STANDARD runs the network on probe
     data and compares the splits; STRICT adds membranes, gradients through layers and through time,
     hidden state, balance, repeated samples and rounding; COMPREHENSIVE looks at all samples and
-    tells of harmless things too.
+    reports harmless things too.
 
     Args:
         validation_level: How much is looked at, one of `RUN_LEVELS` or its name.
@@ -68,8 +67,7 @@ class ComprehensiveValidator:
             level = ValidationLevel.INFO
         if level not in RUN_LEVELS:
             names = ", ".join(repr(each.value) for each in RUN_LEVELS)
-            expected = t("expected.one_of", choices=names)
-            raise ArgumentError("validation_level", validation_level, expected)
+            raise ArgumentError("validation_level", validation_level, f"one of {names}")
         self.validation_level = level
         self._model: weakref.ref[nn.Module] | None = None
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
+import torch
 from torch import nn
 
 from spikeformer.cli import compose as composed
@@ -10,21 +13,13 @@ from spikeformer.config import instantiate
 from spikeformer.error_handling import ArgumentError
 from spikeformer.pipeline import build_network
 from spikeformer.validation import (
-    CHECKS,
-    RUN_LEVELS,
-    SAMPLES,
-    SEVERITIES,
     ComprehensiveValidator,
-    ModelSubject,
-    ValidationError,
     ValidationLevel,
-    ValidationResult,
-    register_check,
-    stop_on_errors,
 )
 from tests.configs.test_groups import overrides_for
 from tests.runs import options
-from tests.validation.networks import chain
+from tests.validation.networks import chain, vit
+from tests.validation.samples import IMAGES
 
 SHIPPED = [
     f"{group}={name}"
@@ -44,22 +39,6 @@ def test_the_example_of_the_reference():
     assert validator.validation_level == ValidationLevel.STANDARD
 
 
-def test_every_level_runs_more_than_the_one_before():
-    for name, registered in CHECKS.items():
-        counts = [sum(level.covers(needed) for needed, _ in registered) for level in RUN_LEVELS]
-        assert counts == sorted(counts), name
-        assert counts[0] > 0
-        assert counts[-1] == len(registered)
-    counts = [
-        sum(level.covers(needed) for found in CHECKS.values() for needed, _ in found)
-        for level in RUN_LEVELS
-    ]
-    assert len(set(counts)) == 4
-    assert sum(map(len, CHECKS.values())) > 40
-    assert [level.is_severity for level in (*RUN_LEVELS, *SEVERITIES)] == [False] * 4 + [True] * 4
-    assert list(SAMPLES) == list(RUN_LEVELS)
-
-
 def test_a_level_goes_by_its_name_and_a_severity_is_none():
     assert ComprehensiveValidator("strict").validation_level is ValidationLevel.STRICT
     for wrong in ("harsh", ValidationLevel.ERROR, None):
@@ -67,28 +46,37 @@ def test_a_level_goes_by_its_name_and_a_severity_is_none():
             ComprehensiveValidator(wrong)
 
 
-def test_errors_stop_and_warnings_do_not():
-    def result(level):
-        return ValidationResult(level, "It is odd.", "layer", "Mend it.")
-
-    stop_on_errors([result(ValidationLevel.INFO), result(ValidationLevel.WARNING)])
-    with pytest.raises(
-        ValidationError, match=r"2 faults[^\n]*\n(- layer: It is odd. Mend it.\n){2}.*=none"
-    ):
-        stop_on_errors([result(ValidationLevel.ERROR), result(ValidationLevel.CRITICAL)])
+@pytest.mark.parametrize("make", [vit, chain])
+def test_a_healthy_network_has_none(make):
+    assert ComprehensiveValidator("comprehensive").validate_model(make()) == []
 
 
-def test_a_check_of_ones_own():
-    @register_check(ModelSubject, ValidationLevel.STRICT)
-    def has_a_name(subject):
-        if not hasattr(subject.model, "name"):
-            yield ValidationResult(ValidationLevel.INFO, "It has no name.")
+def test_the_network_is_not_changed():
+    net = vit()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    state = torch.random.get_rng_state()
+    ComprehensiveValidator("comprehensive").validate_model(net)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert net.training
+    assert all(p.grad is None for p in net.parameters())
+    assert not any(module._forward_hooks for module in net.modules())
 
-    try:
-        assert "no name" not in str(ComprehensiveValidator("standard").validate_model(chain()))
-        assert "no name" in str(ComprehensiveValidator("strict").validate_model(chain()))
-    finally:
-        CHECKS[ModelSubject].pop()
+
+def test_a_critical_finding_ends_the_checks():
+    network = chain()
+    nn.init.constant_(network[0].weight, math.nan)
+    results = ComprehensiveValidator("comprehensive").validate_model(network)
+    assert results[-1].level is ValidationLevel.CRITICAL
+    assert len(results) == 1
+
+
+def test_the_network_validated_last_is_taken():
+    validator, model = ComprehensiveValidator(), vit()
+    assert validator.validate_input_data(IMAGES[:, :, :7]) == []
+    validator.validate_model(model)
+    (result,) = validator.validate_input_data(IMAGES[:, :, :7])
+    assert (result.level.value, "shape" in result.message) == ("error", True)
 
 
 @pytest.mark.parametrize("choice", SHIPPED)

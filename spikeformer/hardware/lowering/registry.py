@@ -67,7 +67,7 @@ def computes(*operators: Any) -> Callable[[Rule], Rule]:
 
 
 def refuses_operator(key: str, *operators: Any) -> None:
-    """Register the message that says why operators are not supported by spiking chips, and what to do."""
+    """Register the message that says why operators are not supported, and what to do."""
     _REFUSED.update(dict.fromkeys(operators, key))
 
 
@@ -89,7 +89,7 @@ def rule_for(module: nn.Module) -> Callable[[GraphBuilder], Rule] | None:
 
 
 def check_supported(model: nn.Module) -> None:
-    """Refuse a network with layers that are not supported by spiking chips, naming each and what to do.
+    """Refuse a network with layers that are not supported, naming each and what to do.
 
     Raises:
         HardwareCompatibilityError: There is such a layer.

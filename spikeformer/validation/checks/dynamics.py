@@ -51,7 +51,7 @@ def outputs_have_a_time_axis(subject: ModelSubject) -> Iterator[Result]:
 
 @register_check(ModelSubject, Level.STANDARD)
 def outputs_depend_on_inputs(subject: ModelSubject) -> Iterator[Result]:
-    """Find networks that answer every input alike."""
+    """Find networks whose output does not depend on the input."""
     ran = subject.ran
     if ran and len(ran.outputs) > 1 and bool((ran.outputs == ran.outputs[:1]).all()):
         remedy = t("validation.same_output_remedy")
@@ -109,7 +109,7 @@ def calls_are_independent(subject: ModelSubject) -> Iterator[Result]:
 
 @register_check(ModelSubject, Level.COMPREHENSIVE)
 def most_neurons_take_part(subject: ModelSubject) -> Iterator[Result]:
-    """Tell of living layers most of whose neurons are idle."""
+    """Find living layers most of whose neurons are idle."""
     for path, layer in subject.ran.layers.items() if subject.ran else ():
         silent = float(layer.activity.silent.compute())
         if _IDLE_SHARE <= silent < 1:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from spikeformer.validation import (
+    CHECKS,
+    RUN_LEVELS,
+    SAMPLES,
+    SEVERITIES,
+    ComprehensiveValidator,
+    ModelSubject,
+    ValidationLevel,
+    ValidationResult,
+    register_check,
+)
+from tests.validation.networks import chain
+
+
+def test_checks_every_level_runs_more_than_the_one_before():
+    for name, registered in CHECKS.items():
+        counts = [sum(level.covers(needed) for needed, _ in registered) for level in RUN_LEVELS]
+        assert counts == sorted(counts), name
+        assert counts[0] > 0
+        assert counts[-1] == len(registered)
+    counts = [
+        sum(level.covers(needed) for found in CHECKS.values() for needed, _ in found)
+        for level in RUN_LEVELS
+    ]
+    assert len(set(counts)) == 4
+    assert sum(map(len, CHECKS.values())) > 40
+    assert [level.is_severity for level in (*RUN_LEVELS, *SEVERITIES)] == [False] * 4 + [True] * 4
+    assert list(SAMPLES) == list(RUN_LEVELS)
+
+
+def test_register_check_adds_one_s_own():
+    @register_check(ModelSubject, ValidationLevel.STRICT)
+    def has_a_name(subject):
+        if not hasattr(subject.model, "name"):
+            yield ValidationResult(ValidationLevel.INFO, "It has no name.")
+
+    try:
+        assert "no name" not in str(ComprehensiveValidator("standard").validate_model(chain()))
+        assert "no name" in str(ComprehensiveValidator("strict").validate_model(chain()))
+    finally:
+        CHECKS[ModelSubject].pop()
