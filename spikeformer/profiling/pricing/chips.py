@@ -8,7 +8,7 @@ from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import LayerCounts
 from spikeformer.profiling.pricing.costs import Cost, Range
-from spikeformer.profiling.pricing.technology import Technology
+from spikeformer.profiling.pricing.technology import TECHNOLOGIES, Technology
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ class Chip(Technology):
             ArgumentError: Nobody published the chip's idle power.
         """
         if self.idle is None:
-            raise ArgumentError("placement", self.name, "a chip whose idle power was published")
+            chips = [chip for chip in TECHNOLOGIES.values() if isinstance(chip, Chip)]
+            known = ", ".join(chip.name for chip in chips if chip.idle is not None)
+            raise ArgumentError("placement", self.name, f"to be given for {known} alone")
         watts = (
             self.idle.board * placement.boards
             + self.idle.chip * placement.chips
