@@ -15,11 +15,11 @@ from spikeformer.profiling.metering.power import (
     PowerRecording,
     power_backends,
 )
-from spikeformer.profiling.pricing.baselines import equivalent_bits, ordinary_equivalent
+from spikeformer.profiling.pricing.baselines import ann_equivalent, equivalent_bits
 from spikeformer.profiling.pricing.chips import Chip, IdlePower, Occupancy
 from spikeformer.profiling.pricing.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.pricing.comparison import ComparisonReport, ComparisonRow, compare_counts
-from spikeformer.profiling.pricing.costs import Cost, Range
+from spikeformer.profiling.pricing.costs import Cost, Range, energy_text
 from spikeformer.profiling.pricing.estimate import EnergyEstimate, estimate
 from spikeformer.profiling.pricing.technology import TECHNOLOGIES, Technology, register_technologies
 from spikeformer.profiling.pricing.timeline import energy_by_step
@@ -49,14 +49,15 @@ __all__ = [
     "Precision",
     "Range",
     "Technology",
+    "ann_equivalent",
     "compare_counts",
     "dense_layer",
     "energy_by_step",
+    "energy_text",
     "equivalent_bits",
     "estimate",
     "event_layer",
     "neuron_layer",
-    "ordinary_equivalent",
     "power_backends",
     "profiler_backends",
     "quantized",
