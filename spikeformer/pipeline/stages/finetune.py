@@ -45,14 +45,9 @@ def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> Non
     module.optimizer, module.scheduler = _slower(optimizer), None
     module.train()
     try:
-<<<<<<< HEAD
         with RoundedWeights(module.net, input_shape, numbers) as rounding:
-            L.Trainer(
-=======
-        with RoundedWeights(module.net, input_shape) as rounding:
             single_device_trainer(
                 settings,
->>>>>>> main
                 max_epochs=run.config.hardware.qat_epochs,
                 limit_train_batches=settings.limit_train_batches,
                 limit_val_batches=0,
