@@ -6,7 +6,6 @@ from spikeformer.config.public import ConcurrencyConfig, FusionConfig, SpikingCo
 from spikeformer.config.records import (
     MASK,
     as_typed,
-    believed,
     comes_from_environment,
     masked,
     read_config,
@@ -21,7 +20,6 @@ __all__ = [
     "FusionConfig",
     "SpikingConfig",
     "as_typed",
-    "believed",
     "check_targets",
     "comes_from_environment",
     "configured_locale",

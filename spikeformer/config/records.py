@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +14,6 @@ from omegaconf.resolvers import oc
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import UnreadableFileError, read_yaml
-from spikeformer.i18n import t
 
 MASK = "***"
 
@@ -97,44 +96,6 @@ def read_config(path: Path) -> DictConfig:
     config = OmegaConf.create(_inert(content))
     assert isinstance(config, DictConfig)
     return config
-
-
-def believed(overrides: Iterable[str], given: Iterable[str]) -> list[str]:
-    """Return the overrides of a run folder that a resumed run takes over.
-
-    Args:
-        overrides: What the folder says.
-        given: Keys that the person at the keyboard gives anew; they replace the folder's.
-
-    Raises:
-        ConfigurationError: A value was masked or is taken from the environment, or a setting is
-            Hydra's own: none of them is taken from a file.
-    """
-    given = set(given)
-    kept = []
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key in given or key == "trusted_packages":
-            continue
-        if MASK in override or not _is_harmless(override):
-            raise ConfigurationError(t("config.give_again", override=override, key=key))
-        kept.append(override)
-    return kept
-
-
-_OF_HYDRA = ("hydra/launcher", "hydra/sweeper", "hydra.launcher.n_jobs", "hydra.sweeper.n_trials")
-"""Settings of Hydra that a sweep's folder may hold; others could start programs."""
-
-
-def _is_harmless(override: str) -> bool:
-    key = override.partition("=")[0].lstrip("+~")
-    hydra = re.match(r"hydra\b", key) is not None
-    resolver = re.search(r"\$\{[^}]*:", override) is not None
-    return not resolver and (
-        not hydra
-        or key in _OF_HYDRA
-        or (key.startswith("hydra.sweeper.") and "_target_" not in override)
-    )
 
 
 @contextmanager

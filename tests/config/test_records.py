@@ -7,7 +7,6 @@ from omegaconf import OmegaConf
 from spikeformer.config import (
     MASK,
     as_typed,
-    believed,
     comes_from_environment,
     masked,
     read_config,
@@ -93,41 +92,6 @@ def test_comes_from_environment_follows_references(config):
 )
 def test_masked_hides_what_looks_like_a_key(text, shown):
     assert masked(text) == shown
-
-
-@pytest.mark.parametrize(
-    "override",
-    [
-        "data.path=${oc.env:MY_TOKEN}",
-        "data.path=${ oc.env : MY_TOKEN}",
-        "data.path=${oc.decode:x}",
-        "logger.wandb.api_key=***",
-        "hydra.job_logging.handlers.x={(): os.system}",
-        "hydra.callbacks.x._target_=os.system",
-        "+hydra.callbacks.x={_target_: os.system}",
-        "hydra.searchpath=[/stranger]",
-        "hydra/job_logging=colorlog",
-        "hydra.sweeper={_target_: os.system}",
-        "hydra.sweeper._target_=os.system",
-        "hydra.launcher.setup=[rm]",
-        "hydra.run.dir=/elsewhere",
-    ],
-)
-def test_believed_takes_neither_secrets_nor_programs_from_a_file(override):
-    with pytest.raises(ConfigurationError, match=r"Give .* again"):
-        believed(["seed=1", override], [])
-    key = override.partition("=")[0].lstrip("+")
-    assert believed(["seed=1", override], [key]) == ["seed=1"]
-
-
-def test_believed_keeps_a_run_s_settings_and_drops_its_trust():
-    saved = [
-        "seed=1",
-        "trusted_packages=[stranger]",
-        "path=${paths.output_dir}/x",
-        "hydra/launcher=joblib",
-    ]
-    assert believed(saved, ["seed"]) == ["path=${paths.output_dir}/x", "hydra/launcher=joblib"]
 
 
 def test_read_config_looks_nothing_up(tmp_path, monkeypatch):
