@@ -45,7 +45,7 @@ class ConsentGate:
             self.purpose = ProcessingPurpose(purpose)
         except ValueError:
             choices = ", ".join(each.value for each in ProcessingPurpose)
-            raise ArgumentError("purpose", purpose, t("expected.one_of", choices=choices)) from None
+            raise ArgumentError("purpose", purpose, f"one of {choices}") from None
         self.on_withdrawal = check_choice("on_withdrawal", on_withdrawal, ("stop", "drop"))
         self.manager = PrivacyManager.open(folder)
         self.subject_key = subject_key

@@ -95,7 +95,7 @@ def read_request(word: str, jurisdiction: str) -> tuple[RequestType, ComplianceF
         request = RequestType(word)
     except ValueError:
         words = ", ".join([*(each.value for each in RequestType), *CALIFORNIAN])
-        raise ArgumentError("request_type", word, t("expected.one_of", choices=words)) from None
+        raise ArgumentError("request_type", word, f"one of {words}") from None
     californian = jurisdiction == CALIFORNIA
     return request, ComplianceFramework.CCPA if californian else ComplianceFramework.GDPR
 

@@ -70,7 +70,7 @@ class PrivacyManager:
             ("dpo_contact", dpo_contact),
         ):
             if not value or not value.strip():
-                raise ArgumentError(argument, value, t("compliance.not_empty"))
+                raise ArgumentError(argument, value, "text that is not empty")
         self.organization_name, self.dpo_contact = organization_name, dpo_contact
         self.folder = Path(folder).expanduser().absolute() if folder else default_folder()
         private_folder(self.folder)
@@ -168,9 +168,9 @@ class PrivacyManager:
         """
         wanted = sorted({ProcessingPurpose(purpose).value for purpose in purposes})
         if not wanted:
-            raise ArgumentError("purposes", [], t("compliance.a_purpose"))
+            raise ArgumentError("purposes", [], "at least one ProcessingPurpose")
         if expires is not None and expires.tzinfo is None:
-            raise ArgumentError("expires", expires.isoformat(), t("compliance.time_with_zone"))
+            raise ArgumentError("expires", expires.isoformat(), "a time with a time zone")
         pseudonym = self._pseudonym(subject_id)
         until = None if expires is None else expires.isoformat()
         with self.ledger.writing() as writer:

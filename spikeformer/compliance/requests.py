@@ -92,7 +92,7 @@ class RequestDesk:
         request, framework = read_request(request_type, jurisdiction)
         came = received or manager.now()
         if came.tzinfo is None:
-            raise ArgumentError("received", came.isoformat(), t("compliance.time_with_zone"))
+            raise ArgumentError("received", came.isoformat(), "a time with a time zone")
         new = Request(
             secrets.token_hex(6),
             pseudonym,
@@ -140,7 +140,7 @@ class RequestDesk:
         """
         old = self._open(request_id)
         if not reason.strip():
-            raise ArgumentError("reason", reason, t("compliance.told_reason"))
+            raise ArgumentError("reason", reason, "the reason that the subject is told")
         due = due_date(old.received, old.request, old.framework, extended=True)
         shown = self._manager.vault.encrypt(old.pseudonym, reason)
         payload = {"request_id": request_id, "due": due.isoformat(), "reason": shown}

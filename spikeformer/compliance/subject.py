@@ -38,7 +38,7 @@ class DataSubject:
         for argument in ("subject_id", "jurisdiction"):
             value = getattr(self, argument)
             if not isinstance(value, str) or not value.strip():
-                raise ArgumentError(argument, value, t("compliance.not_empty"))
+                raise ArgumentError(argument, value, "text that is not empty")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, plain data."""

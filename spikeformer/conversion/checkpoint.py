@@ -205,7 +205,10 @@ def _make(
     content: ConversionFile, folder: Path, layout: dict[str, tuple[list[int], Any]]
 ) -> nn.Module:
     if not content.transformers:
-        raise ConversionError(t("conversion.needs_class", folder=folder, name=content.network))
+        raise ConversionError(
+            f"{folder} holds a converted {content.network}, whose code is not saved with it. "
+            "Pass a network of that class: load_converted(folder, ann_model)."
+        )
     try:
         import transformers
     except ImportError as error:

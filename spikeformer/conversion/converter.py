@@ -118,15 +118,15 @@ class SpikeformerConverter:
             ConversionError: None has been converted yet.
         """
         if self._converted is None:
-            raise ConversionError(t("conversion.nothing_yet"))
+            raise ConversionError("Nothing has been converted yet: call convert(model) first.")
         return self._converted.report()
 
     def prepare(self, ann_model: nn.Module) -> SpikingModel:
         """Copy a network, check it, and make it ready to be analysed."""
         if not isinstance(ann_model, nn.Module):
-            raise ArgumentError("ann_model", type(ann_model).__name__, t("expected.a_module"))
+            raise ArgumentError("ann_model", type(ann_model).__name__, "a torch.nn.Module")
         if isinstance(ann_model, SpikingModel):
-            raise ConversionError(t("conversion.already"))
+            raise ConversionError("This network is converted already; convert its original.")
         _check_weights(ann_model)
         network = copy.deepcopy(ann_model).eval()
         write_out_attention(network)
@@ -229,10 +229,8 @@ def _remedy(name: str) -> str:
 
 def _shown(inputs: Any) -> str:
     args, kwargs = arguments(inputs)
-    named = {**{t("conversion.argument", number=i): x for i, x in enumerate(args)}, **kwargs}
+    named = {**{f"argument {i}": x for i, x in enumerate(args)}, **kwargs}
     return ", ".join(
-        t("conversion.input_on", name=name, shape=tuple(x.shape), dtype=x.dtype, device=x.device)
-        if isinstance(x, Tensor)
-        else name
+        f"{name} {tuple(x.shape)} {x.dtype} on {x.device}" if isinstance(x, Tensor) else name
         for name, x in named.items()
     )

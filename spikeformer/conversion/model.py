@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.conversion.coding.coding import Coding
-from spikeformer.conversion.coding.execution import Execution, Recorder, Tuner
+from spikeformer.conversion.coding.execution import Execution, ExecutionRecorder, Tuner
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.interception import intercept
@@ -24,7 +24,6 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
-from spikeformer.i18n import t
 from spikeformer.instrument import PassWatcher, Trail, module_paths
 
 CHUNK = 4
@@ -39,7 +38,7 @@ class SpikingModel(nn.Module):
 
     Args:
         original: The network, in evaluation mode; it becomes a part of this one.
-        coding: How activations are written as spikes.
+        coding: How activations are encoded as spikes.
         timesteps: Timesteps of a call.
         confidence: Stop before the last timestep once every sample's most likely class, by the
             field `logits`, has at least this probability; None never stops early.
@@ -75,7 +74,7 @@ class SpikingModel(nn.Module):
         self.types = {path: type(module).__name__ for path, module in original.named_modules()}
         self.trade_off: list[dict[str, Any]] = []
         self.choice: dict[str, Any] = {}
-        self._recorder: Recorder | None = None
+        self._recorder: ExecutionRecorder | None = None
         self.eval()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -122,7 +121,7 @@ class SpikingModel(nn.Module):
         )
 
     @contextmanager
-    def recording(self, recorder: Recorder) -> Iterator[None]:
+    def recording(self, recorder: ExecutionRecorder) -> Iterator[None]:
         """Tell `recorder` of the events and operations of the calls inside the context."""
         before, self._recorder = self._recorder, recorder
         try:
@@ -198,11 +197,9 @@ class SpikingModel(nn.Module):
             if "vmap" not in str(error):
                 raise
             raise ConversionError(
-                t(
-                    "conversion.cannot_run_over_time",
-                    where=execution.where,
-                    reason=str(error).splitlines()[0],
-                )
+                f"{execution.where} does something that cannot run over timesteps: "
+                f"{str(error).splitlines()[0]} Rewrite it without data-dependent branches and "
+                "without writing activations into tensors in place."
             ) from error
         return collected
 

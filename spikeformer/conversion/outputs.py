@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 from spikeformer.error_handling import ConversionError
-from spikeformer.i18n import t
 
 
 class StepOutputs:
@@ -36,9 +35,13 @@ class StepOutputs:
         self._places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
         for leaf in self._leaves:
             if leaf is not None and not isinstance(leaf, bool | int | float | str):
-                raise ConversionError(t("conversion.strange_output", type=type(leaf).__name__))
+                raise ConversionError(
+                    f"The network returns a {type(leaf).__name__}; expected tensors and plain "
+                    "values, in lists, tuples, dicts or ModelOutputs. Ask for no cache "
+                    "(use_cache=False), or register the type with torch.utils._pytree."
+                )
         if not self._places:
-            raise ConversionError(t("conversion.no_tensor"))
+            raise ConversionError("The network returns no tensor, so that nothing can be read out.")
         return [leaves[place] for place in self._places]
 
     def each(self) -> Iterator[Any]:
@@ -115,7 +118,11 @@ def class_scores(output: Any) -> Tensor:
     if logits is None and isinstance(output, dict):
         logits = output.get("logits")
     if not isinstance(logits, Tensor) or logits.ndim != 2:
-        raise ConversionError(t("conversion.no_logits", type=type(output).__name__))
+        raise ConversionError(
+            f"Expected an output with logits (batch, classes), but got {type(output).__name__}. "
+            "Convert a network with a classifier, such as ViTForImageClassification, or leave "
+            "out what needs classes: confidence, agreement and accuracy."
+        )
     return logits
 
 

@@ -38,7 +38,7 @@ class ConversionReport:
     Attributes:
         modules: All of them, in the network's order.
         num_sites: Populations of neurons.
-        coding: How they write activations.
+        coding: How they encode activations.
         timesteps: Timesteps of a call.
         trade_off: Timesteps and levels against agreement and events, where it was measured; see
             `ConversionPipeline`.

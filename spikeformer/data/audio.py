@@ -18,7 +18,6 @@ from spikeformer.data.recordings import read_waveforms
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import ArgumentError, check_positive, check_positive_int
-from spikeformer.i18n import t
 
 CHUNK = 256
 
@@ -80,9 +79,9 @@ class AudioDataModule(TableDataModule):
             ("frequency_mask", frequency_mask, num_mels),
         ):
             if not 0 <= value < limit:
-                raise ArgumentError(key, value, t("expected.integer_up_to", high=limit - 1))
+                raise ArgumentError(key, value, f"an integer from 0 to {limit - 1}")
         if in_channels != 1:
-            raise ArgumentError("in_channels", in_channels, t("data.one_channel"))
+            raise ArgumentError("in_channels", in_channels, "1: a spectrogram has one channel")
         self.audio_key = audio_key
         self.sample_rate = check_positive_int("sample_rate", sample_rate)
         self.n_fft = check_positive_int("n_fft", n_fft)
@@ -96,7 +95,7 @@ class AudioDataModule(TableDataModule):
             raise ArgumentError(
                 "image_size",
                 list(image_size),
-                t("data.mels_and_frames", size=list(self.image_size)),
+                f"[num_mels, num_frames] = {list(self.image_size)}",
             )
         mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands now, not in `setup`
 

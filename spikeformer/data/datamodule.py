@@ -72,16 +72,16 @@ class SpikingDataModule(L.LightningDataModule):
         super().__init__()
         self.batch_size = check_positive_int("batch_size", batch_size)
         if num_workers is not None and num_workers < 0:
-            raise ArgumentError("num_workers", num_workers, t("expected.natural_number"))
+            raise ArgumentError("num_workers", num_workers, "an integer of at least 0")
         if seed < 0:
-            raise ArgumentError("seed", seed, t("expected.natural_number"))
+            raise ArgumentError("seed", seed, "an integer of at least 0")
         self.num_workers = num_workers
         self.seed = seed
         self._splits: Splits | None = None
 
     def load(self) -> Splits:
         """Read everything and return the three splits; called once per process, by `setup`."""
-        raise NotImplementedError(t("data.must_load", module=type(self).__name__))
+        raise NotImplementedError(f"{type(self).__name__} must implement load()")
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
         """Return a randomly changed training batch; by default the batch itself.

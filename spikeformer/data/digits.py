@@ -60,11 +60,11 @@ class DigitsDataModule(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if not 0 <= max_shift < 8:
-            raise ArgumentError("max_shift", max_shift, t("data.up_to_seven"))
+            raise ArgumentError("max_shift", max_shift, "an integer from 0 to 7")
         if split_seed < 0:
-            raise ArgumentError("split_seed", split_seed, t("expected.natural_number"))
+            raise ArgumentError("split_seed", split_seed, "an integer of at least 0")
         if check_fraction("test_fraction", test_fraction) == 0:
-            raise ArgumentError("test_fraction", test_fraction, t("expected.above_zero"))
+            raise ArgumentError("test_fraction", test_fraction, "above 0")
         self.split_seed, self.max_shift = split_seed, max_shift
         self.test_fraction = test_fraction
         self.val_fraction = check_fraction("val_fraction", val_fraction)

@@ -46,8 +46,8 @@ class AudioVisualDigitsDataModule(TableDataModule):
     [-1, 1] and `text` (batch, 5), the letters of the name as numbers.
 
     Args:
-        modalities: Which of "vision", "audio" and "text" a batch holds. The text gives the answer
-            away: it is there to try a third sense.
+        modalities: Which of "vision", "audio" and "text" a batch holds. The text gives the class
+            away: it is there to try a third modality.
         split: "recordings" (the table's own splits: every speaker is in all of them) or
             "speakers" (`test_speakers` are heard in the test split and nowhere else).
         test_speakers: Speakers of the test split, for `split="speakers"`.
@@ -99,13 +99,13 @@ class AudioVisualDigitsDataModule(TableDataModule):
         for modality in modalities:
             check_choice("modalities", modality, MODALITIES)
         if not modalities or len(set(modalities)) < len(modalities):
-            expected = t("multimodal.modalities", names=", ".join(map(repr, MODALITIES)))
+            expected = f"a list of different ones of {', '.join(map(repr, MODALITIES))}"
             raise ArgumentError("modalities", list(modalities), expected)
         self.modalities = tuple(modalities)
         self.split = check_choice("split", split, SPLITS)
         self.test_speakers, self.speaker_key = tuple(test_speakers), speaker_key
         if split == "speakers" and not self.test_speakers:
-            raise ArgumentError("test_speakers", [], t("data.a_speaker"))
+            raise ArgumentError("test_speakers", [], "the name of at least one speaker")
         self.audio_key = audio_key
         self.sample_rate = check_positive_int("sample_rate", sample_rate)
         self.num_samples = check_positive_int("num_samples", num_samples)
@@ -114,7 +114,7 @@ class AudioVisualDigitsDataModule(TableDataModule):
             ("max_delay", max_delay, num_samples),
         ):
             if not 0 <= value < limit:
-                raise ArgumentError(key, value, t("expected.integer_up_to", high=limit - 1))
+                raise ArgumentError(key, value, f"an integer from 0 to {limit - 1}")
         self.max_shift, self.max_delay = max_shift, max_delay
         self.noisy_share = check_interval("noisy_share", noisy_share, 0.0, 1.0)
         self.max_image_noise = check_interval("max_image_noise", max_image_noise, 0.0, 10.0)

@@ -17,7 +17,6 @@ from spikeformer.data.decode import MODES, DecodedBatches, ImageDecoder, decode_
 from spikeformer.data.image_augmentation import ImageAugmentation
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive
-from spikeformer.i18n import t
 
 
 class ImageDataModule(TableDataModule):
@@ -68,15 +67,15 @@ class ImageDataModule(TableDataModule):
         super().__init__(**table)
         size = tuple(image_size)
         if len(size) != 2 or min(size) < 1:
-            raise ArgumentError("image_size", list(size), t("data.height_width"))
+            raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
         if in_channels not in MODES:
-            raise ArgumentError("in_channels", in_channels, t("data.grey_or_colour"))
+            raise ArgumentError("in_channels", in_channels, "1 (grey) or 3 (colour)")
         if crop_padding < 0:
-            raise ArgumentError("crop_padding", crop_padding, t("expected.natural_number"))
+            raise ArgumentError("crop_padding", crop_padding, "an integer of at least 0")
         check_interval("mixup", mixup, 0, 1)
         check_interval("cutmix", cutmix, 0, 1)
         if mixup + cutmix > 1:
-            raise ArgumentError("cutmix", cutmix, t("data.rest_of_mixup", rest=1 - mixup))
+            raise ArgumentError("cutmix", cutmix, f"at most 1 - mixup = {1 - mixup:g}")
         self.image_key, self.image_size, self.in_channels = image_key, size, in_channels
         self.crop_padding, self.horizontal_flip = crop_padding, horizontal_flip
         self.mixup, self.cutmix = mixup, cutmix

@@ -9,7 +9,6 @@ import torch
 from torch.utils.data import DistributedSampler
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 def derive_seed(*parts: int) -> int:
@@ -55,7 +54,7 @@ class EpochSampler(DistributedSampler[int]):
 
     def __init__(self, length: int, seed: int = 0, num_replicas: int = 1, rank: int = 0) -> None:
         if seed < 0:
-            raise ArgumentError("seed", seed, t("expected.natural_number"))
+            raise ArgumentError("seed", seed, "an integer of at least 0")
         super().__init__(range(length), num_replicas, rank, shuffle=True, seed=seed)  # type: ignore[arg-type]
         self.length = length
         self._skipped = (0, 0)

@@ -61,7 +61,7 @@ def load_tables(
     if path is not None:
         return _from_path(Path(path).expanduser(), format, cache_dir)
     if source is None:
-        raise ArgumentError("source", source, t("data.hub_name"))
+        raise ArgumentError("source", source, "the name of a hub set, unless data.path is given")
     return _from_hub(source, subset, cache_dir)
 
 

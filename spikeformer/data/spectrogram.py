@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, check_positive_int
-from spikeformer.i18n import t
 
 FLOOR_POWER = 1e-10
 
@@ -42,7 +41,7 @@ def mel_filters(sample_rate: int, n_fft: int, num_mels: int) -> Tensor:
     filters = torch.minimum(rise, fall).clamp(min=0)
     if (filters.sum(1) == 0).any():
         raise ArgumentError(
-            "num_mels", num_mels, t("data.few_mels", bins=n_fft // 2 + 1, n_fft=n_fft)
+            "num_mels", num_mels, f"few enough for the {n_fft // 2 + 1} bins of n_fft={n_fft}"
         )
     return filters.float()
 
@@ -75,7 +74,7 @@ def log_mel(
     """
     check_positive_int("hop_length", hop_length)
     if waveforms.shape[-1] < n_fft:
-        raise ArgumentError("waveforms", tuple(waveforms.shape), t("data.n_fft_long", n_fft=n_fft))
+        raise ArgumentError("waveforms", tuple(waveforms.shape), f"at least n_fft={n_fft} long")
     spectrum = torch.stft(
         waveforms,
         n_fft,

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 Indices = NDArray[np.int64]
 
@@ -53,5 +52,5 @@ def stratified_split(labels: Indices, fraction: float, seed: int) -> tuple[Indic
 def check_fraction(argument: str, value: float) -> float:
     """Return `value` if it lies in [0, 1), else raise `ArgumentError`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ArgumentError(argument, value, t("data.fraction"))
+        raise ArgumentError(argument, value, "a fraction from 0 to below 1")
     return value

@@ -133,9 +133,9 @@ class TableDataModule(SpikingDataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
         if source is None and path is None:
-            raise ArgumentError("source", None, t("data.hub_name_or_path"))
+            raise ArgumentError("source", None, "the name of a hub set, unless `path` is given")
         if split_seed < 0:
-            raise ArgumentError("split_seed", split_seed, t("expected.natural_number"))
+            raise ArgumentError("split_seed", split_seed, "an integer of at least 0")
         for key, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
             if limit is not None:
                 check_positive_int(key, limit)

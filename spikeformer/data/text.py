@@ -68,7 +68,7 @@ class TextDataModule(TableDataModule):
         self.tokenizer_kind = check_choice("tokenizer_kind", tokenizer_kind, ("bpe", "word"))
         # 256 bytes and the special tokens are there before anything is learnt.
         if tokenizer is None and tokenizer_kind == "bpe" and vocab_size < 260:
-            raise ArgumentError("vocab_size", vocab_size, t("data.byte_level"))
+            raise ArgumentError("vocab_size", vocab_size, "at least 260 for a byte-level tokenizer")
         self._encoder: Encoder | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Several senses in one network: ways to join their spikes, and the transformer behind them."""
+"""Several modalities in one network: ways to fuse their spikes, and the transformer behind."""
 
 from spikeformer.config import FusionConfig
 from spikeformer.fusion.base import ModalityFusion

@@ -1,4 +1,4 @@
-"""Fusion of answers: each modality decides by itself, and the surer one counts more."""
+"""Late fusion: each modality is classified by itself, and the surer one counts more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 def confidence_weights(
     outputs: Tensor, temperature: float, present: Tensor | None = None
 ) -> Tensor:
-    r"""Weigh modalities by how sure each is of its own answer.
+    r"""Weigh modalities by how sure each is of its own prediction.
 
     With p_m the class probabilities of modality m (softmax of its logits averaged over time) and
     `H_m = -sum_c p_m[c] log p_m[c]` their entropy in nats::

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive_int
-from spikeformer.i18n import t
 
 Masks = dict[str, Tensor | None]
 
@@ -21,7 +20,11 @@ Masks = dict[str, Tensor | None]
 def check_dims(modality_dims: Mapping[str, int]) -> dict[str, int]:
     """Return the channels of each modality, or raise `ArgumentError`."""
     if not isinstance(modality_dims, Mapping) or not modality_dims:
-        raise ArgumentError("modality_dims", modality_dims, t("fusion.dims"))
+        raise ArgumentError(
+            "modality_dims",
+            modality_dims,
+            "a dict from the name of each modality to its channels, with at least one",
+        )
     return {
         name: check_positive_int(f"modality_dims[{name!r}]", dim)
         for name, dim in modality_dims.items()
@@ -49,16 +52,16 @@ def check_inputs(
         raise ArgumentError(
             "modality_inputs",
             dict.fromkeys(inputs),
-            t("fusion.no_modality", names=_listed(dims)),
+            f"a dict with the spikes of at least one modality of {_listed(dims)}",
         )
     checked = {name: _tokens(name, x, dims[name], timesteps) for name, x in present.items()}
     batches = {name: x.shape[0] for name, x in checked.items()}
     if len(set(batches.values())) > 1:
         raise SpikingDynamicsError(
-            t(
-                "fusion.other_samples",
-                batches=", ".join(f"{name}: {count}" for name, count in batches.items()),
-            )
+            "Expected the same samples in every modality, but got batches of "
+            f"{', '.join(f'{name}: {count}' for name, count in batches.items())}. "
+            "Where samples lack a modality, fill in anything and say so in "
+            "modality_mask."
         )
     return checked
 
@@ -66,24 +69,38 @@ def check_inputs(
 def check_names(argument: str, given: Any, dims: Mapping[str, int]) -> None:
     """Raise `ArgumentError` unless `given` is a dict whose keys are known modalities."""
     if not isinstance(given, Mapping):
-        expected = t("fusion.by_modality", names=_listed(dims))
+        expected = f"a dict by modality, {_listed(dims)}"
         raise ArgumentError(argument, type(given).__name__, expected)
     unknown = [name for name in given if name not in dims]
     if unknown:
-        expected = t("fusion.unknown_modality", names=_listed(dims))
-        raise ArgumentError(argument, unknown, expected, t("fusion.name_them"))
+        expected = f"a dict whose keys are among {_listed(dims)}"
+        raise ArgumentError(
+            argument,
+            unknown,
+            expected,
+            "Name every modality in modality_dims when you build the model.",
+        )
 
 
 def _tokens(name: str, x: Tensor | None, dim: int, timesteps: int) -> Tensor:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-        raise SpikingDynamicsError(t("fusion.not_spikes", name=name, kind=kind))
+        raise SpikingDynamicsError(
+            f"Expected the spikes of {name!r} as a floating-point tensor, but got "
+            f"{kind}. Encode the input first, as the encoders of "
+            "spikeformer.multimodal do."
+        )
     if x.ndim not in (3, 4) or x.shape[1] != timesteps or x.shape[-1] != dim:
         raise SpikingDynamicsError(
-            t("fusion.shape", name=name, timesteps=timesteps, dim=dim, shape=tuple(x.shape))
+            f"Expected spikes of {name!r} of shape (batch, timesteps={timesteps}, "
+            f"tokens, dim={dim}) or (batch, timesteps={timesteps}, dim={dim}), but "
+            f"got {tuple(x.shape)}."
         )
     if not x.numel():
-        raise SpikingDynamicsError(t("fusion.empty", name=name, shape=tuple(x.shape)))
+        raise SpikingDynamicsError(
+            f"Expected at least one sample and one token of {name!r}, but got shape "
+            f"{tuple(x.shape)}."
+        )
     return x if x.ndim == 4 else x.unsqueeze(2)
 
 
@@ -115,16 +132,14 @@ def select_present(
     batch = next(iter(inputs.values())).shape[0]
     for name, mask in modality_mask.items():
         if not isinstance(mask, Tensor):
-            raise SpikingDynamicsError(t("fusion.mask_kind", name=name, kind=type(mask).__name__))
+            raise SpikingDynamicsError(
+                f"Expected modality_mask[{name!r}] to be a bool tensor of shape (batch,), "
+                f"but got {type(mask).__name__}."
+            )
         if mask.shape != (batch,) or mask.dtype != torch.bool:
             raise SpikingDynamicsError(
-                t(
-                    "fusion.mask",
-                    name=name,
-                    batch=batch,
-                    dtype=mask.dtype,
-                    shape=tuple(mask.shape),
-                )
+                f"Expected modality_mask[{name!r}] to be bool of shape (batch,) = "
+                f"({batch},), but got {mask.dtype} of shape {tuple(mask.shape)}."
             )
         # A mask of True alone is none, and a modality that no sample has is not there.
         if name in inputs and not bool(mask.all()):
@@ -132,7 +147,9 @@ def select_present(
             if not bool(mask.any()):
                 del inputs[name], masks[name]
     if not inputs or not bool(_any_present(masks, batch).all()):
-        raise SpikingDynamicsError(t("fusion.nothing_left"))
+        raise SpikingDynamicsError(
+            "modality_mask leaves samples without any modality; every sample needs at least one."
+        )
     return {name: silence(x, masks[name]) for name, x in inputs.items()}, masks
 
 

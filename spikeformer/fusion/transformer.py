@@ -1,4 +1,4 @@
-"""The transformer behind several senses."""
+"""The transformer behind several modalities."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ FUSIONS: dict[str, type[ModalityFusion]] = {
     "gated": GatedFusion,
     "late": ConcatFusion,
 }
-"""How tokens are joined, by `FusionConfig.fusion_type`; "late" joins answers instead."""
+"""How tokens are joined, by `FusionConfig.fusion_type`; "late" joins outputs instead."""
 
 
 class MultiModalSpikeTransformer(nn.Module):
-    r"""Classifier of samples that several senses perceive.
+    r"""Classifier of samples with several modalities.
 
     The spikes of each modality are projected into one space, joined as `fusion_config.fusion_type`
     says, sent through blocks that attend over the tokens of all modalities, and read out:
@@ -61,7 +61,7 @@ class MultiModalSpikeTransformer(nn.Module):
         num_layers: Number of blocks; with "late" of each modality.
         mlp_ratio: Width of the MLP's hidden layer over `shared_dim`.
         modality_dropout: Probability of leaving out each modality of a training sample; one always
-            stays. It teaches the network to answer without.
+            stays. It teaches the network to do without.
         neuron: Factory of the spiking neurons: a class or a `functools.partial` of one.
         threshold: Their threshold.
         attention: Factory of the blocks' attention layers; None is `SpikeDrivenAttention`, which
@@ -125,7 +125,7 @@ class MultiModalSpikeTransformer(nn.Module):
             residual=residual,
             **parts,
         )
-        # Answers are joined late by one branch for each modality, tokens early by a common one.
+        # Outputs are joined late by one branch for each modality, tokens early by a common one.
         self.late = config.fusion_type == "late"
         branches = list(self.fusion.modality_dims) if self.late else ["all"]
         self.blocks = nn.ModuleDict(
@@ -191,13 +191,13 @@ class MultiModalSpikeTransformer(nn.Module):
         return dict(zip(inputs, kept.unbind(dim=1), strict=True))
 
     def _late(self, tokens: Tensor, inputs: dict[str, Tensor], masks: Masks) -> Tensor:
-        """Let each modality answer for itself and average the answers by confidence."""
-        answers = []
+        """Classify by each modality alone and average the outputs by confidence."""
+        branches = []
         sizes = [x.shape[2] for x in inputs.values()]
         for name, x in zip(inputs, torch.split(tokens, sizes, dim=2), strict=True):
             mask = over_tokens(masks[name], x.shape[2])
-            answers.append(self.heads[name](self.blocks[name](x, mask), mask))
-        outputs = torch.stack(answers)
+            branches.append(self.heads[name](self.blocks[name](x, mask), mask))
+        outputs = torch.stack(branches)
         there = outputs.new_ones(outputs.shape[1], dtype=torch.bool)
         present = torch.stack([there if mask is None else mask for mask in masks.values()])
         weights = confidence_weights(outputs, self.temperature, present)

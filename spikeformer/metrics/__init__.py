@@ -1,7 +1,6 @@
 """What spikes do: firing rates, silent and saturated neurons, synaptic operations."""
 
-from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons
-from spikeformer.metrics.names import metric_label
+from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons, metric_label
 from spikeformer.metrics.synops import SynapticOperations, fan_out, spread_of_inputs, window_reach
 
 __all__ = [

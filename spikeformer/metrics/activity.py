@@ -1,4 +1,4 @@
-"""How active the neurons of a layer are."""
+"""How active the neurons of a layer are, and what metrics are called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from spikeformer.error_handling import ArgumentError, check_interval
-from spikeformer.i18n import t
+from spikeformer.i18n import t, translations
 
 
 class FiringRate(Metric):
@@ -75,7 +75,7 @@ class _NeuronShare(Metric):
             raise ArgumentError(
                 "spikes",
                 tuple(spikes.shape),
-                t("metrics.same_neurons", neurons=self.counts.shape[1]),
+                f"a layer of {self.counts.shape[1]} neurons in each row, as before",
             )
         missing = max(0, rows.shape[0] - self.counts.shape[0])
         self.counts = F.pad(self.counts, (0, 0, 0, missing))
@@ -115,3 +115,14 @@ class SaturatedNeurons(_NeuronShare):
     def compute(self) -> Tensor:
         """Return the share of neurons that fire at `rate` or above."""
         return self._share(self.rates >= self.rate)
+
+
+def metric_label(name: str) -> str:
+    """Return a metric's name in words of the current locale, or as it is where there are none.
+
+    Example:
+        >>> metric_label("firing_rate"), metric_label("top_k")
+        ('firing rate', 'top k')
+    """
+    known = translations.knows(f"metrics.{name}")
+    return t(f"metrics.{name}") if known else name.replace("_", " ")

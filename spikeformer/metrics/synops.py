@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 def window_reach(
@@ -101,7 +100,9 @@ def fan_out(layer: nn.Module, inputs: Tensor) -> Tensor:
         geometry = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
         reach = window_reach(inputs.shape[-2:], *geometry).to(inputs)
         return reach * (layer.out_channels // layer.groups)
-    raise ArgumentError("layer", type(layer).__name__, t("metrics.countable_layer"))
+    raise ArgumentError(
+        "layer", type(layer).__name__, "nn.Linear or nn.Conv2d with numeric padding"
+    )
 
 
 class SynapticOperations(Metric):

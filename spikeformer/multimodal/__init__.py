@@ -1,15 +1,15 @@
-"""Encoders that turn images, sounds and texts into spikes, and a network that hears and sees."""
+"""Encoders of images, sounds and texts, and a network of several modalities."""
 
 from spikeformer.multimodal.audio import AudioSpikeEncoder
-from spikeformer.multimodal.encoder import SensoryEncoder
+from spikeformer.multimodal.encoder import ModalityEncoder
 from spikeformer.multimodal.network import MultiModalNetwork
 from spikeformer.multimodal.text import TextSpikeEncoder
 from spikeformer.multimodal.vision import VisionSpikeEncoder
 
 __all__ = [
     "AudioSpikeEncoder",
+    "ModalityEncoder",
     "MultiModalNetwork",
-    "SensoryEncoder",
     "TextSpikeEncoder",
     "VisionSpikeEncoder",
 ]

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.error_handling import SpikingDynamicsError, check_positive, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.models import ConvStem
-from spikeformer.multimodal.encoder import SensoryEncoder
+from spikeformer.multimodal.encoder import ModalityEncoder
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class AudioSpikeEncoder(SensoryEncoder):
-    r"""Hears: waveforms or log-mel frames through strided convolutions with spiking neurons.
+class AudioSpikeEncoder(ModalityEncoder):
+    r"""Encodes waveforms or log-mel frames by strided convolutions with spiking neurons.
 
     A waveform becomes a log-mel spectrogram S in dB (see `spikeformer.data.log_mel`), scaled by its
     own loudest value, so that volume makes no difference:
@@ -67,7 +66,7 @@ class AudioSpikeEncoder(SensoryEncoder):
         self.hop_length = check_positive_int("hop_length", hop_length)
         self.num_mels = check_positive_int("num_mels", num_mels)
         self.dynamic_range_db = check_positive("dynamic_range_db", dynamic_range_db)
-        mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands now, not when it hears
+        mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands at once
         self.stem = ConvStem(1, embed_dim, timesteps, strides, neuron=neuron, threshold=threshold)
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -89,19 +88,18 @@ class AudioSpikeEncoder(SensoryEncoder):
         """
         if sample_rate is not None and sample_rate != self.sample_rate:
             raise SpikingDynamicsError(
-                t("multimodal.sampling_rate", expected=self.sample_rate, found=sample_rate)
+                f"Expected sound at {self.sample_rate:d} samples per second, but got "
+                f"{sample_rate:d}. Resample it, or build the encoder with "
+                f"sample_rate={sample_rate:d}."
             )
         waves = x.ndim == 2 and x.shape[1] >= self.n_fft
         frames = x.ndim == 3 and x.shape[1] == self.num_mels and x.shape[2] > 0
         if not (waves or frames) or not x.is_floating_point():
             raise SpikingDynamicsError(
-                t(
-                    "multimodal.sounds",
-                    n_fft=self.n_fft,
-                    num_mels=self.num_mels,
-                    dtype=x.dtype,
-                    shape=tuple(x.shape),
-                )
+                "Expected floating-point waveforms of shape (batch, samples), at least "
+                f"n_fft={self.n_fft} samples long, or log-mel frames of shape (batch, "
+                f"num_mels={self.num_mels}, frames), but got {x.dtype} of shape "
+                f"{tuple(x.shape)}."
             )
         image = self.spectrogram(x) if waves else x
         return self.neuron(self.stem(image[:, None, None]))

@@ -1,4 +1,4 @@
-"""What the encoders of all senses share."""
+"""What the encoders of all modalities share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from spikeformer.error_handling import check_positive, check_positive_int
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class SensoryEncoder(nn.Module, ABC):
-    """A trainable front end: what a sense delivers in, spikes of tokens out.
+class ModalityEncoder(nn.Module, ABC):
+    """A trainable spike encoder of one modality: its samples in, the spikes of its tokens out.
 
     Args:
         embed_dim: Channels of a token.

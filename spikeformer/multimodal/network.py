@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from spikeformer.config import FusionConfig
 from spikeformer.error_handling import ArgumentError
 from spikeformer.fusion import MultiModalSpikeTransformer
-from spikeformer.i18n import t
-from spikeformer.multimodal.encoder import SensoryEncoder
+from spikeformer.multimodal.encoder import ModalityEncoder
 
 
 class MultiModalNetwork(nn.Module):
-    """One encoder for each sense, and a `MultiModalSpikeTransformer` behind them.
+    """One encoder for each modality, and a `MultiModalSpikeTransformer` behind them.
 
     Args:
         encoders: The encoders by modality; their timesteps are those of `fusion`.
@@ -42,7 +41,7 @@ class MultiModalNetwork(nn.Module):
 
     def __init__(
         self,
-        encoders: Mapping[str, SensoryEncoder],
+        encoders: Mapping[str, ModalityEncoder],
         fusion: FusionConfig,
         num_classes: int,
         *,
@@ -53,14 +52,14 @@ class MultiModalNetwork(nn.Module):
         names = list(encoders if modalities is None else modalities)
         unknown = [name for name in names if name not in encoders]
         if unknown or not names or len(set(names)) < len(names):
-            expected = t("multimodal.modalities", names=", ".join(map(repr, encoders)))
+            expected = f"a list of different ones of {', '.join(map(repr, encoders))}"
             raise ArgumentError("modalities", names, expected)
         for name in names:
             if encoders[name].timesteps != fusion.timesteps:
                 raise ArgumentError(
                     "encoders",
                     f"{name!r}: timesteps={encoders[name].timesteps}",
-                    t("multimodal.timesteps", timesteps=fusion.timesteps),
+                    f"encoders with the fusion's timesteps={fusion.timesteps}",
                 )
         self.timesteps, self.num_classes = fusion.timesteps, num_classes
         self.encoders = nn.ModuleDict({name: encoders[name] for name in names})
@@ -80,7 +79,7 @@ class MultiModalNetwork(nn.Module):
         Args:
             modality_mask: True at the samples that have a modality, bool (batch,); a modality
                 without a mask is there in every sample.
-            **modalities: What each sense delivers, as its encoder takes it; a missing modality is
+            **modalities: The samples of each modality, as its encoder takes them; a missing one is
                 None or left out.
 
         Returns:

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from spikeformer.error_handling import check_positive_int
 from spikeformer.models.norm import token_norm
 from spikeformer.models.spiking_transformer import check_token_ids
-from spikeformer.multimodal.encoder import SensoryEncoder
+from spikeformer.multimodal.encoder import ModalityEncoder
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class TextSpikeEncoder(SensoryEncoder):
-    """Reads: embeddings of tokens and their positions, as constant currents into spiking neurons.
+class TextSpikeEncoder(ModalityEncoder):
+    """Encodes tokens: their embeddings and positions are constant currents into spiking neurons.
 
     Args:
         vocab_size: Size of the vocabulary.
@@ -55,7 +55,7 @@ class TextSpikeEncoder(SensoryEncoder):
         """Encode token ids.
 
         Args:
-            x: Whole numbers in [0, vocab_size), shape (batch, seq_len).
+            x: Integers in [0, vocab_size), shape (batch, seq_len).
             mask: True at real tokens, False at padding, shape (batch, seq_len); None if all are.
                 Padding stays silent. A fusion knows no mask of tokens: behind it, silent tokens
                 count as tokens.

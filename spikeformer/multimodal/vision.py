@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import SpikingDynamicsError, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.models import ConvStem
-from spikeformer.multimodal.encoder import SensoryEncoder
+from spikeformer.multimodal.encoder import ModalityEncoder
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class VisionSpikeEncoder(SensoryEncoder):
-    """Sees: images through strided convolutions with spiking neurons between and behind them.
+class VisionSpikeEncoder(ModalityEncoder):
+    """Encodes images by strided convolutions with spiking neurons between and behind them.
 
     The image enters as a constant current (direct coding), so that nothing is lost before the
     first neurons. A token is a place of the last convolution's grid.
@@ -72,11 +71,8 @@ class VisionSpikeEncoder(SensoryEncoder):
         """
         if x.ndim != 4 or x.shape[1] != self.in_channels or not x.is_floating_point():
             raise SpikingDynamicsError(
-                t(
-                    "multimodal.images",
-                    channels=self.in_channels,
-                    dtype=x.dtype,
-                    shape=tuple(x.shape),
-                )
+                "Expected floating-point images of shape (batch, "
+                f"in_channels={self.in_channels}, height, width), but got {x.dtype} of "
+                f"shape {tuple(x.shape)}."
             )
         return self.neuron(self.stem(x.unsqueeze(1)))

@@ -15,11 +15,11 @@ from spikeformer.profiling.metering.power import (
     PowerMonitor,
     PowerRecording,
 )
-from spikeformer.profiling.pricing.baselines import equivalent_bits, ordinary_equivalent
+from spikeformer.profiling.pricing.baselines import ann_equivalent, equivalent_bits
 from spikeformer.profiling.pricing.chips import CHIPS, Chip, IdlePower, Placement
 from spikeformer.profiling.pricing.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.pricing.comparison import ComparisonReport, ComparisonRow, compare_counts
-from spikeformer.profiling.pricing.costs import Cost, Range
+from spikeformer.profiling.pricing.costs import Cost, Range, energy_text
 from spikeformer.profiling.pricing.estimate import TECHNOLOGIES, EnergyEstimate, estimate
 from spikeformer.profiling.pricing.technology import Technology
 from spikeformer.profiling.pricing.timeline import energy_by_step
@@ -52,13 +52,14 @@ __all__ = [
     "Precision",
     "Range",
     "Technology",
+    "ann_equivalent",
     "compare_counts",
     "dense_layer",
     "energy_by_step",
+    "energy_text",
     "equivalent_bits",
     "estimate",
     "event_layer",
     "neuron_layer",
-    "ordinary_equivalent",
     "quantized",
 ]

@@ -12,8 +12,7 @@ from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
 from spikeformer.profiling.pricing.comparison import ComparisonRow
-from spikeformer.profiling.pricing.costs import Range
-from spikeformer.profiling.pricing.text import energy_text
+from spikeformer.profiling.pricing.costs import Range, energy_text
 
 _PURPOSES = {
     "compute": _style.BLUE,

@@ -14,8 +14,8 @@ from spikeformer.i18n import t
 from spikeformer.profiling.counting.counter import OperationCounter
 from spikeformer.profiling.counting.counts import OperationCounts
 from spikeformer.profiling.counting.work import NetworkWork, combined
-from spikeformer.profiling.metering import EnergyCounter, active
-from spikeformer.profiling.metering.sampler import Sampler
+from spikeformer.profiling.metering import EnergyCounter
+from spikeformer.profiling.metering.sampler import Sampler, claim, release
 from spikeformer.profiling.pricing.costs import Range
 from spikeformer.profiling.pricing.estimate import EnergyEstimate, estimate
 from spikeformer.profiling.pricing.technology import Technology
@@ -54,8 +54,8 @@ class EnergyRecording:
 
     def __enter__(self) -> Self:
         if self._state != "new":
-            raise ProfilingError(t("profiling.measured_once"))
-        active.claim(self)
+            raise ProfilingError("A recording is made once; call `measure()` for a new one.")
+        claim(self)
         try:
             if self._open_counter is not None:
                 self._sampler = Sampler(self._open_counter(), _READINGS_PER_SECOND)
@@ -63,7 +63,7 @@ class EnergyRecording:
             passes = None if self._sampler is None else 1
             self._counter = OperationCounter(*self._models, passes=passes).__enter__()
         except BaseException:
-            active.release(self)
+            release(self)
             raise
         self._state = "measuring"
         return self
@@ -83,7 +83,7 @@ class EnergyRecording:
                     torch.cuda.synchronize()
                 self._sampler.stop()
         finally:
-            active.release(self)
+            release(self)
         if error is None:
             self._finished(self._counter.works)
 
@@ -95,9 +95,9 @@ class EnergyRecording:
             ProfilingError: The block is not over, or raised an error.
         """
         if self._state == "failed":
-            raise ProfilingError(t("profiling.partial"))
+            raise ProfilingError("The measured block raised an error, so its numbers are partial.")
         if self._state != "done" or self._counter is None:
-            raise ProfilingError(t("profiling.ask_after"))
+            raise ProfilingError("Ask for the numbers after the `with` block that measures them.")
         return self._counter.works
 
     @property

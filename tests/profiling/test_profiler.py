@@ -172,7 +172,7 @@ def test_a_model_that_never_ran_cannot_be_compared():
     assert model.training
 
 
-def test_a_spiking_network_stands_beside_its_rivals():
+def test_a_spiking_network_stands_beside_its_baselines():
     profiler, model = EnergyProfiler(), spiking()
     measured(profiler, model, CURRENT)
     report = profiler.compare([model])
@@ -194,7 +194,7 @@ def test_a_spiking_network_stands_beside_its_rivals():
     assert labels == ["ANN fp32", "QNN int3", "SNN fp32", "SNN int8"]
 
 
-def test_an_ordinary_network_is_its_own_rival():
+def test_an_ann_is_its_own_baseline():
     ordinary = nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 4))
     profiler = EnergyProfiler()
     model = spiking()

@@ -1,4 +1,4 @@
-"""Trains a converted network to answer as its original does."""
+"""Trains a converted network to give the outputs of its original."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
-from spikeformer.i18n import t
 
 MODES = ("layer_wise", "channel_wise")
 
@@ -84,7 +83,7 @@ class ConversionPipeline:
             raise ArgumentError(
                 "calibration_data",
                 type(calibration_data).__name__,
-                t("conversion.iterable"),
+                "an iterable of batches, such as a DataLoader",
             )
         self.calibration_data = calibration_data
         self.conversion_mode = check_choice("conversion_mode", conversion_mode, MODES)
@@ -115,7 +114,7 @@ class ConversionPipeline:
         """
         check_positive_int("calibration_samples", calibration_samples)
         if isinstance(fine_tune_epochs, bool) or fine_tune_epochs < 0:
-            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, t("expected.natural_number"))
+            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, "an integer of at least 0")
         spiking = self.converter.prepare(ann_model)
         original = self.original = copy.deepcopy(ann_model).eval()
         batches = [

@@ -41,17 +41,17 @@ class LayerwiseTuner:
     def choose(self, site: str, rates: Tensor, theta: Tensor) -> Tensor:
         """Return the best of the scaled thresholds, and keep it."""
         coding = self.spiking.coding
-        written = [
-            _written(rates, theta * scale, coding, self.spiking.timesteps) for scale in SCALES
+        encoded = [
+            _encoded(rates, theta * scale, coding, self.spiking.timesteps) for scale in SCALES
         ]
-        errors = [rates[-1] - rate for rate in written]
+        errors = [rates[-1] - rate for rate in encoded]
         kept = theta.shape if self.channel_wise else ()
         costs = torch.stack([_summed(error.square(), kept) for error in errors])
         best = costs.argmin(dim=0)
         scales = torch.tensor(SCALES, device=theta.device)[best]
         chosen: Tensor = theta * scales
         self.spiking.thresholds.set(site, chosen)
-        error = rates[-1] - _written(rates, chosen, coding, self.spiking.timesteps)
+        error = rates[-1] - _encoded(rates, chosen, coding, self.spiking.timesteps)
         self._errors[site] = error
         return chosen
 
@@ -69,7 +69,7 @@ class LayerwiseTuner:
         bias.add_(weight @ mean)
 
 
-def _written(rates: Tensor, theta: Tensor, coding: Coding, timesteps: int) -> Tensor:
+def _encoded(rates: Tensor, theta: Tensor, coding: Coding, timesteps: int) -> Tensor:
     first = timesteps if coding.encoding == "radix" else 1
     return fire(rates, theta, None, first, coding).rates[-1]
 

@@ -1,4 +1,4 @@
-"""How a converted network writes a number as spikes."""
+"""How a converted network encodes a number as spikes."""
 
 from __future__ import annotations
 
@@ -58,6 +58,6 @@ class Coding:
         """Share of a level above which a neuron emits it.
 
         Halfway between a level and the next one below it; for binary spikes half of the only one,
-        which makes the firing rate the nearest that T spikes can write (QCFS, ICLR 2022).
+        which makes the firing rate the nearest that T spikes can encode (QCFS, ICLR 2022).
         """
         return 0.5 if self.encoding == "binary" else 0.75

@@ -20,11 +20,10 @@ from spikeformer.conversion.tracing.functions import NONLINEAR
 from spikeformer.conversion.tracing.interception import Operand
 from spikeformer.conversion.tracing.plan import Operation, Plan, describe
 from spikeformer.error_handling import ConversionError, SpikingDynamicsError
-from spikeformer.i18n import t
 from spikeformer.instrument import Function, Trail
 
 
-class Recorder(Protocol):
+class ExecutionRecorder(Protocol):
     """Hears of every event and of every operation of a call."""
 
     def on_fire(self, site: str, first_step: int, fired: Fired) -> None:
@@ -51,11 +50,11 @@ class Tuner(Protocol):
     """Changes a network while it runs, layer by layer."""
 
     def choose(self, site: str, rates: Tensor, theta: Tensor) -> Tensor:
-        """Return the levels with which a site is to write `rates` (timesteps, *shape)."""
+        """Return the levels with which a site is to encode `rates` (timesteps, *shape)."""
         ...
 
     def correct(self, operation: Operation, parameters: tuple[Tensor | None, ...]) -> None:
-        """Change the bias of a layer whose input has just been written."""
+        """Change the bias of a layer whose input has just been encoded."""
         ...
 
 
@@ -66,7 +65,7 @@ class Execution:
     Args:
         plan: What the analysis found.
         thresholds: Largest level of each site.
-        coding: How activations are written as events.
+        coding: How activations are encoded as events.
         trail: Follows the pass.
         types: Type of each module by its path, for messages.
         recorder: Hears of events, if anybody does.
@@ -80,7 +79,7 @@ class Execution:
     coding: Coding
     trail: Trail
     types: Mapping[str, str]
-    recorder: Recorder | None = None
+    recorder: ExecutionRecorder | None = None
     silent: bool = False
     tuner: Tuner | None = None
     first_step: int = 1
@@ -115,10 +114,10 @@ class Execution:
     ) -> Tensor:
         """Run a linear layer or convolution on the events of its input."""
         operation, turn = self._operation(function)
-        written = self.encode(operation.sites["input"], x, turn)
+        encoded = self.encode(operation.sites["input"], x, turn)
         if self.tuner is not None:
             self.tuner.correct(operation, parameters)
-        result = apply(written)
+        result = apply(encoded)
         self._tell(operation, (x,), parameters, result)
         return result
 
@@ -153,14 +152,14 @@ class Execution:
         if self._last is not None and self._last[0] is x:
             return self._last[2]
         source = self.plan.sites[site].source
-        written: Tensor = _Encode.apply(  # type: ignore[no-untyped-call]
+        encoded: Tensor = _Encode.apply(  # type: ignore[no-untyped-call]
             x, self._step, self, source, turn
         )
-        self._last = (x, site, written)
-        return written
+        self._last = (x, site, encoded)
+        return encoded
 
-    def write(self, source: str, turn: int, x: Tensor) -> Tensor:
-        """Let the neurons of a site write `x` (steps, *shape)."""
+    def emit(self, source: str, turn: int, x: Tensor) -> Tensor:
+        """Let the neurons of a site encode `x` (steps, *shape)."""
         if self.silent:
             return x
         theta = self.thresholds[source]
@@ -168,12 +167,8 @@ class Execution:
             size not in (1, x.shape[-axis]) for axis, size in enumerate(theta.shape[::-1], start=1)
         ):
             raise ConversionError(
-                t(
-                    "conversion.other_channels",
-                    where=self.where,
-                    expected=tuple(theta.shape),
-                    shape=tuple(x.shape[1:]),
-                )
+                f"{self.where}: expected an activation with channels {tuple(theta.shape)}, as in "
+                f"calibration, but got {tuple(x.shape[1:])}. Calibrate with such inputs."
             )
         if self.tuner is not None:
             theta = self.tuner.choose(source, x.detach(), theta)
@@ -181,12 +176,15 @@ class Execution:
             x.detach(), theta, self._states.get((source, turn)), self.first_step, self.coding
         )
         if not fired.finite:
-            raise SpikingDynamicsError(t("conversion.spikes_not_finite", where=self.where))
+            raise SpikingDynamicsError(
+                f"{self.where} is to encode NaN or Inf as spikes. Check the input for them; if it "
+                "has none, the original network overflows too."
+            )
         self._states[source, turn] = fired.state
         if self.recorder is not None:
             self.recorder.on_fire(source, self.first_step, fired)
         if x.requires_grad:
-            # Straight through: what neurons write is, up to its error, what they were given.
+            # Straight through: what neurons encode is, up to its error, what they were given.
             return x + (fired.rates - x.detach())
         return fired.rates
 
@@ -194,7 +192,11 @@ class Execution:
         name, turn = self.trail.next_operation(function)
         operation = self.plan.operations.get(name)
         if operation is None:
-            raise ConversionError(t("conversion.other_path", where=self.where, function=function))
+            raise ConversionError(
+                f"{self.where} runs {function}, which it did not when the network was converted: "
+                "these arguments lead it along another path. Convert with an example of them: "
+                "convert(model, example_inputs=...) or as calibration data."
+            )
         return operation, turn
 
     def _tell(
@@ -213,7 +215,7 @@ class _Encode(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, step: Tensor, execution: Execution, source: str, turn: int) -> Tensor:
-        return execution.write(source, turn, x.unsqueeze(0))[0]
+        return execution.emit(source, turn, x.unsqueeze(0))[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -237,4 +239,4 @@ class _Encode(torch.autograd.Function):
             rates = x.expand(info.batch_size, *x.shape)
         else:
             rates = x.movedim(in_dims[0], 0)
-        return execution.write(source, turn, rates), 0
+        return execution.emit(source, turn, rates), 0

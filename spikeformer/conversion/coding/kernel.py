@@ -33,12 +33,12 @@ def takes(rates: Tensor) -> bool:
 def run(
     x: Tensor, theta: Tensor, rate: Tensor, lost: Tensor | None, first_step: int, coding: Coding
 ) -> tuple[Tensor, Tensor, bool]:
-    """Write `x` (steps, *shape), every step contiguous; update `rate` and `lost` in place.
+    """Encode `x` (steps, *shape), every step contiguous; update `rate` and `lost` in place.
 
     Args:
-        x: What there is to write.
+        x: What there is to encode.
         theta: Largest levels, (period,): neuron i has that of `i % period`.
-        rate: What has been written so far.
+        rate: What has been encoded so far.
         lost: What has leaked so far; None for IF.
         first_step: Number of the first timestep.
         coding: Rate or binary coding.
@@ -47,7 +47,7 @@ def run(
         The rates, the events of each timestep, and whether all of `x` is finite.
     """
     steps, neurons = len(x), rate.numel()
-    written = empty_like(x, x.shape)
+    encoded = empty_like(x, x.shape)
     num_tasks = -(-neurons // BLOCK)
     repeats = -(-(theta.numel() + BLOCK) // theta.numel())
     levels = theta.float().repeat(repeats)
@@ -66,12 +66,12 @@ def run(
         levels.numpy(),
         rate.view(-1).numpy(),
         np.empty(0, np.float32) if lost is None else lost.view(-1).numpy(),
-        written.view(-1).numpy(),
+        encoded.view(-1).numpy(),
         events,
         strange,
     )
     run_tasks(_walk, arguments, num_tasks, x.numel())
-    return written, torch.from_numpy(events.sum(axis=0)), not strange.any()
+    return encoded, torch.from_numpy(events.sum(axis=0)), not strange.any()
 
 
 @register_jitable
@@ -91,7 +91,7 @@ def _walk(
     theta: Any,
     rate: Any,
     lost: Any,
-    written: Any,
+    encoded: Any,
     events: Any,
     strange: Any,
 ) -> None:
@@ -113,7 +113,7 @@ def _walk(
             share = _ONE / t
             keep = _ONE if differential else (t - _ONE) * share
             target = x[step * stride + begin : step * stride + begin + n]
-            out = written[step * neurons + begin : step * neurons + begin + n]
+            out = encoded[step * neurons + begin : step * neurons + begin + n]
             # One loop per kind of neuron, so that each vectorises.
             if leak > _ZERO:
                 gone = lost[begin : begin + n]

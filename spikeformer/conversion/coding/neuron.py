@@ -1,10 +1,10 @@
-"""The neuron that writes a stream of rates as spikes.
+"""The neuron that encodes a stream of rates as spikes.
 
 A message is carried as the rate that its receiver has accumulated so far. For differential coding
 (DCGS, ICML 2025) with events `s_t` the receiver holds `r_t = r_{t-1} + s_t / t`, and the membrane
 of the neuron that sends them comes out as a function of the two rates,
 
-    m_t = t (x_t - r_{t-1}) - L_{t-1}      x_t: what the neuron is to write, r: what it has written
+    m_t = t (x_t - r_{t-1}) - L_{t-1}      x_t: what the neuron is to encode, r: what it has encoded
     s_t = sign(m_t) l    for the largest level l = θ 2^-i with |m_t| >= p l, else 0
     r_t = r_{t-1} + s_t / t
     L_t = L_{t-1} + leak (m_t - s_t)       what has leaked away by now; 0 for IF
@@ -44,7 +44,7 @@ class Fired(NamedTuple):
         rates: The receiver's rate after each of them, (steps, *shape).
         state: The state after the last one.
         events: How many neurons emitted an event in each, (steps,) int64.
-        finite: Whether all that they had to write were numbers.
+        finite: Whether all that they had to encode was finite.
     """
 
     rates: Tensor
@@ -56,10 +56,10 @@ class Fired(NamedTuple):
 def fire(
     rates: Tensor, theta: Tensor, state: NeuronState | None, first_step: int, coding: Coding
 ) -> Fired:
-    """Write a stream of rates as events, some timesteps of it.
+    """Encode a stream of rates as events, some timesteps of it.
 
     Args:
-        rates: What there is to write at each timestep, (steps, *shape), any memory layout.
+        rates: What there is to encode at each timestep, (steps, *shape), any memory layout.
         theta: The largest level, above 0; broadcasts against `shape`.
         state: What the timesteps before left; None at the first.
         first_step: Number of the first timestep here; the first of all is 1.
@@ -93,10 +93,10 @@ def _fused(
     if coding.leak:
         before = None if state is None else state.lost
         lost = torch.zeros_like(rate) if before is None else before.permute(order).contiguous()
-    written, events, finite = kernel.run(x, _period(theta), rate, lost, first_step, coding)
+    encoded, events, finite = kernel.run(x, _period(theta), rate, lost, first_step, coding)
     inverse = [order.index(axis) for axis in range(len(shape))]
     after = NeuronState(rate.permute(inverse), None if lost is None else lost.permute(inverse))
-    return Fired(written.permute(0, *(axis + 1 for axis in inverse)), after, events, finite)
+    return Fired(encoded.permute(0, *(axis + 1 for axis in inverse)), after, events, finite)
 
 
 def _period(theta: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def _stepwise(
     x = rates.float()
     rate = torch.zeros_like(x[0]) if state is None else state.rate
     lost = torch.zeros_like(x[0]) if state is None or state.lost is None else state.lost
-    written = torch.empty_like(x)
+    encoded = torch.empty_like(x)
     events = torch.zeros(len(x), dtype=torch.int64, device=x.device)
     for index, target in enumerate(x):
         step = first_step + index
@@ -123,9 +123,9 @@ def _stepwise(
         events[index] = spikes.count_nonzero()
         rate = kept + spikes / step
         lost = lost + coding.leak * (membrane - spikes)
-        written[index] = rate
+        encoded[index] = rate
     after = NeuronState(rate, lost if coding.leak else None)
-    return Fired(written.to(rates.dtype), after, events, bool(torch.isfinite(x).all()))
+    return Fired(encoded.to(rates.dtype), after, events, bool(torch.isfinite(x).all()))
 
 
 def level(membrane: Tensor, theta: Tensor, coding: Coding) -> Tensor:
@@ -138,7 +138,7 @@ def level(membrane: Tensor, theta: Tensor, coding: Coding) -> Tensor:
 
 
 def _digits(rates: Tensor, theta: Tensor, coding: Coding, num_steps: int) -> Fired:
-    """Write the last rate in `num_steps` signed binary digits, the largest first."""
+    """Encode the last rate in `num_steps` signed binary digits, the largest first."""
     membrane = rates[-1].float()
     finite = bool(torch.isfinite(membrane).all())
     rate = torch.zeros_like(membrane)
@@ -148,11 +148,11 @@ def _digits(rates: Tensor, theta: Tensor, coding: Coding, num_steps: int) -> Fir
         events += digit.count_nonzero()
         rate = rate + digit
         membrane = (1.0 - coding.leak) * (membrane - digit)
-    written = rate.to(rates.dtype).expand(rates.shape)
+    encoded = rate.to(rates.dtype).expand(rates.shape)
     # All digits come before the receiver starts: they are counted with the last timestep.
     counts = torch.zeros(len(rates), dtype=torch.int64, device=membrane.device)
     counts[-1] = events
-    return Fired(written, NeuronState(rate, None), counts, finite)
+    return Fired(encoded, NeuronState(rate, None), counts, finite)
 
 
 def num_neurons(fired: Fired) -> int:

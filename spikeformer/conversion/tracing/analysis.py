@@ -15,7 +15,6 @@ from spikeformer.conversion.tracing.functions import LINEAR, NONLINEAR, QUESTION
 from spikeformer.conversion.tracing.interception import Operand, intercept
 from spikeformer.conversion.tracing.plan import Operation, Plan, Site, describe
 from spikeformer.error_handling import ConversionError
-from spikeformer.i18n import t
 from spikeformer.instrument import Function, Trail
 
 # What a tensor is, as far as it matters; one that has no mark is an activation.
@@ -74,7 +73,7 @@ class Analysis:
         operation = self._operation(function)
         for parameter in parameters:
             if parameter is not None and self._mark(parameter) is not _STATIC:
-                refused = t("conversion.dependent_weights", function=function)
+                refused = f"{function} with weights that depend on the input"
                 self._refuse(operation.module, refused)
         raw = self._mark(x) is _RAW
         self._assign(operation, "input", None if raw else self._note(operation, "input", x, axes))
@@ -184,7 +183,8 @@ class Analysis:
             return None
         if tensor.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
             raise ConversionError(
-                t("conversion.not_floating", where=self.where, dtype=tensor.dtype)
+                f"{self.where} multiplies a tensor of {tensor.dtype}; expected floating-point "
+                "activations. Load the network without quantisation or complex numbers."
             )
         name = operation.name if role == "input" else f"{operation.name}.{role}"
         axes = tuple(axis for axis in axes if -axis <= tensor.ndim)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from spikeformer.data.batch import arguments
 from spikeformer.error_handling import ConversionError
-from spikeformer.i18n import t
 
 BATCH, TOKENS = 8, 32
 
@@ -21,7 +20,7 @@ def make_inputs(network: nn.Module) -> dict[str, Any] | tuple[Any, ...]:
 
     Models of `transformers` say what they take: images get noise on every scale, as photographs
     have it, of mean 0 and standard deviation 1; text gets random tokens. For other networks the
-    first layer with weights tells, and shapes that it could have are tried.
+    first layer with weights decides, and shapes that it could have are tried.
 
     Raises:
         ConversionError: No guess runs.
@@ -39,9 +38,17 @@ def make_inputs(network: nn.Module) -> dict[str, Any] | tuple[Any, ...]:
             return guess
     name = type(network).__name__
     if error is None:
-        raise ConversionError(t("conversion.no_guess", network=name))
+        raise ConversionError(
+            f"No example input could be guessed for {name}. Pass one: convert(model, "
+            "example_inputs=...), a tensor, a tuple of positional or a dict of keyword "
+            "arguments; or use ConversionPipeline with calibration data."
+        )
     reason = str(error).splitlines()[0]
-    raise ConversionError(t("conversion.no_guess_works", network=name, reason=reason))
+    raise ConversionError(
+        f"No example input could be guessed for {name} (the last guess failed: {reason}). "
+        "Pass one: convert(model, example_inputs=...), a tensor, a tuple of positional or "
+        "a dict of keyword arguments; or use ConversionPipeline with calibration data."
+    )
 
 
 def _guesses(network: nn.Module, generator: torch.Generator) -> Iterator[Any]:

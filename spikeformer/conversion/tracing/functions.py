@@ -366,7 +366,7 @@ QUESTIONS = frozenset(
         "register_hook",
     ]
 )
-"""Names of functions that ask something of a tensor; their answers carry no activation."""
+"""Names of functions that ask something of a tensor; their results carry no activation."""
 
 REMEDIES = {
     "lstm": "conversion.remedy_recurrent",

@@ -17,7 +17,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ConversionError
-from spikeformer.i18n import t
 from spikeformer.instrument import Function, FunctionStream, unfused
 
 Operand = tuple[Tensor, tuple[int, ...]]
@@ -148,7 +147,10 @@ def _einsum(engine: Engine, func: Function, equation: Any, *operands: Any) -> Te
     if len(operands) == 1 and isinstance(operands[0], list | tuple):
         operands = tuple(operands[0])
     if not isinstance(equation, str) or len(operands) != 2:
-        raise ConversionError(t("conversion.einsum", where=engine.where))
+        raise ConversionError(
+            f"{engine.where} calls torch.einsum in a form without spikes: expected an equation "
+            "and two operands. Write it as products of two tensors, or with torch.matmul."
+        )
     left, right = operands
     roles = {"left": (left, (-1,)), "right": (right, (-1,))}
     return engine.bilinear("einsum", roles, lambda a, b: func(equation, a, b))
@@ -225,7 +227,10 @@ def _multi_head_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """`torch.nn.MultiheadAttention` as the layers that it is made of; sequence first."""
     if bias_k is not None or add_zero_attn or static_k is not None or static_v is not None:
-        raise ConversionError(t("conversion.attention_bias", where=engine.where))
+        raise ConversionError(
+            f"{engine.where}: nn.MultiheadAttention with bias_k, add_zero_attn or static keys "
+            "has no spiking form here. Make it with add_bias_kv=False and add_zero_attn=False."
+        )
     if use_separate_proj_weight:
         weights: list[Any] = [q_proj_weight, k_proj_weight, v_proj_weight]
     else:
@@ -261,7 +266,7 @@ def _multi_head_attention(
 
 
 def _with_batch(tensors: Iterable[Tensor]) -> Iterable[Tensor]:
-    """Add a batch axis; the same tensor stays the same, so that it is written once."""
+    """Add a batch axis; the same tensor stays the same, so that it is encoded once."""
     done: dict[int, Tensor] = {}
     for tensor in tensors:
         yield done.setdefault(id(tensor), tensor.unsqueeze(1))

@@ -10,14 +10,14 @@ from spikeformer.i18n import t
 
 @dataclass
 class Site:
-    """A place where an activation is written as events: an operand of a matrix product.
+    """A place where an activation is encoded as events: an operand of a matrix product.
 
     Attributes:
         name: Path of the module in the network, and which operand of which product in it.
         module: Path of the module.
         operand: "input", "left", "right", "query", ...
-        same_as: The site that writes the very same tensor, as that of the queries does for keys
-            and values; None if it writes one of its own.
+        same_as: The site that encodes the very same tensor, as that of the queries does for keys
+            and values; None if it encodes one of its own.
         axes: Axes of the activation, counted from the end, along which thresholds differ.
     """
 

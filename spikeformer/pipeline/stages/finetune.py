@@ -14,6 +14,7 @@ from spikeformer.hardware import RoundedWeights
 from spikeformer.pipeline.privacy import consent_watch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import tuned_file
+from spikeformer.training import single_device_trainer
 from spikeformer.training.callbacks import EpochSeed
 
 LEARNING_RATE_FACTOR = 0.1
@@ -44,11 +45,9 @@ def finetune(run: Run, input_shape: Sequence[int]) -> None:
     module.train()
     try:
         with RoundedWeights(module.net, input_shape) as rounding:
-            L.Trainer(
+            single_device_trainer(
+                settings,
                 max_epochs=run.config.hardware.qat_epochs,
-                accelerator=settings.accelerator,
-                devices=1,
-                precision=settings.precision,
                 limit_train_batches=settings.limit_train_batches,
                 limit_val_batches=0,
                 logger=False,
@@ -57,9 +56,6 @@ def finetune(run: Run, input_shape: Sequence[int]) -> None:
                     _FitScales(rounding),
                     *consent_watch(run.parts.data, run.folder),
                 ],
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                enable_progress_bar=False,
                 default_root_dir=str(run.folder),
             ).fit(module, run.parts.data)
     finally:

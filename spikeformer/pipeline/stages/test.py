@@ -21,6 +21,7 @@ from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.sample import record_sample
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
+from spikeformer.training import single_device_trainer
 
 
 class Test(Stage):
@@ -42,7 +43,14 @@ class Test(Stage):
         module, data = run.parts.module, run.parts.data
         load_trained(run, self.weights, self.name)
         outputs = _OutputCollector()
-        trainer = _single_device_trainer(run, outputs)
+        settings = run.config.trainer
+        trainer = single_device_trainer(
+            settings,
+            limit_test_batches=settings.limit_test_batches,
+            logger=run.parts.loggers,
+            callbacks=[outputs],
+            default_root_dir=str(run.folder),
+        )
         with ActivityProbe(module.net) as probe:
             trainer.test(module, data, verbose=False)
         module.float()  # as the data are, outside of the trainer and its precision
@@ -112,20 +120,3 @@ class _OutputCollector(L.Callback):
             outputs, targets, num_classes=outputs.shape[1]
         ).tolist()
         return matrix
-
-
-def _single_device_trainer(run: Run, collector: L.Callback) -> L.Trainer:
-    """Return a trainer on the run's kind of device; several would count padded samples twice."""
-    settings = run.config.trainer
-    return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        precision=settings.precision,
-        limit_test_batches=settings.limit_test_batches,
-        logger=run.parts.loggers,
-        callbacks=[collector],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        default_root_dir=str(run.folder),
-    )

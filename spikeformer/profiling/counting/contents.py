@@ -15,8 +15,8 @@ class Contents(NamedTuple):
     """What is in an operand.
 
     Attributes:
-        kind: "spikes" are whole numbers of events, "graded" ones are events that carry a value,
-            "real" ordinary numbers.
+        kind: "spikes" are integer numbers of events, "graded" ones are events that carry a value,
+            "real" any values.
         size: Events at each place: the spikes, or 1 where a value is not zero.
     """
 
@@ -28,7 +28,7 @@ def contents(x: Tensor, *, spiking: bool, levels: Sequence[int] = ()) -> Content
     """Look at the values of an operand.
 
     Zeros and ones (of any sign) are spikes wherever they come from. In a spiking network other
-    whole numbers are spikes too, several at once, and fractions of one of `levels` are graded.
+    integers are spikes too, several at once, and fractions of one of `levels` are graded.
 
     Args:
         x: Floating-point values.
@@ -56,6 +56,6 @@ def _total(x: Tensor) -> Tensor:
 
 
 def _whole(x: Tensor) -> bool:
-    """Whether all values are whole numbers; a few of them usually tell that they are not."""
+    """Whether all values are integers; a few of them usually show that they are not."""
     few = x.flatten()[:1024]
     return all(bool(((part - part.round()).abs() < 1e-4).all()) for part in (few, x))

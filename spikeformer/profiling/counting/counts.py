@@ -14,7 +14,6 @@ from itertools import zip_longest
 from operator import attrgetter
 
 from spikeformer.error_handling import ArgumentError, check_positive_int
-from spikeformer.i18n import t
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +23,7 @@ class LayerCounts:
     Attributes:
         name: Name of the layer in its network.
         kind: "linear", "conv", "attention", "matmul", "embedding", "norm" or "neuron".
-        steps: Timesteps for which the layer ran in each sample; 1 in an ordinary network.
+        steps: Timesteps for which the layer ran in each sample; 1 in an ANN.
         dense: Operations of the full product, zeros included, over all timesteps.
         macs: Multiply-accumulates with two operands that are not zero.
         skipped_macs: Multiply-accumulates with a zero in them, done unless hardware skips zeros.
@@ -38,14 +37,14 @@ class LayerCounts:
         inputs: Places from which values or spikes can come, over all samples and timesteps.
         outputs: Places to which they go.
         weight_reads: Weights read from memory.
-        activation_reads: Ordinary input values read from memory; events are counted above.
-        activation_writes: Ordinary output values written.
+        activation_reads: Real input values read from memory; events are counted above.
+        activation_writes: Real output values written.
         membrane_reads: Membranes read.
         membrane_writes: Membranes written.
         address_adds: Additions of integers that find the next address.
         address_macs: Multiply-accumulates of integers that find an address.
         weights: Weights that the layer keeps in memory.
-        activations: Ordinary values of one sample and timestep that it keeps in memory.
+        activations: Real values of one sample and timestep that it keeps in memory.
         membranes: Membranes of one sample that it keeps in memory.
         timeline: Effective operations at each timestep (spikes, for neurons); may be empty.
     """
@@ -83,7 +82,7 @@ class LayerCounts:
             return
         for name, value in zip((*_SUMS, *_SIZES), numbers, strict=True):
             if not 0 <= value < math.inf:
-                raise ArgumentError(name, value, t("expected.non_negative_finite"))
+                raise ArgumentError(name, value, "a finite number of at least 0")
 
     @classmethod
     def merged(cls, parts: Sequence[LayerCounts]) -> LayerCounts:
@@ -140,7 +139,7 @@ class OperationCounts:
 
     @property
     def timesteps(self) -> int:
-        """Timesteps of the network: those of the layer with most; 1 in an ordinary network."""
+        """Timesteps of the network: those of the layer with most; 1 in an ANN."""
         return max((layer.steps for layer in self.layers), default=1)
 
     @property
@@ -171,7 +170,7 @@ def dense_layer(
     steps: int = 1,
     timeline: Iterable[float] = (),
 ) -> LayerCounts:
-    """Count a layer whose inputs are ordinary numbers.
+    """Count a layer whose inputs are real values.
 
     Every multiply-accumulate reads its weight, and in a convolution its input too; sums stay in a
     register until they are written.
@@ -243,7 +242,7 @@ def event_layer(
         weights: Weights of the layer.
         targets: Membranes of one sample that the layer adds to.
         inputs: Places that can send an event, over all samples and timesteps; needed only for
-            comparison with an ordinary network.
+            comparison with an ANN.
         outputs: Places that get a sum; the same.
         graded: Events carry a value (levels, signs times a size), so each operation multiplies.
         steps: Timesteps in each sample.

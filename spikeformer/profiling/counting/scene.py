@@ -48,7 +48,7 @@ class NetworkFacts:
     def guess_timesteps(self, shape: tuple[int, ...]) -> None:
         """Take the time axis of an input (batch, timesteps, features) for what it looks like.
 
-        Neurons tell the timesteps of a network that does not, but layers may come before them.
+        Neurons show the timesteps of a network that does not say them; layers may come first.
         """
         if self.spiking and self.timesteps == 1 and len(shape) == 3:
             self.timesteps = shape[1]

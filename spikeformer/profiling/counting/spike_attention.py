@@ -1,4 +1,4 @@
-"""Count the products inside spike attention, and the neurons that answer them.
+"""Count the products inside spike attention, and the neurons behind them.
 
 Axes: b batch, t timesteps, n tokens, h heads, d channels of a head.
 """
@@ -49,7 +49,7 @@ def attention_products(
     - "qk_token": a spike of the query adds to its token's gate.
     - "sdsa": a spike of the key adds to its channel's gate where the value fires too.
     - "ssa": spikes that coincide add to the first product; each spike of the third operand adds a
-      row of the first product's whole numbers to the second.
+      row of the first product's integers to the second.
 
     The gates' own work, an AND of bits, is left out.
     """

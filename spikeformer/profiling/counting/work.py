@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from spikeformer.error_handling import ProfilingError
-from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import LayerCounts, OperationCounts
 from spikeformer.profiling.counting.scene import NetworkFacts
 
@@ -64,7 +63,10 @@ def combined(works: Sequence[NetworkWork]) -> OperationCounts:
         ProfilingError: No network ran.
     """
     if not works:
-        raise ProfilingError(t("profiling.nothing_ran"))
+        raise ProfilingError(
+            "Nothing was measured: no network ran inside the block. Call the model itself, as "
+            "in `model(batch)`; hooks do not see calls of its methods."
+        )
     parts = [work.counts() for work in works]
     if len(parts) == 1:
         return parts[0]

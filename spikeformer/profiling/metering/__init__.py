@@ -1,7 +1,6 @@
 """Counters of the machine: what measured energy is read from."""
 
-from spikeformer.profiling.metering.counter import EnergyCounter
-from spikeformer.profiling.metering.cpu_time import CpuTimeCounter
+from spikeformer.profiling.metering.counter import CpuTimeCounter, EnergyCounter
 from spikeformer.profiling.metering.nvml import NvmlCounter
 from spikeformer.profiling.metering.rapl import RaplCounter
 

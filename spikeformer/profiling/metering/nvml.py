@@ -75,7 +75,7 @@ class _EnergyGpu:
 
 
 class _PowerGpu:
-    """A GPU that only tells its power in mW."""
+    """A GPU that reports its power in mW alone."""
 
     def __init__(self, nvml: Any, handle: Any, name: str) -> None:
         self.nvml, self.handle, self.name = nvml, handle, f"{name} (power summed up)"

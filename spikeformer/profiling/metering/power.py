@@ -19,8 +19,8 @@ from spikeformer.i18n import t
 from spikeformer.neurons.base import DT_MS
 from spikeformer.profiling.counting.counter import OperationCounter
 from spikeformer.profiling.counting.work import combined
-from spikeformer.profiling.metering import COUNTERS, active
-from spikeformer.profiling.metering.sampler import Sampler
+from spikeformer.profiling.metering import COUNTERS
+from spikeformer.profiling.metering.sampler import Sampler, claim, release
 from spikeformer.profiling.pricing.costs import Range
 from spikeformer.profiling.pricing.estimate import TECHNOLOGIES, EnergyEstimate, estimate
 from spikeformer.profiling.pricing.timeline import energy_by_step
@@ -69,7 +69,7 @@ class PowerRecording:
     Attributes:
         timestamps: Ends of the intervals, in s since the start, shape (readings,).
         watts: Mean power in each interval, shape (readings,).
-        kind: "measured", "proxy" (a stand-in) or "estimate" (a model's timeline).
+        kind: "measured", "proxy" or "estimate" (a model's timeline).
         source: Where the numbers are from.
         interrupted: Why the counter fell silent before the end; None if it did not.
     """
@@ -90,8 +90,8 @@ class PowerRecording:
 
     def __enter__(self) -> Self:
         if self._state != "new":
-            raise ProfilingError(t("profiling.recorded_once"))
-        active.claim(self)
+            raise ProfilingError("A recording is made once; ask the monitor for a new one.")
+        claim(self)
         try:
             if self.backend in COUNTERS:
                 self._sampler = Sampler(COUNTERS[self.backend](), self.sampling_rate_hz)
@@ -99,7 +99,7 @@ class PowerRecording:
             else:
                 self._counter = OperationCounter().__enter__()
         except BaseException:
-            active.release(self)
+            release(self)
             raise
         self._state = "recording"
         return self
@@ -120,7 +120,7 @@ class PowerRecording:
                 if error is None:
                     self._replay(self._counter)
         finally:
-            active.release(self)
+            release(self)
 
     def _keep_readings(self, sampler: Sampler) -> None:
         self.kind, self.source = sampler.counter.kind, sampler.counter.source
@@ -147,18 +147,18 @@ class PowerRecording:
         """Return average, peak and energy.
 
         Args:
-            samples: Samples processed, to tell the energy of one; a model counts them itself.
+            samples: Samples processed, for the energy of one; a model counts them itself.
 
         Raises:
             ProfilingError: The recording is not over, or holds nothing.
         """
         if self._state != "done":
-            raise ProfilingError(t("profiling.analyze_after"))
+            raise ProfilingError("Analyze a recording after its `with` block.")
         if not self.watts.size:
             raise ProfilingError(
-                t("profiling.no_time_passed")
+                "The recording is empty: no time passed between two readings of the counter."
                 if self._sampler is not None
-                else t("profiling.block_raised")
+                else "The recording is empty: the block raised an error."
             )
         periods = np.diff(self.timestamps, prepend=0.0)
         seconds = float(self.timestamps[-1])
@@ -204,7 +204,7 @@ class PowerMonitor:
     The backends of `EnergyProfiler` that model a chip replay its timeline, one millisecond for each
     timestep, and are labelled "estimate". "pyjoules" and "nvml" sample a counter in a thread;
     "cpu_time" samples CPU time, labelled "proxy". Python threads share an interpreter, so readings
-    come late while it is busy: `analyze` tells the rate and the jitter that were reached.
+    come late while it is busy: `analyze` gives the rate and the jitter that were reached.
 
     Args:
         backend: One of `POWER_BACKENDS`.

@@ -1,4 +1,4 @@
-"""A thread that reads a counter at a steady rate."""
+"""Readings of a counter at a steady rate, and one measurement at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import numpy as np
 import numpy.typing as npt
 
-from spikeformer.error_handling import BackendUnavailableError
+from spikeformer.error_handling import BackendUnavailableError, ProfilingError
 from spikeformer.profiling.metering import EnergyCounter
 from spikeformer.profiling.pricing.costs import Range
 
@@ -101,3 +101,26 @@ class Sampler:
             # The first stays: everything is counted from it.
             self._times, self._energies = self._times[::2], self._energies[::2]
             self._period *= 2
+
+
+_active: list[object] = []
+
+
+def claim(owner: object) -> None:
+    """Make `owner` the measurement that is going on.
+
+    Raises:
+        ProfilingError: Another one is.
+    """
+    if _active:
+        raise ProfilingError(
+            "Another measurement is going on, and each would count the other's work. Leave its "
+            "`with` block first, or put everything into one."
+        )
+    _active.append(owner)
+
+
+def release(owner: object) -> None:
+    """Let others measure again."""
+    if owner in _active:
+        _active.remove(owner)

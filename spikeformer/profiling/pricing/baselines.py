@@ -8,8 +8,8 @@ from spikeformer.error_handling import check_positive_int
 from spikeformer.profiling.counting.counts import LayerCounts, OperationCounts, dense_layer
 
 
-def ordinary_equivalent(counts: OperationCounts) -> OperationCounts:
-    """Return what the same layers would do once, on ordinary numbers and without neurons.
+def ann_equivalent(counts: OperationCounts) -> OperationCounts:
+    """Return what the same layers would do in an ANN: once, on real values, without neurons.
 
     Nothing is known of the zeros among its activations, so none are skipped.
 
@@ -21,7 +21,7 @@ def ordinary_equivalent(counts: OperationCounts) -> OperationCounts:
         >>> spiking = event_layer(
         ...     "fc", "linear", events=4, operations=40, dense=400, weights=100, targets=10, steps=4
         ... )
-        >>> ordinary_equivalent(OperationCounts((spiking,))).layers[0].macs
+        >>> ann_equivalent(OperationCounts((spiking,))).layers[0].macs
         100.0
     """
     layers = tuple(_once(layer, counts.samples) for layer in counts.layers if layer.dense)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import LayerCounts
 from spikeformer.profiling.pricing.costs import Cost, Range
 from spikeformer.profiling.pricing.technology import Technology
@@ -44,7 +43,7 @@ class Precision:
         mac: Multiply-accumulate.
         ac: Accumulate.
         weight_bits: Size of a weight in memory.
-        activation_bits: Size of an ordinary value.
+        activation_bits: Size of a real value.
         state_bits: Size of a membrane or a partial sum.
     """
 
@@ -78,7 +77,7 @@ def quantized(activation_bits: int) -> Precision:
         0.13
     """
     if check_positive_int("activation_bits", activation_bits) > 8:
-        raise ArgumentError("activation_bits", activation_bits, t("profiling.one_to_eight"))
+        raise ArgumentError("activation_bits", activation_bits, "from 1 to 8")
     eight = PRECISIONS["int8"]
     scaled = 0.2 * activation_bits / 8 + 0.03
     mac = Cost(
@@ -101,7 +100,7 @@ class Cmos45(Technology):
         addressing  integer arithmetic that finds the next weight, membrane or value
 
     The value takes every access from memory, as Lemaire et al. do, and does not skip zeros in
-    ordinary products. The lower bound skips them and reads each weight, activation and membrane
+    dense products. The lower bound skips them and reads each weight, activation and membrane
     once in a timestep, as hardware with perfect reuse would; the upper bound adds batch norms that
     were not folded. Off-chip memory (1.3 to 2.6 nJ for 64 bits) is not included.
 

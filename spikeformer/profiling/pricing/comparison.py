@@ -1,4 +1,4 @@
-"""Networks side by side: ordinary, quantised, spiking."""
+"""Networks side by side: ANN, quantised, spiking."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling.counting.counts import OperationCounts
-from spikeformer.profiling.pricing.baselines import equivalent_bits, ordinary_equivalent
+from spikeformer.profiling.pricing.baselines import ann_equivalent, equivalent_bits
 from spikeformer.profiling.pricing.cmos import PRECISIONS, Cmos45, Precision, quantized
-from spikeformer.profiling.pricing.costs import Range
+from spikeformer.profiling.pricing.costs import Range, energy_text
 from spikeformer.profiling.pricing.estimate import estimate
-from spikeformer.profiling.pricing.text import energy_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +48,7 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class ComparisonReport:
-    """Networks with their rivals; print it, draw it, or take it to pandas.
+    """Networks with their baselines; print it, draw it, or take it to pandas.
 
     Attributes:
         rows: One for each network and number format.
@@ -82,11 +81,11 @@ class ComparisonReport:
         for row in self.rows:
             if row.name not in self.break_even or row.precision != "int8":
                 continue
-            rival = min(
+            baseline = min(
                 (other for other in self.rows if other.network == "QNN"),
                 key=lambda other: other.energy_uj.value,
             )
-            sentences.append(_verdict(row, rival, self.break_even[row.name]))
+            sentences.append(_verdict(row, baseline, self.break_even[row.name]))
         return sentences
 
     def to_html(self) -> str:
@@ -119,16 +118,16 @@ def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
     """Compare what networks did for a sample, as `EnergyProfiler.compare` does with networks.
 
     Args:
-        networks: Counts by name, of ordinary networks, spiking ones, or both.
+        networks: Counts by name, of ANNs, of spiking networks, or of both.
     """
     spiking = {name: counts for name, counts in networks.items() if _spikes(counts)}
-    ordinary = {name: counts for name, counts in networks.items() if name not in spiking}
-    rivals = ordinary or {
-        _twin(name, len(spiking)): ordinary_equivalent(counts) for name, counts in spiking.items()
+    anns = {name: counts for name, counts in networks.items() if name not in spiking}
+    baselines = anns or {
+        _ann_of(name, len(spiking)): ann_equivalent(counts) for name, counts in spiking.items()
     }
     bits = equivalent_bits(max((counts.timesteps for counts in spiking.values()), default=255))
-    rows = [_row(name, "ANN", counts, PRECISIONS["fp32"]) for name, counts in rivals.items()]
-    rows += [_row(name, "QNN", counts, quantized(bits)) for name, counts in rivals.items()]
+    rows = [_row(name, "ANN", counts, PRECISIONS["fp32"]) for name, counts in baselines.items()]
+    rows += [_row(name, "QNN", counts, quantized(bits)) for name, counts in baselines.items()]
     for name, counts in spiking.items():
         rows += [_row(name, "SNN", counts, PRECISIONS[format_]) for format_ in ("fp32", "int8")]
     quantised = [row.energy_uj.value for row in rows if row.network == "QNN"]
@@ -139,8 +138,8 @@ def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
     return ComparisonReport(tuple(rows), break_even, Cmos45().source)
 
 
-def _twin(name: str, networks: int) -> str:
-    return t("profiling.its_twin") if networks == 1 else t("profiling.twin_of", name=name)
+def _ann_of(name: str, networks: int) -> str:
+    return t("profiling.its_ann") if networks == 1 else t("profiling.ann_of", name=name)
 
 
 def _spikes(counts: OperationCounts) -> bool:
@@ -162,8 +161,8 @@ def _row(name: str, network: str, counts: OperationCounts, precision: Precision)
     )
 
 
-def _break_even(counts: OperationCounts, rival_uj: float) -> float | None:
-    """Return how many times its spikes a network could fire for the energy of its rival."""
+def _break_even(counts: OperationCounts, baseline_uj: float) -> float | None:
+    """Return how many times its spikes a network could fire for the energy of a baseline."""
     technology = Cmos45(PRECISIONS["int8"])
 
     def energy(layers: tuple[Any, ...]) -> float:
@@ -171,19 +170,21 @@ def _break_even(counts: OperationCounts, rival_uj: float) -> float | None:
 
     by_spikes = energy(tuple(layer for layer in counts.layers if layer.synaptic_operations))
     always = energy(tuple(layer for layer in counts.layers if not layer.synaptic_operations))
-    if always >= rival_uj:
+    if always >= baseline_uj:
         return None
-    return (rival_uj - always) / by_spikes if by_spikes else float("inf")
+    return (baseline_uj - always) / by_spikes if by_spikes else float("inf")
 
 
-def _verdict(row: ComparisonRow, rival: ComparisonRow, factor: float | None) -> str:
-    share = row.energy_uj.value / rival.energy_uj.value if rival.energy_uj.value else float("inf")
+def _verdict(row: ComparisonRow, baseline: ComparisonRow, factor: float | None) -> str:
+    share = (
+        row.energy_uj.value / baseline.energy_uj.value if baseline.energy_uj.value else float("inf")
+    )
     start = t(
         "profiling.share",
         name=row.name,
         share=share,
-        rival=rival.name,
-        bits=rival.precision.removeprefix("int"),
+        baseline=baseline.name,
+        bits=baseline.precision.removeprefix("int"),
     )
     if factor is None:
         return t("profiling.never_even", start=start)

@@ -1,4 +1,4 @@
-"""A number that is not known exactly: between `low` and `high`, at `value` by convention."""
+"""Energies that are not known exactly, what one operation costs, and how to print them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
+from spikeformer.i18n import format_number
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Range:
     def __post_init__(self) -> None:
         if not self.low <= self.value <= self.high:
             values = (self.low, self.value, self.high)
-            raise ArgumentError("low, value, high", values, t("profiling.ascending"))
+            raise ArgumentError("low, value, high", values, "three numbers in ascending order")
 
     @classmethod
     def exactly(cls, value: float) -> Range:
@@ -69,3 +69,23 @@ class Cost:
     def times(self, count: float) -> Range:
         """Return the energy of so many operations in pJ."""
         return self.energy_pj * count
+
+
+def energy_text(energy_uj: float) -> str:
+    """Return an energy with three significant digits and a unit that suits it.
+
+    Example:
+        >>> [energy_text(x) for x in (0.0, 0.0123, 4.5, 1234.5, 2.5e7)]
+        ['0 µJ', '12.3 nJ', '4.50 µJ', '1.23 mJ', '25.0 J']
+    """
+    if energy_uj == 0:
+        return "0 µJ"
+    for size, unit in ((1e6, "J"), (1e3, "mJ"), (1.0, "µJ"), (1e-3, "nJ")):
+        if energy_uj >= 0.9995 * size:
+            return _three_digits(energy_uj / size, unit)
+    return _three_digits(energy_uj * 1e6, "pJ")
+
+
+def _three_digits(value: float, unit: str) -> str:
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{format_number(value, f'.{digits}f')} {unit}"

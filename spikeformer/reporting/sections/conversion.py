@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from spikeformer.i18n import format_number, t
-from spikeformer.profiling.pricing.text import energy_text
+from spikeformer.profiling import energy_text
 from spikeformer.reporting import formats, read
 from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
 from spikeformer.reporting.results import ResultsError, RunResults

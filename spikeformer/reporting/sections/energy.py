@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from spikeformer.i18n import t
+from spikeformer.profiling import energy_text
 from spikeformer.profiling.figures import plot_comparison, plot_layer_energy
-from spikeformer.profiling.pricing.text import energy_text
 from spikeformer.reporting import formats
 from spikeformer.reporting.results import EnergyResults, RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section

@@ -1,21 +1,21 @@
-"""Keeps each modality learning, however much another one tells."""
+"""Keeps each modality learning, however well another one does."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from spikeformer.data.batch import split
 from spikeformer.error_handling import ConfigurationError, check_positive
 from spikeformer.i18n import t
+from spikeformer.instrument import ModuleWatch
 from spikeformer.models import ClassificationHead
-from spikeformer.multimodal.encoder import SensoryEncoder
-from spikeformer.multimodal.network import MultiModalNetwork
+from spikeformer.multimodal import ModalityEncoder, MultiModalNetwork
 from spikeformer.training.module import SpikingModule
 from spikeformer.training.sharding import ShardedStrategy
 
@@ -23,18 +23,17 @@ NAME = "unimodal_loss"
 
 
 class UnimodalLoss(L.Callback):
-    r"""Adds the loss of each modality by itself to the training loss: `weight * sum_m loss(o_m)`.
+    r"""Adds the loss of each modality by itself while training: `weight * sum_m loss(a_m)`.
 
-    Where modalities are fused late, o_m are the logits of the modality's own branch. Elsewhere
-    `o_m = W_m s_m` with s_m the spikes of encoder m, averaged over its tokens, and W_m a dense
-    layer that is trained with the network and no part of it. Without these auxiliary losses a
-    network learns from the modality that is learnt fastest, and the others get little gradient
-    once that one classifies well.
+    In late fusion, a_m are the logits of the modality's own branch. Elsewhere
+    `a_m = W_m s_m` with s_m the spikes of encoder m, averaged over its tokens, and W_m a dense
+    layer that is trained with the network and no part of it. Without this, a network learns from
+    the modality that is learnt fastest, and the others get little gradient once that one does well.
 
     It watches the spiking network, and adds nothing while `HybridPhases` trains with rates.
 
     Args:
-        weight: Factor on the sum of the unimodal losses; above 0.
+        weight: Factor on the sum of the modalities' losses; above 0.
 
     Raises:
         ConfigurationError: In `setup`, if the network is no `MultiModalNetwork`, or is sharded.
@@ -45,7 +44,7 @@ class UnimodalLoss(L.Callback):
 
     def __init__(self, weight: float = 0.5) -> None:
         self.weight = check_positive("weight", weight)
-        self._handles: list[RemovableHandle] = []
+        self._watch: ModuleWatch | None = None
         self._outputs: dict[str, tuple[Tensor, Tensor | None]] = {}
         self._batch: Any = None
 
@@ -56,14 +55,14 @@ class UnimodalLoss(L.Callback):
         module = cast(SpikingModule, pl_module)
         net = module.net
         if not isinstance(net, MultiModalNetwork):
-            raise ConfigurationError(t("multimodal.no_senses", type=type(net).__name__))
+            raise ConfigurationError(t("multimodal.one_network", type=type(net).__name__))
         if isinstance(trainer.strategy, ShardedStrategy):
             raise ConfigurationError(t("multimodal.not_sharded"))
         if not net.transformer.late:
-            pl_module.unimodal_readouts = nn.ModuleDict(
+            module.unimodal_readouts = nn.ModuleDict(
                 {
                     name: ClassificationHead(
-                        cast(SensoryEncoder, encoder).embed_dim, net.num_classes
+                        cast(ModalityEncoder, encoder).embed_dim, net.num_classes
                     )
                     for name, encoder in net.encoders.items()
                 }
@@ -74,34 +73,38 @@ class UnimodalLoss(L.Callback):
         """Start watching the heads of the modalities, or their encoders."""
         net = cast(MultiModalNetwork, pl_module.net)
         if net.transformer.late:
-            watched, observe = net.transformer.heads, self._observe_head
+            heads = net.transformer.heads
+            self._watch = ModuleWatch(
+                heads, self._observe_head, ClassificationHead, uncompiled=False
+            )
         else:
-            watched, observe = net.encoders, partial(self._observe_spikes, pl_module)
-        self._handles = [
-            layer.register_forward_hook(partial(observe, name)) for name, layer in watched.items()
-        ]
+            observe = partial(
+                self._observe_encoder, cast(nn.ModuleDict, pl_module.unimodal_readouts)
+            )
+            self._watch = ModuleWatch(net.encoders, observe, ModalityEncoder, uncompiled=False)
 
     def _observe_head(
-        self, name: str, head: nn.Module, inputs: tuple[Tensor, Tensor | None], outputs: Tensor
+        self, name: str, head: nn.Module, args: Any, kwargs: Mapping[str, Any], outputs: Tensor
     ) -> None:
         if outputs.requires_grad:
-            _, mask = inputs
+            _, mask = args
             present = None if mask is None else mask[:, 0]
             self._outputs[name] = outputs if present is None else outputs[present], present
 
-    def _observe_spikes(
+    def _observe_encoder(
         self,
-        module: L.LightningModule,
+        readouts: nn.ModuleDict,
         name: str,
         encoder: nn.Module,
-        inputs: tuple[Tensor],
+        args: Any,
+        kwargs: Mapping[str, Any],
         spikes: Tensor,
     ) -> None:
         if spikes.requires_grad:
-            readout = cast(nn.ModuleDict, module.unimodal_readouts)[name]
-            # An encoder sees the samples alone that have its modality.
+            # An encoder sees only the samples that have its modality.
             samples, _ = split(self._batch)
-            self._outputs[name] = readout(spikes), (samples.get("modality_mask") or {}).get(name)
+            masks = samples.get("modality_mask") or {}
+            self._outputs[name] = readouts[name](spikes), masks.get(name)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -111,7 +114,7 @@ class UnimodalLoss(L.Callback):
         self._batch = batch
 
     def penalty(self, module: SpikingModule) -> Tensor | None:
-        """Return the weighted unimodal losses of the last forward pass, None if nothing fired."""
+        """Return the weighted losses of the last forward pass, None if no modality fired."""
         _, target = split(self._batch)
         losses = [
             module.loss(outputs, target if present is None else target[present])
@@ -131,8 +134,9 @@ class UnimodalLoss(L.Callback):
         self._stop(pl_module)
 
     def _stop(self, pl_module: L.LightningModule) -> None:
-        while self._handles:
-            self._handles.pop().remove()
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         self._outputs.clear()
         self._batch = None
         cast(SpikingModule, pl_module).penalties.pop(NAME, None)

@@ -27,7 +27,7 @@ def test_the_section_says_kind_source_bounds_and_what_is_left_out(folder):
     assert "Davies et al., IEEE Micro 2018" in text
     assert "since the chip cannot run it: 800 products in 0, 3" in text
     assert "gelu of 160 values" in text
-    assert "times the energy of its ordinary twin at 3 bits" in text
+    assert "times the energy of its ANN at 3 bits" in text
     assert "Operations of 3 layers" in text
 
 

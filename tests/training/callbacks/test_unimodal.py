@@ -60,7 +60,7 @@ def test_the_penalty_by_its_formula():
     assert not any("readouts" in name for name in net.state_dict())
 
 
-def test_fused_late_each_sense_is_asked_by_its_own_head():
+def test_in_late_fusion_each_modality_has_the_loss_of_its_own_head():
     torch.manual_seed(0)
     net, inputs, labels = network("late"), samples(), torch.arange(6) % 4
     task, seen = supervised(net, inputs, labels, weight=0.25)
@@ -86,7 +86,7 @@ def test_encoders_and_readouts_learn_from_it_alone():
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "late"])
-def test_samples_that_lack_a_sense_are_not_asked_for_it(fusion):
+def test_samples_without_a_modality_add_no_loss_of_it(fusion):
     torch.manual_seed(0)
     net, inputs, labels = network(fusion), samples(), torch.arange(6) % 4
     callback, task = UnimodalLoss(1.0), module(net)
