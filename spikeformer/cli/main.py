@@ -21,14 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 import spikeformer.config.schema  # noqa: F401 - registers the schemas
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.language import speak
-from spikeformer.cli.messages import cause, explain
+from spikeformer.cli.messages import cause, check_arguments, explain
 from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
 from spikeformer.error_handling import (
-    ConfigurationError,
     SpikeformerError,
     StorageError,
     interruptible,
@@ -62,7 +61,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    _check_text(sys.argv)
+    check_arguments(sys.argv[1:], config_folder())
     speak(sys.argv[1:])
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:
         if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
@@ -71,17 +70,6 @@ def _run() -> None:
     sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
     speak(sys.argv[1:])
     hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
-
-
-def _check_text(arguments: Sequence[str]) -> None:
-    """Refuse what a configuration file could not hold.
-
-    Raises:
-        ConfigurationError: An argument is not in the encoding of the locale.
-    """
-    for argument in arguments:
-        if any("\ud800" <= character <= "\udfff" for character in argument):
-            raise ConfigurationError(t("cli.no_text", argument=repr(argument)))
 
 
 def _job(config: DictConfig) -> dict[str, Any] | None:

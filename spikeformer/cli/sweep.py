@@ -24,15 +24,11 @@ SWEEP_FILE = "sweep.yaml"
 _OF_RANKS = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
-_OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
-_SEARCH = "hydra_plugins.spikeformer_search.Search"
-
-
 class PrepareSweep(Callback):
     """Makes a sweep resumable before its first child starts."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Write the sweep's overrides into its folder, and keep there what Optuna finds."""
+        """Write the sweep's overrides into its folder."""
         given = config.hydra.overrides
         kept = [o for o in (*given.hydra, *given.task) if not o.startswith("hydra.mode=")]
         try:
@@ -42,12 +38,6 @@ class PrepareSweep(Callback):
         if (folder / SWEEP_FILE).exists():
             read_yaml(folder / SWEEP_FILE, list[str])  # else it is somebody's, and stays
         write_text(folder / SWEEP_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
-        sweeper = config.hydra.sweeper
-        if sweeper._target_ == _OPTUNA:
-            with read_write(config), open_dict(config):
-                sweeper._target_ = _SEARCH
-                sweeper.storage = sweeper.storage or f"sqlite:///{folder / 'study.db'}"
-                sweeper.study_name = sweeper.study_name or "search"
 
 
 @contextmanager
