@@ -5,7 +5,8 @@ from __future__ import annotations
 import hydra
 from omegaconf import DictConfig
 
-import spikeformer.config.schema  # noqa: F401 - registers the schemas
+import spikeformer.config.schema
+import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
 from spikeformer.cli.resolvers import config_folder, register_resolvers
 
 

@@ -18,7 +18,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import spikeformer.config.schema  # noqa: F401 - registers the schemas
+import spikeformer.config.schema
+import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.language import speak
 from spikeformer.cli.messages import cause, check_arguments, explain
