@@ -62,7 +62,8 @@ _HOMES = {
         "ParametricLifNeuron",
         "SpikingNeuron",
     ),
-    "spikeformer.pipeline": ("load_run", "run_pipeline"),
+    "spikeformer.pipeline": ("run_pipeline",),
+    "spikeformer.runs": ("load_run",),
     "spikeformer.profiling": ("EnergyProfiler", "PowerMonitor"),
     "spikeformer.research": (
         "AdaptiveSpikeThreshold",

@@ -1,10 +1,8 @@
 """From a configuration to a run folder: stages, manifest, resume."""
 
-from spikeformer.pipeline.build import Components, build, build_network
+from spikeformer.pipeline.build import Components, build
 from spikeformer.pipeline.execute import run_pipeline
-from spikeformer.pipeline.loading import LoadedRun, load_run
 from spikeformer.pipeline.loggers import wandb_logger
-from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.compile import Compile
 from spikeformer.pipeline.stages.convert import Convert
@@ -17,6 +15,7 @@ from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.stages.test import Test
 from spikeformer.pipeline.stages.validate import Validate, ValidateTrained
 from spikeformer.pipeline.stages.verify import Verify
+from spikeformer.runs import LoadedRun, Manifest, StageRecord, build_network, load_run
 
 __all__ = [
     "Compile",

@@ -18,10 +18,10 @@ from spikeformer.files import file_hash, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
-from spikeformer.pipeline.manifest import Manifest, StageRecord
 from spikeformer.pipeline.privacy import ask_again, record_outputs, record_use
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
+from spikeformer.runs.manifest import Manifest, StageRecord
 
 
 def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from spikeformer.config import masked, recorded
 from spikeformer.files import write_json, write_text
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.environment import describe_environment
-from spikeformer.pipeline.manifest import Manifest, StageRecord
+from spikeformer.runs.manifest import Manifest, StageRecord
 
 
 @dataclass

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
-from spikeformer.pipeline.build import load_weights
 from spikeformer.pipeline.run import Run
+from spikeformer.runs import load_weights
 
 
 def load_trained(run: Run, weights: str, stage: str) -> None:

@@ -10,22 +10,22 @@ from __future__ import annotations
 from spikeformer.reporting import figures
 from spikeformer.reporting.dashboard import build_dashboard
 from spikeformer.reporting.report import build_report
-from spikeformer.reporting.results import (
-    EnergyResults,
-    ResultsError,
-    RunResults,
-    SampleResults,
-    StageStatus,
-    TestResults,
-    load_results,
-)
-from spikeformer.reporting.runs import RunSummary, summarize_runs
 from spikeformer.reporting.sections import (
     SECTIONS,
     Content,
     ReportFigure,
     Section,
     register_section,
+)
+from spikeformer.runs import (
+    EnergyResults,
+    ResultsError,
+    RunResults,
+    RunSummary,
+    SampleResults,
+    TestResults,
+    load_results,
+    summarize_runs,
 )
 
 __all__ = [
@@ -38,7 +38,6 @@ __all__ = [
     "RunSummary",
     "SampleResults",
     "Section",
-    "StageStatus",
     "TestResults",
     "build_dashboard",
     "build_report",

@@ -14,7 +14,7 @@ from spikeformer.files import write_text
 from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import formats
 from spikeformer.reporting.pages import template_environment
-from spikeformer.reporting.runs import RunSummary, summarize_runs
+from spikeformer.runs.summary import RunSummary, summarize_runs
 
 _LABELED = (
     "accuracy",

@@ -8,7 +8,7 @@ from datetime import datetime
 from spikeformer.i18n import format_date, format_number, t
 from spikeformer.metrics import metric_label
 from spikeformer.reporting import formats
-from spikeformer.reporting.results import RunResults
+from spikeformer.runs.results import RunResults
 
 # A smaller error is no accuracy; among metrics without one, the first of these leads.
 _LEADING = ("accuracy", "f1", "perplexity", "r2", "mae", "rmse", "mse")

@@ -12,8 +12,8 @@ from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import formats, svg
 from spikeformer.reporting.headline import headline
 from spikeformer.reporting.pages import template_environment
-from spikeformer.reporting.results import load_results
 from spikeformer.reporting.sections import SECTIONS, Content, Section
+from spikeformer.runs.results import load_results
 
 
 def build_report(folder: Path | str) -> Path:

@@ -13,7 +13,7 @@ import torch
 from spikeformer.cli import compose
 from spikeformer.pipeline import Manifest, run_pipeline
 from spikeformer.reporting import load_results
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 

@@ -8,7 +8,7 @@ from spikeformer.cli import compose
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import get_locale
 from spikeformer.pipeline import run_pipeline
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 MISTAKES = {
     "modle=x": {"es": "¿Quiso decir model?", "ar": "هل تقصد model؟"},

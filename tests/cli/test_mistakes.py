@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spikeformer.cli import main
-from tests.runs import SHARED, run_script
+from tests.commands import SHARED, run_script
 
 MISTAKES = {
     # misspelt names

@@ -9,7 +9,7 @@ import pytest
 
 from spikeformer.cli.run_folder import new_folder
 from spikeformer.files import write_text
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 

@@ -16,7 +16,7 @@ from hydra.errors import ConfigCompositionException
 from spikeformer.cli import main
 from spikeformer.cli.messages import explain
 from spikeformer.cli.resolvers import config_folder
-from tests.runs import SMALL, Command, wait_for_file
+from tests.commands import SMALL, Command, wait_for_file
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 SHORT = (*SMALL, FIT, "logger=none", "trainer.accelerator=cpu", "trainer.limit_train_batches=2")

@@ -15,8 +15,8 @@ from torch import nn
 from spikeformer.concurrency import ParallelSpikingTrainer
 from spikeformer.config import ConcurrencyConfig
 from spikeformer.error_handling import ArgumentError, ProcessGroupError
+from tests.commands import REPOSITORY
 from tests.concurrency import processes
-from tests.runs import REPOSITORY
 
 SCENARIOS = ("train:2", "train:3", "dead:3", "hang:2", "empty:2", "nan:2", "late:2")
 

@@ -6,7 +6,7 @@ import pytest
 
 from spikeformer.cli import compose as composed
 from spikeformer.pipeline import run_pipeline
-from tests.runs import SHARED, options
+from tests.commands import SHARED, options
 
 
 @pytest.mark.slow

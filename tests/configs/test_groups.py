@@ -16,7 +16,7 @@ from spikeformer.pipeline import Stage, build_network, wandb_logger
 from spikeformer.pipeline.build import build_many, build_module
 from spikeformer.pipeline.platform import settle_trainer
 from spikeformer.profiling import profiler_backends
-from tests.runs import CONF, options
+from tests.commands import CONF, options
 
 # What an option needs beside itself.
 NEEDS = {

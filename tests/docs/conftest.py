@@ -14,7 +14,7 @@ from spikeformer.cli import compose as composed
 from spikeformer.i18n import use_locale
 from spikeformer.pipeline import run_pipeline
 from spikeformer.reporting import SECTIONS
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor
 
 from spikeformer.cli import compose
 from spikeformer.pipeline import run_pipeline
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 COMMON = (
     *SMALL,

@@ -8,8 +8,8 @@ import signal
 import pytest
 import torch
 
+from tests.commands import SMALL, Command, only_run, train, wait_for_file
 from tests.integration.test_main_job import curves
-from tests.runs import SMALL, Command, only_run, train, wait_for_file
 
 pytestmark = pytest.mark.slow
 COMMON = (

@@ -12,7 +12,7 @@ import yaml
 
 import spikeformer
 from spikeformer.data import DigitsDataModule
-from tests.runs import SMALL, only_run, run_script, train
+from tests.commands import SMALL, only_run, run_script, train
 from tests.wandb_records import read_offline_run
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from spikeformer.pipeline import load_run
+from tests.commands import REPOSITORY
 from tests.integration.test_main_job import curves
-from tests.runs import REPOSITORY
 
 pytestmark = pytest.mark.slow
 

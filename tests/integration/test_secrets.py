@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runs import SMALL, train
+from tests.commands import SMALL, train
 
 SECRET, KEY = "s3cr3tvalue", "hf_abcdefghijklmnopqrstuvwx"
 

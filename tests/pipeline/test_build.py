@@ -6,8 +6,9 @@ import torch
 from spikeformer.cli import compose as composed
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.pipeline import build, build_network
-from spikeformer.pipeline.build import load_weights, rehearse
-from tests.runs import SMALL
+from spikeformer.pipeline.build import rehearse
+from spikeformer.runs import load_weights
+from tests.commands import SMALL
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", *SMALL)
 

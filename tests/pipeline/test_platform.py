@@ -10,9 +10,9 @@ from spikeformer.cross_platform import GIB
 from spikeformer.data import DigitsDataModule, datamodule
 from spikeformer.pipeline import Fit, Manifest, Run, build, platform
 from spikeformer.pipeline.platform import settle_trainer
+from tests.commands import SMALL
 from tests.cross_platform.trees import H100
 from tests.cross_platform.trees import platform as made_up
-from tests.runs import SMALL
 
 CUDA = ("cuda_gpu", "triton_kernels", "bf16_gpu")
 

@@ -18,7 +18,7 @@ from spikeformer.hardware import (
     record_reference,
 )
 from spikeformer.reporting import build_report
-from spikeformer.reporting.results import load_results
+from spikeformer.runs.results import load_results
 from tests.hardware.networks import images, vit
 from tests.reporting.synthetic import write_run
 

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from spikeformer.error_handling import ArgumentError, SpikeformerError
 from spikeformer.reporting import SECTIONS, Content, build_report, register_section
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections import sample
+from spikeformer.runs.results import RunResults
 from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
 
 FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster", "placement"}

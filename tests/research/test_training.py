@@ -12,7 +12,7 @@ from spikeformer.pipeline import load_run, run_pipeline
 from spikeformer.research import (
     AdaptiveThresholdNeuron,
 )
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 TASKS = (
     "experiment=continual_split_digits",

@@ -8,7 +8,7 @@ import wandb
 
 from spikeformer.cli import compose as composed
 from spikeformer.pipeline import run_pipeline
-from tests.runs import REPOSITORY, SMALL
+from tests.commands import REPOSITORY, SMALL
 from tests.wandb_records import read_offline_run
 
 pytest.importorskip("wandb_workspaces", reason="the extra dashboard is not installed")

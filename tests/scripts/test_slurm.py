@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import REPOSITORY, SMALL
+from tests.commands import REPOSITORY, SMALL
 
 INSTALLED = REPOSITORY / ".toolchains" / "slurm"
 DEMO = REPOSITORY / "scripts" / "slurm" / "demo.py"

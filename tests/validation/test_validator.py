@@ -16,8 +16,8 @@ from spikeformer.validation import (
     ComprehensiveValidator,
     ValidationLevel,
 )
+from tests.commands import options
 from tests.configs.test_groups import overrides_for
-from tests.runs import options
 from tests.validation.networks import chain, vit
 from tests.validation.samples import IMAGES
 

@@ -18,9 +18,10 @@ from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_positive_int
 from spikeformer.hardware import Lowered, NeuromorphicDeployer
 from spikeformer.i18n import t
-from spikeformer.pipeline.build import Components, load_weights
+from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.weights import load_trained
+from spikeformer.runs import load_weights
 
 STAGE_KEYS = ("samples", "qat_epochs")
 """Keys of the group `hardware` that are the stages' own; the others are the deployer's."""

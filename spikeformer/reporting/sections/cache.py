@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, register_section
+from spikeformer.runs.results import RunResults
 
 
 @register_section("cache", title="Cache", order=58, source="manifest.json", optional=True)

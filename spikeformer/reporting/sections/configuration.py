@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, register_section
+from spikeformer.runs.results import RunResults
 
 
 @register_section("configuration", title="Configuration", order=50, source="config.yaml")

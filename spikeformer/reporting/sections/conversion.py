@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling import energy_text
-from spikeformer.reporting import formats, read
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
-from spikeformer.reporting.results import ResultsError, RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs import ResultsError, RunResults, reading
 
 SOURCE = "results/conversion.json"
 _ABSENT = "\N{EN DASH}"
@@ -21,7 +21,7 @@ _ABSENT = "\N{EN DASH}"
 def conversion(results: RunResults) -> Content | None:
     """Show accuracy, agreement and events over timesteps, and what became of every module."""
     path = results.folder / SOURCE
-    found = read.json_object(path)
+    found = reading.json_object(path)
     if found is None:
         return None
     try:

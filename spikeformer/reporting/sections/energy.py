@@ -6,8 +6,8 @@ from spikeformer.i18n import t
 from spikeformer.profiling import energy_text
 from spikeformer.profiling.figures import plot_comparison, plot_layer_energy
 from spikeformer.reporting import formats
-from spikeformer.reporting.results import EnergyResults, RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs.results import EnergyResults, RunResults
 
 
 @register_section("energy", title="Energy", order=45, source="results/energy.json", optional=True)

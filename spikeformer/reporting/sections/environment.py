@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from spikeformer.i18n import format_number, t, translations
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, register_section
+from spikeformer.runs.results import RunResults
 
 _ORDER = ("python", "platform", "cpu", "cores", "memory_gib", "gpu", "git", "seed")
 _PROPER = {"python": "Python", "gpu": "GPU", "git": "Git"}

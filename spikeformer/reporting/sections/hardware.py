@@ -7,11 +7,12 @@ from typing import Any
 
 from spikeformer.hardware import arithmetic_label
 from spikeformer.i18n import format_number, t
-from spikeformer.reporting import formats, read
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_placement
 from spikeformer.reporting.figures.placement import MAX_CHIPS
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs import reading
+from spikeformer.runs.results import RunResults
 
 
 @register_section(
@@ -58,7 +59,7 @@ def hardware(results: RunResults) -> Content | None:
 
 def _before_the_chip(results: RunResults) -> list[Any]:
     """Return the comparisons of the verify stage: the graph, and float32."""
-    found = read.json_object(results.folder / "hardware" / "equivalence.json") or {}
+    found = reading.json_object(results.folder / "hardware" / "equivalence.json") or {}
     return [found[key] for key in ("graph", "float32") if key in found]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_firing_rates
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs.results import RunResults
 
 
 @register_section("layers", title="Layers", order=40, source="firing_rates in results/test.json")

@@ -7,8 +7,8 @@ from typing import Any
 
 from spikeformer.compliance import notice, refusal_label
 from spikeformer.i18n import t
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, register_section
+from spikeformer.runs.results import RunResults
 
 
 @register_section(

@@ -9,8 +9,8 @@ import numpy as np
 from spikeformer.i18n import format_number, t
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import is_drawable, plot_input, plot_output, plot_raster
-from spikeformer.reporting.results import RunResults, SampleResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs.results import RunResults, SampleResults
 
 _MAX_TOKENS = 256
 # A page of a few hundred kilobytes, however long and deep the network is.

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t, translations
-from spikeformer.reporting.results import RunResults
+from spikeformer.runs.results import RunResults
 
 
 @dataclass(frozen=True)

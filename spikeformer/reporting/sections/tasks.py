@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from spikeformer.i18n import t
-from spikeformer.reporting import formats, read
+from spikeformer.reporting import formats
 from spikeformer.reporting.figures.tasks import plot_tasks
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs import reading
+from spikeformer.runs.results import RunResults
 
 SOURCE = "results/tasks.json"
 
@@ -17,13 +18,13 @@ SOURCE = "results/tasks.json"
 def tasks(results: RunResults) -> Content | None:
     """Show the accuracy on every task after each, and what was forgotten."""
     path = results.folder / SOURCE
-    found = read.json_object(path)
+    found = reading.json_object(path)
     if found is None:
         return None
     try:
         return _content(found)
     except (KeyError, TypeError, ValueError) as error:
-        raise read.broken(path, t("reporting.task_accuracies"), repr(error)) from error
+        raise reading.broken(path, t("reporting.task_accuracies"), repr(error)) from error
 
 
 def _content(found: dict[str, Any]) -> Content:

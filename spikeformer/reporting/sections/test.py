@@ -9,8 +9,8 @@ import numpy as np
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_confusion_matrix
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs.results import RunResults
 
 
 @register_section("test", title="Test", order=20, source="results/test.json")

@@ -7,8 +7,8 @@ import numpy as np
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import history_panels, plot_history
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
+from spikeformer.runs.results import RunResults
 
 
 @register_section("training", title="Training", order=10, source="metrics.csv")

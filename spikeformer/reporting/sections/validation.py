@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from spikeformer.i18n import t
-from spikeformer.reporting.results import RunResults
 from spikeformer.reporting.sections.section import Content, register_section
+from spikeformer.runs.results import RunResults
 
 _ORDER = ("critical", "error", "warning", "info")
 

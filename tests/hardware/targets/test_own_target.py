@@ -11,7 +11,7 @@ from spikeformer.cli import compose
 from spikeformer.error_handling import ConfigurationError, HardwareCompatibilityError
 from spikeformer.pipeline import run_pipeline
 from spikeformer.validation import ComprehensiveValidator
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 CODE = '''
 from spikeformer.hardware import (

@@ -13,7 +13,7 @@ from spikeformer.error_handling import (
 from spikeformer.hardware import SimulationDeployer
 from spikeformer.pipeline import Deploy, Verify, build
 from spikeformer.pipeline.stages.hardware import check_hardware, chip_samples, make_deployer
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", "hardware=simulation", *SMALL)
 

@@ -9,7 +9,7 @@ import torch
 from spikeformer.cli import compose as composed
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.pipeline import Manifest, Predict, Run, build
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 
 def run_of(folder, *overrides):

@@ -9,7 +9,7 @@ import pytest
 from spikeformer.cli import compose
 from spikeformer.error_handling import BackendUnavailableError, ConfigurationError
 from spikeformer.pipeline import run_pipeline
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 pytestmark = pytest.mark.slow
 SHORT = (

@@ -11,7 +11,7 @@ from spikeformer.cli import compose as composed
 from spikeformer.pipeline import Manifest, Run, Validate, ValidateTrained, build, run_pipeline
 from spikeformer.reporting import build_report
 from spikeformer.validation import ValidationError
-from tests.runs import SMALL, options
+from tests.commands import SMALL, options
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", *SMALL)
 

@@ -6,7 +6,7 @@ import re
 
 from spikeformer.profiling import PRECISIONS, TECHNOLOGIES, Chip
 from spikeformer.profiling.pricing.cmos import INTEGER_ADD, INTEGER_MAC, MEMORY
-from tests.runs import REPOSITORY
+from tests.commands import REPOSITORY
 
 CHIPS = {name: chip for name, chip in TECHNOLOGIES.items() if isinstance(chip, Chip)}
 PAGE = (REPOSITORY / "docs" / "concepts" / "energy.md").read_text()

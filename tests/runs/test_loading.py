@@ -12,7 +12,7 @@ from spikeformer.cli import compose
 from spikeformer.config import recorded
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.pipeline import build_network, load_run
-from tests.runs import SMALL
+from tests.commands import SMALL
 
 
 @pytest.fixture
@@ -83,3 +83,27 @@ def test_load_run_refuses_configs_that_are_none(folder, content):
     (folder / "config.yaml").write_bytes(content)
     with pytest.raises(ConfigurationError):
         load_run(folder)
+
+
+def test_load_run_takes_the_checkpoint_that_a_run_was_given(folder):
+    """A run that evaluates, predicts, profiles or deploys trains nothing."""
+    trained = load_run(folder).model.state_dict()
+    elsewhere = folder.with_name("given.ckpt")
+    (folder / "checkpoints" / "last.ckpt").rename(elsewhere)
+    with pytest.raises(ConfigurationError, match=r"last\.ckpt"):
+        load_run(folder)
+    (folder / "checkpoints").rmdir()
+    change(folder, "checkpoint", str(elsewhere))
+    again = load_run(folder).model.state_dict()
+    assert all(torch.equal(again[key], value) for key, value in trained.items())
+
+
+def test_load_run_names_a_sweep_s_runs(folder):
+    sweep = folder.with_name("sweep")
+    (sweep / "3").mkdir(parents=True)
+    (sweep / "sweep.yaml").write_text("- seed=1,2")
+    (sweep / "3" / "config.yaml").write_text("seed: 1")
+    with pytest.raises(ConfigurationError, match=r"folder of a sweep.*: 3"):
+        load_run(sweep)
+    with pytest.raises(ConfigurationError, match="is no run folder"):
+        load_run(folder.with_name("nothing"))

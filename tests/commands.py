@@ -70,7 +70,7 @@ class Command:
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
-    ["spikeformer.cli", "spikeformer.pipeline", "sklearn.datasets", "wandb", "tests.runs"]
+    ["spikeformer.cli", "spikeformer.pipeline", "sklearn.datasets", "wandb", "tests.commands"]
 )
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from spikeformer.error_handling import ConfigurationError
-from spikeformer.files import file_hash, inside, write_json
+from spikeformer.files import UnreadableFileError, file_hash, inside, read_json, write_json
 from spikeformer.i18n import t
+from spikeformer.runs.layout import RunFolder
+from spikeformer.runs.reading import ResultsError
 
 Status = Literal["running", "done", "failed"]
 
@@ -31,12 +31,21 @@ class StageRecord:
     """
 
     status: Status
-    fingerprint: str
-    seconds: float = 0.0
+    fingerprint: str = ""
+    seconds: float | None = None
     result: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+
+
+@dataclass
+class _ManifestFile:
+    name: str
+    created: str
+    stages: dict[str, StageRecord]
+    cache: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,17 +73,16 @@ class Manifest:
         """Read a run folder's manifest, or begin a new one.
 
         Raises:
-            ConfigurationError: The file is not a manifest.
+            ResultsError: The file is not a manifest.
         """
-        path = folder / "manifest.json"
-        if not path.exists():
-            return cls(folder, name)
+        path = RunFolder(folder).manifest
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            stages = {key: StageRecord(**value) for key, value in content["stages"].items()}
-            return cls(folder, content["name"], content["created"], stages)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError(t("pipeline.no_manifest", path=path, reason=error)) from error
+            found = read_json(path, _ManifestFile)
+        except FileNotFoundError:
+            return cls(folder, name)
+        except UnreadableFileError as error:
+            raise ResultsError(t("pipeline.no_manifest", path=path, reason=error.reason)) from error
+        return cls(folder, **vars(found))
 
     def save(self) -> None:
         """Write the manifest in one step."""
@@ -87,7 +95,7 @@ class Manifest:
         }
         if self.cache:
             content["cache"] = self.cache
-        write_json(self.folder / "manifest.json", content)
+        write_json(RunFolder(self.folder).manifest, content)
 
     def is_current(self, stage: str, fingerprint: str) -> bool:
         """Tell whether a stage is done, from the same inputs, with its files untouched.

@@ -11,35 +11,10 @@ import pandas as pd
 
 from spikeformer.i18n import t
 from spikeformer.profiling import ComparisonRow, Range
-from spikeformer.reporting import read
-from spikeformer.reporting.read import ResultsError
-
-__all__ = [
-    "EnergyResults",
-    "ResultsError",
-    "RunResults",
-    "SampleResults",
-    "StageStatus",
-    "TestResults",
-    "load_results",
-]
-
-
-@dataclass(frozen=True)
-class StageStatus:
-    """One stage of the pipeline as `manifest.json` records it.
-
-    Attributes:
-        status: "done", "failed", "running", or what else the pipeline wrote.
-        seconds: Wall-clock time of the stage in s, if it is known.
-        result: The small facts the stage returned, such as `num_parameters`.
-        error: Why it failed, if it did.
-    """
-
-    status: str
-    seconds: float | None = None
-    result: dict[str, Any] = field(default_factory=dict)
-    error: str | None = None
+from spikeformer.runs import reading
+from spikeformer.runs.layout import RunFolder
+from spikeformer.runs.manifest import Manifest, StageRecord
+from spikeformer.runs.reading import ResultsError
 
 
 @dataclass(frozen=True)
@@ -139,7 +114,7 @@ class RunResults:
     folder: Path
     name: str
     created: str | None = None
-    stages: dict[str, StageStatus] = field(default_factory=dict)
+    stages: dict[str, StageRecord] = field(default_factory=dict)
     history: pd.DataFrame | None = None
     test: TestResults | None = None
     energy: EnergyResults | None = None
@@ -178,25 +153,26 @@ def load_results(folder: Path | str) -> RunResults:
     folder = Path(folder)
     if not folder.is_dir():
         raise ResultsError(t("reporting.no_folder", folder=folder))
-    manifest = read.json_object(folder / "manifest.json") or {}
-    config, config_text = read.yaml_mapping(folder / "config.yaml")
+    files = RunFolder(folder)
+    manifest = Manifest.open(folder, folder.resolve().name) if files.manifest.exists() else None
+    config, config_text = reading.yaml_mapping(files.config)
     return RunResults(
         folder=folder,
-        name=str(manifest.get("name") or folder.resolve().name),
-        created=str(manifest["created"]) if manifest.get("created") else None,
-        stages=_stages(manifest, folder / "manifest.json"),
-        history=read.history(folder / "metrics.csv"),
-        test=_test(folder / "results" / "test.json"),
-        energy=_energy(folder / "results" / "energy.json"),
-        sample=_sample(folder / "results" / "sample.npz"),
-        hardware=read.json_object(folder / "results" / "hardware.json"),
+        name=manifest.name if manifest else folder.resolve().name,
+        created=manifest.created if manifest else None,
+        stages=manifest.stages if manifest else {},
+        history=reading.history(files.history),
+        test=_test(files.result("test.json")),
+        energy=_energy(files.result("energy.json")),
+        sample=_sample(files.result("sample.npz")),
+        hardware=reading.json_object(files.result("hardware.json")),
         validation=_validation(folder / "results"),
         config=config,
         config_text=config_text,
-        overrides=read.yaml_list(folder / "overrides.yaml"),
-        environment=read.json_object(folder / "environment.json"),
-        cache=read.mapping(manifest, "cache", folder / "manifest.json") or None,
-        privacy=read.json_object(folder / "results" / "privacy.json"),
+        overrides=reading.yaml_list(files.overrides),
+        environment=reading.json_object(files.environment),
+        cache=(manifest.cache if manifest else None) or None,
+        privacy=reading.json_object(files.result("privacy.json")),
     )
 
 
@@ -207,58 +183,42 @@ def _validation(folder: Path) -> list[dict[str, Any]]:
         ("reporting.after_training", "validation_trained"),
     ):
         path = folder / f"{name}.json"
-        content = read.json_object(path)
+        content = reading.json_object(path)
         if content is None:
             continue
         results = content.get("results")
         if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
             expected, reason = t("reporting.kind_validation"), t("reporting.results_no_list")
-            raise read.broken(path, expected, reason)
+            raise reading.broken(path, expected, reason)
         found += [{**each, "when": t(key), "run_level": content.get("level")} for each in results]
     return found
 
 
-def _stages(manifest: dict[str, Any], path: Path) -> dict[str, StageStatus]:
-    stages = {}
-    for name, entry in read.mapping(manifest, "stages", path).items():
-        if not isinstance(entry, dict):
-            raise ResultsError(t("reporting.stage_is_no_object", name=name, path=path, value=entry))
-        seconds = entry.get("seconds")
-        result, error = entry.get("result"), entry.get("error")
-        stages[name] = StageStatus(
-            status=str(entry.get("status", "unknown")),
-            seconds=None if seconds is None else read.number(seconds, f"stages.{name}", path),
-            result=result if isinstance(result, dict) else {},
-            error=None if error is None else str(error),
-        )
-    return stages
-
-
 def _test(path: Path) -> TestResults | None:
-    data = read.json_object(path)
+    data = reading.json_object(path)
     if data is None:
         return None
     names, samples = data.get("class_names"), data.get("num_samples")
     if names is not None and not isinstance(names, list):
         raise ResultsError(t("reporting.names_are_no_list", path=path, value=names))
-    matrix = read.confusion_matrix(data.get("confusion_matrix"), path)
+    matrix = reading.confusion_matrix(data.get("confusion_matrix"), path)
     if names and matrix is not None and len(names) != len(matrix):
         raise ResultsError(
             t("reporting.names_and_rows", path=path, names=len(names), rows=len(matrix))
         )
     return TestResults(
-        metrics=read.numbers(data, "metrics", path),
+        metrics=reading.numbers(data, "metrics", path),
         class_names=[str(name) for name in names] if names else None,
         confusion_matrix=matrix,
-        firing_rates=read.numbers(data, "firing_rates", path),
-        silent=read.numbers(data, "silent", path),
-        saturated=read.numbers(data, "saturated", path),
-        num_samples=None if samples is None else int(read.number(samples, "num_samples", path)),
+        firing_rates=reading.numbers(data, "firing_rates", path),
+        silent=reading.numbers(data, "silent", path),
+        saturated=reading.numbers(data, "saturated", path),
+        num_samples=None if samples is None else int(reading.number(samples, "num_samples", path)),
     )
 
 
 def _energy(path: Path) -> EnergyResults | None:
-    data = read.json_object(path)
+    data = reading.json_object(path)
     if data is None:
         return None
     try:
@@ -285,11 +245,11 @@ def _energy(path: Path) -> EnergyResults | None:
             uncounted=list(data["uncounted"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise read.broken(path, t("reporting.kind_profile"), repr(error)) from error
+        raise reading.broken(path, t("reporting.kind_profile"), repr(error)) from error
 
 
 def _sample(path: Path) -> SampleResults | None:
-    arrays = read.arrays(path)
+    arrays = reading.arrays(path)
     if arrays is None:
         return None
     inputs = {

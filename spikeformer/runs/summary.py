@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from spikeformer.i18n import t
-from spikeformer.reporting import read
-from spikeformer.reporting.read import ResultsError
+from spikeformer.runs import reading
+from spikeformer.runs.layout import RunFolder
+from spikeformer.runs.manifest import Manifest, StageRecord
+from spikeformer.runs.reading import ResultsError
 
 _NOT_SETTINGS = ("hydra", "logger", "name", "objective", "paths", "pipeline", "trusted_packages")
 _GROUPS = ("data", "model", "neuron")
@@ -88,25 +90,24 @@ def _summarize(folder: Path, root: Path) -> RunSummary:
 
 
 def _read_run(folder: Path, path: str) -> RunSummary:
-    manifest = read.json_object(folder / "manifest.json")
-    if manifest is None:
+    files = RunFolder(folder)
+    if not files.manifest.exists():
         raise ResultsError(t("reporting.stopped_early", folder=folder))
-    stages = read.mapping(manifest, "stages", folder / "manifest.json")
-    if not all(isinstance(stage, dict) for stage in stages.values()):
-        raise ResultsError(t("reporting.stages_no_objects", path=folder / "manifest.json"))
-    config, _ = read.yaml_mapping(folder / "config.yaml")
-    history = read.history(folder / "metrics.csv")
+    manifest = Manifest.open(folder, folder.name)
+    stages = manifest.stages
+    config, _ = reading.yaml_mapping(files.config)
+    history = reading.history(files.history)
     status, problem = _status(stages)
-    report = folder / "report.html"
+    report = files.report
     return RunSummary(
         folder=folder,
         path=path,
-        name=str(manifest.get("name") or folder.name),
-        sweep=folder.parent.name if (folder.parent / "sweep.yaml").is_file() else None,
-        created=str(manifest["created"]) if manifest.get("created") else None,
+        name=manifest.name,
+        sweep=folder.parent.name if RunFolder(folder.parent).sweep.is_file() else None,
+        created=manifest.created,
         status=status,
         problem=problem,
-        settings=_settings(folder, config or {}, manifest),
+        settings=_settings(files, config or {}, manifest.choices),
         numbers=_numbers(stages, len(history) if history is not None else 0),
         curves={}
         if history is None
@@ -118,20 +119,19 @@ def _read_run(folder: Path, path: str) -> RunSummary:
     )
 
 
-def _status(stages: Mapping[str, Any]) -> tuple[str, str | None]:
+def _status(stages: Mapping[str, StageRecord]) -> tuple[str, str | None]:
     for name, stage in stages.items():
-        if stage.get("status") == "failed":
-            return "failed", f"{name}: {stage.get('error') or t('reporting.no_message')}"
-    if not stages or any(stage.get("status") != "done" for stage in stages.values()):
+        if stage.status == "failed":
+            return "failed", f"{name}: {stage.error or t('reporting.no_message')}"
+    if not stages or any(stage.status != "done" for stage in stages.values()):
         return "running", None
     return "done", None
 
 
 def _settings(
-    folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any]
+    files: RunFolder, config: Mapping[str, Any], choices: Mapping[str, str]
 ) -> dict[str, str | int | float | bool]:
     """Return chosen groups, seed and timesteps, and every override's value as it was resolved."""
-    choices = read.mapping(dict(manifest), "choices", folder / "manifest.json")
     settings: dict[str, str | int | float | bool] = {}
     for group in _GROUPS:
         target = config.get(group)
@@ -142,7 +142,7 @@ def _settings(
     for key in ("timesteps", "seed"):
         if isinstance(config.get(key), int):
             settings[key] = config[key]
-    for override in read.yaml_list(folder / "overrides.yaml"):
+    for override in reading.yaml_list(files.overrides):
         key, _, text = override.partition("=")
         key = key.lstrip("+~")
         if key.partition(".")[0].partition("/")[0] in _NOT_SETTINGS or key in settings:
@@ -169,11 +169,10 @@ _RENAMED = {
 """Numbers of stages, under the name that means the same in every run."""
 
 
-def _numbers(stages: Mapping[str, Any], epochs: int) -> dict[str, float]:
+def _numbers(stages: Mapping[str, StageRecord], epochs: int) -> dict[str, float]:
     numbers: dict[str, float] = {"epochs": epochs} if epochs else {}
     for stage, record in stages.items():
-        result = record.get("result")
-        for key, value in (result if isinstance(result, dict) else {}).items():
+        for key, value in record.result.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             if stage == "test" and key != "num_samples":

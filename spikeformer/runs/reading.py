@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from spikeformer.error_handling import SpikeformerError
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.files import UnreadableFileError, read_arrays, read_json
 from spikeformer.i18n import t
 
 
-class ResultsError(SpikeformerError):
+class ResultsError(ConfigurationError):
     """A run folder is absent or one of its files cannot be read; the message names it."""
 
 
@@ -40,16 +39,12 @@ def text(path: Path) -> str | None:
 
 def json_object(path: Path) -> dict[str, Any] | None:
     """Return the JSON object in the file."""
-    content = text(path)
-    if content is None:
-        return None
     try:
-        value = json.loads(content)
-    except json.JSONDecodeError as error:
-        raise broken(path, "JSON", error) from error
-    if not isinstance(value, dict):
-        raise broken(path, t("reporting.kind_json_object"), _got(value))
-    return value
+        return read_json(path, dict[str, Any])
+    except FileNotFoundError:
+        return None
+    except UnreadableFileError as error:
+        raise broken(path, error.kind, error.reason) from error
 
 
 def _yaml(path: Path, content: str) -> Any:
@@ -102,13 +97,12 @@ def history(path: Path) -> pd.DataFrame | None:
 
 def arrays(path: Path) -> dict[str, np.ndarray] | None:
     """Return the arrays of an npz file, never unpickling anything."""
-    if not path.is_file():
-        return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise broken(path, t("reporting.kind_arrays"), error) from error
+        return read_arrays(path, kinds="biufU")
+    except FileNotFoundError:
+        return None
+    except UnreadableFileError as error:
+        raise broken(path, t("reporting.kind_arrays"), error.reason) from error
 
 
 def mapping(data: dict[str, Any], key: str, path: Path) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""What a run leaves in its folder: where it lies, what was done, what came out.
+
+Stages write it; the report, the dashboard and a notebook read it from here.
+"""
+
+from spikeformer.runs.layout import RunFolder
+from spikeformer.runs.loading import LoadedRun, load_run
+from spikeformer.runs.manifest import Manifest, StageRecord
+from spikeformer.runs.network import build_network, load_weights
+from spikeformer.runs.reading import ResultsError
+from spikeformer.runs.results import (
+    EnergyResults,
+    RunResults,
+    SampleResults,
+    TestResults,
+    load_results,
+)
+from spikeformer.runs.summary import RunSummary, summarize_runs
+
+__all__ = [
+    "EnergyResults",
+    "LoadedRun",
+    "Manifest",
+    "ResultsError",
+    "RunFolder",
+    "RunResults",
+    "RunSummary",
+    "SampleResults",
+    "StageRecord",
+    "TestResults",
+    "build_network",
+    "load_results",
+    "load_run",
+    "load_weights",
+    "summarize_runs",
+]

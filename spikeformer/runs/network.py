@@ -1,0 +1,63 @@
+"""The network of a run, and its weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+
+from spikeformer.config import instantiate
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
+from spikeformer.models import SpikingNetwork
+from spikeformer.training import SpikingModule
+
+
+def build_network(config: DictConfig) -> nn.Module:
+    """Create the network alone: backbone and head, or a model that brings its own."""
+    trusted = config.trusted_packages
+    _check_encoding(config)
+    backbone = instantiate(config.model, nn.Module, trusted=trusted)
+    if getattr(backbone, "has_head", False):
+        network: nn.Module = backbone
+        return network
+    return SpikingNetwork(backbone, instantiate(config.task.head, nn.Module, trusted=trusted))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Load the weights of a run's checkpoint into a LightningModule or a bare network.
+
+    Raises:
+        ConfigurationError: There is no such file, it is no checkpoint, or it belongs to a
+            network of another shape.
+    """
+    if not path.is_file():
+        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        net = {
+            key.removeprefix("net."): torch.as_tensor(value)
+            for key, value in state.items()
+            if key.startswith("net.")
+        }
+    except Exception as error:
+        raise ConfigurationError(
+            t("pipeline.unreadable_checkpoint", path=path, reason=error)
+        ) from error
+    target = module.net if isinstance(module, SpikingModule) else module
+    try:
+        target.load_state_dict(net)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise ConfigurationError(
+            t("pipeline.foreign_checkpoint", path=path, reason=reason)
+        ) from error
+
+
+def _check_encoding(config: DictConfig) -> None:
+    direct = "spikeformer.encoding.DirectCoding"
+    if "encoding" not in config.model and config.encoding._target_ != direct:
+        encoding, model = config.encoding._target_, config.model._target_
+        raise ConfigurationError(t("pipeline.takes_no_encoder", encoding=encoding, model=model))

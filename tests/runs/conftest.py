@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.reporting.synthetic import write_run
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A finished run without its report."""
+    return write_run(tmp_path / "run")
