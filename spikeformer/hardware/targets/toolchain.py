@@ -1,4 +1,4 @@
-"""Runs a worker inside a toolchain's environment, so that whatever happens there ends there.
+"""Finds toolchains and runs workers in them, so that whatever happens there ends there.
 
 A worker gets arrays and settings in a private folder and leaves its result in it. It has a time
 limit, a home folder of its own and a process group of its own, which ends with the worker, with the
@@ -24,7 +24,8 @@ from typing import IO, Any, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from spikeformer.error_handling import ToolchainError, check_positive
+from spikeformer.cross_platform import installed_toolchains, toolchain_folders
+from spikeformer.error_handling import HardwareCompatibilityError, ToolchainError, check_positive
 from spikeformer.files import read_arrays, read_json
 from spikeformer.hardware.targets import exchange
 from spikeformer.i18n import t
@@ -73,6 +74,31 @@ class WorkerResult(Generic[F]):
     def refusal(self, reason: object) -> ToolchainError:
         """Return the error for a result that is not what was asked for."""
         return _failure(self.module, t("hardware.damaged_result", reason=reason), self.output)
+
+
+def find_toolchain(name: str, python: str | Path | None = None) -> Path:
+    """Return the interpreter of a toolchain's environment.
+
+    Args:
+        name: Name of the environment.
+        python: Interpreter of an environment of the user's own; None looks in the folder that
+            `SPIKEFORMER_TOOLCHAINS` names, then in `.toolchains` of this repository and of the
+            current folder.
+
+    Raises:
+        HardwareCompatibilityError: There is none; the message says how to install it.
+    """
+    if python is not None:
+        # Not resolved: an environment's interpreter is a link, and the link is what counts.
+        given = Path(python).expanduser().absolute()
+        if given.is_file() and os.access(given, os.X_OK):
+            return given
+        raise HardwareCompatibilityError(t("hardware.no_toolchain_python", name=name, python=given))
+    found = installed_toolchains().get(name)
+    if found is None:
+        looked = ", ".join(str(folder / name) for folder in toolchain_folders())
+        raise HardwareCompatibilityError(t("hardware.no_toolchain", name=name, looked=looked))
+    return found
 
 
 def run_worker(

@@ -8,7 +8,7 @@ import pytest
 from spikeformer.cross_platform import FOLDER_VARIABLE
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import Loihi2Deployer, SpiNNakerDeployer
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.toolchain import find_toolchain
 
 
 def test_missing_toolchain_names_the_command(monkeypatch, tmp_path):

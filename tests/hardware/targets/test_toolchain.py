@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from spikeformer.error_handling import ArgumentError, ToolchainError
-from spikeformer.hardware.targets.process import WorkerResult, read_result, run_worker
+from spikeformer.hardware.targets.toolchain import WorkerResult, read_result, run_worker
 
 pytestmark = pytest.mark.slow
 EXCHANGE = "from spikeformer.hardware.targets.exchange import read_job, write_result\n"
@@ -264,7 +264,7 @@ def test_group_ends_with_its_parent(workers, tmp_path, number):
             sys.executable,
             "-c",
             "import sys; from pathlib import Path\n"
-            "from spikeformer.hardware.targets.process import run_worker\n"
+            "from spikeformer.hardware.targets.toolchain import run_worker\n"
             "run_worker(Path(sys.executable), 'jobs.job', {}, {}, timeout=60, facts=dict)",
         ],
         env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)},
