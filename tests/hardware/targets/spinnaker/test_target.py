@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from spikeformer.hardware.targets.spinnaker.worker.machine import split_into_rows
 
 from spikeformer.error_handling import ArgumentError, HardwareCompatibilityError
 from spikeformer.hardware import (
@@ -18,6 +17,7 @@ from spikeformer.hardware import (
 from spikeformer.hardware.targets.spinnaker import target as module
 from spikeformer.hardware.targets.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.targets.spinnaker.network import network_job, summed_weights
+from spikeformer.hardware.targets.spinnaker.worker.machine import split_into_rows
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
