@@ -17,7 +17,7 @@ from spikeformer.ops.spike_attention.operator import (
     spike_attention_op,
 )
 from tests.neurons import scalar
-from tests.ops.spike_attention_cases import CASES, interleaved, random_spikes, state_shape
+from tests.ops.spike_attention.cases import CASES, interleaved, random_spikes, state_shape
 
 cases = pytest.mark.parametrize(("mechanism", "causal"), CASES)
 
@@ -59,7 +59,7 @@ def test_reference_is_the_definition(mechanism, causal, shape):
 @cases
 def test_gradcheck_with_a_smooth_spike(mechanism, causal, monkeypatch):
     smooth = lambda x, surrogate, slope: torch.sigmoid(4 * x)  # noqa: E731
-    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.dynamics"), "spike", smooth)
+    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.reference"), "spike", smooth)
     spikes = [
         x.requires_grad_() for x in interleaved(mechanism, (1, 3, 3, 1, 2), dtype=torch.double)
     ]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 
-from spikeformer.ops import LifState, spike
 from spikeformer.ops.dispatch import load_kernels
+from spikeformer.ops.lif import Dynamics
+from spikeformer.ops.lif.operator import lif_backward, lif_forward
 from spikeformer.ops.lif.reference import lif_reference
 from tests.ops.devices import device_of
-from tests.ops.lif_cases import random_current
+from tests.ops.lif.cases import random_current
 
 DECAY, THRESHOLD = 0.9, 0.8
 OPTIONS = ("subtract", False, "atan", 2.0)
@@ -21,31 +20,22 @@ OPTIONS = ("subtract", False, "atan", 2.0)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 5, 37), (2, 17, 300), (0, 4, 7)])
 def test_equals_the_map_followed_by_the_reference(kernel, dtype, shape):
-    batch, _, features = shape
+    features = shape[2]
     current = random_current(*shape, dtype=dtype)
     center, scale, offset = (random_current(features, seed=seed) for seed in (1, 2, 3))
     weights = random_current(*shape, dtype=dtype, seed=4)
 
     mapped = ((current.float() - center) * scale + offset).requires_grad_()
-    expected, final = lif_reference(
-        mapped,
-        LifState(torch.zeros(batch, features)),
-        decay=DECAY,
-        threshold=THRESHOLD,
-        reset="subtract",
-        detach_reset=False,
-        fire=partial(spike, surrogate="atan", slope=2.0),
-    )
+    dynamics = Dynamics((DECAY, THRESHOLD, 0.0, 0.0), *OPTIONS, kernel)
+    expected, final = lif_reference(mapped, (None, None), dynamics)
     (grad,) = torch.autograd.grad((expected * weights).sum(), mapped)
     sums = torch.stack([grad.sum((0, 1)), (grad * (current.float() - center)).sum((0, 1))])
 
-    kernels, device = load_kernels("lif", kernel), device_of(kernel)
+    device = device_of(kernel)
     affine = tuple(tensor.to(device) for tensor in (center, scale, offset))
-    current, weights, parameters = current.to(device), weights.to(device), (DECAY, THRESHOLD, 0, 0)
-    spikes, membrane, _ = kernels.forward(current, None, None, parameters, "subtract", affine)
-    got, *_, got_sums = kernels.backward(
-        current, None, None, parameters, *OPTIONS, weights, None, None, False, affine
-    )
+    current, weights, none = current.to(device), weights.to(device), (None, None)
+    spikes, membrane, _ = lif_forward(current, none, dynamics, affine)
+    got, *_, got_sums = lif_backward(current, none, dynamics, weights, none, affine)
     assert torch.equal(spikes.cpu(), expected.to(dtype))
     assert torch.equal(membrane.cpu(), final.membrane)
     assert got.dtype == dtype
@@ -60,10 +50,10 @@ def test_samples_that_share_a_program_sum_to_the_same(monkeypatch):
     affine = tuple(random_current(200, seed=seed).to(device) for seed in (1, 2, 3))
     state = random_current(5, 200, seed=4).to(device)
     parameters = torch.tensor([DECAY, THRESHOLD, 0.7, 0.2], device=device)
-    grads = current, state, state
+    dynamics, states = Dynamics(parameters, *OPTIONS, "triton"), (state, state)
 
     def run():
-        return kernels.backward(current, state, state, parameters, *OPTIONS, *grads, True, affine)
+        return lif_backward(current, states, dynamics, current, states, affine)
 
     alone = run()
     monkeypatch.setattr(kernels, "_MAX_NEURONS_AT_ONCE", 500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from functools import partial
 
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import SURROGATES, LifState, lif
+from spikeformer.ops.lif import Dynamics
 from spikeformer.ops.lif.reference import lif_reference
-from tests.ops.lif_cases import random_current, results, run_lif
+from tests.ops.lif.cases import random_current, results, run_lif
 
 backends = pytest.mark.parametrize("backend", ["reference", "cpu", "triton"])
 fast_backends = st.sampled_from(["reference", "cpu"])
@@ -144,19 +146,15 @@ def test_gradient_through_the_reset_by_hand(backend, reset, detach_reset, first)
 
 @resets
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_reference_passes_gradcheck_with_a_smooth_spike(reset, adaptive):
+def test_reference_passes_gradcheck_with_a_smooth_spike(reset, adaptive, monkeypatch):
+    smooth = lambda x, surrogate, slope: torch.sigmoid(4.0 * x)  # noqa: E731
+    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.reference"), "spike", smooth)
+
     def run(current, membrane, adaptation, decay, threshold, adaptation_decay, strength):
-        spikes, final = lif_reference(
-            current,
-            LifState(membrane, adaptation if adaptive else None),
-            decay=decay,
-            threshold=threshold,
-            reset=reset,
-            detach_reset=False,
-            fire=lambda x: torch.sigmoid(4.0 * x),
-            adaptation_decay=adaptation_decay,
-            adaptation_strength=strength,
-        )
+        parameters = (decay, threshold, adaptation_decay, strength)
+        dynamics = Dynamics(parameters, reset, False, "sigmoid", 4.0, "reference")
+        state = LifState(membrane, adaptation if adaptive else None)
+        spikes, final = lif_reference(current, state, dynamics)
         return (spikes, *final) if adaptive else (spikes, final.membrane)
 
     current = random_current(2, 4, 3, dtype=torch.float64).requires_grad_()

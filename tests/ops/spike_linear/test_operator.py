@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from spikeformer.ops.spike_linear import cpu, spike_linear
-from spikeformer.ops.spike_linear.operator import spike_linear_op
+from spikeformer.ops.spike_linear.op import spike_linear_op
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import LifState, lif, norm_lif
 from spikeformer.ops.norm_lif.operator import norm_lif_backward_op, norm_lif_op
 from tests.ops.devices import device_of
-from tests.ops.norm_lif_cases import NEURON, assert_equal_results, batch_norm, random_input, results
+from tests.ops.norm_lif.cases import NEURON, assert_equal_results, batch_norm, random_input, results
 
 KERNELS = ["cpu", "triton"]
 SHAPES = [
@@ -176,23 +176,26 @@ def test_the_number_of_threads_changes_nothing():
 
 
 def operator_arguments(backend):
-    shapes = (2, 3, 12), (2, 12), (2, 12), (4,), (4,), (4,)
     device = device_of(backend)
-    tensors = tuple(torch.rand(shape, device=device, requires_grad=True) for shape in shapes)
-    return tensors, ([], "subtract", False, "sigmoid", 4.0, backend, 3, 1e-5)
+
+    def rand(*shapes):
+        return tuple(torch.rand(shape, device=device, requires_grad=True) for shape in shapes)
+
+    options = ([], "subtract", False, "sigmoid", 4.0, backend, 3, 1e-5)
+    return rand((2, 3, 12), (4,), (4,)), rand((2, 12), (2, 12), (4,)), options
 
 
 @pytest.mark.parametrize("backend", KERNELS)
 @pytest.mark.parametrize("from_batch", [True, False])
 def test_operators_pass_opcheck(from_batch, backend):
-    tensors, options = operator_arguments(backend)
-    moments = (torch.zeros_like(tensors[-1]).detach(), torch.ones_like(tensors[-1]).detach())
-    torch.library.opcheck(
-        norm_lif_op, (*tensors, *((None, None) if from_batch else moments), *options)
-    )
-    constant = [tensor.detach() for tensor in tensors]
-    grads = (constant[0], constant[1], constant[2])
-    torch.library.opcheck(norm_lif_backward_op, (*constant, *moments, *options, from_batch, *grads))
+    tensors, neuron, options = operator_arguments(backend)
+    moments = (torch.zeros_like(neuron[-1]).detach(), torch.ones_like(neuron[-1]).detach())
+    given = (None, None) if from_batch else moments
+    torch.library.opcheck(norm_lif_op, (*tensors, *given, *neuron, *options))
+    tensors, neuron = ([x.detach() for x in group] for group in (tensors, neuron))
+    grads = (tensors[0], neuron[0], neuron[1])
+    arguments = (*tensors, *moments, *neuron, *options, from_batch, *grads)
+    torch.library.opcheck(norm_lif_backward_op, arguments)
 
 
 class Network(nn.Module):

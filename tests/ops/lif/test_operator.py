@@ -9,7 +9,7 @@ from torch import nn
 from spikeformer.ops import dispatch, lif
 from spikeformer.ops.lif.operator import lif_backward_op, lif_op
 from tests.ops.devices import device_of
-from tests.ops.lif_cases import random_current
+from tests.ops.lif.cases import random_current
 
 NUMBERS = [0.9, 1.0, 0.7, 0.2]
 
@@ -23,8 +23,7 @@ def operator_arguments(dtype, device, *, full):
 
 
 @pytest.mark.parametrize("kernel", ["cpu", "triton"])
-@pytest.mark.parametrize("full", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("dtype", "full"), [(torch.float32, False), (torch.bfloat16, True)])
 def test_operators_pass_opcheck(dtype, full, kernel):
     arguments = operator_arguments(dtype, device_of(kernel), full=full)
     options = ("subtract", False, "fast_sigmoid", 25.0, kernel)

@@ -7,13 +7,12 @@ import torch
 from torch import nn
 
 from spikeformer.ops.spike_encode import spike_encode
-from spikeformer.ops.spike_encode.operator import spike_encode_op
+from spikeformer.ops.spike_encode.op import spike_encode_op
 from tests.ops.devices import device_of
 
 
 @pytest.mark.parametrize("backend", ["cpu", "triton"])
-@pytest.mark.parametrize("code", ["rate", "poisson", "latency", "delta"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("code", "dtype"), [("delta", torch.float32), ("poisson", torch.bfloat16)])
 def test_operator_passes_opcheck(backend, code, dtype):
     device = device_of(backend)
     key = torch.tensor([1, 2], device=device) if code == "poisson" else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from spikeformer.ops import SURROGATES
 from spikeformer.ops.spike_attention import spike_attention
-from tests.ops.spike_attention_cases import CASES, interleaved, random_spikes, results
+from tests.ops.spike_attention.cases import CASES, interleaved, random_spikes, results
 
 KERNELS = ["cpu", "triton"]
 pytestmark = pytest.mark.parametrize("kernel", KERNELS)
@@ -56,10 +55,9 @@ def test_neurons(kernel, mechanism, causal, adaptive, reset):
     assert_matches_reference(interleaved(mechanism), kernel, mechanism, causal, **options)
 
 
-@pytest.mark.parametrize("surrogate", SURROGATES)
-def test_surrogates(kernel, surrogate):
-    spikes = interleaved("sdsa")
-    assert_matches_reference(spikes, kernel, "sdsa", surrogate=surrogate, learnable=False)
+def test_surrogate_and_slope(kernel):  # those of `lif`, which has all of them tested
+    options = {"surrogate": "erf", "slope": 1.5, "learnable": False}
+    assert_matches_reference(interleaved("sdsa"), kernel, "sdsa", **options)
 
 
 @cases

@@ -9,8 +9,7 @@ from torch import nn
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
-from spikeformer.ops.spike_pack.op import DTYPES
-from spikeformer.ops.spike_pack.operator import spike_pack_op, spike_unpack_op
+from spikeformer.ops.spike_pack.op import DTYPES, spike_pack_op, spike_unpack_op
 from tests.ops.devices import device_of
 
 BACKENDS = ["reference", "cpu", "triton"]

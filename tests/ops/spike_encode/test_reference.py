@@ -1,4 +1,4 @@
-"""The random numbers of `spike_encode`: published answers, their places, how they spread."""
+"""The random numbers of `spike_encode`: published words, their places, how they spread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BACKENDS = ["reference", "cpu", "triton"]
 backends = pytest.mark.parametrize("backend", BACKENDS)
 
 # Random123's kat_vectors for philox4x32-10: counter, key, words.
-KNOWN_ANSWERS = [
+KNOWN_WORDS = [
     ("00000000 00000000 00000000 00000000", "00000000 00000000",
      "6627e8d5 e169c58d bc57ac4c 9b00dbd8"),
     ("ffffffff ffffffff ffffffff ffffffff", "ffffffff ffffffff",
@@ -82,8 +82,8 @@ def triton_philox(counter, key):
 @pytest.mark.parametrize(
     "implementation", [scalar_philox, reference_philox, numba_philox, triton_philox]
 )
-@pytest.mark.parametrize(("counter", "key", "words"), KNOWN_ANSWERS)
-def test_philox_gives_the_published_answers(implementation, counter, key, words):
+@pytest.mark.parametrize(("counter", "key", "words"), KNOWN_WORDS)
+def test_philox_gives_the_published_words(implementation, counter, key, words):
     assert implementation(words_of(counter), words_of(key)) == words_of(words)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from spikeformer.ops import lif
-from tests.ops.lif_cases import random_current, results
+from tests.ops.lif.cases import random_current, results
 
 
 @pytest.fixture
