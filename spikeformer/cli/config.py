@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 import spikeformer
 import spikeformer.config.schema
 from spikeformer.cli.run_folder import child_folder, new_folder
+from spikeformer.config import comes_from_environment, masked
 from spikeformer.i18n import get_locale
 
 
@@ -29,6 +30,7 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("locale", get_locale, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+    OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("child_folder", child_folder, replace=True)
 
@@ -69,6 +71,13 @@ def run_dir() -> str:
         return "."
     runtime = HydraConfig.get().runtime
     return "." if OmegaConf.is_missing(runtime, "output_dir") else str(runtime.output_dir)
+
+
+def folder_name(*, _root_: DictConfig) -> str:
+    """Return the run's name for its folder, or "run" where it comes from the environment."""
+    if comes_from_environment(_root_, "name"):
+        return "run"
+    return masked(str(_root_.name)).replace("*", "-")
 
 
 def sweep_name() -> str | None:

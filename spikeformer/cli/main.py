@@ -18,7 +18,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import spikeformer.config.schema  # noqa: F401 - registers the schemas
+import spikeformer.config.schema
+import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
 from spikeformer.cli.config import config_folder, register_resolvers
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.messages import cause, check_arguments, explain, set_locale
@@ -26,6 +27,7 @@ from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
+from spikeformer.config import as_typed
 from spikeformer.error_handling import (
     SpikeformerError,
     StorageError,
@@ -80,7 +82,7 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     folder = Path(hydra_config.runtime.output_dir)
     try:
         with as_a_command_of_its_own(), recorded(folder):
-            return run_pipeline(config, folder, list(hydra_config.overrides.task))
+            return run_pipeline(config, folder, as_typed(hydra_config.overrides.task))
     except MISTAKES as error:
         begun = (folder / "manifest.json").exists()
         if begun:

@@ -44,8 +44,6 @@ class PlatformCapability(Enum):
     AVX512 = "avx512"
     RAPL_ENERGY = "rapl_energy"
     NVML_ENERGY = "nvml_energy"
-    LOIHI2_TOOLCHAIN = "loihi2_toolchain"
-    SPINNAKER_TOOLCHAIN = "spinnaker_toolchain"
 
 
 @dataclass(frozen=True)

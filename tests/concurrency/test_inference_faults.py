@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 import sys
 import textwrap
@@ -427,3 +428,16 @@ def test_a_network_without_parameters_can_be_served():
             assert (await inference.get_result(name)).shape == (1, 4)
 
     run(scenario())
+
+
+def test_an_engine_that_was_never_closed_ends_its_threads():
+    async def scenario():
+        inference = engine(max_wait=0.0)
+        assert await doubled(inference, 1)
+
+    before = set(threading.enumerate())
+    run(scenario())
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+        assert not thread.is_alive()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
-from spikeformer.research import DenseSpikingNetwork, MetaplasticHead, MetaplasticSynapses
+from spikeformer.research import MetaplasticSynapses
 
 
 def test_a_step_follows_the_equation():
@@ -77,19 +77,6 @@ def test_an_optimizer_lets_it_consolidate_and_a_checkpoint_has_it():
     again = MetaplasticSynapses(6, 2, metaplastic_rate=1.0)
     again.load_state_dict(synapses.state_dict())
     assert torch.equal(again.consolidated, synapses.hidden)
-
-
-def test_networks_of_them():
-    network = DenseSpikingNetwork(2, [3, 4], 16, 3, timesteps=5, synapses=MetaplasticSynapses)
-    images = torch.rand(7, 2, 3, 4)
-    features = network(images)
-    assert features.shape == (7, 5, 1, 16)
-    assert sum(isinstance(m, MetaplasticSynapses) for m in network.modules()) == 3
-    assert MetaplasticHead(16, 10)(features).shape == (7, 5, 10)
-    with pytest.raises(SpikingDynamicsError, match=r"\(batch, 2, 3, 4\)"):
-        network(torch.rand(7, 3, 4))
-    with pytest.raises(ArgumentError, match="image_size"):
-        DenseSpikingNetwork(2, [3, 0])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fine-tuning for a chip's whole numbers, a part of the stage that compiles."""
+"""Fine-tuning for a chip's integers, a part of the stage that compiles."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import lightning as L
 import torch
 
 from spikeformer.files import replacing
-from spikeformer.hardware import RoundedWeights
+from spikeformer.hardware import NumberFormat, RoundedWeights
 from spikeformer.pipeline.privacy import consent_watch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import tuned_file
@@ -32,19 +32,20 @@ class _FitScales(L.Callback):
         self.rounding.fit_scales()
 
 
-def finetune(run: Run, input_shape: Sequence[int]) -> None:
+def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> None:
     """Train the run's network on with rounded weights; write `hardware/finetuned.ckpt`.
 
     Args:
         run: The run; its network has the weights to start from.
         input_shape: Shape of one sample.
+        numbers: The chip's integers.
     """
     module, settings = run.parts.module, run.config.trainer
     optimizer, scheduler = module.optimizer, module.scheduler
     module.optimizer, module.scheduler = _slower(optimizer), None
     module.train()
     try:
-        with RoundedWeights(module.net, input_shape) as rounding:
+        with RoundedWeights(module.net, input_shape, numbers) as rounding:
             single_device_trainer(
                 settings,
                 max_epochs=run.config.hardware.qat_epochs,
