@@ -331,8 +331,8 @@ def test_the_examples_of_the_reference():
 
 def test_the_deployers_of_the_reference():
     assert issubclass(Loihi2Deployer, NeuromorphicDeployer)
-    assert Loihi2Deployer().target == "loihi2"
-    assert SpiNNakerDeployer(board_config="spin2-48chip").target == "spinnaker"
+    assert Loihi2Deployer().target.name == "loihi2"
+    assert SpiNNakerDeployer(board_config="spin2-48chip").target.name == "spinnaker"
 
 
 def test_the_trainer_of_the_reference():

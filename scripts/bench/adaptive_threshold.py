@@ -109,7 +109,7 @@ Firing rates while the scale of the input changes tenfold and back. The input is
 {NEURONS} neurons and {BATCH} samples, {STEPS} timesteps for each scale; the target is {target:.0%}
 (spikes per neuron and timestep), all other arguments are the defaults. Shown is the mean over the
 second half of each span, ± standard deviation over the seeds
-([what the thresholds do](../concepts/lifelong-learning.md#thresholds-that-hold-a-rate)).
+([what the thresholds do](../concepts/continual-learning.md#thresholds-that-hold-a-rate)).
 
 | | {header} |
 |---|{"---|" * len(result["scales"])}

@@ -1,4 +1,4 @@
-"""Learn task after task in several ways and write docs/benchmarks/continual.{json,md,svg}.
+"""Measure continual learning in several ways and write docs/benchmarks/continual.{json,md,svg}.
 
 python scripts/bench/continual.py --cifar10 /data/cifar10 --seeds 0 1 2
 """

@@ -141,7 +141,7 @@ ANN of the same size and SpikingJelly's Spikformer.
 
 [Conversion](conversion.md) has what remains of trained transformers as spikes.
 
-[Learning task after task](continual.md) has what elastic weight consolidation, replay and
+[Continual learning](continual.md) has what elastic weight consolidation, replay and
 metaplastic synapses keep; [Adaptive thresholds](adaptive-threshold.md) has firing rates under a
 tenfold change of the input.
 """

@@ -156,8 +156,12 @@ def _energy(info: PlatformInfo) -> Iterator[Feature]:
 
 
 def _toolchains(info: PlatformInfo) -> Iterator[Feature]:
-    for toolchain, title in (("loihi2", "Loihi 2"), ("spinnaker", "SpiNNaker")):
-        name = f"{title} (hardware={toolchain})"
+    from spikeformer.hardware.targets import deployer_classes
+
+    for target in (deployer.target for deployer in deployer_classes().values()):
+        toolchain, name = target.toolchain, f"{target.label} (hardware={target.name})"
+        if toolchain is None:
+            continue
         if toolchain in info.toolchains:
             yield Feature(name, True, info.toolchains[toolchain])
         else:

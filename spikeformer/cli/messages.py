@@ -1,4 +1,4 @@
-"""Turns errors of Hydra, OmegaConf and SpikeFormer into what a user needs to read."""
+"""What a person at the command line reads: in which language, and what of an error."""
 
 from __future__ import annotations
 
@@ -10,21 +10,57 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from spikeformer.error_handling import SpikeformerError
+from spikeformer.config import configured_locale
+from spikeformer.error_handling import ConfigurationError, SpikeformerError
 from spikeformer.files import explained
-from spikeformer.i18n import t
+from spikeformer.i18n import set_default_locale, t
 
 _EXTRAS = {
     "hydra/launcher/joblib": "sweeps",
     "hydra/launcher/submitit": "slurm",
     "hydra/launcher/ray": "ray",
-    "hydra/sweeper/optuna": "sweeps",
 }
-"""Hydra's plug-ins by the extra that brings them."""
+"""Hydra's launchers by the extra that brings them."""
+
+
+def set_locale(arguments: Sequence[str]) -> None:
+    """Take the process's locale from `locale=...`, the last one if there are several.
+
+    Raises:
+        ConfigurationError: It names a language that has no texts.
+    """
+    pairs = [argument.lstrip("+").partition("=") for argument in arguments]
+    given = [value.strip("'\"") for key, _, value in pairs if key == "locale"]
+    if given:
+        # A sweep may name several, for a run each: what concerns all of them is said in the first.
+        set_default_locale(configured_locale(given[-1].partition(",")[0]))
+
+
+def check_arguments(arguments: Sequence[str], config_folder: str) -> None:
+    """Refuse what Hydra would fail of without saying why.
+
+    Raises:
+        ConfigurationError: An argument is not in the encoding of the locale, or chooses something
+            that is no name from a group: `debug=null`, `model=3`.
+    """
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise ConfigurationError(t("cli.no_text", argument=repr(argument)))
+        group = argument.partition("=")[0].partition("@")[0]
+        if not (options := _options(config_folder, group)):
+            continue
+        try:
+            override = OverridesParser.create().parse_override(argument)
+        except HydraException:
+            continue  # Hydra says what is wrong
+        if not override.is_sweep_override() and not isinstance(override.value(), str | list):
+            known = ", ".join(options)
+            raise ConfigurationError(t("cli.no_option", override=argument, options=known))
 
 
 def cause(error: BaseException) -> BaseException:

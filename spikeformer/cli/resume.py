@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spikeformer.cli.sweep import SWEEP_FILE
+from spikeformer.config import MASK
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import UnreadableFileError, read_yaml
 from spikeformer.i18n import t
@@ -34,6 +36,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     saved = _saved_overrides(folder, RUN_FILE)
     # What is deleted must be there, as the saved overrides made it.
     newer = {_key(argument) for argument in arguments if not argument.startswith("~")}
+    _check_saved(folder / RUN_FILE, saved, newer)
     kept = [override for override in saved if _key(override) not in newer]
     return [*kept, *arguments, f"hydra.run.dir='{folder}'"]
 
@@ -46,11 +49,12 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
     start = arguments.index(given[0])
     flags = list(arguments[:start])
     new = [argument for argument in arguments[start:] if argument not in given]
+    newer = {_key(argument) for argument in new if not argument.startswith("~")}
+    _check_saved(folder / SWEEP_FILE, saved, newer)
     swept = {_key(override) for override in _sweeping(saved)}
     other = [o for o in new if _key(o) in swept] + _sweeping(new)
     if other:
         raise ConfigurationError(t("cli.keeps_children", override=other[0]))
-    newer = {_key(argument) for argument in new if not argument.startswith("~")}
     kept = [override for override in saved if _key(override) not in newer]
     return [*flags, *kept, *new, f"hydra.sweep.dir='{folder}'"]
 
@@ -69,6 +73,37 @@ def _saved_overrides(folder: Path, name: str) -> list[str]:
         return read_yaml(path, list[str])
     except UnreadableFileError as error:
         raise ConfigurationError(f"pipeline.resume={folder}: {error}") from error
+
+
+_PLAIN_HYDRA = re.compile(
+    r"hydra/(launcher|sweeper|sweeper/sampler|sweeper/pruner)=\w+"
+    r"|hydra\.sweeper\.(n_trials|n_jobs|max_failure_rate|study_name|params\.[\w.@/]+)=.*"
+    r"|hydra\.sweeper\.(sampler|pruner)\.[a-z]\w*=[\w.+-]*"
+    r"|\+?hydra\.launcher\.(n_jobs|verbose|partition|qos|account|constraint|gres|nodes|mem_gb"
+    r"|cpus_per_task|gpus_per_node|tasks_per_node|timeout_min|array_parallelism)=[\w.:+-]*"
+)
+"""What a sweep's file may say to Hydra itself: choices and numbers; no class, path or command."""
+
+
+def _check_saved(path: Path, saved: Sequence[str], given: Collection[str]) -> None:
+    """Refuse saved overrides that reach beyond the run: the file may be a stranger's.
+
+    Raises:
+        ConfigurationError: One is a flag, configures Hydra itself, asks a resolver (the environment
+            is one), extends what is trusted, or was masked; and is not given anew.
+    """
+    for override in (text.strip() for text in saved):
+        about_hydra = re.match(r"[+~]*hydra\b", override) is not None
+        plain = path.name == SWEEP_FILE and _PLAIN_HYDRA.fullmatch(override) is not None
+        beyond = (
+            (about_hydra and not plain)
+            or override.startswith("-")
+            or re.search(r"\$\{[^}]*:", override) is not None
+            or _key(override).startswith("trusted_packages")
+            or MASK in override
+        )
+        if beyond and _key(override) not in given:
+            raise ConfigurationError(t("cli.not_from_file", path=path, override=override))
 
 
 def _key(override: str) -> str:

@@ -18,7 +18,7 @@ Shape = tuple[Any, ...]
 
 
 @dataclass(eq=False)
-class Request:
+class InferenceRequest:
     """One request.
 
     Attributes:
@@ -71,7 +71,7 @@ class OpenRequest:
         awaited: Whether a `get_result` waits for it.
     """
 
-    request: Request
+    request: InferenceRequest
     callback: Callable[[Completed], Any] | None
     future: asyncio.Future[Completed]
     awaited: bool = False
@@ -92,24 +92,24 @@ class Buckets:
 
     def __init__(self, batch_size: int, max_wait: float) -> None:
         self.batch_size, self.max_wait = batch_size, max_wait
-        self._buckets: dict[Shape, deque[Request]] = {}
+        self._buckets: dict[Shape, deque[InferenceRequest]] = {}
         self._samples: dict[Shape, int] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._buckets.values()))
 
-    def add(self, request: Request) -> None:
+    def add(self, request: InferenceRequest) -> None:
         """Let a request wait."""
         self._buckets.setdefault(request.shape, deque()).append(request)
         self._samples[request.shape] = self._samples.get(request.shape, 0) + request.samples
 
-    def put_back(self, requests: Sequence[Request]) -> None:
+    def put_back(self, requests: Sequence[InferenceRequest]) -> None:
         """Let the requests of a batch wait again, before those that came after them."""
         for request in reversed(requests):
             self.add(request)
             self._buckets[request.shape].rotate()
 
-    def remove(self, request: Request) -> bool:
+    def remove(self, request: InferenceRequest) -> bool:
         """Let a request wait no longer; return whether it did."""
         bucket = self._buckets.get(request.shape, deque())
         if request not in bucket:
@@ -118,14 +118,16 @@ class Buckets:
         self._forget(request.shape, request.samples)
         return True
 
-    def clear(self) -> list[Request]:
+    def clear(self) -> list[InferenceRequest]:
         """Return all requests, which wait no longer."""
         requests = [request for bucket in self._buckets.values() for request in bucket]
         self._buckets.clear()
         self._samples.clear()
         return requests
 
-    def ready(self, now: float, *, hurry: bool = False, full: bool = False) -> list[Request]:
+    def ready(
+        self, now: float, *, hurry: bool = False, full: bool = False
+    ) -> list[InferenceRequest]:
         """Take the next batch, empty if none is due.
 
         Due are full batches and those whose oldest request has waited long enough; of several, the
@@ -151,7 +153,7 @@ class Buckets:
             return True
         return not full and (hurry or now - self._buckets[shape][0].arrived >= self.max_wait)
 
-    def _take(self, shape: Shape) -> list[Request]:
+    def _take(self, shape: Shape) -> list[InferenceRequest]:
         bucket = self._buckets[shape]
         batch = [bucket.popleft()]
         samples = batch[0].samples
@@ -193,13 +195,13 @@ def shape_of(inputs: Any) -> Shape:
     return tuple((name, tuple(x.shape[1:]), x.dtype) for name, x in tensors)
 
 
-def collate(requests: Sequence[Request], device: torch.device) -> Any:
+def collate(requests: Sequence[InferenceRequest], device: torch.device) -> Any:
     """Return the requests' samples as one batch on a device."""
     return to_device(join([request.inputs for request in requests]), device, non_blocking=True)
 
 
 def predict(
-    model: nn.Module, requests: Sequence[Request], batch: Any, batch_size: int
+    model: nn.Module, requests: Sequence[InferenceRequest], batch: Any, batch_size: int
 ) -> list[Tensor | Exception]:
     """Run a batch and return each request's outputs, or why it has none.
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from spikeformer.concurrency.batching import (
     Buckets,
     Completed,
+    InferenceRequest,
     OpenRequest,
-    Request,
     samples_of,
     shape_of,
 )
@@ -139,7 +139,7 @@ class AsyncSpikingInference:
             self._spawn(self._dispatch())
         self._count += 1
         name = f"request-{self._count}"
-        request = Request(name, inputs, samples, loop.time(), shape_of(inputs))
+        request = InferenceRequest(name, inputs, samples, loop.time(), shape_of(inputs))
         self._open[name] = OpenRequest(request, callback, loop.create_future())
         self._waiting.add(request)
         self._wake.set()
@@ -279,13 +279,13 @@ class AsyncSpikingInference:
             self._fail_open("The engine has stopped, or its event loop has.")
             raise
 
-    def _next_batch(self, replica: Replica, now: float) -> list[Request]:
+    def _next_batch(self, replica: Replica, now: float) -> list[InferenceRequest]:
         # A batch that is not full waits for an idle worker: until then more may join it.
         batch = self._waiting.ready(now, hurry=self._closing, full=replica.busy > 0)
         self._make_room(batch)
         return batch
 
-    async def _process(self, replica: Replica, requests: list[Request]) -> None:
+    async def _process(self, replica: Replica, requests: list[InferenceRequest]) -> None:
         """Run one batch on a worker and deliver what comes out."""
         try:
             outputs = await self._pool.run(replica, requests)
@@ -317,7 +317,7 @@ class AsyncSpikingInference:
                 self._spawn(_notify(opened.callback, completed))
             self._announce()
 
-    def _fail(self, requests: Sequence[Request], reason: str) -> None:
+    def _fail(self, requests: Sequence[InferenceRequest], reason: str) -> None:
         """Deliver an error for each of these requests that is open."""
         self._make_room(requests)
         for request in requests:
@@ -327,7 +327,7 @@ class AsyncSpikingInference:
         self._waiting.clear()
         self._fail([opened.request for opened in self._open.values()], reason)
 
-    def _make_room(self, requests: Sequence[Request]) -> None:
+    def _make_room(self, requests: Sequence[InferenceRequest]) -> None:
         """Let others wait in the place of these requests."""
         for request in requests:
             if request.counted:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeformer.concurrency.batching import Request, collate, predict
+from spikeformer.concurrency.batching import InferenceRequest, collate, predict
 from spikeformer.concurrency.replicas import Replica, make_replicas
 from spikeformer.concurrency.worker import Work, Worker, finished
 from spikeformer.config import ConcurrencyConfig
@@ -54,7 +54,7 @@ class ReplicaPool:
         return min(able, key=lambda replica: replica.busy, default=None)
 
     async def run(
-        self, replica: Replica, requests: Sequence[Request]
+        self, replica: Replica, requests: Sequence[InferenceRequest]
     ) -> Sequence[Tensor | Exception] | None:
         """Return each request's outputs or error; None if the copy hangs on an earlier batch.
 
@@ -76,7 +76,7 @@ class ReplicaPool:
                 worker.stop()
 
     async def _run(
-        self, replica: Replica, requests: Sequence[Request]
+        self, replica: Replica, requests: Sequence[InferenceRequest]
     ) -> Sequence[Tensor | Exception] | None:
         size = self.config.batch_size_per_worker
         limit = self.config.batch_timeout * -(-sum(x.samples for x in requests) // size)

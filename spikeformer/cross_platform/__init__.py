@@ -11,8 +11,7 @@ from spikeformer.cross_platform.manager import (
 from spikeformer.cross_platform.requirements import unmet
 from spikeformer.cross_platform.toolchains import (
     FOLDER_VARIABLE,
-    TOOLCHAINS,
-    installed_toolchain,
+    installed_toolchains,
     toolchain_folders,
 )
 from spikeformer.cross_platform.types import (
@@ -28,7 +27,6 @@ __all__ = [
     "AUTO",
     "FOLDER_VARIABLE",
     "GIB",
-    "TOOLCHAINS",
     "Architecture",
     "Choice",
     "CrossPlatformManager",
@@ -40,7 +38,7 @@ __all__ = [
     "check_platform_compatibility",
     "choose",
     "get_platform_info",
-    "installed_toolchain",
+    "installed_toolchains",
     "loader_workers",
     "optimize_config_for_platform",
     "toolchain_folders",

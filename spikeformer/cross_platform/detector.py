@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spikeformer.cross_platform import accelerators, machine
 from spikeformer.cross_platform.cgroups import read_limits
-from spikeformer.cross_platform.toolchains import TOOLCHAINS, installed_toolchain
+from spikeformer.cross_platform.toolchains import installed_toolchains
 from spikeformer.cross_platform.types import Gpu, PlatformCapability, PlatformInfo
 
 _GPU_KINDS = {
@@ -39,9 +39,7 @@ class PlatformDetector:
         limits = read_limits(self.root)
         memory = machine.usable_memory(limits)
         gpus, packages = accelerators.find_gpus(), accelerators.package_versions()
-        toolchains = {
-            name: str(python) for name in TOOLCHAINS if (python := installed_toolchain(name))
-        }
+        toolchains = {name: str(python) for name, python in installed_toolchains().items()}
         counters = machine.readable_counters(self.root)
         return PlatformInfo(
             os=machine.operating_system(),
@@ -63,7 +61,6 @@ class PlatformDetector:
                     *_of_gpus(gpus),
                     *_of_packages(packages, gpus),
                     *_of_processor(machine.cpu_flags(self.root)),
-                    *(PlatformCapability(f"{name}_toolchain") for name in toolchains),
                     *(PlatformCapability(f"{name}_energy") for name in counters),
                 }
             ),

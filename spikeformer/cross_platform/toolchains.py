@@ -1,12 +1,10 @@
-"""Where the vendors' toolchains are: environments of their own, made by `make toolchains`."""
+"""Where the chips' toolchains are: environments of their own, made by `make toolchains`."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-TOOLCHAINS = ("loihi2", "spinnaker")
-"""Names of the toolchains."""
 FOLDER_VARIABLE = "SPIKEFORMER_TOOLCHAINS"
 """Environment variable that names the folder with the toolchains, where it is another one."""
 _REPOSITORY = Path(__file__).parents[2]
@@ -19,10 +17,12 @@ def toolchain_folders() -> list[Path]:
     return list(dict.fromkeys(root / ".toolchains" for root in (_REPOSITORY, Path.cwd())))
 
 
-def installed_toolchain(name: str) -> Path | None:
-    """Return the interpreter of a toolchain's environment, or None if it is not installed."""
+def installed_toolchains() -> dict[str, Path]:
+    """Return the interpreters of the toolchains that are installed, by name."""
+    found: dict[str, Path] = {}
     for folder in toolchain_folders():
-        environment = folder / name
-        if (environment / ".installed").exists():
-            return environment / "bin" / "python"
-    return None
+        for mark in sorted(folder.glob("*/.installed")):
+            python = mark.parent / "bin" / "python"
+            if os.path.lexists(python):
+                found.setdefault(mark.parent.name, python)
+    return found

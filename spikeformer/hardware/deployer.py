@@ -21,10 +21,13 @@ from spikeformer.files import inside, write_text
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
-from spikeformer.hardware.ir.placement import Placement
+from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.reference import split_signs
-from spikeformer.i18n import t
+from spikeformer.hardware.target import Target
+
+REALS = "reals_numpy"
+INTEGERS = "integers_numpy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,10 +35,10 @@ class HardwareModel:
     """A network compiled for a target.
 
     Attributes:
-        target: Name of the target, such as "loihi2".
+        target: Name of the target.
         graph: The network as a spike graph, in its own units.
         encoder: Makes the spike trains of the graph's sources; None where values come in.
-        integers: The graph in the target's whole numbers; None for targets that take real weights.
+        integers: The graph in the target's integers; None for targets that take real weights.
         placement: Which neurons go to which core; None where there are no cores.
         details: What else the target's toolchain reported, plain values that JSON holds.
         reports: The toolchain's own reports, text by file name; written out, not read back.
@@ -79,12 +82,10 @@ class HardwareModel:
         """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""
         first = self.graph.sources[0]
         if samples.ndim < 1 or tuple(samples.shape[1:]) != first.shape:
+            expected = ", ".join(map(str, first.shape))
             raise HardwareCompatibilityError(
-                t(
-                    "hardware.samples_shape",
-                    expected=", ".join(map(str, first.shape)),
-                    shape=tuple(samples.shape),
-                )
+                f"Expected samples of shape (samples, {expected}), but got {tuple(samples.shape)}. "
+                "The compiled network takes one size of input."
             )
         samples = samples.detach().cpu().double()
         if self.encoder is None:
@@ -114,10 +115,12 @@ class DeployedModel(ABC):
         compiled: The compiled network.
     """
 
-    arithmetic: str = "real numbers in NumPy"
-    """What `execute` computes with, for reports."""
-    float_arithmetic: str = "real numbers in NumPy"
-    """What `execute_float` computes with, for reports."""
+    arithmetic: str = REALS
+    """What `execute` computes with: a name for which `arithmetic_label` may know a text."""
+    float_arithmetic: str = REALS
+    """What `execute_float` computes with."""
+    simulated: bool = True
+    """Whether `execute` runs in a simulator, and not on a chip."""
 
     def __init__(self, compiled: HardwareModel) -> None:
         self.compiled = compiled
@@ -191,21 +194,27 @@ class DeployedModel(ABC):
 class NeuromorphicDeployer(ABC):
     """Brings networks to one kind of target."""
 
-    target: ClassVar[str]
-    """Its name, as in `hardware=...`."""
-    max_synapses: ClassVar[int | None] = None
-    """Most synapses that its simulator can hold; larger networks are compiled, not executed."""
-    rounds: ClassVar[bool] = False
-    """Whether it rounds weights as `quantise` does, so that a network can be fine-tuned for it."""
+    target: ClassVar[Target] = Target("custom")
+    """What is known of the target."""
+
+    @property
+    def limits(self) -> ChipLimits | None:
+        """What cores and chips hold; None where there are no cores."""
+        return self.target.limits
+
+    @property
+    def chips_per_board(self) -> int | None:
+        """Chips of a board; None if any number can be had."""
+        return self.target.chips_per_board
 
     @abstractmethod
     def compile(
-        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
     ) -> HardwareModel:
         """Lower a network, check it against the target's limits and fit it to its numbers.
 
         Args:
-            model: The network; it is not changed.
+            model: The network, which is not changed, or what `lowered` made of it.
             input_shape: Shape of one sample; None takes it from the network, if it knows.
 
         Raises:
@@ -223,17 +232,22 @@ class NeuromorphicDeployer(ABC):
     def check(self) -> None:  # noqa: B027  a target may need no toolchain
         """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
 
-    def lowered(self, model: nn.Module, input_shape: Sequence[int] | None = None) -> Lowered:
-        """Return a network as a spike graph."""
+    def lowered(
+        self, model: nn.Module | Lowered, input_shape: Sequence[int] | None = None
+    ) -> Lowered:
+        """Return a network as a spike graph, which `compile` takes too."""
+        if isinstance(model, Lowered):
+            return model
         return lower(model, input_shape or known_input_shape(model))
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:
         """Return what is compiled already, or compile it."""
         if isinstance(model, nn.Module):
             return self.compile(model)
-        if model.target != self.target:
+        if model.target != self.target.name:
             raise HardwareCompatibilityError(
-                t("hardware.other_target", compiled=model.target, target=self.target)
+                f"This network is compiled for {model.target!r}, but this is a deployer for "
+                f"{self.target.name!r}. Compile it again."
             )
         return model
 
@@ -244,7 +258,10 @@ def known_input_shape(model: nn.Module) -> tuple[int, ...]:
         shape = getattr(module, "image_shape", None)
         if shape is not None:
             return tuple(shape)
-    raise HardwareCompatibilityError(t("hardware.input_shape", network=type(model).__name__))
+    raise HardwareCompatibilityError(
+        f"{type(model).__name__} does not say what its inputs look like. Pass the shape of one "
+        "sample: compile(model, input_shape=(channels, height, width))."
+    )
 
 
 def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:

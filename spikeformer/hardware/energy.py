@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
-from spikeformer.profiling import LayerCounts, OperationCounts, estimate
-
-TECHNOLOGIES = {"loihi2": ("loihi1", "loihi2"), "spinnaker": ("spinnaker", "spinnaker2")}
-"""Chips whose published figures price a target; several where none is the target's own."""
+from spikeformer.profiling import LayerCounts, OperationCounts, Technology, estimate
 
 
 def operation_counts(graph: SpikeGraph, spikes: Arrays) -> OperationCounts:
@@ -51,25 +49,27 @@ def _layer(graph: SpikeGraph, population: Population, spikes: Arrays) -> LayerCo
     )
 
 
-def modelled_energy(target: str, graph: SpikeGraph, spikes: Arrays) -> list[dict[str, Any]]:
-    """Return the energy of a sample on the chips that stand for a target, in µJ with bounds.
+def modelled_energy(
+    prices: Iterable[Technology], graph: SpikeGraph, spikes: Arrays
+) -> list[dict[str, Any]]:
+    """Return the energy of a sample by the prices that stand for a target, in µJ with bounds.
 
     Args:
-        target: Name of the target; one without published figures gives nothing.
+        prices: A target's `prices`.
         graph: The network.
         spikes: As `operation_counts` takes them.
 
     Returns:
-        For each chip its `technology`, `energy_uj` and `breakdown` (each `low`, `value`, `high`)
-        and `source`.
+        For each its `technology`, `energy_uj` and `breakdown` (each `low`, `value`, `high`) and
+        `source`.
     """
     counts = operation_counts(graph, spikes)
     found = []
-    for name in TECHNOLOGIES.get(target, ()):
-        modelled = estimate(counts, name)
+    for technology in prices:
+        modelled = estimate(counts, technology)
         found.append(
             {
-                "technology": name,
+                "technology": technology.name,
                 "energy_uj": asdict(modelled.energy_uj),
                 "breakdown": {key: asdict(part) for key, part in modelled.breakdown.items()},
                 "source": modelled.source,

@@ -40,7 +40,7 @@ def record_reference(
 ) -> Reference:
     """Run a network and record all its spikes.
 
-    In float64 the order of sums does not matter to a spike, except where sums are whole numbers
+    In float64 the order of sums does not matter to a spike, except where sums are integers
     and exact; in float32 about one in a million currents lies so near the threshold that it does.
 
     Args:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from spikeformer.hardware.ir.quantisation import MAX_WEIGHT, quantise
-from spikeformer.hardware.lowering import lower
+from spikeformer.hardware.ir.integers import NumberFormat
+from spikeformer.hardware.ir.quantisation import quantise
+from spikeformer.hardware.lowering import Lowered, lower
 
 
 class RoundedWeight(nn.Module):
@@ -19,18 +20,20 @@ class RoundedWeight(nn.Module):
 
     With the factor f of its channel in batch norm and k units to 1 in the network::
 
-        w' = clip(round(k f w), -255, 255) / (k f)
+        w' = clip(round(k f w), -max_weight, max_weight) / (k f)
 
     Backward takes the derivative as one.
 
     Args:
         norm: The batch norm behind the layer; None if there is none.
+        max_weight: The largest weight of the chip.
     """
 
     scale: Tensor
 
-    def __init__(self, norm: nn.Module | None) -> None:
+    def __init__(self, norm: nn.Module | None, max_weight: int) -> None:
         super().__init__()
+        self.max_weight = max_weight
         self._norm = (norm,)  # in a tuple, so that it is not registered a second time
         self.register_buffer("scale", torch.zeros(()), persistent=False)
 
@@ -40,7 +43,7 @@ class RoundedWeight(nn.Module):
             return weight
         factor = self._factor(weight) * self.scale
         units = (weight * factor).detach()
-        rounded = units.round().clamp(-MAX_WEIGHT, MAX_WEIGHT)
+        rounded = units.round().clamp(-self.max_weight, self.max_weight)
         return weight + (rounded - units) / factor
 
     def _factor(self, weight: Tensor) -> Tensor:
@@ -54,7 +57,7 @@ class RoundedWeight(nn.Module):
 
 
 class RoundedWeights:
-    """Context manager in which a network's synapses are rounded as for Loihi 2.
+    """Context manager in which a network's synapses are rounded as for a chip.
 
     `fit_scales` takes the scales anew, since they follow the largest weights; call it before each
     epoch. Leaving the context leaves the trained weights, unrounded.
@@ -62,31 +65,42 @@ class RoundedWeights:
     Args:
         model: The network.
         input_shape: Shape of one sample.
+        numbers: The chip's integers; None as for `quantise`.
 
     Source: straight-through rounding, Bengio et al., 2013, arXiv:1308.3432; Jacob et al., CVPR
     2018, arXiv:1712.05877.
     """
 
-    def __init__(self, model: nn.Module, input_shape: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        input_shape: Sequence[int],
+        numbers: NumberFormat | None = None,
+    ) -> None:
         self.model, self.input_shape = model, tuple(input_shape)
+        self.numbers = numbers or NumberFormat()
         self.layers: dict[str, RoundedWeight] = {}
 
     def __enter__(self) -> Self:
-        for layer, norm in lower(self.model, self.input_shape).layers.values():
+        lowered = lower(self.model, self.input_shape)
+        for layer, norm in lowered.layers.values():
             if layer not in self.layers:
-                rounding = RoundedWeight(None if norm is None else self.model.get_submodule(norm))
+                behind = None if norm is None else self.model.get_submodule(norm)
+                rounding = RoundedWeight(behind, self.numbers.max_weight)
                 module = self.model.get_submodule(layer)
                 parametrize.register_parametrization(module, "weight", rounding)
                 self.layers[layer] = rounding
-        self.fit_scales()
+        self._fit(lowered)
         return self
 
     def fit_scales(self) -> None:
         """Take the scale of each layer from the populations it projects into: the coarsest."""
         for rounding in self.layers.values():
             rounding.scale.zero_()
-        lowered = lower(self.model, self.input_shape)
-        neurons = quantise(lowered.graph).neurons
+        self._fit(lower(self.model, self.input_shape))
+
+    def _fit(self, lowered: Lowered) -> None:
+        neurons = quantise(lowered.graph, self.numbers).neurons
         for (_, target), (layer, _) in lowered.layers.items():
             scale = self.layers[layer].scale
             found = neurons[target].scale

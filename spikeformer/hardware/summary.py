@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeformer.hardware.deployer import HardwareModel
 from spikeformer.hardware.ir.graph import Arrays, Population
-from spikeformer.hardware.ir.integers import STATE_LIMIT, WEIGHT_SHIFT
+from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.quantisation import rounding_error
 from spikeformer.hardware.targets.simulation.simulate import Extremes
 
@@ -84,16 +84,18 @@ def activity(compiled: HardwareModel, spikes: Arrays) -> dict[str, dict[str, flo
     }
 
 
-def state_ranges(extremes: Mapping[str, Extremes]) -> dict[str, dict[str, Any]]:
+def state_ranges(
+    extremes: Mapping[str, Extremes], numbers: NumberFormat
+) -> dict[str, dict[str, Any]]:
     """Return by population `state`, the extremes of the membrane in weight units, and `clipped`.
 
-    `state_used` is the share of the 24 bits that the larger of them took.
+    `state_used` is the share of the membrane's range that the larger of them took.
     """
-    unit = 1 << WEIGHT_SHIFT
+    unit = 1 << numbers.weight_shift
     return {
         name: {
             "state": [found.low / unit, found.high / unit],
-            "state_used": max(-found.low, found.high) / STATE_LIMIT,
+            "state_used": max(-found.low, found.high) / numbers.max_state,
             "clipped": found.clipped,
         }
         for name, found in extremes.items()

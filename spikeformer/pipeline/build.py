@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,8 @@ from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.profiling import EnergyProfiler
 from spikeformer.training import (
     HistoryRecorder,
-    SharedBatchNorms,
     SpikingModule,
-    WholeCheckpoints,
+    make_trainer,
 )
 from spikeformer.training.callbacks import EpochSeed, StopOnSignal
 from spikeformer.training.losses import LOSSES
@@ -92,13 +92,9 @@ def build(config: DictConfig, folder: Path) -> Components:
         if isinstance(callback, ModelCheckpoint):
             keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
     divided = config.trainer.accumulate_grad_batches  # `auto` waits for the fit stage
-    plugins: list[Any] = [WholeCheckpoints()]
-    if shares_norms(config):
-        plugins.append(SharedBatchNorms())
-    trainer: L.Trainer = instantiate(
-        config.trainer,
-        L.Trainer,
-        trusted=trusted,
+    trainer = make_trainer(
+        partial(instantiate, config.trainer, L.Trainer, trusted=trusted),
+        share_norms=shares_norms(config),
         logger=loggers or False,
         callbacks=[
             SameConfiguration(config),
@@ -108,7 +104,6 @@ def build(config: DictConfig, folder: Path) -> Components:
             *consent_watch(data, folder),
             StopOnSignal(folder / "checkpoints" / "last.ckpt"),
         ],
-        plugins=plugins,
         sync_batchnorm=False,  # by the plugin
         default_root_dir=str(folder),
         accumulate_grad_batches=1 if divided == AUTO else divided,
@@ -216,13 +211,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        net = {
+            key.removeprefix("net."): torch.as_tensor(value)
+            for key, value in state.items()
+            if key.startswith("net.")
+        }
     except Exception as error:
         raise ConfigurationError(
             t("pipeline.unreadable_checkpoint", path=path, reason=error)
         ) from error
-    net = {
-        key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")
-    }
     target = module.net if isinstance(module, SpikingModule) else module
     try:
         target.load_state_dict(net)

@@ -10,26 +10,23 @@ from spikeformer.profiling.counting.counts import (
 )
 from spikeformer.profiling.counting.work import NetworkWork
 from spikeformer.profiling.metering.power import (
-    POWER_BACKENDS,
     PowerAnalysis,
     PowerMonitor,
     PowerRecording,
+    power_backends,
 )
 from spikeformer.profiling.pricing.baselines import ann_equivalent, equivalent_bits
-from spikeformer.profiling.pricing.chips import CHIPS, Chip, IdlePower, Placement
+from spikeformer.profiling.pricing.chips import Chip, IdlePower, Occupancy
 from spikeformer.profiling.pricing.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.pricing.comparison import ComparisonReport, ComparisonRow, compare_counts
 from spikeformer.profiling.pricing.costs import Cost, Range, energy_text
-from spikeformer.profiling.pricing.estimate import TECHNOLOGIES, EnergyEstimate, estimate
-from spikeformer.profiling.pricing.technology import Technology
+from spikeformer.profiling.pricing.estimate import EnergyEstimate, estimate
+from spikeformer.profiling.pricing.technology import TECHNOLOGIES, Technology, register_technologies
 from spikeformer.profiling.pricing.timeline import energy_by_step
-from spikeformer.profiling.profiler import BACKENDS, EnergyProfiler
+from spikeformer.profiling.profiler import EnergyProfiler, profiler_backends
 from spikeformer.profiling.recording import EnergyRecording
 
 __all__ = [
-    "BACKENDS",
-    "CHIPS",
-    "POWER_BACKENDS",
     "PRECISIONS",
     "TECHNOLOGIES",
     "Chip",
@@ -43,9 +40,9 @@ __all__ = [
     "IdlePower",
     "LayerCounts",
     "NetworkWork",
+    "Occupancy",
     "OperationCounter",
     "OperationCounts",
-    "Placement",
     "PowerAnalysis",
     "PowerMonitor",
     "PowerRecording",
@@ -61,5 +58,8 @@ __all__ = [
     "estimate",
     "event_layer",
     "neuron_layer",
+    "power_backends",
+    "profiler_backends",
     "quantized",
+    "register_technologies",
 ]

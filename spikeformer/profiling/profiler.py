@@ -23,15 +23,17 @@ from spikeformer.profiling.counting.counts import OperationCounts
 from spikeformer.profiling.counting.work import NetworkWork
 from spikeformer.profiling.metering import COUNTERS
 from spikeformer.profiling.pricing.comparison import ComparisonReport, compare_counts
-from spikeformer.profiling.pricing.estimate import TECHNOLOGIES
+from spikeformer.profiling.pricing.technology import TECHNOLOGIES
 from spikeformer.profiling.recording import EnergyRecording
 
 log = logging.getLogger(__name__)
 
 MEASURED_BACKENDS = ("pyjoules", "nvml")
 
-BACKENDS = (*TECHNOLOGIES, *MEASURED_BACKENDS, "auto")
-"""What a profiler can tell energy by."""
+
+def profiler_backends() -> tuple[str, ...]:
+    """Return what a profiler can tell energy by."""
+    return (*TECHNOLOGIES, *MEASURED_BACKENDS, "auto")
 
 
 @registered
@@ -39,15 +41,15 @@ class EnergyProfiler:
     """Tells the energy of networks: modelled from their operations, or measured by a counter.
 
     - "simulation" prices arithmetic, memory and addressing in 45 nm;
-    - "loihi1", "loihi2", "spinnaker" and "spinnaker2" price synaptic operations, neuron updates and
-      messages by what was published of these chips;
+    - the name of a chip prices synaptic operations, neuron updates and messages by what was
+      published of it;
     - "pyjoules" reads the energy counters of CPU and memory (RAPL), "nvml" those of GPUs;
     - "auto" measures if there is a counter, else it says so and takes "simulation".
 
     Every number comes with its bounds, its kind ("estimate" or "measured") and its source.
 
     Args:
-        backend: One of `BACKENDS`.
+        backend: One of `profiler_backends()`.
 
     Raises:
         ArgumentError: There is no such backend.
@@ -65,7 +67,7 @@ class EnergyProfiler:
     """
 
     def __init__(self, backend: str = "simulation") -> None:
-        self.backend = check_choice("backend", backend, BACKENDS)
+        self.backend = check_choice("backend", backend, profiler_backends())
         self._models: tuple[nn.Module, ...] = ()
         # The models are kept with their counts, so that no other can take the same identity.
         self._measured: dict[int, NetworkWork] = {}

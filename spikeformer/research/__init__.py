@@ -1,6 +1,6 @@
 """Research parts: injected by configuration, imported by nothing else.
 
-Homeostatic thresholds, metaplastic synapses, and learning task after task without forgetting.
+Homeostatic thresholds, metaplastic synapses, and continual learning without forgetting.
 """
 
 from spikeformer.research.adaptive_neuron import AdaptiveThresholdNeuron

@@ -1,4 +1,4 @@
-"""A spiking transformer that learns task after task."""
+"""A spiking transformer for continual learning."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class LifetimeLearningSpikingTransformer(SpikingTransformer):
         """Return the head's outputs, or the features where there is no head.
 
         Args:
-            input_ids: Whole numbers in [0, vocab_size), shape (batch, seq_len).
+            input_ids: Integers in [0, vocab_size), shape (batch, seq_len).
             mask: True at real tokens, shape (batch, seq_len); None if all are.
         """
         features = super().forward(input_ids, mask)

@@ -1,4 +1,4 @@
-"""The callbacks of the `regularizer` group: what keeps earlier tasks in mind while training."""
+"""The callbacks of the `regularizer` group, against the forgetting of earlier tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class EwcRegularizer(L.Callback):
     Args:
         strength: lambda, the weight of the penalty; at least 0.
         decay: gamma, how much of the importance of earlier tasks a new one leaves, in [0, 1].
-        max_samples: Training samples of a task by which to tell importance; None takes all.
+        max_samples: Training samples of a task from which importance is estimated; None takes all.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class EwcRegularizer(L.Callback):
         module.penalties[NAME] = partial(self.ewc.penalty, module.net)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Bring what is remembered to the network's device; a resumed epoch has no other start."""
+        """Move the state to the network's device; a resumed epoch has no other start."""
         assert self.ewc is not None
         self.ewc.to(pl_module.device)
 

@@ -1,4 +1,4 @@
-"""What a matrix of accuracies says about learning task after task.
+"""What a matrix of accuracies says about continual learning.
 
 Row i of the matrix has the accuracy on every task after training on task i.
 """

@@ -4,7 +4,12 @@ from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.hybrid import HybridTrainer
 from spikeformer.training.losses import LOSSES, get_loss
 from spikeformer.training.module import SpikingModule
-from spikeformer.training.plugins import SharedBatchNorms, WholeCheckpoints
+from spikeformer.training.plugins import (
+    SharedBatchNorms,
+    WholeCheckpoints,
+    make_trainer,
+    single_device_trainer,
+)
 from spikeformer.training.schedules import cosine_with_warmup
 from spikeformer.training.sharding import ShardedStrategy, is_sharded
 from spikeformer.training.tasks import (
@@ -33,4 +38,6 @@ __all__ = [
     "cosine_with_warmup",
     "get_loss",
     "is_sharded",
+    "make_trainer",
+    "single_device_trainer",
 ]

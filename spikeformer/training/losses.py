@@ -1,7 +1,7 @@
 r"""Losses on outputs that have a time axis: `(batch, timesteps, classes)` and a target.
 
 Each is a plain function `loss(outputs, target)`; further arguments are bound by configuration.
-Class targets are whole numbers (batch,), or probabilities (batch, classes) where images were mixed.
+Class targets are integers (batch,), or probabilities (batch, classes) where images were mixed.
 """
 
 from __future__ import annotations

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
-from lightning.pytorch.plugins import LayerSync, TorchCheckpointIO
+from lightning.pytorch.plugins import CheckpointIO, LayerSync, TorchCheckpointIO
 from torch import nn
 
 from spikeformer.files import replacing
@@ -52,3 +54,44 @@ class SharedBatchNorms(LayerSync):
         """Share them no longer."""
         share_batch_norms(model, False)
         return model
+
+
+def make_trainer(
+    factory: Callable[..., L.Trainer] = L.Trainer,
+    *,
+    share_norms: bool = False,
+    plugins: Sequence[Any] | Any = (),
+    **options: Any,
+) -> L.Trainer:
+    """Return a Lightning trainer with SpikeFormer's plugins.
+
+    Args:
+        factory: Makes the trainer from its options, as `instantiate` does from a configuration.
+        share_norms: Let batch norms take their statistics over all processes.
+        plugins: Plugins of your own; one that writes checkpoints takes the place of ours.
+        **options: Further arguments of `lightning.Trainer`.
+    """
+    own = list(plugins) if isinstance(plugins, list | tuple) else [plugins]
+    if not any(isinstance(plugin, CheckpointIO) for plugin in own):
+        own.append(WholeCheckpoints())
+    if share_norms:
+        own.append(SharedBatchNorms())
+    return factory(plugins=own, **options)
+
+
+def single_device_trainer(settings: Mapping[str, Any], **options: Any) -> L.Trainer:
+    """Return a trainer that works quietly on one device: several would count padded samples twice.
+
+    Args:
+        settings: The run's group `trainer`: its accelerator and precision are taken.
+        **options: Further arguments of `lightning.Trainer`.
+    """
+    return make_trainer(
+        accelerator=settings["accelerator"],
+        devices=1,
+        precision=settings["precision"],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        **options,
+    )

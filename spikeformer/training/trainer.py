@@ -18,7 +18,7 @@ from spikeformer.training.callbacks import BestAndLast, FiringRateMonitor, Spike
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.losses import Loss, get_loss
 from spikeformer.training.module import SpikingModule
-from spikeformer.training.plugins import WholeCheckpoints
+from spikeformer.training.plugins import make_trainer
 from spikeformer.training.tasks import (
     ClassificationModule,
     LanguageModule,
@@ -116,13 +116,13 @@ class SpikingTrainer:
         chosen = [self._callback(item, val_loader) for item in callbacks or []]
         checkpointing = any(isinstance(item, ModelCheckpoint) for item in chosen)
         options: dict[str, Any] = {"limit_val_batches": 0} if val_loader is None else {}
-        trainer = L.Trainer(
+        trainer = make_trainer(
             max_epochs=epochs,
             callbacks=[*chosen, recorder],
             enable_checkpointing=checkpointing,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
-            **{"plugins": [WholeCheckpoints()], **options, **self.trainer_kwargs},
+            **{**options, **self.trainer_kwargs},
         )
         # An empty list says that there is no validation on purpose; None makes Lightning warn.
         validation: Any = [] if val_loader is None else val_loader

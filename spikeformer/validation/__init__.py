@@ -11,12 +11,11 @@ from spikeformer.validation.result import (
     ValidationResult,
     stop_on_errors,
 )
-from spikeformer.validation.targets import HARDWARE, HardwareSubject
+from spikeformer.validation.targets import HardwareSubject, deployer_for, hardware_names
 from spikeformer.validation.validator import SAMPLES, ComprehensiveValidator
 
 __all__ = [
     "CHECKS",
-    "HARDWARE",
     "RUN_LEVELS",
     "SAMPLES",
     "SEVERITIES",
@@ -29,6 +28,8 @@ __all__ = [
     "ValidationError",
     "ValidationLevel",
     "ValidationResult",
+    "deployer_for",
+    "hardware_names",
     "register_check",
     "stop_on_errors",
 ]

@@ -1,69 +1,60 @@
-"""Chips to check a network against."""
+"""A network and the target that it shall go to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice
-from spikeformer.hardware import (
-    LOIHI2,
-    ChipLimits,
-    Loihi2Deployer,
-    NeuromorphicDeployer,
-    SimulationDeployer,
-    SpikeGraph,
-    SpiNNakerDeployer,
-)
-from spikeformer.hardware.lowering import Lowered, obstacles
-from spikeformer.hardware.targets.spinnaker.boards import BOARDS
+from spikeformer.hardware import Lowered, NeuromorphicDeployer, SpikeGraph
+from spikeformer.hardware.lowering import obstacles
+from spikeformer.hardware.targets import deployer_classes
 
-HARDWARE: dict[str, tuple[Callable[[], NeuromorphicDeployer], ChipLimits | None, int | None]] = {
-    "simulation": (SimulationDeployer, None, None),
-    "loihi2": (Loihi2Deployer, LOIHI2, None),
-    "spinnaker": (SpiNNakerDeployer, BOARDS["spin2-48chip"].limits, 48),
-    **{
-        name: (partial(SpiNNakerDeployer, name), board.limits, board.num_chips)
-        for name, board in BOARDS.items()
-    },
-}
-"""Deployer, limits and chips of a board by the names that validators accept."""
+
+def hardware_names() -> dict[str, tuple[type[NeuromorphicDeployer], dict[str, Any]]]:
+    """Return deployer and arguments by the names of the built-in targets and of their boards."""
+    found: dict[str, tuple[type[NeuromorphicDeployer], dict[str, Any]]] = {}
+    for name, deployer in deployer_classes().items():
+        boards = deployer.target.boards
+        found |= {name: (deployer, {}), **{b: (deployer, dict(boards[b])) for b in boards}}
+    return found
+
+
+def deployer_for(name: str) -> NeuromorphicDeployer:
+    """Return the deployer of a built-in target, or for one of its boards.
+
+    Raises:
+        ArgumentError: There is no such hardware.
+    """
+    known = hardware_names()
+    deployer, arguments = known[check_choice("hardware_type", name, known)]
+    return deployer(**arguments)
 
 
 @dataclass
 class HardwareSubject:
-    """A network and a chip.
+    """A network and a target.
 
     Attributes:
-        name: A key of `HARDWARE`.
+        deployer: What brings networks there.
         model: The network; None checks the toolchain alone.
         input_shape: Shape of one sample; None takes it from the network, if it knows.
+        given: The network as a spike graph, if somebody has made it already.
     """
 
-    name: str
+    deployer: NeuromorphicDeployer
     model: nn.Module | None = None
     input_shape: Sequence[int] | None = None
-
-    def __post_init__(self) -> None:
-        check_choice("hardware_type", self.name, HARDWARE)
-
-    @cached_property
-    def deployer(self) -> NeuromorphicDeployer:
-        """What brings networks there."""
-        return HARDWARE[self.name][0]()
+    given: Lowered | None = field(default=None, repr=False)
 
     @property
-    def limits(self) -> ChipLimits | None:
-        """What its chips hold."""
-        return HARDWARE[self.name][1]
-
-    @property
-    def chips_per_board(self) -> int | None:
-        """Chips of a board; None if any number can be had."""
-        return HARDWARE[self.name][2]
+    def name(self) -> str:
+        """Name of the target."""
+        return self.deployer.target.name
 
     @cached_property
     def lowered(self) -> Lowered | HardwareCompatibilityError | None:
@@ -71,7 +62,7 @@ class HardwareSubject:
         if self.model is None or any(True for _ in obstacles(self.model)):
             return None
         try:
-            return self.deployer.lowered(self.model, self.input_shape)
+            return self.given or self.deployer.lowered(self.model, self.input_shape)
         except HardwareCompatibilityError as error:
             return error
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from spikeformer.config import registered
 from spikeformer.data.batch import Inputs, num_samples, split_if_labelled, unlabelled
 from spikeformer.error_handling import ArgumentError
+from spikeformer.hardware import Lowered, NeuromorphicDeployer
 from spikeformer.validation import checks as _checks  # noqa: F401  registers them
 from spikeformer.validation.checks.splits import targets_of
 from spikeformer.validation.data import (
@@ -22,7 +23,7 @@ from spikeformer.validation.data import (
 from spikeformer.validation.probe import ModelSubject
 from spikeformer.validation.registry import run_checks
 from spikeformer.validation.result import RUN_LEVELS, ValidationLevel, ValidationResult
-from spikeformer.validation.targets import HardwareSubject
+from spikeformer.validation.targets import HardwareSubject, deployer_for
 
 SAMPLES = {
     ValidationLevel.BASIC: 512,
@@ -139,23 +140,26 @@ class ComprehensiveValidator:
 
     def validate_hardware_compatibility(
         self,
-        hardware_type: str,
+        hardware_type: str | NeuromorphicDeployer,
         *,
         model: nn.Module | None = None,
         input_shape: Sequence[int] | None = None,
+        lowered: Lowered | None = None,
     ) -> list[ValidationResult]:
         """Return what stands between a network and a chip.
 
         Args:
-            hardware_type: "simulation", "loihi2", "spinnaker", or one of SpiNNaker's boards.
+            hardware_type: The deployer that will bring it there, or one of `hardware_names()`.
             model: The network; None takes the one validated last, and the toolchain alone if none
                 was.
             input_shape: Shape of one sample; None takes it from the network, if it knows.
+            lowered: The network as a spike graph, if the deployer has made it already.
 
         Raises:
             ArgumentError: There is no such hardware.
         """
-        subject = HardwareSubject(hardware_type, model or self._last(), input_shape)
+        deployer = deployer_for(hardware_type) if isinstance(hardware_type, str) else hardware_type
+        subject = HardwareSubject(deployer, model or self._last(), input_shape, lowered)
         return run_checks(subject, self.validation_level)
 
     def _last(self) -> nn.Module | None:

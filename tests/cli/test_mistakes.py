@@ -15,6 +15,8 @@ MISTAKES = {
     "model=spiking_vitt": ["model/spiking_vitt", "Did you mean spiking_vit?"],
     "data.batchsize=3": ["data.batchsize", "Did you mean data.batch_size?"],
     "neuron.tau=3": ["neuron.tau", "Did you mean neuron.tau_mem?"],
+    "debug=null": ["debug=null", "one of", "leave it out"],
+    "model=3": ["model=3", "spiking_vit"],
     # wrong types
     "data.batch_size=abc": ["data.batch_size=abc", "Integer"],
     "optimizer.lr=fast": ["optimizer.lr=fast", "Float"],

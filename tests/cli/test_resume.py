@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from spikeformer.cli.resume import with_resumed_overrides
@@ -72,3 +74,50 @@ def test_sweeps_and_runs_are_told_apart(folder, sweep):
     (sweep / "sweep.yaml").unlink()
     with pytest.raises(ConfigurationError, match="no sweep folder"):
         with_resumed_overrides(["-m", f"pipeline.resume={sweep}"])
+
+
+BEYOND = [
+    "trusted_packages=[evil]",
+    "+trusted_packages.0=evil",
+    "hydra.callbacks.x._target_=os.system",
+    "+hydra.callbacks.x={_target_: os.system, command: x}",
+    "hydra/launcher={_target_: os.system}",
+    "hydra.searchpath=[file:///evil]",
+    "hydra.job.env_set.LD_PRELOAD=/evil.so",
+    "hydra.launcher.setup=[rm]",
+    "hydra.sweeper.sampler._target_=os.system",
+    "hydra.sweeper.storage=sqlite:////victim.db",
+    "hydra.sweep.dir=/victim",
+    "hydra.run.dir=/victim",
+    "--config-dir=/evil",
+    "name=${oc.env:TOKEN}",
+    "name=${new_folder:/victim}",
+    "logger.wandb.api_key=***",
+]
+
+
+@pytest.mark.parametrize("override", BEYOND)
+@pytest.mark.parametrize(("file", "flags"), [("overrides.yaml", []), ("sweep.yaml", ["-m"])])
+def test_a_file_does_not_reach_beyond_its_run(tmp_path, override, file, flags):
+    (tmp_path / file).write_text(json.dumps(["seed=1", override]))
+    arguments = [*flags, f"pipeline.resume={tmp_path}"]
+    with pytest.raises(ConfigurationError, match="not taken from a file"):
+        with_resumed_overrides(arguments)
+    if not override.startswith(("-", "hydra.run", "hydra.sweep.")):
+        assert override in with_resumed_overrides([*arguments, override])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "hydra/launcher=submitit_slurm",
+        "hydra.launcher.partition=gpu-a",
+        "hydra/sweeper/sampler=random",
+        "hydra.sweeper.sampler.seed=3",
+        "hydra.sweeper.n_trials=9",
+        "hydra.sweeper.params.optimizer.lr=interval(0, 1)",
+    ],
+)
+def test_choices_and_numbers_of_a_sweep_are_taken_from_its_file(tmp_path, override):
+    (tmp_path / "sweep.yaml").write_text(json.dumps([override]))
+    assert override in with_resumed_overrides(["-m", f"pipeline.resume={tmp_path}"])

@@ -14,8 +14,8 @@ import yaml
 from hydra.errors import ConfigCompositionException
 
 from spikeformer.cli import main
+from spikeformer.cli.config import config_folder
 from spikeformer.cli.messages import explain
-from spikeformer.cli.resolvers import config_folder
 from tests.runs import SMALL, Command, wait_for_file
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
@@ -107,7 +107,11 @@ def test_every_rank_of_a_sweeps_child_gets_the_childs_values(command, tmp_path):
 
 @pytest.mark.parametrize(
     ("extra", "message"),
-    [((), "objective="), (("objective=[fit.val/accuracy]",), "'maximize STAGE.NUMBER'")],
+    [
+        ((), "objective="),
+        (("objective=[fit.val/accuracy]",), "'maximize STAGE.NUMBER'"),
+        (("objective=[minimize test.loss]", "hydra/sweeper/pruner=median"), "Pruning compares one"),
+    ],
 )
 def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
     pytest.importorskip("optuna", reason="the extra sweeps is not installed")
@@ -117,25 +121,12 @@ def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
     assert message in capsys.readouterr().err
 
 
-def test_an_objective_that_no_run_has():
-    pytest.importorskip("optuna", reason="the extra sweeps is not installed")
-    from spikeformer.cli._study import score
-    from spikeformer.error_handling import ConfigurationError
-
-    results = {"fit": {"val/accuracy": 0.5, "done": True}, "report": {"path": "x"}}
-    assert score(results, "fit.val/accuracy") == 0.5
-    for wrong in ("fit.val/acc", "test.accuracy", "fit.done", "report.path", "fit"):
-        with pytest.raises(ConfigurationError, match=r"one of fit\.val/accuracy"):
-            score(results, wrong)
-
-
 @pytest.mark.parametrize(
     ("choice", "extra"),
     [
         ("hydra/launcher/joblib", "sweeps"),
         ("hydra/launcher/submitit_slurm", "slurm"),
         ("hydra/launcher/ray", "ray"),
-        ("hydra/sweeper/optuna", "sweeps"),
     ],
 )
 def test_a_missing_plugin_names_its_extra(choice, extra):

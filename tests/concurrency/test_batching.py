@@ -7,13 +7,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeformer.concurrency.batching import Buckets, Request, collate, samples_of, shape_of
+from spikeformer.concurrency.batching import (
+    Buckets,
+    InferenceRequest,
+    collate,
+    samples_of,
+    shape_of,
+)
 from spikeformer.error_handling import ArgumentError
 
 
 def request(number, samples=1, width=3):
     x = torch.full((samples, width), float(number))
-    return Request(f"r{number}", x, samples, float(number), shape_of(x))
+    return InferenceRequest(f"r{number}", x, samples, float(number), shape_of(x))
 
 
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 2)), max_size=20), st.integers(1, 6))
@@ -65,8 +71,8 @@ def test_shape_of_tells_names_shapes_and_types_apart():
 
 def test_collate_joins_dicts_by_name():
     made = [
-        Request("a", {"x": torch.ones(2, 1)}, 2, 0.0, ()),
-        Request("b", {"x": torch.zeros(1, 1)}, 1, 0.0, ()),
+        InferenceRequest("a", {"x": torch.ones(2, 1)}, 2, 0.0, ()),
+        InferenceRequest("b", {"x": torch.zeros(1, 1)}, 1, 0.0, ()),
     ]
     assert collate(made, torch.device("cpu"))["x"].flatten().tolist() == [1.0, 1.0, 0.0]
 

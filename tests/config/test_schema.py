@@ -12,7 +12,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.utils import get_object
 from omegaconf import MISSING, OmegaConf
 
-import spikeformer.config.schema  # noqa: F401 - registers the schemas
+import spikeformer.config.schema
+import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
 from spikeformer.config.schema import components, data, running, training
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.fusion import MultiModalSpikeTransformer
@@ -36,6 +37,7 @@ TARGETS = {
     ],
     "schema/encoding/poisson": ["spikeformer.encoding.PoissonCoding"],
     "schema/encoding/delta": ["spikeformer.encoding.DeltaCoding"],
+    "schema/hardware/target": ["spikeformer.hardware.SimulationDeployer"],
     "schema/loss/loss": [
         f"spikeformer.training.losses.{n}"
         for n in ("spike_count_loss", "binary_cross_entropy", "mse", "next_token")

@@ -15,7 +15,7 @@ from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network, wandb_logger
 from spikeformer.pipeline.build import build_many, build_module
 from spikeformer.pipeline.platform import settle_trainer
-from spikeformer.profiling import BACKENDS
+from spikeformer.profiling import profiler_backends
 from tests.runs import CONF, options
 
 # What an option needs beside itself.
@@ -131,7 +131,7 @@ def test_every_profiler_is_made(name):
         assert not config.profiler
     else:
         assert instantiate(config.profiler).backend == name
-        assert set(options("profiler")) == {"none", *BACKENDS}
+        assert set(options("profiler")) == {"none", *profiler_backends()}
 
 
 @pytest.mark.parametrize(

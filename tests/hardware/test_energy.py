@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from spikeformer.hardware import lower, record_reference, simulate, traffic
+from spikeformer.hardware import (
+    SimulationDeployer,
+    SpiNNakerDeployer,
+    lower,
+    record_reference,
+    simulate,
+    traffic,
+)
 from spikeformer.hardware.energy import modelled_energy, operation_counts
-from spikeformer.profiling import CHIPS
+from spikeformer.hardware.targets.loihi2.prices import PRICES
 from tests.hardware.networks import images, vit
 
 
@@ -29,8 +36,8 @@ def test_counts_agree_with_the_traffic(run):
 
 def test_energy_by_hand(run):
     graph, spikes = run
-    (loihi1, _) = modelled_energy("loihi2", graph, spikes)
-    chip, numbers = CHIPS["loihi1"], traffic(graph, spikes)
+    (loihi1, _) = modelled_energy(PRICES.values(), graph, spikes)
+    chip, numbers = PRICES["loihi1"], traffic(graph, spikes)
     picojoules = (
         chip.synaptic_operation.energy_pj.value * numbers["synaptic_events_per_sample"]
         + chip.neuron_update.energy_pj.value * graph.num_neurons * graph.timesteps
@@ -43,6 +50,6 @@ def test_energy_by_hand(run):
 
 def test_targets_without_figures_have_none(run):
     graph, spikes = run
-    assert modelled_energy("simulation", graph, spikes) == []
-    names = [row["technology"] for row in modelled_energy("spinnaker", graph, spikes)]
-    assert names == ["spinnaker", "spinnaker2"]
+    assert modelled_energy(SimulationDeployer.target.prices, graph, spikes) == []
+    found = modelled_energy(SpiNNakerDeployer.target.prices, graph, spikes)
+    assert [row["technology"] for row in found] == ["spinnaker", "spinnaker2"]

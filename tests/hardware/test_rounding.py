@@ -61,7 +61,7 @@ def test_first_layer_of_direct_coding_stays_on_the_host():
 
 def test_gradient_passes_the_rounding():
     weight = torch.tensor([[0.3, -0.7], [0.11, 0.0]], requires_grad=True)
-    rounding = RoundedWeight(None)
+    rounding = RoundedWeight(None, 255)
     assert rounding(weight) is weight
     rounding.scale.fill_(10.0)
     rounded = rounding(weight)
@@ -74,7 +74,7 @@ def test_rounding_happens_behind_the_norm():
     norm = nn.BatchNorm1d(2, eps=0.0).eval()
     norm.weight.data = torch.tensor([2.0, 0.0])
     norm.running_var.data = torch.tensor([4.0, 1.0])
-    rounding = RoundedWeight(norm)
+    rounding = RoundedWeight(norm, 255)
     rounding.scale.fill_(4.0)
     weight = torch.tensor([[0.3, 0.4], [0.3, 0.4]])
     # The first channel's factor is 2 / sqrt(4) = 1; the second is switched off.

@@ -176,13 +176,14 @@ def write_hardware(folder: Path) -> None:
     compared = {"samples": 128, "compared": 393_216, "layers": []}
     content = {
         "target": "loihi2",
-        "arithmetic": {"float": "real numbers in Lava", "chip": "integers in Lava"},
+        "simulated": True,
+        "arithmetic": {"float": "reals_lava", "chip": "integers_lava"},
         "samples": 128,
         "accuracy": {"pytorch": 0.984375, "float": 0.984375, "chip": 0.9765625},
         "agreement": 0.9921875,
         "comparisons": [
-            {"expected": "PyTorch in float64", "recorded": recorded, "mismatches": count} | compared
-            for recorded, count in (("real numbers in Lava", 0), ("integers in Lava", 1024))
+            {"expected": "pytorch_float64", "recorded": recorded, "mismatches": count} | compared
+            for recorded, count in (("reals_lava", 0), ("integers_lava", 1024))
         ],
         "layers": layers,
         "traffic": traffic,

@@ -9,6 +9,7 @@ import pytest
 from spikeformer.hardware import (
     LOIHI2,
     HardwareModel,
+    Loihi2Deployer,
     SimulatedModel,
     lower,
     measure,
@@ -31,7 +32,9 @@ def folder(tmp_path):
     graph = lower(net, (1, 6, 6)).graph
     compiled = HardwareModel("loihi2", graph, None, quantise(graph), place(graph, LOIHI2))
     targets = reference.outputs.argmax(axis=1)
-    content = measure(SimulatedModel(compiled), reference, targets)
+    content = measure(
+        SimulatedModel(compiled), reference, targets, prices=Loihi2Deployer.target.prices
+    )
     (tmp_path / "results" / "hardware.json").write_text(json.dumps(content))
     return tmp_path
 
@@ -42,6 +45,7 @@ def test_page_shows_equality_layers_and_cores(folder):
     for text in (
         "PyTorch in float64",
         "integers in NumPy",
+        "were simulated for <code>loihi2</code>, not run on a chip",
         "9 cores on 1 chip",
         "loihi1",
         "µJ",

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
-from spikeformer.neurons import LifNeuron
-from spikeformer.research import AdaptiveSpikeThreshold, AdaptiveThresholdNeuron
+from spikeformer.research import AdaptiveSpikeThreshold
 
 
 def in_numbers(potentials, theta, rate, window, target):
@@ -23,7 +22,7 @@ def in_numbers(potentials, theta, rate, window, target):
 
 
 @pytest.mark.parametrize("window", [1, 3, 100])
-def test_follows_its_equations(window):
+def test_adaptive_spike_threshold_follows_its_equations(window):
     v = 2 * torch.randn(3, 17, 5)
     module = AdaptiveSpikeThreshold(0.7, 0.3, window, target_rate=0.25)
     spikes, threshold = module(v)
@@ -33,7 +32,7 @@ def test_follows_its_equations(window):
     assert float(threshold) == pytest.approx(theta, rel=1e-5)
 
 
-def test_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
+def test_adaptive_spike_threshold_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
     module = AdaptiveSpikeThreshold(target_rate=0.1)
     for scale in (1.0, 10.0, 1.0, 0.1):
         with torch.no_grad():
@@ -43,7 +42,7 @@ def test_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
         assert float(threshold) == pytest.approx(1.2816 * scale, rel=0.1)
 
 
-def test_silence_does_not_take_the_threshold_to_nothing():
+def test_adaptive_spike_threshold_silence_does_not_take_the_threshold_to_nothing():
     homeostasis = AdaptiveSpikeThreshold(adaptation_rate=1.0)
     for _ in range(3):
         homeostasis(torch.full((1, 100, 2), -1.0))
@@ -54,7 +53,7 @@ def test_silence_does_not_take_the_threshold_to_nothing():
     assert bool(v.grad.isfinite().all())
 
 
-def test_the_state_is_explicit_and_a_recording_can_be_cut_anywhere():
+def test_adaptive_spike_threshold_state_is_explicit_and_a_recording_can_be_cut_anywhere():
     v = torch.randn(2, 12, 4)
     whole, cut = AdaptiveSpikeThreshold(window_size=5), AdaptiveSpikeThreshold(window_size=5)
     spikes, threshold = whole(v)
@@ -67,7 +66,7 @@ def test_the_state_is_explicit_and_a_recording_can_be_cut_anywhere():
     assert float(cut.threshold) == 1.0  # its own state is left alone
 
 
-def test_the_state_is_saved_and_fixed_in_evaluation():
+def test_adaptive_spike_threshold_state_is_saved_and_fixed_in_evaluation():
     module, again = AdaptiveSpikeThreshold(window_size=7), AdaptiveSpikeThreshold(window_size=7)
     module(5 * torch.randn(2, 30, 4))
     again.load_state_dict(module.state_dict())
@@ -82,7 +81,7 @@ def test_the_state_is_saved_and_fixed_in_evaluation():
     assert float(threshold) == float(module.threshold) == before
 
 
-def test_gradients_pass_spikes_and_threshold():
+def test_adaptive_spike_threshold_gradients_pass_spikes_and_threshold():
     # One neuron, two timesteps, s2 = H(v2 / theta2 - 1) with theta2 = theta1 exp(a (s1 - r)).
     module = AdaptiveSpikeThreshold(1.0, 0.5, 10, target_rate=0.2, surrogate_type="atan")
     v = torch.tensor([[1.2, 0.9]]).view(1, 2, 1).requires_grad_()
@@ -109,49 +108,15 @@ def test_gradients_pass_spikes_and_threshold():
         ({"surrogate_type": "step"}, "surrogate_type"),
     ],
 )
-def test_refuses_bad_arguments(arguments, match):
+def test_adaptive_spike_threshold_refuses_bad_arguments(arguments, match):
     with pytest.raises(ArgumentError, match=match):
         AdaptiveSpikeThreshold(**arguments)
 
 
-def test_refuses_bad_potentials_and_states():
+def test_adaptive_spike_threshold_refuses_bad_potentials_and_states():
     module = AdaptiveSpikeThreshold()
     for bad in (torch.randn(3), torch.randn(2, 0, 3), torch.ones(2, 3, 4, dtype=torch.int64)):
         with pytest.raises(SpikingDynamicsError, match="batch, timesteps"):
             module(bad)
     with pytest.raises(SpikingDynamicsError, match="window of 100"):
         module(torch.randn(2, 3, 4), AdaptiveSpikeThreshold(window_size=3).state)
-
-
-def test_the_neuron_is_a_lif_neuron_with_the_present_threshold():
-    neuron = AdaptiveThresholdNeuron(1.0, 2.0, target_rate=0.2, reset="zero")
-    current = 3 * torch.randn(4, 6, 20)
-    spikes = neuron(current)
-    assert torch.equal(spikes, LifNeuron(1.0, 2.0, reset="zero")(current))
-    threshold = float(neuron.threshold)
-    rates = spikes.transpose(0, 1).flatten(1).mean(1).tolist()
-    expected, seen = 1.0, []
-    for rate in rates:
-        seen.append(rate)
-        expected *= math.exp(0.1 * (sum(seen) / len(seen) - 0.2))
-    assert threshold == pytest.approx(expected, rel=1e-5)
-    neuron.eval()
-    assert torch.equal(neuron(current), LifNeuron(threshold, 2.0, reset="zero")(current))
-    assert float(neuron.threshold) == threshold
-    assert neuron.binary
-    assert f"threshold={threshold:.4g}" in repr(neuron)
-
-
-def test_the_neuron_keeps_its_rate_and_its_explicit_membrane():
-    neuron = AdaptiveThresholdNeuron(tau_mem=2.0, target_rate=0.15)
-    for scale in (1.0, 10.0):
-        for _ in range(150):
-            spikes = neuron(scale * torch.randn(8, 4, 200))
-        assert float(spikes.mean()) == pytest.approx(0.15, abs=0.02)
-    neuron.eval()
-    current = torch.randn(2, 6, 3)
-    state, parts = neuron.initial_state(current), []
-    for part in current.split(2, dim=1):
-        fired, state = neuron(part, state)
-        parts.append(fired)
-    assert torch.equal(torch.cat(parts, 1), neuron(current))

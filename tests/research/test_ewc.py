@@ -32,38 +32,7 @@ def brute_force(model, samples, criterion):
     return total / len(samples)
 
 
-def test_the_fisher_is_exact_sample_by_sample():
-    model = small_vit()
-    x, y = torch.rand(7, 1, 4, 4), torch.randint(3, (7,))
-    # Batch norm that has seen something, so that evaluation mode differs.
-    model.train()(x)
-    expected = brute_force(model, list(zip(x, y, strict=True)), CROSS_ENTROPY)
-    model.train()
-    batches = [(x[:4], y[:4]), (x[4:], y[4:])]
-    found = empirical_fisher(model, batches, CROSS_ENTROPY)
-    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-9)
-    assert found.max() > 0
-    assert all(module.training for module in model.modules())
-    # It is not the square of the batch's gradient, nor does it depend on how batches are cut.
-    assert torch.allclose(empirical_fisher(model, [(x, y)], CROSS_ENTROPY), found, rtol=1e-4)
-    loss = CROSS_ENTROPY(model.eval()(x), y)
-    batch = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(model.parameters()))])
-    assert not torch.allclose(batch**2, found, rtol=0.1)
-
-
-def test_the_fisher_of_a_closed_form():
-    # Logistic regression on one weight: d loss / d w = (p - y) x.
-    model = nn.Linear(1, 1, bias=False)
-    x, y = torch.tensor([[0.5], [2.0], [-1.0]]), torch.tensor([[1.0], [0.0], [0.0]])
-    loss = nn.functional.binary_cross_entropy_with_logits
-    probability = torch.sigmoid(x * model.weight.item())
-    expected = ((probability - y) * x).square().mean()
-    assert torch.allclose(empirical_fisher(model, [(x, y)], loss), expected, rtol=1e-5)
-    first = ((probability - y) * x)[:2].square().mean()
-    assert torch.allclose(empirical_fisher(model, [(x, y)], loss, 2), first, rtol=1e-5)
-
-
-def test_the_penalty_over_several_tasks():
+def test_ewc_penalty_over_several_tasks():
     model = toy_net()
     ewc = ElasticWeightConsolidation(model, strength=3.0, decay=0.5)
     assert ewc.penalty(model).item() == 0.0
@@ -86,7 +55,7 @@ def test_the_penalty_over_several_tasks():
     assert torch.allclose(gradient, 3.0 * importance * moved, rtol=1e-4, atol=1e-6)
 
 
-def test_channels_last_weights_meet_their_own_importance():
+def test_ewc_of_channels_last_weights():
     model = small_vit()
     batches = [(torch.rand(3, 1, 4, 4), torch.randint(3, (3,)))]
     fisher = empirical_fisher(model, batches, CROSS_ENTROPY)
@@ -97,7 +66,7 @@ def test_channels_last_weights_meet_their_own_importance():
     assert ewc.penalty(model).item() == 0.0
 
 
-def test_state_is_saved():
+def test_ewc_state_is_saved():
     model = toy_net()
     ewc, again = (ElasticWeightConsolidation(model) for _ in range(2))
     ewc.consolidate(model, [(torch.randn(6, 4), torch.randint(2, (6,)))], CROSS_ENTROPY)
@@ -108,13 +77,13 @@ def test_state_is_saved():
     assert ewc.penalty(model).item() > 0
 
 
-def test_weights_may_change_their_precision():
+def test_ewc_of_weights_that_change_their_precision():
     model = toy_net()
     ewc = ElasticWeightConsolidation(model)
     assert ewc.to(torch.bfloat16).penalty(model.to(torch.bfloat16)).item() == 0.0
 
 
-def test_refuses_what_makes_no_sense():
+def test_ewc_refuses_what_makes_no_sense():
     model = toy_net()
     ewc = ElasticWeightConsolidation(model)
     empty = torch.utils.data.DataLoader(TensorBatches(torch.zeros(0, 4), torch.zeros(0)))

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
-from spikeformer.data import DigitsDataModule, SpikingDataModule, Splits, TensorBatches
+from spikeformer.data import SpikingDataModule, Splits, TensorBatches
 from spikeformer.error_handling import ArgumentError, DataError
-from spikeformer.research import PermutedTasks, SplitTasks, TaskIncrementalModule
-from spikeformer.training import get_loss
-from tests.training.toys import toy_net
+from spikeformer.research import PermutedTasks, SplitTasks
 
 
 class Numbered(SpikingDataModule):
@@ -34,52 +30,7 @@ def everything(dataset):
     return dataset.__getitems__(range(len(dataset)))
 
 
-def test_each_task_has_its_classes_and_all_have_all():
-    data = ready(SplitTasks, num_tasks=3)
-    assert data.task_names == ["c0, c1", "c2, c3", "c4, c5"]
-    seen = []
-    for task in range(3):
-        images, target = everything(data.loader("train", task).dataset)
-        assert set(target.tolist()) == {2 * task, 2 * task + 1}
-        assert torch.equal(images[:, 0, 0, 0] % 6, target.float())
-        seen += images[:, 0, 0, 0].int().tolist()
-    assert sorted(seen) == list(range(36))
-    assert len(data.splits.train) == 36
-    assert len(data.splits.test) == 12
-    assert data.splits.val is None
-    assert data.num_classes == 6
-
-
-def test_shared_labels_number_the_classes_within_their_task():
-    data = ready(SplitTasks, num_tasks=3, shared_labels=True, num_classes=2)
-    assert data.class_names == ["c0/c2/c4", "c1/c3/c5"]
-    images, target = everything(data.splits.train)
-    assert torch.equal(target, images[:, 0, 0, 0].long() % 2)
-    sample, label = data.splits.train[3]
-    assert sample.shape == (1, 2, 2)
-    assert label.shape == ()
-
-
-def test_permuted_tasks_show_the_same_images_in_other_orders():
-    data = ready(PermutedTasks, num_tasks=3, task_seed=1)
-    first, labels = everything(data.loader("test", 0).dataset)
-    for task in range(3):
-        images, target = everything(data.loader("test", task).dataset)
-        assert torch.equal(target, labels)
-        assert torch.equal(images.flatten(1).sort()[0], first.flatten(1))
-        assert torch.equal(
-            images.flatten(1).argsort(), images[:1].flatten(1).argsort().expand(12, 4)
-        )
-    assert not torch.equal(everything(data.loader("test", 1).dataset)[0], first)
-    again = everything(ready(PermutedTasks, num_tasks=3, task_seed=1).loader("test", 2).dataset)[0]
-    assert torch.equal(again, images)
-    # The union holds every sample once for each task.
-    assert len(data.splits.test) == 36
-    rows = everything(data.splits.test)[0].flatten(1)
-    assert torch.equal(rows[24:], images.flatten(1))
-
-
-def test_replay_keeps_few_samples_and_repeats_them_to_half_of_an_epoch():
+def test_task_sequence_replays_few_samples_repeated_to_half_of_an_epoch():
     data = ready(SplitTasks, num_tasks=3, replay=2)
     images, target = everything(data._training(2))
     old = target < 4
@@ -93,22 +44,12 @@ def test_replay_keeps_few_samples_and_repeats_them_to_half_of_an_epoch():
     assert torch.equal(everything(data._training(2))[0], images)  # always the same ones
 
 
-def test_joint_training_keeps_everything_so_far():
+def test_task_sequence_trained_jointly_keeps_everything_so_far():
     data = ready(SplitTasks, num_tasks=3, joint=True)
     assert [len(data._training(task)) for task in range(3)] == [12, 24, 36]
 
 
-def test_the_digits_split():
-    data = SplitTasks(DigitsDataModule(), num_classes=10)
-    data.setup()
-    base = DigitsDataModule()
-    base.setup()
-    sizes = [len(data.loader("train", task).dataset) for task in range(5)]
-    counts = np.bincount(base.splits.train.targets)
-    assert sizes == counts.reshape(5, 2).sum(1).tolist()
-
-
-def test_refuses_what_makes_no_tasks():
+def test_task_sequence_refuses_what_makes_no_tasks():
     for bad, match in (
         ({"num_tasks": 1}, "num_tasks"),
         ({"replay": -1}, "replay"),
@@ -150,19 +91,3 @@ def test_refuses_what_makes_no_tasks():
     data.setup()
     with pytest.raises(DataError, match="to permute"):
         data.splits.train.__getitems__([0])
-
-
-def test_task_incremental_answers_choose_within_the_task():
-    module = TaskIncrementalModule(toy_net(outputs=6), get_loss("cross_entropy"))
-    outputs, target = torch.randn(5, 3, 6), torch.tensor([0, 3, 5, 2, 1])
-    answer: Tensor = module.task_outputs(outputs, target)
-    for row, label in enumerate(target.tolist()):
-        first = label // 2 * 2
-        own = answer[row, :, first : first + 2]
-        assert torch.equal(own, outputs[row, :, first : first + 2])
-        assert int((answer[row] > -100).sum()) == 6
-        expected = torch.nn.functional.cross_entropy(
-            own.mean(0)[None], torch.tensor([label - first])
-        )
-        loss = module.loss(answer[row : row + 1], target[row : row + 1])
-        assert loss.item() == pytest.approx(expected.item(), rel=1e-5)

@@ -7,10 +7,16 @@ import os
 
 import pytest
 import torch
+from lightning.pytorch.plugins import TorchCheckpointIO
 
 from spikeformer.error_handling import StorageError
-from spikeformer.training import SharedBatchNorms, WholeCheckpoints
-from tests.training.toys import lightning_trainer, module, toy_loaders
+from spikeformer.training import (
+    SharedBatchNorms,
+    WholeCheckpoints,
+    make_trainer,
+    single_device_trainer,
+)
+from tests.training.toys import QUIET, lightning_trainer, module, toy_loaders
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
@@ -47,3 +53,22 @@ def test_the_schedule_stands_at_the_same_share_with_other_steps():
     checkpoint = {"steps_per_epoch": 8, "lr_schedulers": [{"last_epoch": 16}]}
     trained.on_load_checkpoint(checkpoint)
     assert checkpoint["lr_schedulers"][0]["last_epoch"] == 8
+
+
+def test_make_trainer_adds_our_plugins_unless_there_are_others(tmp_path):
+    def kinds(**options):
+        return [type(x) for x in make_trainer(dict, **options)["plugins"]]
+
+    assert kinds() == [WholeCheckpoints]
+    assert kinds(share_norms=True) == [WholeCheckpoints, SharedBatchNorms]
+    mine = TorchCheckpointIO()
+    assert kinds(plugins=mine) == kinds(plugins=[mine]) == [TorchCheckpointIO]
+    trainer = make_trainer(**QUIET, default_root_dir=tmp_path)
+    assert isinstance(trainer.strategy.checkpoint_io, WholeCheckpoints)
+
+
+def test_single_device_trainer_takes_the_precision_of_the_run(tmp_path):
+    settings = {"accelerator": "cpu", "precision": "bf16-mixed", "devices": 8}
+    trainer = single_device_trainer(settings, logger=False, default_root_dir=tmp_path)
+    assert (trainer.num_devices, trainer.precision) == (1, "bf16-mixed")
+    assert trainer.checkpoint_callbacks == []

@@ -160,6 +160,15 @@ class HybridConfig:
     teacher_layer: str | None = None
 
 
+@schema("callbacks", "pruning")
+@dataclass
+class PruningConfig:
+    """`spikeformer.cli.pruning.PruneTrial`."""
+
+    _target_: str = "spikeformer.cli.pruning.PruneTrial"
+    objective: Any = "${objective}"
+
+
 @schema("callbacks", "early_stopping")
 @dataclass
 class EarlyStoppingConfig:

@@ -7,6 +7,7 @@ checked against it before a graph is made of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import file_hash, read_arrays, read_json, replacing, write_json
 from spikeformer.hardware.ir import records
 from spikeformer.hardware.ir.graph import Array, Population, Projection, Readout, SpikeGraph
-from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons
+from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
 from spikeformer.hardware.ir.operators import Convolution, Operator, Sparse, TokenLinear
 from spikeformer.i18n import t
 
@@ -264,6 +265,7 @@ def _describe_integers(
     if integers is None:
         return None
     return records.IntegersRecord(
+        records.NumbersRecord(**asdict(integers.format)),
         {
             name: records.NeuronsRecord(n.dv, n.vth, n.bias_exp, n.scale)
             for name, n in integers.neurons.items()
@@ -278,17 +280,35 @@ def _read_integers(
     if record is None:
         return None
     projections = _read_projections(record.projections, store)
+    numbers = NumberFormat(**msgspec.to_builtins(record.format))
     whole = SpikeGraph(graph.timesteps, graph.populations, projections, graph.readout, graph.name)
     for projection in whole.synapses:
         weights = projection.operator.weights
-        if weights.dtype.kind != "i" or int(np.abs(weights).max(initial=0)) > records.MAX_WEIGHT:
+        if weights.dtype.kind != "i" or not _within(weights, numbers):
             raise ValueError(f"integer weights of {projection.target!r} are out of range")
     if set(record.neurons) != {p.name for p in graph.neurons}:
         raise ValueError("there are not integers for each population")
-    neurons = {
-        name: IntegerNeurons(n.dv, n.vth, n.bias_exp, n.scale) for name, n in record.neurons.items()
+    neurons = {name: _read_neurons(name, n, numbers) for name, n in record.neurons.items()}
+    return IntegerGraph(whole, neurons, numbers)
+
+
+def _within(weights: Array, numbers: NumberFormat) -> bool:
+    largest = numbers.max_weight
+    return not weights.size or -largest <= int(weights.min()) <= int(weights.max()) <= largest
+
+
+def _read_neurons(
+    name: str, record: records.NeuronsRecord, numbers: NumberFormat
+) -> IntegerNeurons:
+    limits = {
+        "dv": numbers.decay_one - 1,
+        "vth": numbers.max_threshold,
+        "bias_exp": max(numbers.max_bias_exp, numbers.weight_shift),
     }
-    return IntegerGraph(whole, neurons)
+    for field, most in limits.items():
+        if getattr(record, field) > most:
+            raise ValueError(f"{field} of {name!r} is {getattr(record, field)}, at most {most}")
+    return IntegerNeurons(record.dv, record.vth, record.bias_exp, record.scale)
 
 
 def _describe_encoder(encoder: SpikeEncoder | None) -> dict[str, Any] | None:

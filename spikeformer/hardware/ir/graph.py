@@ -16,7 +16,6 @@ import numpy as np
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.operators import Array as Array
 from spikeformer.hardware.ir.operators import Operator
-from spikeformer.i18n import t
 
 KINDS = ("lif", "spikes", "values")
 
@@ -138,7 +137,7 @@ class SpikeGraph:
             seen[name] = population
         if incoming:
             raise HardwareCompatibilityError(
-                t("hardware.unknown_populations", names=sorted(incoming))
+                f"Spike graph: projections lead to unknown populations {sorted(incoming)}."
             )
 
     @property
@@ -214,7 +213,7 @@ class SpikeGraph:
             spikes: What a target recorded, and the spikes that came in, if the readout takes them.
         """
         if self.readout is None:
-            raise HardwareCompatibilityError(t("hardware.no_readout"))
+            raise HardwareCompatibilityError("This spike graph has no readout: it gives spikes.")
         total = self.readout.bias
         for name, operator in self.readout.terms:
             rate = spikes[name].sum(axis=1, dtype=np.float64) / self.timesteps
@@ -225,47 +224,35 @@ class SpikeGraph:
 def _check_population(name: str, population: Population) -> None:
     reason = None
     if population.name != name:
-        reason = t("hardware.filed_under", name=name)
+        reason = f"is filed under {name!r}"
     elif population.kind not in KINDS:
-        reason = t("hardware.unknown_kind", kind=population.kind, kinds=KINDS)
+        reason = f"has kind {population.kind!r}, which is none of {KINDS}"
     elif not 0 <= population.decay < 1 or not population.threshold > 0:
-        reason = t(
-            "hardware.decay_and_threshold", decay=population.decay, threshold=population.threshold
+        reason = (
+            f"has decay {population.decay} and threshold {population.threshold}, but decays lie in "
+            "[0, 1) and thresholds above 0"
         )
     elif population.bias is not None and population.bias.shape != (population.size,):
-        reason = t("hardware.bias_shape", neurons=population.size, shape=population.bias.shape)
+        reason = f"of {population.size} neurons has a bias of shape {population.bias.shape}"
     if reason:
-        raise HardwareCompatibilityError(
-            t("hardware.bad_population", name=population.name, reason=reason)
-        )
+        raise HardwareCompatibilityError(f"Spike graph: population {population.name!r} {reason}.")
 
 
 def _check_projection(
     projection: Projection, target: Population, earlier: Mapping[str, Population]
 ) -> None:
-    where = t("hardware.projection", source=projection.source, target=projection.target)
+    where = f"Spike graph: projection {projection.source!r} -> {projection.target!r}"
     source = earlier.get(projection.source)
     if source is None or target.kind != "lif":
-        raise HardwareCompatibilityError(t("hardware.no_way", where=where))
+        raise HardwareCompatibilityError(f"{where} does not lead from an earlier one to neurons.")
     if projection.operator.shape != (target.size, source.size):
         raise HardwareCompatibilityError(
-            t(
-                "hardware.weights_shape",
-                where=where,
-                shape=projection.operator.shape,
-                source=source.size,
-                target=target.size,
-            )
+            f"{where} has weights of shape {projection.operator.shape}, but joins {source.size} to "
+            f"{target.size} neurons."
         )
     balanced = 0 if source.kind == "values" else target.depth - source.depth
     if projection.delay != balanced or (source.kind != "values" and balanced < 1):
         raise HardwareCompatibilityError(
-            t(
-                "hardware.unbalanced_delay",
-                where=where,
-                delay=projection.delay,
-                source=source.depth,
-                target=target.depth,
-                balanced=balanced,
-            )
+            f"{where} has delay {projection.delay}, but the depths {source.depth} and "
+            f"{target.depth} ask for {balanced}, and a spike takes at least 1."
         )

@@ -17,7 +17,6 @@ from spikeformer.error_handling import (
 from spikeformer.files import replacing
 from spikeformer.hardware.ir.graph import Population, SpikeGraph
 from spikeformer.hardware.ir.operators import Array, Operator
-from spikeformer.i18n import t
 
 MAX_WEIGHTS = 50_000_000
 """NIR has no dense layer for every token, so weights are written as full matrices."""
@@ -78,7 +77,10 @@ def _nir() -> ModuleType:
     try:
         import nir
     except ImportError as error:
-        raise MissingDependencyError(t("hardware.needs_nir")) from error
+        raise MissingDependencyError(
+            "Expected the package 'nir' to be installed for exporting NIR files: "
+            "python -m pip install nir."
+        ) from error
     module: ModuleType = nir
     return module
 
@@ -87,15 +89,19 @@ def _check(graph: SpikeGraph) -> None:
     sources = [source.name for source in graph.sources]
     if len(sources) != 1:
         raise HardwareCompatibilityError(
-            t("hardware.nir_one_input", number=len(sources), names=", ".join(sources))
+            f"NIR files hold one input, but this graph has {len(sources)}: {', '.join(sources)}. "
+            "encoding=delta makes two of them; use another encoding."
         )
     for population in graph.neurons:
         if population.bias is not None and not graph.incoming(population.name):
-            raise HardwareCompatibilityError(t("hardware.nir_bias", layer=population.name))
+            raise HardwareCompatibilityError(
+                f"Layer {population.name!r} has a bias and no input, which NIR cannot express."
+            )
     weights = sum(int(np.prod(p.operator.shape)) for p in graph.projections)
     if weights > MAX_WEIGHTS:
         raise HardwareCompatibilityError(
-            t("hardware.nir_too_large", weights=weights, most=MAX_WEIGHTS)
+            f"As full matrices the weights of this graph would be {weights:,} numbers, but NIR "
+            f"files are written up to {MAX_WEIGHTS:,}. Use fewer tokens or channels."
         )
 
 

@@ -10,9 +10,31 @@ import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.graph import Population, SpikeGraph
-from spikeformer.hardware.ir.limits import ChipLimits
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.i18n import t
+
+
+@dataclass(frozen=True)
+class ChipLimits:
+    """What fits on a core and on a chip.
+
+    Attributes:
+        name: The chip.
+        cores_per_chip: Cores that hold neurons.
+        neurons_per_core: Most neurons of a core.
+        synapse_bytes_per_core: Memory of a core for weights.
+        bytes_per_weight: Memory of one weight.
+        max_delay: Longest delay of a projection, in steps; None if any can be bridged.
+        source: Where the numbers are from.
+    """
+
+    name: str
+    cores_per_chip: int
+    neurons_per_core: int
+    synapse_bytes_per_core: int
+    bytes_per_weight: int
+    max_delay: int | None
+    source: str
 
 
 @dataclass(frozen=True)

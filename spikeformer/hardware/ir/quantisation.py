@@ -1,4 +1,4 @@
-"""From a network's real weights to the whole numbers of Loihi 2."""
+"""From a network's real weights to a chip's integers."""
 
 from __future__ import annotations
 
@@ -8,64 +8,63 @@ import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.graph import Array, Population, Projection, SpikeGraph
-from spikeformer.hardware.ir.integers import (
-    BIAS_LIMIT,
-    DECAY_ONE,
-    MAX_BIAS_EXP,
-    MAX_DV,
-    MAX_VTH,
-    WEIGHT_SHIFT,
-    IntegerGraph,
-    IntegerNeurons,
-)
+from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
 from spikeformer.hardware.ir.operators import Operator, Sparse, with_weights
 from spikeformer.i18n import t
 
-MAX_WEIGHT = 255
-"""Largest absolute weight, of 8 bits: synapses of one sign lie apart from those of the other."""
-THRESHOLD_OF_VALUES = 1024
-"""Threshold of neurons that get values alone: their currents have 13 bits, not their weights 8."""
 
-
-def quantise(graph: SpikeGraph) -> IntegerGraph:
-    """Scale every population so that its weights use 8 bits, and round.
+def quantise(graph: SpikeGraph, numbers: NumberFormat | None = None) -> IntegerGraph:
+    """Scale every population so that its weights use all their bits, and round.
 
     With k units to 1 in the network, weights become `round(k W)`, the threshold `k theta` and the
     current `k b`; k is the largest that keeps the weights of all projections into the population
-    in range, since they add up in one membrane. Gates and coincidences have whole weights and stay
-    exact.
+    in range, since they add up in one membrane. Gates and coincidences have integer weights and
+    stay exact.
+
+    Args:
+        graph: The network.
+        numbers: The chip's integers; None for 8-bit weights and 24-bit membranes.
 
     Raises:
         HardwareCompatibilityError: A population's weights are so large beside its threshold that
-            the threshold vanishes.
+            the threshold vanishes, or its bias is larger than mantissa and exponent hold.
     """
+    numbers = numbers or NumberFormat()
     neurons: dict[str, IntegerNeurons] = {}
     projections: list[Projection] = []
     for population in graph.neurons:
         incoming = graph.incoming(population.name)
         synapses = [p for p in incoming if graph.populations[p.source].kind != "values"]
-        fitted = _fit(population, synapses, has_values=len(synapses) < len(incoming))
+        has_values = len(synapses) < len(incoming)
+        fitted = _fit(population, synapses, numbers, has_values=has_values)
         neurons[population.name] = fitted
         for projection in incoming:
             if projection in synapses:
                 operator = _rounded(projection.operator, fitted.scale)
                 projection = replace(projection, operator=operator)
             projections.append(projection)
-    return IntegerGraph(replace(graph, projections=tuple(projections)), neurons)
+    return IntegerGraph(replace(graph, projections=tuple(projections)), neurons, numbers)
 
 
-def _fit(population: Population, synapses: list[Projection], *, has_values: bool) -> IntegerNeurons:
+def _fit(
+    population: Population,
+    synapses: list[Projection],
+    numbers: NumberFormat,
+    *,
+    has_values: bool,
+) -> IntegerNeurons:
     weights = [p.operator.weights for p in synapses if p.operator.weights.size]
     largest = max((float(np.abs(w).max()) for w in weights), default=0.0)
     whole = all((w == np.rint(w)).all() for w in weights)
     biased = has_values or population.bias is not None
     if largest == 0:
-        vth = THRESHOLD_OF_VALUES
+        vth = numbers.threshold_of_values
         scale = vth / population.threshold
     elif whole and not biased:
-        vth, scale = _exact(population, largest)
+        vth, scale = _exact(population, largest, numbers)
     else:
-        vth = int(min(MAX_WEIGHT / largest * population.threshold, MAX_VTH))
+        threshold = numbers.max_weight / largest * population.threshold
+        vth = int(min(threshold, numbers.max_threshold))
         scale = vth / population.threshold
     if vth < 1 and population.decay:
         raise HardwareCompatibilityError(
@@ -76,25 +75,32 @@ def _fit(population: Population, synapses: list[Projection], *, has_values: bool
                 threshold=population.threshold,
             )
         )
-    dv = min(round(DECAY_ONE * (1 - population.decay)), MAX_DV)
-    bias_exp = WEIGHT_SHIFT if has_values else _bias_exponent(population, scale)
+    dv = min(round(numbers.decay_one * (1 - population.decay)), numbers.decay_one - 1)
+    bias_exp = numbers.weight_shift
+    if not has_values:
+        bias_exp = _bias_exponent(population, scale, numbers)
     return IntegerNeurons(dv, vth, bias_exp, scale)
 
 
-def _exact(population: Population, largest: float) -> tuple[int, float]:
+def _exact(population: Population, largest: float, numbers: NumberFormat) -> tuple[int, float]:
     """Return threshold and scale for whole weights, keeping ties with the threshold."""
-    # Without memory one unit will do. It must not be more: what dv = 4095 leaves is less than one.
-    scale = 1 if not population.decay else max(1, int(MAX_WEIGHT // largest))
+    # Without memory one unit will do. It must not be more: the largest decay leaves less than one.
+    scale = 1 if not population.decay else max(1, int(numbers.max_weight // largest))
     return int(np.ceil(population.threshold * scale)) - 1, float(scale)
 
 
-def _bias_exponent(population: Population, scale: float) -> int:
+def _bias_exponent(population: Population, scale: float, numbers: NumberFormat) -> int:
     """Return the smallest exponent with which the population's bias is in range."""
     if population.bias is None:
         return 0
-    largest = float(np.abs(population.bias).max()) * scale * 2**WEIGHT_SHIFT
-    exponent = int(np.ceil(np.log2(max(largest / BIAS_LIMIT, 1.0))))
-    return min(exponent, MAX_BIAS_EXP)
+    units = float(np.abs(population.bias).max(initial=0.0)) * scale * 2**numbers.weight_shift
+    exponent = int(np.ceil(np.log2(max(units / numbers.max_bias, 1.0))))
+    if exponent > numbers.max_bias_exp:
+        most = numbers.max_bias << numbers.max_bias_exp
+        message = t("validation.bias_too_large", size=units, most=most)
+        remedy = t("validation.bias_too_large_remedy")
+        raise HardwareCompatibilityError(f"{population.name}: {message} {remedy}")
+    return exponent
 
 
 def _rounded(operator: Operator, scale: float) -> Operator:

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-MAX_WEIGHT = 255
-
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=500)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40)]
 Size: TypeAlias = Annotated[int, Meta(ge=1, le=2**31)]
 Side: TypeAlias = Annotated[int, Meta(ge=1, le=2**16)]
 Padding: TypeAlias = Annotated[int, Meta(ge=0, le=2**16)]
+Exponent: TypeAlias = Annotated[int, Meta(ge=0, le=16)]
 Shape: TypeAlias = Annotated[tuple[Size, ...], Meta(max_length=8)]
 
 
@@ -89,15 +88,29 @@ class GraphRecord(Struct, forbid_unknown_fields=True):
 class NeuronsRecord(Struct, forbid_unknown_fields=True):
     """An `IntegerNeurons`."""
 
-    dv: Annotated[int, Meta(ge=0, le=4095)]
-    vth: Annotated[int, Meta(ge=0, le=131071)]
-    bias_exp: Annotated[int, Meta(ge=0, le=7)]
+    dv: Annotated[int, Meta(ge=0, le=2**24)]
+    vth: Annotated[int, Meta(ge=0, le=2**24)]
+    bias_exp: Exponent
     scale: Annotated[float, Meta(gt=0, le=1e30)]
+
+
+class NumbersRecord(Struct, forbid_unknown_fields=True):
+    """A `NumberFormat`."""
+
+    max_weight: Annotated[int, Meta(ge=1, le=2**16)]
+    weight_shift: Exponent
+    decay_one: Annotated[int, Meta(ge=2, le=2**24)]
+    max_threshold: Annotated[int, Meta(ge=1, le=2**24)]
+    max_state: Annotated[int, Meta(ge=1, le=2**31)]
+    max_bias: Annotated[int, Meta(ge=1, le=2**24)]
+    max_bias_exp: Exponent
+    threshold_of_values: Annotated[int, Meta(ge=1, le=2**24)]
 
 
 class IntegersRecord(Struct, forbid_unknown_fields=True):
     """An `IntegerGraph`, but for what its graph shares with the one in the network's units."""
 
+    format: NumbersRecord
     neurons: dict[Text, NeuronsRecord]
     projections: list[ProjectionRecord]
 

@@ -51,7 +51,7 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
         name: Name of the graph.
 
     Raises:
-        HardwareCompatibilityError: A layer has no place on a chip; the message names it.
+        HardwareCompatibilityError: A layer is not supported by spiking chips; the message names it.
 
     Example:
         >>> from spikeformer.neurons import LifNeuron

@@ -14,7 +14,7 @@ from spikeformer.i18n import t
 Rule = Callable[..., Any]
 """Called as `rule(builder, module, *args, **kwargs)` in place of the module's `forward`."""
 Obstacle = Callable[[Any], str | None]
-"""Returns why a module has no place on a chip and what to do, or None if it has one."""
+"""Returns why a module is not supported by spiking chips and what to do, or None if it has one."""
 
 _RULES: dict[type[nn.Module], Rule] = {}
 _OBSTACLES: dict[type[nn.Module], Obstacle] = {}
@@ -67,7 +67,7 @@ def computes(*operators: Any) -> Callable[[Rule], Rule]:
 
 
 def refuses_operator(key: str, *operators: Any) -> None:
-    """Register the message that says why operators have no place on a chip, and what to do."""
+    """Register the message that says why operators are not supported, and what to do."""
     _REFUSED.update(dict.fromkeys(operators, key))
 
 
@@ -89,7 +89,7 @@ def rule_for(module: nn.Module) -> Callable[[GraphBuilder], Rule] | None:
 
 
 def check_supported(model: nn.Module) -> None:
-    """Refuse a network with layers that have no place on a chip, naming each and what to do.
+    """Refuse a network with layers that are not supported, naming each and what to do.
 
     Raises:
         HardwareCompatibilityError: There is such a layer.
@@ -103,7 +103,7 @@ def check_supported(model: nn.Module) -> None:
 
 
 def obstacles(model: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield path and reason of each layer that has no place on a chip."""
+    """Yield path and reason of each layer that is not supported by spiking chips."""
     for path, module in model.named_modules():
         obstacle = _nearest(_OBSTACLES, module)
         reason = obstacle(module) if obstacle else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from spikeformer.cross_platform import installed_toolchain, toolchain_folders
+from spikeformer.cross_platform import installed_toolchains, toolchain_folders
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.i18n import t
 
@@ -14,7 +14,7 @@ def find_toolchain(name: str, python: str | Path | None = None) -> Path:
     """Return the interpreter of a toolchain's environment.
 
     Args:
-        name: "loihi2" or "spinnaker".
+        name: Name of the environment.
         python: Interpreter of an environment of the user's own; None looks in the folder that
             `SPIKEFORMER_TOOLCHAINS` names, then in `.toolchains` of this repository and of the
             current folder.
@@ -28,7 +28,7 @@ def find_toolchain(name: str, python: str | Path | None = None) -> Path:
         if given.is_file() and os.access(given, os.X_OK):
             return given
         raise HardwareCompatibilityError(t("hardware.no_toolchain_python", name=name, python=given))
-    found = installed_toolchain(name)
+    found = installed_toolchains().get(name)
     if found is None:
         looked = ", ".join(str(folder / name) for folder in toolchain_folders())
         raise HardwareCompatibilityError(t("hardware.no_toolchain", name=name, looked=looked))

@@ -16,6 +16,7 @@ from spikeformer.pipeline.stages.hardware import (
     ChipSamples,
     chip_samples,
     hardware_folder,
+    lowered_network,
     make_deployer,
     trained_network,
     tuned_file,
@@ -43,15 +44,16 @@ class Compile(Stage):
         deployer = make_deployer(run.config)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         shape = samples.inputs.shape[1:]
-        compiled = deployer.compile(trained_network(run, self.name), input_shape=shape)
+        net = trained_network(run, self.name)
+        compiled = deployer.compile(lowered_network(deployer, net, shape))
         rounded: dict[str, float] = {}
         if run.config.hardware.qat_epochs:
             rounded["integer_accuracy_before"] = _integer_accuracy(compiled, samples)
             hardware_folder(run)
-            finetune(run, shape)
-            compiled = deployer.compile(
-                trained_network(run, self.name, for_chip=True), input_shape=shape
-            )
+            assert deployer.target.numbers is not None
+            finetune(run, shape, deployer.target.numbers)
+            net = trained_network(run, self.name, for_chip=True)
+            compiled = deployer.compile(lowered_network(deployer, net, shape))
             rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
         compiled.save(hardware_folder(run))
         graph, placement = compiled.graph, compiled.placement

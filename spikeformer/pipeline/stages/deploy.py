@@ -59,8 +59,10 @@ class Deploy(Stage):
         )
         compiled = HardwareModel.load(hardware_folder(run))
         tell = partial(announce, self.name)
-        with _deployed(make_deployer(run.config), compiled, tell) as deployed:
-            content = measure(deployed, reference, samples.targets, tell=tell)
+        deployer = make_deployer(run.config)
+        prices = deployer.target.prices
+        with _deployed(deployer, compiled, tell) as deployed:
+            content = measure(deployed, reference, samples.targets, prices=prices, tell=tell)
         fitted = run.manifest.stages["compile"].result
         if "integer_accuracy_before" in fitted:
             content["accuracy"]["before"] = fitted["integer_accuracy_before"]
@@ -90,7 +92,7 @@ def _deployed(
     deployer: NeuromorphicDeployer, compiled: HardwareModel, tell: Callable[[str], None]
 ) -> DeployedModel:
     """Return the network on its target, or its graph in NumPy if the simulator cannot hold it."""
-    synapses, most = compiled.graph.num_synapses, deployer.max_synapses
+    synapses, most = compiled.graph.num_synapses, deployer.target.max_synapses
     if most is None or synapses <= most:
         return deployer.deploy(compiled)
     tell(t("pipeline.too_many_synapses", synapses=synapses, most=most))

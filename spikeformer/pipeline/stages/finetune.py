@@ -1,4 +1,4 @@
-"""Fine-tuning for a chip's whole numbers, a part of the stage that compiles."""
+"""Fine-tuning for a chip's integers, a part of the stage that compiles."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import lightning as L
 import torch
 
 from spikeformer.files import replacing
-from spikeformer.hardware import RoundedWeights
+from spikeformer.hardware import NumberFormat, RoundedWeights
 from spikeformer.pipeline.privacy import consent_watch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import tuned_file
+from spikeformer.training import single_device_trainer
 from spikeformer.training.callbacks import EpochSeed
 
 LEARNING_RATE_FACTOR = 0.1
@@ -31,24 +32,23 @@ class _FitScales(L.Callback):
         self.rounding.fit_scales()
 
 
-def finetune(run: Run, input_shape: Sequence[int]) -> None:
+def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> None:
     """Train the run's network on with rounded weights; write `hardware/finetuned.ckpt`.
 
     Args:
         run: The run; its network has the weights to start from.
         input_shape: Shape of one sample.
+        numbers: The chip's integers.
     """
     module, settings = run.parts.module, run.config.trainer
     optimizer, scheduler = module.optimizer, module.scheduler
     module.optimizer, module.scheduler = _slower(optimizer), None
     module.train()
     try:
-        with RoundedWeights(module.net, input_shape) as rounding:
-            L.Trainer(
+        with RoundedWeights(module.net, input_shape, numbers) as rounding:
+            single_device_trainer(
+                settings,
                 max_epochs=run.config.hardware.qat_epochs,
-                accelerator=settings.accelerator,
-                devices=1,
-                precision=settings.precision,
                 limit_train_batches=settings.limit_train_batches,
                 limit_val_batches=0,
                 logger=False,
@@ -57,9 +57,6 @@ def finetune(run: Run, input_shape: Sequence[int]) -> None:
                     _FitScales(rounding),
                     *consent_watch(run.parts.data, run.folder),
                 ],
-                enable_checkpointing=False,
-                enable_model_summary=False,
-                enable_progress_bar=False,
                 default_root_dir=str(run.folder),
             ).fit(module, run.parts.data)
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import numpy.typing as npt
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_positive_int
-from spikeformer.hardware import NeuromorphicDeployer
+from spikeformer.hardware import Lowered, NeuromorphicDeployer
 from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components, load_weights
 from spikeformer.pipeline.run import Run
@@ -56,20 +58,32 @@ def check_hardware(config: DictConfig, parts: Components) -> None:
     """Find out before training whether the network can go to the chosen target.
 
     Raises:
-        HardwareCompatibilityError: The toolchain is not installed, or a layer has no place on a
-            chip.
+        HardwareCompatibilityError: The toolchain is not installed, or a layer is not supported.
         ConfigurationError: The data or the task is not what the stages can work with.
     """
     check_positive_int("hardware.samples", config.hardware.samples)
     deployer = make_deployer(config)
     deployer.check()
-    if config.hardware.qat_epochs and not deployer.rounds:
-        epochs = config.hardware.qat_epochs
-        raise ConfigurationError(
-            t("pipeline.target_takes_reals", epochs=epochs, target=deployer.target)
-        )
+    if config.hardware.qat_epochs and deployer.target.numbers is None:
+        epochs, target = config.hardware.qat_epochs, deployer.target.name
+        raise ConfigurationError(t("pipeline.target_takes_reals", epochs=epochs, target=target))
     samples = chip_samples(parts.data, 1, "fit")
-    deployer.lowered(parts.module.net, samples.inputs.shape[1:])
+    lowered_network(deployer, parts.module.net, samples.inputs.shape[1:])
+
+
+_LOWERED: WeakKeyDictionary[nn.Module, tuple[Any, Lowered]] = WeakKeyDictionary()
+
+
+def lowered_network(
+    deployer: NeuromorphicDeployer, net: nn.Module, input_shape: Sequence[int]
+) -> Lowered:
+    """Return a run's network as a spike graph, lowered anew only if its weights have changed."""
+    tensors = [*net.parameters(), *net.buffers()]
+    state = (type(deployer), tuple(input_shape), [(x.data_ptr(), x._version) for x in tensors])
+    kept = _LOWERED.get(net)
+    if kept is None or kept[0] != state:
+        kept = _LOWERED[net] = (state, deployer.lowered(net, input_shape))
+    return kept[1]
 
 
 def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> ChipSamples:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from spikeformer.data.batch import split
 from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
 from spikeformer.i18n import format_number, t
@@ -21,6 +22,7 @@ from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.sample import record_sample
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
+from spikeformer.training import single_device_trainer
 
 
 class Test(Stage):
@@ -42,7 +44,14 @@ class Test(Stage):
         module, data = run.parts.module, run.parts.data
         load_trained(run, self.weights, self.name)
         outputs = _OutputCollector()
-        trainer = _single_device_trainer(run, outputs)
+        settings = run.config.trainer
+        trainer = single_device_trainer(
+            settings,
+            limit_test_batches=settings.limit_test_batches,
+            logger=run.parts.loggers,
+            callbacks=[outputs],
+            default_root_dir=str(run.folder),
+        )
         with ActivityProbe(module.net) as probe:
             trainer.test(module, data, verbose=False)
         module.float()  # as the data are, outside of the trainer and its precision
@@ -93,10 +102,11 @@ class _OutputCollector(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Keep one batch's outputs on the CPU."""
-        self.num_samples += batch[1].shape[0]
+        _, target = split(batch)
+        self.num_samples += target.shape[0]
         if outputs.ndim == 2:
             self._outputs.append(outputs.float().cpu())
-            self._targets.append(batch[1].cpu())
+            self._targets.append(target.cpu())
 
     num_samples = 0
 
@@ -112,20 +122,3 @@ class _OutputCollector(L.Callback):
             outputs, targets, num_classes=outputs.shape[1]
         ).tolist()
         return matrix
-
-
-def _single_device_trainer(run: Run, collector: L.Callback) -> L.Trainer:
-    """Return a trainer on the run's kind of device; several would count padded samples twice."""
-    settings = run.config.trainer
-    return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=1,
-        precision=settings.precision,
-        limit_test_batches=settings.limit_test_batches,
-        logger=run.parts.loggers,
-        callbacks=[collector],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        default_root_dir=str(run.folder),
-    )

@@ -10,11 +10,12 @@ from omegaconf import DictConfig
 
 from spikeformer.config import instantiate
 from spikeformer.data.batch import first
-from spikeformer.error_handling import check_choice
+from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
 from spikeformer.validation import (
@@ -70,10 +71,13 @@ class Validate(Stage):
             data.splits, num_classes=data.num_classes or None, batch_size=data.batch_size
         )
         if run.config.hardware:
-            target = str(run.config.hardware._target_).rpartition(".")[2]
-            shape = inputs.shape[1:]
+            deployer, shape = make_deployer(run.config), inputs.shape[1:]
+            try:
+                lowered = lowered_network(deployer, net, shape)
+            except HardwareCompatibilityError:
+                lowered = None  # the validator says why
             found += validator.validate_hardware_compatibility(
-                _HARDWARE[check_choice("hardware", target, _HARDWARE)], input_shape=shape
+                deployer, model=net, input_shape=shape, lowered=lowered
             )
         return found
 
@@ -114,10 +118,5 @@ class ValidateTrained(Validate):
         return run.folder / "results" / "validation_trained.json"
 
 
-_HARDWARE = {
-    "SimulationDeployer": "simulation",
-    "Loihi2Deployer": "loihi2",
-    "SpiNNakerDeployer": "spinnaker",
-}
 _SAMPLES = 32
 """Enough to see what fires."""

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from spikeformer.files import write_json
 from spikeformer.hardware import accuracy, compare, reference_spikes, simulate
+from spikeformer.hardware.measurement import GRAPH, PYTORCH, PYTORCH_FLOAT32
 from spikeformer.i18n import t
 from spikeformer.pipeline.caching import reference_of
 from spikeformer.pipeline.run import Run
@@ -18,6 +19,7 @@ from spikeformer.pipeline.stages.hardware import (
     check_hardware,
     chip_samples,
     hardware_folder,
+    lowered_network,
     make_deployer,
     trained_network,
     wants_chip,
@@ -28,8 +30,8 @@ from spikeformer.pipeline.stages.stage import Stage
 class Verify(Stage):
     """Lowers the trained network and compares it with PyTorch spike for spike.
 
-    Before anything is trained it makes sure that the toolchain is there and every layer has a
-    place on the chip.
+    Before anything is trained it makes sure that the toolchain is there and every layer is
+    supported.
     """
 
     name = "verify"
@@ -40,15 +42,15 @@ class Verify(Stage):
         return wants_chip(config)
 
     def check(self, run: Run) -> None:
-        """Refuse a network that has no place on the target, and a target without toolchain."""
+        """Refuse a network that the target does not support, and a target without toolchain."""
         check_hardware(run.config, run.parts)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compare, and write `hardware/equivalence.json`."""
         net = trained_network(run, self.name)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        lowered = make_deployer(run.config).lowered(net, samples.inputs.shape[1:])
-        graph = lowered.graph
+        deployer = make_deployer(run.config)
+        graph = lowered_network(deployer, net, samples.inputs.shape[1:]).graph
         reference = reference_of(run.parts.caches, net, samples.inputs)
         single = reference_of(run.parts.caches, net, samples.inputs, torch.float32)
         expected = reference_spikes(graph, reference)
@@ -56,13 +58,13 @@ class Verify(Stage):
         rounding = compare(graph, expected, reference_spikes(graph, single))
         content = {
             "graph": {
-                "expected": "PyTorch in float64",
-                "recorded": "spike graph in NumPy",
+                "expected": PYTORCH,
+                "recorded": GRAPH,
                 **comparison.to_dict(),
             },
             "float32": {
-                "expected": "PyTorch in float64",
-                "recorded": "PyTorch in float32",
+                "expected": PYTORCH,
+                "recorded": PYTORCH_FLOAT32,
                 **rounding.to_dict(),
             },
         }

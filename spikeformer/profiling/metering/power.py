@@ -22,7 +22,8 @@ from spikeformer.profiling.counting.work import combined
 from spikeformer.profiling.metering import COUNTERS
 from spikeformer.profiling.metering.sampler import Sampler, claim, release
 from spikeformer.profiling.pricing.costs import Range
-from spikeformer.profiling.pricing.estimate import TECHNOLOGIES, EnergyEstimate, estimate
+from spikeformer.profiling.pricing.estimate import EnergyEstimate, estimate
+from spikeformer.profiling.pricing.technology import TECHNOLOGIES
 from spikeformer.profiling.pricing.timeline import energy_by_step
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POWER_BACKENDS = (*TECHNOLOGIES, *COUNTERS)
-"""What a monitor can show: models of chips, then counters of this machine."""
+
+def power_backends() -> tuple[str, ...]:
+    """Return what a monitor can show: models of chips, then counters of this machine."""
+    return (*TECHNOLOGIES, *COUNTERS)
 
 
 @dataclass(frozen=True)
@@ -207,7 +210,7 @@ class PowerMonitor:
     come late while it is busy: `analyze` gives the rate and the jitter that were reached.
 
     Args:
-        backend: One of `POWER_BACKENDS`.
+        backend: One of `power_backends()`.
         sampling_rate_hz: Readings a second; a model takes one for each timestep.
 
     Raises:
@@ -216,7 +219,7 @@ class PowerMonitor:
     Example:
         >>> import torch
         >>> from spikeformer.neurons import LifNeuron
-        >>> monitor = PowerMonitor("loihi1")
+        >>> monitor = PowerMonitor("simulation")
         >>> with monitor.record() as recording:
         ...     spikes = LifNeuron()(torch.rand(2, 4, 100))
         >>> recording.analyze().readings, recording.kind
@@ -224,7 +227,7 @@ class PowerMonitor:
     """
 
     def __init__(self, backend: str = "loihi2", sampling_rate_hz: int = 1000) -> None:
-        self.backend = check_choice("backend", backend, POWER_BACKENDS)
+        self.backend = check_choice("backend", backend, power_backends())
         self.sampling_rate_hz = check_positive_int("sampling_rate_hz", sampling_rate_hz)
 
     def record(self, *, samples: int | None = None) -> PowerRecording:

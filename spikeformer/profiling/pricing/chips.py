@@ -8,18 +8,7 @@ from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import LayerCounts
 from spikeformer.profiling.pricing.costs import Cost, Range
-from spikeformer.profiling.pricing.technology import Technology
-
-_DAVIES = "Davies et al., IEEE Micro 2018, doi:10.1109/MM.2018.112130359, table 2, before silicon"
-_NO_FIGURE = f"none published: that of Loihi 1 as an upper bound ({_DAVIES})"
-_SHARP = "Sharp et al., J. Neurosci. Methods 2012, doi:10.1016/j.jneumeth.2012.03.001"
-_STROMATIAS = (
-    "Stromatias et al., IJCNN 2013, doi:10.1109/IJCNN.2013.6706927, "
-    "as quoted by Tang et al., 2023, doi:10.3389/fnins.2023.1187252"
-)
-_HOPPNER_2019 = "Höppner et al., 2019, arXiv:1903.08941"
-_HOPPNER_2021 = "Höppner et al., 2021, arXiv:2103.08392"
-_TOOLCHAIN = "sPyNNaker's machine model (SpiNNMachine, version 5 boards)"
+from spikeformer.profiling.pricing.technology import TECHNOLOGIES, Technology
 
 
 @dataclass(frozen=True)
@@ -40,7 +29,7 @@ class IdlePower:
 
 
 @dataclass(frozen=True)
-class Placement:
+class Occupancy:
     """How much of a machine a network occupies, and for how long for each sample.
 
     Args:
@@ -106,63 +95,19 @@ class Chip(Technology):
         """Return the multiply-accumulates that no spike caused, which the chip cannot run."""
         return 0.0 if layer.synaptic_operations else layer.macs + layer.skipped_macs
 
-    def idle_energy(self, placement: Placement) -> Range:
+    def idle_energy(self, placement: Occupancy) -> Range:
         """Return what the machine draws during one sample whether neurons fire or not, in pJ.
 
         Raises:
             ArgumentError: Nobody published the chip's idle power.
         """
         if self.idle is None:
-            known = ", ".join(name for name, chip in CHIPS.items() if chip.idle is not None)
-            raise ArgumentError("placement", self.name, t("profiling.placement_for", known=known))
+            chips = [chip for chip in TECHNOLOGIES.values() if isinstance(chip, Chip)]
+            known = ", ".join(chip.name for chip in chips if chip.idle is not None)
+            raise ArgumentError("placement", self.name, f"to be given for {known} alone")
         watts = (
             self.idle.board * placement.boards
             + self.idle.chip * placement.chips
             + self.idle.core * placement.cores
         )
         return Range.exactly(watts * placement.seconds * 1e12)
-
-
-def _loihi_update(low: float) -> Range:
-    # An update costs 52 pJ where the neuron stays idle and 81 where it is active.
-    return Range(low, 81.0, 81.0)
-
-
-# Within its tile a spike costs 1.7 pJ; a hop to the next tile 3.0 to 4.0, of which the value takes
-# one and the upper bound ten, across the whole mesh.
-_LOIHI_HOPS = Range(1.7, 5.2, 41.7)
-
-CHIPS = {
-    "loihi1": Chip(
-        "loihi1",
-        synaptic_operation=Cost(Range.exactly(23.6), _DAVIES),
-        neuron_update=Cost(_loihi_update(52.0), _DAVIES),
-        packet=Cost(_LOIHI_HOPS, _DAVIES),
-    ),
-    "loihi2": Chip(
-        "loihi2",
-        synaptic_operation=Cost(Range(0.0, 23.6, 23.6), _NO_FIGURE),
-        neuron_update=Cost(_loihi_update(0.0), _NO_FIGURE),
-        packet=Cost(Range(0.0, 5.2, 41.7), _NO_FIGURE),
-    ),
-    "spinnaker": Chip(
-        "spinnaker",
-        synaptic_operation=Cost(
-            Range(45.0, 13_300.0, 43_000.0),
-            f"45 pJ: {_STROMATIAS}; 13.3 nJ: {_HOPPNER_2019}; 43 nJ: {_SHARP}",
-        ),
-        neuron_update=Cost(
-            Range(26_000.0, 26_000.0, 100_000.0), f"26 nJ: {_HOPPNER_2019}; 100 nJ: {_SHARP}"
-        ),
-        packet=Cost(Range.exactly(1_000.0), _TOOLCHAIN),
-        idle=IdlePower(board=26.84, chip=0.35, core=0.034, source=_TOOLCHAIN),
-    ),
-    "spinnaker2": Chip(
-        "spinnaker2",
-        synaptic_operation=Cost(
-            Range(10.0, 10.0, 450.0), f"10 pJ: {_HOPPNER_2021}; 450 pJ, test chip: {_HOPPNER_2019}"
-        ),
-        neuron_update=Cost(Range.exactly(2_190.0), f"test chip: {_HOPPNER_2019}"),
-    ),
-}
-"""The chips by name."""

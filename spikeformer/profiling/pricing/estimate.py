@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import OperationCounts
-from spikeformer.profiling.pricing.chips import CHIPS, Chip, Placement
+from spikeformer.profiling.pricing.chips import Chip, Occupancy
 from spikeformer.profiling.pricing.cmos import Cmos45
 from spikeformer.profiling.pricing.costs import Range
-from spikeformer.profiling.pricing.technology import Technology
+from spikeformer.profiling.pricing.technology import (
+    TECHNOLOGIES,
+    Technology,
+    register_technologies,
+)
 
 PJ_PER_UJ = 1e6
 
-TECHNOLOGIES: dict[str, Technology] = {"simulation": Cmos45(), **CHIPS}
-"""What an estimate can be made for, by name."""
+register_technologies(Cmos45())
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def estimate(
     counts: OperationCounts,
     technology: Technology | str = "simulation",
     *,
-    placement: Placement | None = None,
+    placement: Occupancy | None = None,
 ) -> EnergyEstimate:
     """Price what a network did.
 
@@ -61,13 +64,15 @@ def estimate(
         ArgumentError: There is no such technology, or its idle power is not known.
 
     Example:
-        >>> from spikeformer.profiling import OperationCounts, event_layer, neuron_layer
+        >>> from spikeformer.profiling import Cost, OperationCounts, event_layer, neuron_layer
         >>> work = dict(events=10, operations=1000, dense=4000, weights=4000, targets=100)
         >>> synapses = event_layer("fc", "linear", **work)
         >>> neurons = neuron_layer("lif", updates=100, spikes=7, neurons=100)
-        >>> result = estimate(OperationCounts((synapses, neurons)), "loihi1")
+        >>> cost = Cost(Range.exactly(23.6), "a publication")
+        >>> chip = Chip("mine", synaptic_operation=cost)
+        >>> result = estimate(OperationCounts((synapses, neurons)), chip)
         >>> round(result.energy_uj.value, 4), result.kind
-        (0.0317, 'estimate')
+        (0.0236, 'estimate')
     """
     if isinstance(technology, str):
         technology = TECHNOLOGIES[check_choice("technology", technology, TECHNOLOGIES)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
 from spikeformer.profiling.counting.counts import LayerCounts
 from spikeformer.profiling.pricing.costs import Cost, Range
@@ -36,3 +38,53 @@ class Technology(ABC):
     def source(self) -> str:
         """All publications in one line."""
         return "; ".join(dict.fromkeys(cost.source for cost in self.costs.values()))
+
+
+class Technologies(Mapping[str, Technology]):
+    """Technologies by name.
+
+    Those of chips stand with their chips, in packages above this one, and register themselves: the
+    first question that what is registered does not settle imports the `providers`.
+
+    Args:
+        providers: Modules that call `register_technologies` when they are imported.
+    """
+
+    def __init__(self, *providers: str) -> None:
+        self._found: dict[str, Technology] = {}
+        self._providers = list(providers)
+
+    def register(self, *technologies: Technology) -> None:
+        """Add technologies, or put them in the place of those of the same names."""
+        self._found.update({technology.name: technology for technology in technologies})
+
+    def _all(self) -> dict[str, Technology]:
+        while self._providers:
+            import_module(self._providers.pop())
+        return self._found
+
+    def __getitem__(self, name: str) -> Technology:
+        return self._found[name] if name in self._found else self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+TECHNOLOGIES = Technologies("spikeformer.hardware.targets.prices")
+"""What an estimate can be made for, by name."""
+
+
+def register_technologies(*technologies: Technology) -> None:
+    """Let the profiler price operations by the figures of a chip of your own.
+
+    Example:
+        >>> from spikeformer.profiling import Chip, Cost, Range, TECHNOLOGIES
+        >>> cost = Cost(Range.exactly(2.0), "measured here")
+        >>> register_technologies(Chip("mine", synaptic_operation=cost))
+        >>> TECHNOLOGIES["mine"].source
+        'measured here'
+    """
+    TECHNOLOGIES.register(*technologies)

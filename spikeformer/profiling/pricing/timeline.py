@@ -24,7 +24,8 @@ def energy_by_step(counts: OperationCounts, technology: Technology) -> npt.NDArr
         Energy in µJ, shape (timesteps,).
 
     Example:
-        >>> from spikeformer.profiling import TECHNOLOGIES, event_layer
+        >>> from spikeformer.profiling import Chip, Cost, event_layer
+        >>> chip = Chip("mine", Cost(Range.exactly(23.6), "a publication"))
         >>> layer = event_layer(
         ...     "fc",
         ...     "linear",
@@ -36,7 +37,7 @@ def energy_by_step(counts: OperationCounts, technology: Technology) -> npt.NDArr
         ...     steps=4,
         ...     timeline=[0, 10, 0, 10],
         ... )
-        >>> energy_by_step(OperationCounts((layer,)), TECHNOLOGIES["loihi1"]).round(6).tolist()
+        >>> energy_by_step(OperationCounts((layer,)), chip).round(6).tolist()
         [0.0, 0.000236, 0.0, 0.000236]
     """
     energy = np.zeros(counts.timesteps)

@@ -27,6 +27,7 @@ def hardware(results: RunResults) -> Content | None:
     values: dict[str, object] = {
         "target": found["target"],
         "samples": found["samples"],
+        "simulated": found["simulated"],
         "comparisons": [
             _comparison(row) for row in (*_before_the_chip(results), *found["comparisons"])
         ],
@@ -85,7 +86,7 @@ def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     labels = {
-        "pytorch": arithmetic_label("PyTorch in float64"),
+        "pytorch": arithmetic_label("pytorch_float64"),
         **{key: arithmetic_label(name) for key, name in found["arithmetic"].items()},
         "before": t("reporting.before_tuning"),
     }

@@ -1,4 +1,4 @@
-"""Learning task after task."""
+"""Continual learning."""
 
 from __future__ import annotations
 

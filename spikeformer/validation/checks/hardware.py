@@ -9,7 +9,6 @@ from math import ceil
 import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware.ir.integers import BIAS_LIMIT, MAX_BIAS_EXP, WEIGHT_SHIFT
 from spikeformer.hardware.ir.placement import fan_in, place
 from spikeformer.hardware.ir.quantisation import quantise, rounding_error
 from spikeformer.hardware.lowering import obstacles
@@ -37,14 +36,14 @@ def has_its_toolchain(subject: HardwareSubject) -> Iterator[Result]:
 
 @register_check(HardwareSubject, Level.BASIC)
 def has_a_network(subject: HardwareSubject) -> Iterator[Result]:
-    """Tell if there is no network to check."""
+    """Report that there is no network to check."""
     if subject.model is None:
         message, remedy = t("validation.no_network"), t("validation.no_network_remedy")
         yield Result(Level.INFO, message, subject.name, remedy)
 
 
 @register_check(HardwareSubject, Level.BASIC)
-def layers_have_a_place(subject: HardwareSubject) -> Iterator[Result]:
+def layers_are_supported(subject: HardwareSubject) -> Iterator[Result]:
     """Find layers that no spiking chip runs: other neurons and resets, norms, attention."""
     for path, reason in obstacles(subject.model) if subject.model is not None else ():
         message, *remedy = _SENTENCES.split(reason, maxsplit=1)
@@ -53,7 +52,7 @@ def layers_have_a_place(subject: HardwareSubject) -> Iterator[Result]:
 
 @register_check(HardwareSubject, Level.STANDARD)
 def becomes_populations(subject: HardwareSubject) -> Iterator[Result]:
-    """Find networks whose operations have no place on a chip."""
+    """Find networks with operations that are not supported by spiking chips."""
     if isinstance(subject.lowered, Exception):
         message = t("validation.not_lowered", reason=subject.lowered)
         yield Result(Level.CRITICAL, message, subject.name)
@@ -62,7 +61,7 @@ def becomes_populations(subject: HardwareSubject) -> Iterator[Result]:
 @register_check(HardwareSubject, Level.STANDARD)
 def synapses_fit_on_a_core(subject: HardwareSubject) -> Iterator[Result]:
     """Find neurons with more synapses than a core's memory holds."""
-    graph, limits = subject.graph, subject.limits
+    graph, limits = subject.graph, subject.deployer.limits
     if graph is None or limits is None:
         return
     most = limits.synapse_bytes_per_core // limits.bytes_per_weight
@@ -79,7 +78,7 @@ def synapses_fit_on_a_core(subject: HardwareSubject) -> Iterator[Result]:
 @register_check(HardwareSubject, Level.STANDARD)
 def delays_are_bridged(subject: HardwareSubject) -> Iterator[Result]:
     """Find spikes that would have to wait longer than the chip lets them."""
-    graph, limits = subject.graph, subject.limits
+    graph, limits = subject.graph, subject.deployer.limits
     if graph is None or limits is None or limits.max_delay is None:
         return
     for projection in graph.synapses:
@@ -97,8 +96,8 @@ def delays_are_bridged(subject: HardwareSubject) -> Iterator[Result]:
 
 @register_check(HardwareSubject, Level.STANDARD)
 def fits_on_the_board(subject: HardwareSubject) -> Iterator[Result]:
-    """Tell how many chips it takes, and warn if the board has fewer."""
-    graph, limits = subject.graph, subject.limits
+    """Report how many chips it takes, and warn if the board has fewer."""
+    graph, limits = subject.graph, subject.deployer.limits
     if graph is None or limits is None:
         return
     try:
@@ -107,22 +106,22 @@ def fits_on_the_board(subject: HardwareSubject) -> Iterator[Result]:
         return  # what is wrong has a check of its own
     chips, cores = placement.num_chips, placement.num_cores
     message = t("validation.takes_cores", cores=cores, chips=chips, type=limits.name)
-    if subject.chips_per_board is not None and chips > subject.chips_per_board:
-        boards = ceil(chips / subject.chips_per_board)
-        remedy = t("validation.takes_cores_remedy", boards=boards)
+    most = subject.deployer.chips_per_board
+    if most is not None and chips > most:
+        remedy = t("validation.takes_cores_remedy", boards=ceil(chips / most))
         yield Result(Level.WARNING, message, subject.name, remedy, float(chips))
-    else:
+    elif not subject.deployer.target.toolchain_places:  # else its placement will say
         yield Result(Level.INFO, message, subject.name, "", float(chips))
 
 
 @register_check(HardwareSubject, Level.STRICT)
 def weights_survive_rounding(subject: HardwareSubject) -> Iterator[Result]:
-    """Find populations that 8-bit weights would change: vanished thresholds, lost weights."""
-    graph = subject.graph
-    if graph is None or not subject.deployer.rounds:
+    """Find what a chip's integers would change: vanished thresholds, lost weights, large biases."""
+    graph, numbers = subject.graph, subject.deployer.target.numbers
+    if graph is None or numbers is None:
         return
     try:
-        integers = quantise(graph)
+        integers = quantise(graph, numbers)
     except HardwareCompatibilityError as error:
         yield Result(Level.ERROR, str(error), subject.name)
         return
@@ -145,25 +144,3 @@ def weights_survive_rounding(subject: HardwareSubject) -> Iterator[Result]:
             message = t("validation.rounding", error=errors[population.name])
             remedy = t("validation.rounding_remedy")
             yield Result(Level.WARNING, message, population.name, remedy, errors[population.name])
-
-
-@register_check(HardwareSubject, Level.STRICT)
-def biases_are_in_range(subject: HardwareSubject) -> Iterator[Result]:
-    """Find biases that the chip's mantissa and exponent cannot hold."""
-    graph = subject.graph
-    if graph is None or not subject.deployer.rounds:
-        return
-    try:
-        integers = quantise(graph)
-    except HardwareCompatibilityError:
-        return
-    most = BIAS_LIMIT << MAX_BIAS_EXP
-    for population in graph.neurons:
-        if population.bias is None:
-            continue
-        scale = integers.neurons[population.name].scale
-        largest = float(np.abs(population.bias).max()) * scale * 2**WEIGHT_SHIFT
-        if largest > most:
-            message = t("validation.bias_too_large", size=largest, most=most)
-            remedy = t("validation.bias_too_large_remedy")
-            yield Result(Level.ERROR, message, population.name, remedy, largest)

@@ -16,7 +16,7 @@ from spikeformer.encoding import RateCoding
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import file_hash
 from spikeformer.hardware import HardwareModel, lower, place, quantise, simulate, simulate_integers
-from spikeformer.hardware.ir.limits import LOIHI2
+from spikeformer.hardware.targets.loihi2.target import LOIHI2
 from tests.hardware.networks import spikes_for, vit
 
 

@@ -12,7 +12,7 @@ from spikeformer.encoding import DeltaCoding, PoissonCoding, RateCoding, SpikeEn
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import HardwareModel, lower, place, quantise, simulate, simulate_integers
 from spikeformer.hardware.ir.files import save_graph
-from spikeformer.hardware.ir.limits import LOIHI2
+from spikeformer.hardware.targets.loihi2.target import LOIHI2
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 
 

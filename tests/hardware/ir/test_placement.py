@@ -58,6 +58,19 @@ def test_neuron_with_too_many_synapses_is_refused():
         place(two_layers(), small(10, 8))
 
 
+def test_neuron_that_exactly_fills_a_core_has_one_to_itself():
+    # "two" has 9 synapses to each of its three neurons, "one" has 4 to each of five.
+    found = place(two_layers(), small(10, 9))
+    assert [(core.neurons, core.synapses) for core in found.cores_of("two")] == [(1, 9)] * 3
+    assert sorted(core.synapses for core in found.cores_of("one")) == [4, 8, 8]
+
+
+def test_neurons_that_exactly_fill_a_core_share_it():
+    assert len(place(two_layers(), small(3, 27)).cores_of("two")) == 1
+    assert len(place(two_layers(), small(3, 26)).cores_of("two")) == 2
+    assert len(place(two_layers(), small(2, 27)).cores_of("two")) == 2
+
+
 def test_delay_beyond_the_chips_is_refused():
     with pytest.raises(HardwareCompatibilityError, match=r"'two'.*'in' with a delay of 2"):
         place(two_layers(), replace(LOIHI2, max_delay=1))

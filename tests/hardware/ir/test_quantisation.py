@@ -1,4 +1,4 @@
-"""Whole numbers stay in the chip's ranges and keep what matters."""
+"""Integers stay in the chip's ranges and keep what matters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import (
+    Population,
+    Projection,
     SpikeGraph,
     lower,
     quantise,
@@ -134,3 +136,46 @@ def test_inputs_are_not_changed():
     simulate_integers(quantise(graph), spikes_for(graph, 2))
     for projection, weights in zip(graph.projections, before, strict=True):
         np.testing.assert_array_equal(projection.operator.weights, weights)
+
+
+@pytest.mark.parametrize("units", [4094.6, 4095.4, 4096, 2 * 4095.6, 4095 * 2**7])
+def test_quantise_never_clips_a_bias(units):
+    """Past 4,095 units the exponent takes over, so that the mantissa stays in range."""
+    graph = biased(units)
+    integers = quantise(graph)
+    neurons = integers.neurons["out"]
+    mantissa = integers.currents({"in": np.zeros((1, 1, 1), np.uint8)})["out"][0, 0]
+    assert abs(mantissa) <= 4095
+    assert mantissa << neurons.bias_exp == pytest.approx(units, abs=2**neurons.bias_exp / 2)
+    assert neurons.bias_exp == 0 or units > 4095 * 2 ** (neurons.bias_exp - 1)
+
+
+def test_quantise_refuses_a_bias_beyond_mantissa_and_exponent():
+    with pytest.raises(HardwareCompatibilityError, match="out: Its bias takes"):
+        quantise(biased(4096 * 2**7))
+
+
+def test_simulate_integers_counts_currents_that_are_clipped():
+    """A current that comes with the sample has no exponent to give way."""
+    graph = two_layers(kind="values")
+    integers = quantise(graph)
+    inputs = {"in": np.full((2, 4), 1e4)}
+    beyond = {name: np.abs(m) > 4095 for name, m in integers.mantissas(inputs).items()}
+    _, extremes = simulate_integers(integers, inputs)
+    assert beyond["one"].any()
+    for name, found in beyond.items():
+        assert extremes[name].clipped >= found.sum()
+    assert np.abs(integers.currents(inputs)["one"]).max() == 4095
+
+
+def biased(units):
+    """One neuron with a weight of 255 and a bias of so many units of its membrane."""
+    threshold = 100.0
+    populations = [
+        Population("in", (1,), "spikes"),
+        Population(
+            "out", (1,), decay=0.5, threshold=threshold, bias=np.array([units / 64]), depth=1
+        ),
+    ]
+    projection = Projection("in", "out", TokenLinear(np.full((1, 1), 255.0)))
+    return SpikeGraph(1, {p.name: p for p in populations}, (projection,))

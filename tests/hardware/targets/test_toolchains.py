@@ -32,7 +32,8 @@ def test_toolchain_of_the_current_folder_is_found(monkeypatch, tmp_path):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.chdir(tmp_path)
     environment = tmp_path / ".toolchains" / "mine"
-    environment.mkdir(parents=True)
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
     (environment / ".installed").touch()
     assert find_toolchain("mine") == environment / "bin" / "python"
 

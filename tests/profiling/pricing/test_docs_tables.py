@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-from spikeformer.profiling import CHIPS, PRECISIONS
+from spikeformer.profiling import PRECISIONS, TECHNOLOGIES, Chip
 from spikeformer.profiling.pricing.cmos import INTEGER_ADD, INTEGER_MAC, MEMORY
 from tests.runs import REPOSITORY
 
+CHIPS = {name: chip for name, chip in TECHNOLOGIES.items() if isinstance(chip, Chip)}
 PAGE = (REPOSITORY / "docs" / "concepts" / "energy.md").read_text()
 
 

@@ -8,13 +8,12 @@ import pytest
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.profiling import (
-    CHIPS,
     PRECISIONS,
     TECHNOLOGIES,
     Cmos45,
     LayerCounts,
+    Occupancy,
     OperationCounts,
-    Placement,
     Range,
     dense_layer,
     estimate,
@@ -144,7 +143,7 @@ def test_loihi_by_hand():
 
 def test_counted_packets_replace_spikes():
     layer = neuron_layer("lif", updates=1, spikes=10, neurons=1, packets=25)
-    assert CHIPS["spinnaker"].price(layer, 1)["routing"].value == 25_000
+    assert TECHNOLOGIES["spinnaker"].price(layer, 1)["routing"].value == 25_000
 
 
 def test_what_a_chip_cannot_run_is_said_and_not_priced():
@@ -155,7 +154,7 @@ def test_what_a_chip_cannot_run_is_said_and_not_priced():
 
 
 def test_idle_power_is_added_where_it_is_known():
-    placement = Placement(seconds=0.01, cores=20, chips=2, boards=1)
+    placement = Occupancy(seconds=0.01, cores=20, chips=2, boards=1)
     counts = one(neuron_layer("lif", updates=0, spikes=0, neurons=1))
     result = estimate(counts, "spinnaker", placement=placement)
     assert result.breakdown["idle"].value == pytest.approx((26.84 + 0.7 + 0.68) * 0.01 * 1e6)
@@ -164,7 +163,7 @@ def test_idle_power_is_added_where_it_is_known():
     with pytest.raises(ArgumentError, match="anything but a chip"):
         estimate(counts, "simulation", placement=placement)
     with pytest.raises(ArgumentError, match="seconds"):
-        Placement(seconds=-1, cores=1, chips=1, boards=1)
+        Occupancy(seconds=-1, cores=1, chips=1, boards=1)
 
 
 def test_an_unknown_technology_names_the_known_ones():

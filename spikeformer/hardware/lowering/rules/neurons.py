@@ -46,7 +46,7 @@ def has_other_dynamics(module: SpikingNeuron) -> str:
 
 @refuses(LifNeuron)
 def resets_softly(module: LifNeuron) -> str | None:
-    """Refuse what neither Loihi 2's nor SpiNNaker's toolchain offers."""
+    """Refuse what the chips' toolchains do not offer."""
     plain = module.binary and module._lif_arguments()["adaptation_decay"] is None
     if not plain:
         return has_other_dynamics(module)

@@ -11,16 +11,57 @@ from torch import nn
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
 from spikeformer.hardware.ir.graph import Arrays
-from spikeformer.hardware.ir.limits import LOIHI2
+from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.operators import Array
-from spikeformer.hardware.ir.placement import place
+from spikeformer.hardware.ir.placement import ChipLimits, place
 from spikeformer.hardware.ir.quantisation import quantise
+from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split
+from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.process import run_worker
 from spikeformer.hardware.targets.toolchains import find_toolchain
 from spikeformer.i18n import t
 
 RUN, SYSTEM = f"{__package__}.worker.run", f"{__package__}.worker.system"
+
+
+LOIHI2 = ChipLimits(
+    name="Loihi 2",
+    cores_per_chip=128,
+    neurons_per_core=8192,
+    # Of 192 KB in a core that synapses, neurons and tables share; Loihi had 128 KB for synapses.
+    synapse_bytes_per_core=128 * 1024,
+    # 8 bits. The formats that share kernels or pack indices are not modelled.
+    bytes_per_weight=1,
+    # Of lava-nc's DelayDense, 63 and one for the connection itself.
+    max_delay=64,
+    source=(
+        "Intel Labs, Taking Neuromorphic Computing to the Next Level with Loihi 2, technology "
+        "brief, 2021; synaptic memory as in Davies et al., 2018, doi:10.1109/MM.2018.112130359"
+    ),
+)
+
+TARGET = Target(
+    name="loihi2",
+    label="Loihi 2",
+    limits=LOIHI2,
+    # Of lava-nc's fixed-point processes, whose documentation calls them bit-accurate.
+    numbers=NumberFormat(
+        max_weight=2**8 - 1,
+        weight_shift=6,
+        decay_one=2**12,
+        max_threshold=2**17 - 1,
+        max_state=2**23 - 1,
+        max_bias=2**12 - 1,
+        max_bias_exp=7,
+        threshold_of_values=2**10,
+    ),
+    toolchain="loihi2",
+    # Lava's matrices take some 100 bytes for a synapse with its delay.
+    max_synapses=60_000_000,
+    prices=tuple(PRICES.values()),
+)
 
 
 class Loihi2Model(DeployedModel):
@@ -33,14 +74,15 @@ class Loihi2Model(DeployedModel):
         chip: Whether `execute` runs on a chip, not in Lava's model of one.
     """
 
-    float_arithmetic = "real numbers in Lava"
+    float_arithmetic = "reals_lava"
 
     def __init__(
         self, compiled: HardwareModel, python: Path, timeout: float, *, chip: bool = False
     ) -> None:
         super().__init__(compiled)
         self._python, self._timeout, self._chip = python, timeout, chip
-        self.arithmetic = "integers on the chip" if chip else "integers in Lava"
+        self.arithmetic = "integers_chip" if chip else "integers_lava"
+        self.simulated = not chip
 
     def execute(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples in integers: on the chip, or in Lava's model of it, bit for bit."""
@@ -86,10 +128,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
         ```
     """
 
-    target: ClassVar = "loihi2"
-    # Lava's matrices take some 100 bytes for a synapse with its delay.
-    max_synapses: ClassVar[int | None] = 60_000_000
-    rounds: ClassVar[bool] = True
+    target: ClassVar[Target] = TARGET
 
     def __init__(
         self, backend: str = "simulator", python: str | None = None, timeout: float = 600.0
@@ -99,29 +138,31 @@ class Loihi2Deployer(NeuromorphicDeployer):
 
     def check(self) -> None:
         """Raise `HardwareCompatibilityError` if Lava or the chip's software is not installed."""
-        python = find_toolchain(self.target, self.python)
+        python = find_toolchain(TARGET.name, self.python)
         if self.backend == "chip":
             found = run_worker(python, SYSTEM, {}, {}, timeout=self.timeout, facts=dict[str, bool])
             if not found.facts.get("chip"):
                 raise HardwareCompatibilityError(t("hardware.needs_chip_software", python=python))
 
     def compile(
-        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
     ) -> HardwareModel:
         """Lower a network, scale it to 8-bit weights and place it on neurocores."""
         lowered = self.lowered(model, input_shape)
-        placement = place(lowered.graph, LOIHI2)
         return HardwareModel(
-            self.target,
+            TARGET.name,
             lowered.graph,
             lowered.encoder,
-            integers=quantise(lowered.graph),
-            placement=placement,
+            integers=quantise(lowered.graph, TARGET.numbers),
+            placement=place(lowered.graph, LOIHI2),
         )
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> Loihi2Model:
         """Make a compiled network, or a network, ready to run in Lava."""
         self.check()
-        python = find_toolchain(self.target, self.python)
+        python = find_toolchain(TARGET.name, self.python)
         compiled = self.compiled(compiled_model)
         return Loihi2Model(compiled, python, self.timeout, chip=self.backend == "chip")
+
+
+DEPLOYER = Loihi2Deployer

@@ -12,13 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spikeformer.hardware.ir.graph import Array, Arrays, Population, SpikeGraph
-from spikeformer.hardware.ir.integers import (
-    DECAY_ONE,
-    STATE_LIMIT,
-    WEIGHT_SHIFT,
-    IntegerGraph,
-    IntegerNeurons,
-)
+from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
 
 MAX_ELEMENTS = 2**25
 """Currents of a population held at once; more samples are run in several turns."""
@@ -35,7 +29,7 @@ class Extremes:
     Attributes:
         low: Smallest membrane before a reset.
         high: Largest membrane before a reset.
-        clipped: How often the membrane left its range.
+        clipped: How often the membrane, or the current of a sample, left its range.
     """
 
     low: float = 0.0
@@ -73,36 +67,42 @@ def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
 def simulate_integers(
     graph: IntegerGraph, inputs: Arrays
 ) -> tuple[dict[str, Array], dict[str, Extremes]]:
-    """Run an integer graph as Loihi 2's fixed-point arithmetic does, bit for bit.
+    """Run an integer graph as the chip's fixed-point arithmetic does, bit for bit.
 
     Returns:
         Spikes of every population of kind "lif", uint8 (samples, timesteps, size), and the
-        extremes of its membranes, in units of 1/64 of a weight.
+        extremes of its membranes, in their units.
     """
+    numbers = graph.format
     extremes = {name: Extremes() for name in graph.neurons}
+    for name, mantissa in graph.mantissas(inputs).items():
+        extremes[name].clipped = int((np.abs(mantissa) > numbers.max_bias).sum())
 
     def fire(population: Population, summed: Array, constant: Array | None) -> Array:
         neurons = graph.neurons[population.name]
-        current = np.rint(summed).astype(np.int64) << WEIGHT_SHIFT
+        current = np.rint(summed).astype(np.int64) << numbers.weight_shift
         if constant is not None:
             current += (constant.astype(np.int64) << neurons.bias_exp)[:, None]
-        return integer_lif(current, neurons, extremes[population.name])
+        return integer_lif(current, neurons, numbers, extremes[population.name])
 
     return _run(graph.graph, inputs, graph.currents(inputs), fire), extremes
 
 
-def integer_lif(current: Array, neurons: IntegerNeurons, extremes: Extremes) -> Array:
-    """Fire at currents (samples, timesteps, size), int64 in units of 1/64 of a weight."""
+def integer_lif(
+    current: Array, neurons: IntegerNeurons, numbers: NumberFormat, extremes: Extremes
+) -> Array:
+    """Fire at currents (samples, timesteps, size), int64 in the membrane's units."""
+    one, most = numbers.decay_one, numbers.max_state
     membrane = np.zeros((current.shape[0], current.shape[2]), np.int64)
     spikes = np.empty(current.shape, np.uint8)
     for step in range(current.shape[1]):
-        magnitude = np.abs(membrane) * (DECAY_ONE - neurons.dv) // DECAY_ONE
+        magnitude = np.abs(membrane) * (one - neurons.dv) // one
         membrane = np.copysign(magnitude, membrane).astype(np.int64) + current[:, step]
-        inside = membrane.clip(-STATE_LIMIT, STATE_LIMIT)
+        inside = membrane.clip(-most, most)
         extremes.low = min(extremes.low, float(membrane.min(initial=0)))
         extremes.high = max(extremes.high, float(membrane.max(initial=0)))
         extremes.clipped += int((inside != membrane).sum())
-        fired = inside > neurons.vth << WEIGHT_SHIFT
+        fired = inside > neurons.vth << numbers.weight_shift
         spikes[:, step] = fired
         membrane = np.where(fired, 0, inside)
     return spikes

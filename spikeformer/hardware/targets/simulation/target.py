@@ -7,11 +7,18 @@ from typing import ClassVar
 
 from torch import nn
 
-from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.deployer import (
+    INTEGERS,
+    DeployedModel,
+    HardwareModel,
+    NeuromorphicDeployer,
+)
 from spikeformer.hardware.ir.graph import Array, Arrays
+from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.simulation.simulate import simulate, simulate_integers
 
-INTEGERS = "integers in NumPy"
+TARGET = Target("simulation", "NumPy")
 
 
 class SimulatedModel(DeployedModel):
@@ -49,15 +56,18 @@ class SimulationDeployer(NeuromorphicDeployer):
         (3,)
     """
 
-    target: ClassVar[str] = "simulation"
+    target: ClassVar[Target] = TARGET
 
     def compile(
-        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
     ) -> HardwareModel:
         """Lower a network."""
         lowered = self.lowered(model, input_shape)
-        return HardwareModel(self.target, lowered.graph, lowered.encoder)
+        return HardwareModel(TARGET.name, lowered.graph, lowered.encoder)
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SimulatedModel:
         """Return the network, ready to run."""
         return SimulatedModel(self.compiled(compiled_model))
+
+
+DEPLOYER = SimulationDeployer

@@ -1,5 +1,1 @@
-"""SpiNNaker, through sPyNNaker and NEST."""
-
-from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer, SpiNNakerModel
-
-__all__ = ["SpiNNakerDeployer", "SpiNNakerModel"]
+"""SpiNNaker, through sPyNNaker, PyNN and NEST."""

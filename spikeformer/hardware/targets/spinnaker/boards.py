@@ -9,8 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from spikeformer.hardware.ir.graph import SpikeGraph
-from spikeformer.hardware.ir.limits import ChipLimits
-from spikeformer.hardware.ir.placement import Core, Placement, fan_in
+from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, fan_in
 from spikeformer.hardware.ir.records import Count
 
 MAX_DELAY = 288
@@ -58,6 +57,9 @@ BOARDS: Mapping[str, Board] = {
     "spin2-1chip": _spinnaker2(201, 1),
     "spin2-48chip": _spinnaker2(248, 48),
 }
+
+
+DEFAULT_BOARD = "spin2-48chip"
 
 
 class MappedCore(Struct):

@@ -14,16 +14,37 @@ from spikeformer.error_handling import HardwareCompatibilityError, check_choice,
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
 from spikeformer.hardware.ir.graph import Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
-from spikeformer.hardware.ir.placement import place
+from spikeformer.hardware.ir.placement import ChipLimits, place
+from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.process import WorkerResult, run_worker
-from spikeformer.hardware.targets.spinnaker.boards import BOARDS, Mapped, placement_of
+from spikeformer.hardware.targets.spinnaker.boards import (
+    BOARDS,
+    DEFAULT_BOARD,
+    Mapped,
+    placement_of,
+)
 from spikeformer.hardware.targets.spinnaker.fixed_point import simulate_fixed_point
 from spikeformer.hardware.targets.spinnaker.network import network_job
+from spikeformer.hardware.targets.spinnaker.prices import PRICES
 from spikeformer.hardware.targets.toolchains import find_toolchain
 from spikeformer.i18n import t
 
 MAX_MAPPED_SYNAPSES = 20_000_000
 """Networks with more are placed by count alone: as lists of synapses they would fill the memory."""
+
+
+TARGET = Target(
+    name="spinnaker",
+    label="SpiNNaker",
+    limits=BOARDS[DEFAULT_BOARD].limits,
+    chips_per_board=BOARDS[DEFAULT_BOARD].num_chips,
+    toolchain="spinnaker",
+    toolchain_places=True,
+    max_synapses=MAX_MAPPED_SYNAPSES,
+    prices=tuple(PRICES.values()),
+    boards={name: {"board_config": name} for name in BOARDS},
+)
 
 
 class SpiNNakerModel(DeployedModel):
@@ -36,7 +57,7 @@ class SpiNNakerModel(DeployedModel):
         board: Settings of the board to run on; None models its arithmetic instead.
     """
 
-    float_arithmetic = "real numbers in NEST"
+    float_arithmetic = "reals_nest"
 
     def __init__(
         self,
@@ -47,7 +68,8 @@ class SpiNNakerModel(DeployedModel):
     ) -> None:
         super().__init__(compiled)
         self._python, self._timeout, self._board = python, timeout, board
-        self.arithmetic = "S16.15, modelled" if board is None else "S16.15 on the board"
+        self.arithmetic = "s1615_modelled" if board is None else "s1615_board"
+        self.simulated = board is None
 
     def execute(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples on the board, or in a model of its fixed-point arithmetic without one."""
@@ -95,12 +117,11 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         ```
     """
 
-    target: ClassVar[str] = "spinnaker"
-    max_synapses: ClassVar[int | None] = MAX_MAPPED_SYNAPSES
+    target: ClassVar[Target] = TARGET
 
     def __init__(
         self,
-        board_config: str = "spin2-48chip",
+        board_config: str = DEFAULT_BOARD,
         machine_name: str | None = None,
         python: str | None = None,
         timeout: float = 600.0,
@@ -108,6 +129,16 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         self.board_config = check_choice("board_config", board_config, BOARDS)
         self.machine_name = machine_name
         self.python, self.timeout = python, check_positive("timeout", timeout)
+
+    @property
+    def limits(self) -> ChipLimits:
+        """What the chips of its board hold."""
+        return BOARDS[self.board_config].limits
+
+    @property
+    def chips_per_board(self) -> int:
+        """Chips of its board."""
+        return BOARDS[self.board_config].num_chips
 
     def check(self) -> None:
         """Raise `HardwareCompatibilityError` if sPyNNaker is not installed or cannot run there."""
@@ -122,10 +153,10 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
                     runs=runs,
                 )
             )
-        find_toolchain(self.target, self.python)
+        find_toolchain(TARGET.name, self.python)
 
     def compile(
-        self, model: nn.Module, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
     ) -> HardwareModel:
         """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
         lowered = self.lowered(model, input_shape)
@@ -152,7 +183,7 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
             }
         details["boards"] = ceil(placement.num_chips / board.num_chips)
         return HardwareModel(
-            self.target,
+            TARGET.name,
             graph,
             lowered.encoder,
             placement=placement,
@@ -163,14 +194,14 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SpiNNakerModel:
         """Make a compiled network, or a network, ready to run in NEST or on the board."""
         self.check()
-        python = find_toolchain(self.target, self.python)
+        python = find_toolchain(TARGET.name, self.python)
         board = self._board() if self.machine_name else None
         return SpiNNakerModel(self.compiled(compiled_model), python, self.timeout, board)
 
     def _map(self, graph: SpikeGraph) -> WorkerResult[Mapped]:
         arrays, settings = network_job(graph, _nothing(graph))
         settings |= self._board() | {"machine_name": None}
-        python = find_toolchain(self.target, self.python)
+        python = find_toolchain(TARGET.name, self.python)
         worker = f"{__package__}.worker.map"
         return run_worker(python, worker, arrays, settings, timeout=self.timeout, facts=Mapped)
 
@@ -183,3 +214,6 @@ def _nothing(graph: SpikeGraph) -> dict[str, Array]:
     """Return a sample without any input."""
     shapes = {"spikes": (1, graph.timesteps), "values": (1,)}
     return {p.name: np.zeros((*shapes[p.kind], p.size)) for p in graph.sources}
+
+
+DEPLOYER = SpiNNakerDeployer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeformer.hardware import IntegerNeurons, quantise, simulate, simulate_integers
+from spikeformer.hardware import IntegerNeurons, NumberFormat, quantise, simulate, simulate_integers
 from spikeformer.hardware.targets.simulation import simulate as module
 from spikeformer.hardware.targets.simulation.simulate import Extremes, integer_lif
 from tests.hardware.networks import spikes_for, two_layers
@@ -33,7 +33,7 @@ def one_neuron(currents, dv, vth):
 def test_compartments_follow_the_rule(currents, dv, vth):
     neurons = IntegerNeurons(dv, vth, bias_exp=0, scale=1.0)
     array = np.array(currents, np.int64)[None, :, None]
-    assert integer_lif(array, neurons, Extremes())[0, :, 0].tolist() == one_neuron(
+    assert integer_lif(array, neurons, NumberFormat(), Extremes())[0, :, 0].tolist() == one_neuron(
         currents, dv, vth
     )
 
@@ -42,7 +42,7 @@ def test_states_that_leave_24_bits_are_clipped_and_counted():
     neurons = IntegerNeurons(0, 131071, bias_exp=0, scale=1.0)
     extremes = Extremes()
     currents = np.full((1, 4, 1), -(2**22), np.int64)
-    integer_lif(currents, neurons, extremes)
+    integer_lif(currents, neurons, NumberFormat(), extremes)
     assert extremes.clipped == 3
     assert extremes.low == -(2**23) + 1 - 2**22
     assert extremes.high == 0

@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from spikeformer.hardware.deployer import DeployedModel, traffic
+from spikeformer.hardware.deployer import INTEGERS, DeployedModel, traffic
 from spikeformer.hardware.energy import modelled_energy
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.reference import Reference
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
 from spikeformer.hardware.targets.simulation.simulate import simulate_integers
-from spikeformer.hardware.targets.simulation.target import INTEGERS
 from spikeformer.hardware.verify import accuracy, agreement, compare, reference_spikes
 from spikeformer.i18n import t, translations
+from spikeformer.profiling import Technology
 
-PYTORCH = "PyTorch in float64"
-_ARITHMETIC = {
-    PYTORCH: "pytorch_float64",
-    "PyTorch in float32": "pytorch_float32",
-    "spike graph in NumPy": "graph_numpy",
-    "real numbers in NumPy": "reals_numpy",
-    "real numbers in Lava": "reals_lava",
-    "real numbers in NEST": "reals_nest",
-    INTEGERS: "integers_numpy",
-    "integers in Lava": "integers_lava",
-    "integers on the chip": "integers_chip",
-    "S16.15, modelled": "s1615_modelled",
-    "S16.15 on the board": "s1615_board",
-}
-"""Messages that name the arithmetics which `results/hardware.json` holds."""
+PYTORCH, PYTORCH_FLOAT32 = "pytorch_float64", "pytorch_float32"
+GRAPH = "graph_numpy"
+"""The graph in NumPy, as a reference."""
 
 
 def measure(
@@ -38,6 +26,7 @@ def measure(
     reference: Reference,
     targets: Array,
     *,
+    prices: Sequence[Technology] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Run a reference's samples on a deployed network, in real numbers and in the target's own.
@@ -46,6 +35,7 @@ def measure(
         deployed: The network.
         reference: What PyTorch computed for the samples.
         targets: Their classes, (samples,).
+        prices: What prices the target's operations.
         tell: Called with a line before anything that may take long.
 
     Returns:
@@ -69,7 +59,7 @@ def measure(
     states: dict[str, dict[str, Any]] = {}
     if compiled.integers is not None:
         model, extremes = simulate_integers(compiled.integers, reference.inputs)
-        states = state_ranges(extremes)
+        states = state_ranges(extremes, compiled.integers.format)
         if deployed.arithmetic != INTEGERS:
             comparisons.append(_compared(graph, INTEGERS, deployed.arithmetic, model, chip))
     if chip is not real:
@@ -79,6 +69,7 @@ def measure(
     return {
         "target": compiled.target,
         "arithmetic": {"float": deployed.float_arithmetic, "chip": deployed.arithmetic},
+        "simulated": deployed.simulated,
         "samples": len(outputs),
         "accuracy": {
             "pytorch": accuracy(reference.outputs, targets),
@@ -92,7 +83,7 @@ def measure(
             for row in layer_table(compiled)
         ],
         "traffic": traffic(graph, chip),
-        "energy": modelled_energy(compiled.target, graph, {**reference.inputs, **chip}),
+        "energy": modelled_energy(prices, graph, {**reference.inputs, **chip}),
         "seconds": seconds,
         "placement": compiled.placement and compiled.placement.to_dict(),
         "details": compiled.details,
@@ -100,8 +91,8 @@ def measure(
 
 
 def arithmetic_label(name: str) -> str:
-    """Return the name of a target's arithmetic in the current locale."""
-    key = f"hardware.arithmetic_{_ARITHMETIC.get(name)}"
+    """Return what people call a target's arithmetic, in the current locale."""
+    key = f"hardware.arithmetic_{name}"
     return t(key) if translations.knows(key) else name
 
 

@@ -1,15 +1,18 @@
-"""What interpolations in `conf/` can ask for beyond OmegaConf's own."""
+"""The configuration: where it lies, what its interpolations can ask for, and how to compose it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 import spikeformer
+import spikeformer.config.schema
 from spikeformer.cli.run_folder import child_folder, new_folder
+from spikeformer.config import comes_from_environment, masked
 from spikeformer.i18n import get_locale
 
 
@@ -27,8 +30,24 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("locale", get_locale, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+    OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("child_folder", child_folder, replace=True)
+
+
+def compose(*overrides: str) -> DictConfig:
+    """Compose the configuration that `python train.py` would run with.
+
+    Args:
+        *overrides: As on the command line: "model.d_model=64", "neuron=plif".
+
+    Example:
+        >>> compose("neuron=plif", "timesteps=8").model.timesteps
+        8
+    """
+    register_resolvers()
+    with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
+        return hydra.compose("train", overrides=list(overrides))
 
 
 def choice(group: str, *, _root_: DictConfig) -> str:
@@ -52,6 +71,13 @@ def run_dir() -> str:
         return "."
     runtime = HydraConfig.get().runtime
     return "." if OmegaConf.is_missing(runtime, "output_dir") else str(runtime.output_dir)
+
+
+def folder_name(*, _root_: DictConfig) -> str:
+    """Return the run's name for its folder, or "run" where it comes from the environment."""
+    if comes_from_environment(_root_, "name"):
+        return "run"
+    return masked(str(_root_.name)).replace("*", "-")
 
 
 def sweep_name() -> str | None:

@@ -10,11 +10,11 @@ import torch
 
 from spikeformer.cross_platform import FOLDER_VARIABLE
 from spikeformer.error_handling import ArgumentError
-from spikeformer.hardware import LOIHI2
+from spikeformer.hardware import LOIHI2, Loihi2Deployer
 from spikeformer.models import SpikingAttention
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.neurons import AdLifNeuron, LifNeuron
-from spikeformer.validation import HARDWARE, ComprehensiveValidator, targets
+from spikeformer.validation import ComprehensiveValidator, hardware_names
 from tests.validation.networks import OverTime, vit
 
 
@@ -47,7 +47,7 @@ def test_layers_without_a_place(name, hardware):
     assert all(place.startswith("backbone.") for place in places)
 
 
-@pytest.mark.parametrize("hardware", HARDWARE)
+@pytest.mark.parametrize("hardware", hardware_names())
 def test_a_network_that_fits(hardware, monkeypatch, tmp_path):
     results = told(vit(), hardware, "comprehensive")
     assert not [result for result in results if result[0] in ("error", "critical")]
@@ -57,36 +57,35 @@ def test_a_network_that_fits(hardware, monkeypatch, tmp_path):
     assert bool(absent) == (hardware != "simulation")
 
 
-@pytest.fixture
-def chip(monkeypatch):
-    """Make Loihi 2 smaller, or its board."""
+def chip(chips=None, **limits):
+    """Return a deployer to a smaller Loihi 2, or a smaller board."""
 
-    def shrink(chips=None, **limits):
-        deployer, _, _ = HARDWARE["loihi2"]
-        monkeypatch.setitem(
-            targets.HARDWARE, "loihi2", (deployer, replace(LOIHI2, **limits), chips)
+    class Small(Loihi2Deployer):
+        target = replace(
+            Loihi2Deployer.target, limits=replace(LOIHI2, **limits), chips_per_board=chips
         )
 
-    return shrink
+    return Small()
 
 
-def test_too_many_synapses_for_a_core(chip):
-    chip(synapse_bytes_per_core=20)
-    results = told(vit(), level="standard")
+def test_too_many_synapses_for_a_core():
+    results = told(vit(), chip(synapse_bytes_per_core=20), level="standard")
     assert find(results, "error", "synapses; a core of Loihi 2 holds 20")
     assert not find(results, "info", "It takes")
 
 
-def test_too_long_a_delay(chip):
-    chip(max_delay=1)
-    assert find(told(vit()), "error", "delays by 1 at most")
+def test_too_long_a_delay():
+    assert find(told(vit(), chip(max_delay=1)), "error", "delays by 1 at most")
 
 
-def test_too_small_a_board(chip):
-    chip(chips=1, cores_per_chip=2)
-    assert find(told(vit()), "warning", "cores on ")
-    chip(chips=None, cores_per_chip=2)
-    assert find(told(vit()), "info", "cores on ")
+def test_too_small_a_board():
+    assert find(told(vit(), chip(chips=1, cores_per_chip=2)), "warning", "cores on ")
+    assert find(told(vit(), chip(chips=None, cores_per_chip=2)), "info", "cores on ")
+
+
+def test_a_count_is_not_told_where_the_toolchain_places():
+    """It would be another number than the one that the placement gives."""
+    assert not find(told(vit(), "spinnaker", "comprehensive"), "info", "cores on ")
 
 
 def test_an_outlier_that_silences_the_other_weights():
