@@ -1,4 +1,4 @@
-"""Threads that work for an event loop, which can tell when one of them hangs."""
+"""Threads that work for an event loop, which notices when one of them hangs."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ class Teacher:
     """A trained network that watches a student learn; it is never trained itself.
 
     Args:
-        network: Maps the student's inputs to logits; a model of `transformers` is asked for its
-            `logits`, and gets the padding mask as `attention_mask`.
+        network: Maps the student's inputs to logits; of a model of `transformers` the
+            `logits` are read; it gets the padding mask as `attention_mask`.
         weight: Weight of the outputs.
         temperature: By which outputs are divided before the softmax.
         feature_weight: Weight of the features.
