@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from spikeformer.cli.sweep import SWEEP_FILE
+from spikeformer.config import MASK
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import UnreadableFileError, read_yaml
 from spikeformer.i18n import t
@@ -89,7 +90,7 @@ def _check_saved(path: Path, saved: Sequence[str], given: Collection[str]) -> No
 
     Raises:
         ConfigurationError: One is a flag, configures Hydra itself, asks a resolver (the environment
-            is one), or extends what is trusted; and is not given anew.
+            is one), extends what is trusted, or was masked; and is not given anew.
     """
     for override in (text.strip() for text in saved):
         about_hydra = re.match(r"[+~]*hydra\b", override) is not None
@@ -99,6 +100,7 @@ def _check_saved(path: Path, saved: Sequence[str], given: Collection[str]) -> No
             or override.startswith("-")
             or re.search(r"\$\{[^}]*:", override) is not None
             or _key(override).startswith("trusted_packages")
+            or MASK in override
         )
         if beyond and _key(override) not in given:
             raise ConfigurationError(t("cli.not_from_file", path=path, override=override))

@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import InterpolationResolutionError
 
+from spikeformer.config import as_typed, masked
 from spikeformer.files import read_yaml, write_text
 
 SWEEP_FILE = "sweep.yaml"
@@ -30,14 +31,21 @@ class PrepareSweep(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Write the sweep's overrides into its folder."""
         given = config.hydra.overrides
-        kept = [o for o in (*given.hydra, *given.task) if not o.startswith("hydra.mode=")]
+        kept = [
+            o
+            for o in (*as_typed(given.hydra), *as_typed(given.task))
+            if not o.startswith("hydra.mode=")
+        ]
         try:
             folder = Path(config.hydra.sweep.dir)
         except InterpolationResolutionError:
             return  # Hydra meets it again, and there it is no mere warning
         if (folder / SWEEP_FILE).exists():
             read_yaml(folder / SWEEP_FILE, list[str])  # else it is somebody's, and stays
-        write_text(folder / SWEEP_FILE, OmegaConf.to_yaml(OmegaConf.create(kept)))
+        write_text(
+            folder / SWEEP_FILE,
+            OmegaConf.to_yaml(OmegaConf.create([masked(each) for each in kept])),
+        )
 
 
 @contextmanager
@@ -75,5 +83,5 @@ def _command(hydra_config: Any) -> list[str]:
     """Return the arguments that compose this child's configuration."""
     folders = [s.path for s in hydra_config.runtime.config_sources if s.provider == "command-line"]
     flags = [word for folder in folders for word in ("--config-dir", folder)]
-    search = [o for o in hydra_config.overrides.hydra if o.startswith("hydra.searchpath")]
-    return [*flags, *search, *hydra_config.overrides.task]
+    search = [o for o in as_typed(hydra_config.overrides.hydra) if o.startswith("hydra.searchpath")]
+    return [*flags, *search, *as_typed(hydra_config.overrides.task)]

@@ -85,13 +85,13 @@ def pretrained_encoder(name: str) -> Encoder:
     auto = transformers.AutoTokenizer
     try:
         try:
-            tokenizer = auto.from_pretrained(name, local_files_only=True)
+            tokenizer = auto.from_pretrained(name, local_files_only=True, trust_remote_code=False)
         except (OSError, ValueError):
             if Path(name).expanduser().is_dir():
                 raise
             # One short question before the long retries of a machine without a network.
             hub.HfApi().model_info(name, timeout=10.0)
-            tokenizer = auto.from_pretrained(name)
+            tokenizer = auto.from_pretrained(name, trust_remote_code=False)
     except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
         raise DataError(t("data.no_such_tokenizer", name=name)) from error
     except ValueError as error:

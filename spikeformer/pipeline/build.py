@@ -211,13 +211,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        net = {
+            key.removeprefix("net."): torch.as_tensor(value)
+            for key, value in state.items()
+            if key.startswith("net.")
+        }
     except Exception as error:
         raise ConfigurationError(
             t("pipeline.unreadable_checkpoint", path=path, reason=error)
         ) from error
-    net = {
-        key.removeprefix("net."): value for key, value in state.items() if key.startswith("net.")
-    }
     target = module.net if isinstance(module, SpikingModule) else module
     try:
         target.load_state_dict(net)

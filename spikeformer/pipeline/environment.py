@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from spikeformer.config import masked
 from spikeformer.cross_platform import GIB, get_platform_info
 
 _PACKAGES = (
@@ -43,7 +44,7 @@ def describe_environment(seed: int) -> dict[str, Any]:
         "packages": {name: found for name in _PACKAGES if (found := _version(name))},
         "git": _git_state(Path(__file__).parent),
         "seed": seed,
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(sys.argv[0]).name, *map(masked, sys.argv[1:])]),
     }
 
 

@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from spikeformer.config import configured_locale, instantiate
+from spikeformer.config import comes_from_environment, configured_locale, instantiate, recorded
 from spikeformer.error_handling import ConfigurationError, interruptible
 from spikeformer.files import file_hash, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
@@ -39,12 +40,17 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
             earlier stages wrote stays.
     """
     config = config.copy()  # the platform chooses some of it
+    if comes_from_environment(config, "name"):
+        config.name = "run"  # it goes to places that others read
     with use_locale(configured_locale(config.locale)):
         return _run_stages(config, folder, overrides)
 
 
 def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = Manifest.open(folder, config.name)
+    if HydraConfig.initialized():
+        choices = HydraConfig.get().runtime.choices
+        manifest.choices = {key: str(choices[key]) for key in choices if "/" not in key}
     if manifest.stages:
         rank_zero_only(remove_leftovers)(folder)
     else:
@@ -61,8 +67,7 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
     record_use(run)
     if not _is_finished(stages, run):  # else there is nothing to log
         for logger in run.parts.loggers:
-            values = OmegaConf.to_container(config, resolve=True)
-            logger.log_hyperparams(cast(dict[str, Any], values))
+            logger.log_hyperparams(recorded(config))
     upstream = ""
     with interruptible():
         for stage in stages:

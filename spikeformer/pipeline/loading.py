@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
+from spikeformer.config import read_config
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.i18n import t
 from spikeformer.pipeline.build import build_network, load_weights
@@ -62,9 +64,13 @@ def load_run(
     check_choice("weights", weights, ("last", "best"))
     if not (folder / "config.yaml").is_file():
         raise ConfigurationError(t("pipeline.no_run_folder", folder=folder))
-    config = cast(DictConfig, OmegaConf.load(folder / "config.yaml"))
+    config = read_config(folder / "config.yaml")
     config.trusted_packages = list(trusted)
-    model = build_network(config)
+    try:
+        model = build_network(config)
+    except OmegaConfBaseException as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigurationError(f"{folder / 'config.yaml'}: {reason}") from error
     load_weights(model, folder / "checkpoints" / f"{weights}.ckpt")
     return LoadedRun(
         folder,

@@ -77,8 +77,11 @@ def wandb_logger(
     """
     import wandb
 
+    # `x_disable_meta`: W&B would record the command line as it was typed, with keys in it.
     # Sweep children each need a run of their own in one process.
-    settings = wandb.Settings(silent=True, console="off", reinit="finish_previous")
+    settings = wandb.Settings(
+        silent=True, console="off", reinit="finish_previous", x_disable_meta=True
+    )
     chosen = wandb_mode(mode)
     options = {key: value for key, value in kwargs.items() if value is not None}
     logger = WandbLogger(

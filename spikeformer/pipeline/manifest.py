@@ -49,6 +49,7 @@ class Manifest:
         created: When it was first started, ISO 8601 in UTC.
         stages: Records by stage name, in the order in which they first ran.
         cache: How often the caches had the answer; empty without them.
+        choices: The option of each config group; empty outside of the command line.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Manifest:
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     stages: dict[str, StageRecord] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict)
+    choices: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(cls, folder: Path, name: str) -> Manifest:
@@ -77,7 +79,12 @@ class Manifest:
     def save(self) -> None:
         """Write the manifest in one step."""
         stages = {key: asdict(record) for key, record in self.stages.items()}
-        content = {"name": self.name, "created": self.created, "stages": stages}
+        content = {
+            "name": self.name,
+            "created": self.created,
+            "choices": self.choices,
+            "stages": stages,
+        }
         if self.cache:
             content["cache"] = self.cache
         write_json(self.folder / "manifest.json", content)

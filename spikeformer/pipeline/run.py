@@ -8,6 +8,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
+from spikeformer.config import masked, recorded
 from spikeformer.files import write_json, write_text
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.environment import describe_environment
@@ -40,8 +41,9 @@ class Run:
     @rank_zero_only
     def write_description(self, overrides: list[str]) -> None:
         """Write the configuration, what the user changed in it, and the environment."""
-        resolved = OmegaConf.to_yaml(self.config, resolve=True)
-        write_text(self.folder / "config.yaml", resolved)
-        write_text(self.folder / "overrides.yaml", OmegaConf.to_yaml(OmegaConf.create(overrides)))
+        content = OmegaConf.create(recorded(self.config))
+        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(content))
+        given = OmegaConf.create([masked(override) for override in overrides])
+        write_text(self.folder / "overrides.yaml", OmegaConf.to_yaml(given))
         write_json(self.folder / "environment.json", describe_environment(self.config.seed))
         self.manifest.save()

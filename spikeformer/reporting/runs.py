@@ -106,7 +106,7 @@ def _read_run(folder: Path, path: str) -> RunSummary:
         created=str(manifest["created"]) if manifest.get("created") else None,
         status=status,
         problem=problem,
-        settings=_settings(folder, config or {}),
+        settings=_settings(folder, config or {}, manifest),
         numbers=_numbers(stages, len(history) if history is not None else 0),
         curves={}
         if history is None
@@ -127,13 +127,11 @@ def _status(stages: Mapping[str, Any]) -> tuple[str, str | None]:
     return "done", None
 
 
-def _settings(folder: Path, config: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+def _settings(
+    folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any]
+) -> dict[str, str | int | float | bool]:
     """Return chosen groups, seed and timesteps, and every override's value as it was resolved."""
-    hydra, _ = read.yaml_mapping(folder / ".hydra" / "hydra.yaml")
-    try:
-        choices = dict((hydra or {})["hydra"]["runtime"]["choices"])
-    except (KeyError, TypeError, ValueError):
-        choices = {}
+    choices = read.mapping(dict(manifest), "choices", folder / "manifest.json")
     settings: dict[str, str | int | float | bool] = {}
     for group in _GROUPS:
         target = config.get(group)

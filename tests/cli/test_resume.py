@@ -92,6 +92,7 @@ BEYOND = [
     "--config-dir=/evil",
     "name=${oc.env:TOKEN}",
     "name=${new_folder:/victim}",
+    "logger.wandb.api_key=***",
 ]
 
 

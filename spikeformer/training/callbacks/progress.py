@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from spikeformer.i18n import t
+from spikeformer.training.module import SpikingModule
 
 _SHOWN = {
     "train/loss_step": "loss",
@@ -55,9 +57,11 @@ class SpikingProgressBar(TQDMProgressBar):
 
 
 def _running_accuracy(module: L.LightningModule) -> float | None:
-    try:
-        metric = cast(Any, module).metrics["train_metrics"]["accuracy"]
-    except (AttributeError, KeyError):
+    if not isinstance(module, SpikingModule):
         return None
+    metrics = cast(Mapping[str, Any], module.metrics["train_metrics"])
+    if "accuracy" not in metrics:
+        return None
+    metric = metrics["accuracy"]
     # Not `compute()`: it waits for all processes, and only the first one has a progress bar.
     return float(metric.mean_value / metric.weight) if metric.update_called else None
