@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import spikeformer
 import spikeformer.config.schema
+import spikeformer.hardware.targets.schemas
 from spikeformer.cli.run_folder import child_folder, new_folder
 from spikeformer.config import comes_from_environment, masked
 from spikeformer.i18n import get_locale

@@ -1,4 +1,4 @@
-"""The entry point: compose, run, and speak plainly when something is wrong."""
+"""The entry point: compose, run, and say plainly what is wrong."""
 
 from __future__ import annotations
 
