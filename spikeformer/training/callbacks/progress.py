@@ -52,7 +52,7 @@ class SpikingProgressBar(TQDMProgressBar):
         if not self.interactive and trainer.is_global_zero:
             numbers = "  ".join(f"{k} {v}" for k, v in self.get_metrics(trainer, pl_module).items())
             number, most = trainer.current_epoch + 1, trainer.max_epochs
-            line = t("callbacks.epoch", number=number, most=most, metrics=numbers)
+            line = t("training.epoch", number=number, most=most, metrics=numbers)
             print(line, flush=True)
 
 
