@@ -103,8 +103,8 @@ def _letters_of(font: str) -> frozenset[int]:
     return frozenset(get_font(font).get_charmap())
 
 
-def whole_numbers(axis: Any) -> None:
-    """Allow only whole numbers as ticks, as epochs and timesteps need."""
+def integer_ticks(axis: Any) -> None:
+    """Allow only integers as ticks, as epochs and timesteps need."""
     axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 

@@ -62,7 +62,7 @@ class Cache:
         disk_gib: float = 4.0,
     ) -> None:
         if memory_mib < 0:
-            raise ArgumentError("memory_mib", memory_mib, t("expected.non_negative"))
+            raise ArgumentError("memory_mib", memory_mib, "a number of at least 0")
         check_positive("disk_gib", disk_gib)
         self.memory = MemoryTier(int(memory_mib * MIB))
         self.disk = None if folder is None else _disk_tier(folder, int(disk_gib * GIB))

@@ -12,7 +12,6 @@ from spikeformer.caching.cache import Cache
 from spikeformer.caching.keys import content_key
 from spikeformer.caching.shared import get_computation_cache
 from spikeformer.error_handling import ArgumentError, check_positive
-from spikeformer.i18n import t
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,16 +54,16 @@ def cached(
         (tensor(3.), tensor(3.))
     """
     if callable(ttl):
-        raise ArgumentError("ttl", ttl, t("caching.seconds"), t("caching.with_brackets"))
+        raise ArgumentError("ttl", ttl, "a number of seconds", "Write @cached(), with brackets.")
     if ttl is not None:
         check_positive("ttl", ttl)
     if folder is not None and cache is not None:
-        raise ArgumentError("folder", str(folder), t("caching.folder_left_out"))
+        raise ArgumentError("folder", str(folder), "left out where `cache` is given")
     own = cache if folder is None else Cache(folder=folder)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-            raise ArgumentError("function", function.__qualname__, t("caching.plain_function"))
+            raise ArgumentError("function", function.__qualname__, "neither async nor a generator")
         signature = inspect.signature(function)
         identity = content_key(function)
 

@@ -67,7 +67,7 @@ class SafetensorsDisk(diskcache.Disk):
     def get(self, key: Any, raw: bool) -> str:
         """Return the key from the index."""
         if not raw or not isinstance(key, str):
-            raise CorruptEntryError(t("caching.key_is_no_text"))
+            raise CorruptEntryError("a key that is no text")
         return key
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
@@ -88,19 +88,19 @@ class SafetensorsDisk(diskcache.Disk):
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> CacheEntry:
         """Read a file that is what the index says."""
         if mode != MODE_BINARY or not filename:
-            raise CorruptEntryError(t("caching.foreign_row"))
+            raise CorruptEntryError("a row of a kind that is not written here")
         path = _own_file(Path(self._directory), filename)
         if path is None:
-            raise CorruptEntryError(t("caching.foreign_row"))
+            raise CorruptEntryError("a row of a kind that is not written here")
         try:
             if file_hash(path) != value:
-                raise CorruptEntryError(t("caching.has_changed", path=path))
+                raise CorruptEntryError(f"{path} has changed since it was written")
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 seconds = float(file.metadata()["seconds"])
             structure = tensors.pop(STRUCTURE).numpy().tobytes().decode()
         except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise CorruptEntryError(t("caching.unreadable", path=path, reason=error)) from error
+            raise CorruptEntryError(f"{path} cannot be read: {error}") from error
         return CacheEntry(Packed(tensors, structure), seconds=seconds)
 
     def remove(self, file_path: str) -> None:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 def content_key(*values: Any) -> str:
@@ -138,8 +137,8 @@ def _code_parts(value: Any) -> list[Any]:
     raise ArgumentError(
         "value",
         type(value).__name__,
-        t("caching.hashable"),
-        t("caching.make_a_key"),
+        "plain data, a tensor, an array, a module, a function or a dataclass of these",
+        "Give `cached` a function that makes a key of the arguments: key=lambda ...: (...).",
     )
 
 
@@ -149,7 +148,7 @@ def _named(value: Any) -> list[bytes]:
 
 def _tensor(tensor: Tensor) -> list[Any]:
     if tensor.layout != torch.strided or tensor.is_quantized:
-        expected, remedy = t("caching.dense_and_plain"), t("caching.densify")
+        expected, remedy = "dense and not quantised", "Densify it."
         raise ArgumentError("tensor", str(tensor.layout), expected, remedy)
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     content = plain.reshape(-1).view(torch.uint8) if plain.numel() else torch.empty(0).byte()
@@ -158,7 +157,7 @@ def _tensor(tensor: Tensor) -> list[Any]:
 
 def _array(array: np.ndarray) -> list[Any]:
     if array.dtype.hasobject:
-        raise ArgumentError("array", str(array.dtype), t("caching.numbers_or_strings"))
+        raise ArgumentError("array", str(array.dtype), "an array of numbers or strings")
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.size else array
     return [str(array.dtype).encode(), str(array.shape).encode(), content.tobytes()]
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from spikeformer.caching.cache import Cache
 from spikeformer.caching.keys import content_key
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 class ModelStateCache:
@@ -93,11 +92,14 @@ def _check_fits(model: nn.Module, state: dict[str, Any]) -> None:
     own, kept = ({k: _shape(v) for k, v in d.items()} for d in (model.state_dict(), state))
     if own != kept:
         name = min(k for k in own.keys() | kept.keys() if own.get(k) != kept.get(k))
-        absent = t("caching.absent")
+        absent = "absent"
         shapes = {"own": own.get(name, absent), "kept": kept.get(name, absent)}
-        expected = t("caching.same_model", name=name, **shapes)
+        expected = (
+            f"the model whose state was kept ({name!r} is {shapes['own']} here and "
+            f"{shapes['kept']} in the state)"
+        )
         raise ArgumentError("model", type(model).__name__, expected)
 
 
 def _shape(value: Any) -> tuple[int, ...] | str:
-    return tuple(value.shape) if isinstance(value, Tensor) else t("caching.no_tensor")
+    return tuple(value.shape) if isinstance(value, Tensor) else "no tensor"

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,10 @@ def _take(value: Any, tensors: dict[str, Tensor]) -> Any:
             return {"tuple": [_take(member, tensors) for member in value]}
         case dict():
             return {"dict": [[_take(k, tensors), _take(v, tensors)] for k, v in value.items()]}
-    expected, remedy = t("caching.holdable"), t("caching.return_plain")
+    expected, remedy = (
+        "something a cache can hold",
+        "Return tensors, arrays and plain data; of a class, its fields.",
+    )
     raise ArgumentError("value", type(value).__name__, expected, remedy)
 
 
@@ -104,11 +106,11 @@ def _number(tensor: Tensor, tensors: dict[str, Tensor]) -> str:
 
 def _take_tensor(tensor: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
     if tensor.grad_fn is not None:
-        received, expected = t("caching.with_gradient"), t("caching.detached")
-        raise ArgumentError("value", received, expected, t("caching.use_detach"))
+        received, expected = "a tensor with a gradient", "detached"
+        raise ArgumentError("value", received, expected, "Use x.detach().")
     if tensor.layout != torch.strided or tensor.is_quantized:
-        received, expected = t("caching.tensor_of", layout=tensor.layout), t("caching.dense")
-        raise ArgumentError("value", received, expected, t("caching.densify"))
+        received, expected = f"a tensor of {tensor.layout}", "dense"
+        raise ArgumentError("value", received, expected, "Densify it.")
     plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
     parts = torch.view_as_real(plain) if plain.is_complex() else plain
     kind = "complex" if plain.is_complex() else "tensor"
@@ -118,8 +120,13 @@ def _take_tensor(tensor: Tensor, tensors: dict[str, Tensor]) -> dict[str, Any]:
 def _take_array(value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
     array = np.asarray(value)
     if array.dtype.hasobject or array.dtype.names:
-        received, expected = t("caching.array_of", dtype=array.dtype), t("caching.numbers_or_text")
-        raise ArgumentError("value", received, expected, t("caching.return_plain"))
+        received, expected = f"an array of {array.dtype}", "of numbers or text"
+        raise ArgumentError(
+            "value",
+            received,
+            expected,
+            "Return tensors, arrays and plain data; of a class, its fields.",
+        )
     content = np.frombuffer(np.ascontiguousarray(array).tobytes() or b"", np.uint8).copy()
     kind = "scalar" if isinstance(value, np.generic) else "array"
     return {kind: [_number(torch.from_numpy(content), tensors), array.dtype.str, array.shape]}

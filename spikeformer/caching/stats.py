@@ -1,4 +1,4 @@
-"""How often a cache had the answer, and what that saved."""
+"""How often a cache had the value, and what that saved."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class CacheStats:
     """Counts since a cache was made.
 
     Attributes:
-        memory_hits: Look-ups answered from memory.
-        disk_hits: Look-ups answered from disk.
+        memory_hits: Look-ups found in memory.
+        disk_hits: Look-ups found on disk.
         misses: Look-ups that found nothing.
-        seconds_saved: Time that the answers found had once taken to compute, in s, less the time
+        seconds_saved: Time that the values found had once taken to compute, in s, less the time
             it took to find them.
     """
 
@@ -26,7 +26,7 @@ class CacheStats:
 
     @property
     def hits(self) -> int:
-        """Look-ups that found an answer."""
+        """Look-ups that found a value."""
         return self.memory_hits + self.disk_hits
 
     @property
@@ -36,7 +36,7 @@ class CacheStats:
 
     @property
     def hit_rate(self) -> float:
-        """Share of look-ups that found an answer, 0 to 1; 0 if there was no look-up."""
+        """Share of look-ups that found a value, 0 to 1; 0 if there was no look-up."""
         return self.hits / self.lookups if self.lookups else 0.0
 
     def __add__(self, other: CacheStats) -> CacheStats:

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from spikeformer.caching.cache import Cache
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 class TensorCache(Cache):
@@ -29,7 +28,7 @@ class TensorCache(Cache):
             ArgumentError: It is no tensor, not dense, or not detached.
         """
         if not isinstance(tensor, Tensor):
-            raise ArgumentError("tensor", type(tensor).__name__, t("caching.a_tensor"))
+            raise ArgumentError("tensor", type(tensor).__name__, "a torch.Tensor")
         self.put(key, tensor, ttl=ttl)
 
     def get_tensor(self, key: str) -> Tensor | None:

@@ -38,7 +38,7 @@ EXTRAS = {
     "cli.feature_conversion": ("conversion", ("safetensors", "transformers")),
     "TensorBoard (logger=tensorboard)": ("tensorboard", ("tensorboard",)),
     "cli.feature_nir": ("nir", ("nir",)),
-    "cli.feature_sweeps": ("joblib", ("hydra-joblib-launcher",)),
+    "cli.feature_sweeps": ("sweeps", ("hydra-joblib-launcher", "optuna")),
 }
 """Features that need packages alone, by name or its message: their extra, and the packages."""
 

@@ -1,4 +1,4 @@
-"""The entry point: compose, run, and speak plainly when something is wrong."""
+"""The entry point: compose, run, and say plainly what is wrong."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 import spikeformer.config.schema
 import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
+from spikeformer.cli.config import config_folder, register_resolvers
 from spikeformer.cli.doctor import doctor
-from spikeformer.cli.language import speak
-from spikeformer.cli.messages import cause, check_arguments, explain
+from spikeformer.cli.messages import cause, check_arguments, explain, set_locale
 from spikeformer.cli.privacy import privacy
-from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
@@ -64,13 +63,13 @@ def main() -> None:
 
 def _run() -> None:
     check_arguments(sys.argv[1:], config_folder())
-    speak(sys.argv[1:])
+    set_locale(sys.argv[1:])
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:
         if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
             sys.exit(status)
         return
     sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
-    speak(sys.argv[1:])
+    set_locale(sys.argv[1:])
     hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
 
 

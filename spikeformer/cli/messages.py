@@ -1,4 +1,4 @@
-"""Turns errors of Hydra, OmegaConf and SpikeFormer into what a user needs to read."""
+"""What a person at the command line reads: in which language, and what of an error."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from spikeformer.config import configured_locale
 from spikeformer.error_handling import ConfigurationError, SpikeformerError
 from spikeformer.files import explained
-from spikeformer.i18n import t
+from spikeformer.i18n import set_default_locale, t
 
 _EXTRAS = {
     "hydra/launcher/joblib": "sweeps",
@@ -25,6 +26,19 @@ _EXTRAS = {
     "hydra/launcher/ray": "ray",
 }
 """Hydra's launchers by the extra that brings them."""
+
+
+def set_locale(arguments: Sequence[str]) -> None:
+    """Take the process's locale from `locale=...`, the last one if there are several.
+
+    Raises:
+        ConfigurationError: It names a language that has no texts.
+    """
+    pairs = [argument.lstrip("+").partition("=") for argument in arguments]
+    given = [value.strip("'\"") for key, _, value in pairs if key == "locale"]
+    if given:
+        # A sweep may name several, for a run each: what concerns all of them is said in the first.
+        set_default_locale(configured_locale(given[-1].partition(",")[0]))
 
 
 def check_arguments(arguments: Sequence[str], config_folder: str) -> None:

@@ -221,7 +221,8 @@ class Search:
         """
         if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
             raise ConfigurationError(t("cli.no_trial"))
-        for trial in study.best_trials:
+        found = [study.best_trial] if len(self.objective) == 1 else study.best_trials
+        for trial in found:
             log.info(t("cli.best_trial", values=trial.values, params=trial.params))
         best: dict[str, Any] = {"name": "optuna"}
         if len(self.objective) == 1:

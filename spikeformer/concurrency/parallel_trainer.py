@@ -153,7 +153,7 @@ class ParallelSpikingTrainer:
             labels: Their targets, (batch, ...).
             optimizer: Holds the model's parameters.
             criterion: The loss. A module of `torch.nn` gets outputs averaged over time, anything
-                else `(outputs, labels)` as they are. Its `reduction` tells mean from sum; without
+                else `(outputs, labels)` as they are. Its `reduction` says mean or sum; without
                 one it is a mean over samples.
 
         Returns:

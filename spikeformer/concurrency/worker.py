@@ -1,10 +1,11 @@
-"""Threads that work for an event loop, which can tell when one of them hangs."""
+"""Threads that work for an event loop, which notices when one of them hangs."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -51,7 +52,9 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._queue: SimpleQueue[Work | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # The thread knows the queue alone, so that it ends with a worker that nobody has any more.
+        self._thread = threading.Thread(target=_run, args=(self._queue,), name=name, daemon=True)
+        weakref.finalize(self, self._queue.put, None)
 
     def submit(self, function: Callable[[], Any]) -> Work:
         """Call a function after those that were submitted before."""
@@ -73,10 +76,11 @@ class Worker:
         """Let the thread end after what it has to do; does not wait for it."""
         self._queue.put(None)
 
-    def _run(self) -> None:
-        while (work := self._queue.get()) is not None:
-            work.run()
-            del work  # nor keep a batch alive while nothing comes
+
+def _run(queue: SimpleQueue[Work | None]) -> None:
+    while (work := queue.get()) is not None:
+        work.run()
+        del work  # nor keep a batch alive while nothing comes
 
 
 async def finished(work: Work, limit: float) -> asyncio.Future[Any] | None:

@@ -1,4 +1,4 @@
-"""Processor, memory and energy counters, as the operating system tells them."""
+"""Processor, memory and energy counters, as the operating system reports them."""
 
 from __future__ import annotations
 
@@ -103,16 +103,16 @@ def rapl_packages(root: Path) -> list[Path]:
 
 
 def readable_counters(root: Path) -> tuple[str, ...]:
-    """Return "rapl" where a CPU package's counter can be read, "nvml" where a GPU answers."""
+    """Return "rapl" where a CPU package's counter can be read, "nvml" where a GPU responds."""
     found = []
     if any(os.access(path, os.R_OK) for path in rapl_packages(root)):
         found.append("rapl")
-    if _nvml_answers():
+    if _nvml_responds():
         found.append("nvml")
     return tuple(found)
 
 
-def _nvml_answers() -> bool:
+def _nvml_responds() -> bool:
     if find_spec("pynvml") is None:
         return False
     import pynvml

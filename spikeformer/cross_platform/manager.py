@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 
 
 class CrossPlatformManager:
-    """Knows the platform, fits configurations to it and tells whether it is enough.
+    """Knows the platform, fits configurations to it and checks whether it suffices.
 
     Args:
         info: The platform; None looks at this machine.

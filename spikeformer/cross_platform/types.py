@@ -54,7 +54,7 @@ class Gpu:
         name: Its model.
         kind: "cuda", "rocm" or "mps".
         memory_bytes: Its memory.
-        free_bytes: What of it is free; None where nobody tells.
+        free_bytes: What of it is free; None if unknown.
         capability: Compute capability, (major, minor); None outside CUDA.
         bf16: Whether it computes in bfloat16 by itself.
     """

@@ -14,7 +14,8 @@ def stratified_draw(labels: Indices, num_drawn: int, seed: int) -> tuple[Indices
     """Draw `num_drawn` samples so that every class keeps its share.
 
     Each class gives its share rounded down; the samples still missing come from the classes with
-    the largest remainders (the lower class first among equals).
+    the largest remainders (the lower class first among equals). scikit-learn's stratified splits
+    want two samples of each class, and a part of at least one sample of each.
 
     Args:
         labels: (samples,) class of each sample; constant for a plain random draw.

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import SpikingDynamicsError, check_choice, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.ops import BACKENDS
 
 
@@ -53,12 +52,8 @@ class SpikeEncoder(nn.Module, ABC):
         """
         if x.ndim < 1 or not x.is_floating_point():
             raise SpikingDynamicsError(
-                t(
-                    "encoding.expects_floats",
-                    encoder=type(self).__name__,
-                    dtype=x.dtype,
-                    shape=tuple(x.shape),
-                )
+                f"{type(self).__name__} expects floating-point values of shape"
+                f" (batch, *input_shape), but got {x.dtype} of shape {tuple(x.shape)}."
             )
         low, high = self.valid_range
         if self.clamp:
@@ -75,14 +70,9 @@ class SpikeEncoder(nn.Module, ABC):
         # One comparison finds NaN too, since NaN lies in no interval.
         if x.numel() and not bool(((x >= low) & (x <= high)).all()):
             raise SpikingDynamicsError(
-                t(
-                    "encoding.expects_range",
-                    encoder=type(self).__name__,
-                    low=low,
-                    high=high,
-                    least=x.min().item(),
-                    most=x.max().item(),
-                )
+                f"{type(self).__name__} expects values from {low} to {high}, but got values from"
+                f" {x.min().item():g} to {x.max().item():g}. Scale the input, or pass clamp=True to"
+                " cut it off at the bounds."
             )
 
     def extra_repr(self) -> str:

@@ -7,7 +7,6 @@ from torch import Tensor
 
 from spikeformer.encoding.base import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.ops.spike_encode import spike_encode
 
 DT_S = 1e-3
@@ -62,7 +61,8 @@ class PoissonCoding(SpikeEncoder):
     ) -> None:
         super().__init__(timesteps, clamp=clamp, backend=backend)
         if not 0 < max_rate <= 1 / DT_S:
-            raise ArgumentError("max_rate", max_rate, t("encoding.max_rate"))
+            expected = "above 0 and at most 1000 Hz, one spike in each step of 1 ms"
+            raise ArgumentError("max_rate", max_rate, expected)
         self.max_rate = max_rate
         self.seed = seed
         # A tensor in the state dict: saved with it, moved with the module, traced by torch.compile.

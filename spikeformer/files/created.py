@@ -70,7 +70,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 @contextmanager
 def recording(created: Created) -> Iterator[None]:
-    """Let `replacing` tell `created` of the files and folders that it makes."""
+    """Let `replacing` record in `created` the files and folders that it makes."""
     token = _recorder.set(created)
     try:
         yield

@@ -19,7 +19,7 @@ def inside(folder: str | Path, name: str | Path) -> Path:
     Use it for every path that is read from a file: a manifest, an index, a graph.
 
     Args:
-        folder: The folder that the file speaks of.
+        folder: The folder that the file is about.
         name: A relative path, or an absolute one in that folder.
 
     Raises:

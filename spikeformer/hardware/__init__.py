@@ -10,7 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spikeformer.hardware import public
     from spikeformer.hardware.public import *  # noqa: F403
+
+    __all__: list[str] = []
+    __all__ += public.__all__
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Which locale speaks: that of the thread or task, else the process's, else English."""
+"""The locale in force: that of the thread or task, else the process's, else English."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def set_locale(locale: str) -> None:
     Args:
         locale: A language tag such as "es", "es-MX" or "zh_Hans_CN". A region without texts of its
             own takes its language's and keeps its number format. What has no texts at all is
-            logged, and English speaks.
+            logged, and English is used.
 
     Example:
         >>> set_locale("es")

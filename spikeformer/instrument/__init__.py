@@ -1,7 +1,7 @@
 """Watch a network while it runs: its modules by path, its operations one by one, its spikes."""
 
 from spikeformer.instrument.activity import ActivityProbe, LayerActivity, spikes_of, watch_spikes
-from spikeformer.instrument.hooks import ModuleWatch, eager, module_paths, unfused
+from spikeformer.instrument.hooks import ModuleWatch, Observe, eager, module_paths, unfused
 from spikeformer.instrument.passes import PassWatcher, Trail
 from spikeformer.instrument.streams import Function, FunctionStream, OperationStream
 
@@ -11,6 +11,7 @@ __all__ = [
     "FunctionStream",
     "LayerActivity",
     "ModuleWatch",
+    "Observe",
     "OperationStream",
     "PassWatcher",
     "Trail",

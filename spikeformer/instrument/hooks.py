@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self
 
@@ -77,6 +77,7 @@ class ModuleWatch:
         network: The network.
         observe: What to call.
         kinds: Classes of the modules to watch.
+        paths: Paths of the modules to watch; None is any, "" the network itself.
         uncompiled: Run compiled networks uncompiled meanwhile, wherever they are.
 
     Example:
@@ -93,6 +94,7 @@ class ModuleWatch:
         observe: Observe,
         kinds: type[nn.Module] | tuple[type[nn.Module], ...] = nn.Module,
         *,
+        paths: Collection[str] | None = None,
         uncompiled: bool = True,
     ) -> None:
         self._eager = uncompiled
@@ -100,7 +102,7 @@ class ModuleWatch:
         if uncompiled:
             eager.__enter__()
         for path, module in network.named_modules():
-            if isinstance(module, kinds):
+            if isinstance(module, kinds) and (paths is None or path in paths):
                 hook = _hook(path, observe)
                 self._handles.append(module.register_forward_hook(hook, with_kwargs=True))
 

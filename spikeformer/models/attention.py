@@ -13,7 +13,6 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
-from spikeformer.i18n import t
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
@@ -82,7 +81,9 @@ class SpikingAttention(nn.Module):
     def sparsity_loss(self) -> Tensor:
         """Squared distance of the last training pass's firing rate from the target, a scalar."""
         if self._sparsity_loss is None:
-            raise SpikingDynamicsError(t("models.no_sparsity_loss"))
+            raise SpikingDynamicsError(
+                "sparsity_loss is known after a forward pass in training mode; there was none."
+            )
         return self._sparsity_loss
 
     def forward(
@@ -103,21 +104,14 @@ class SpikingAttention(nn.Module):
         """
         if x.ndim != 4 or x.shape[1] != self.timesteps or x.shape[3] != self.embed_dim:
             raise SpikingDynamicsError(
-                t(
-                    "models.spikes_shape",
-                    timesteps=self.timesteps,
-                    embed_dim=self.embed_dim,
-                    shape=tuple(x.shape),
-                )
+                f"Expected spikes of shape (batch, timesteps={self.timesteps}, tokens,"
+                f" embed_dim={self.embed_dim}), but got {tuple(x.shape)}."
             )
         if mask is not None:
             if mask.shape != x.shape[::2]:
                 raise SpikingDynamicsError(
-                    t(
-                        "models.mask_of_tokens",
-                        expected=tuple(x.shape[::2]),
-                        shape=tuple(mask.shape),
-                    )
+                    f"Expected a mask of shape (batch, tokens) = {tuple(x.shape[::2])}, but got"
+                    f" {tuple(mask.shape)}."
                 )
             mask = mask.bool()
         fired = self.qkv_neuron(self.qkv(x), norm=masked(self.qkv_norm, mask))

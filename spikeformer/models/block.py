@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, Self
 
 from torch import Tensor, nn
 
-from spikeformer.error_handling import check_choice, check_interval, check_positive
+from spikeformer.error_handling import (
+    check_choice,
+    check_interval,
+    check_positive,
+    check_positive_int,
+)
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
@@ -65,7 +71,7 @@ class SpikingBlock(nn.Module):
     - `residual="membrane"` (membrane shortcut): currents add before the neuron,
       `x = x + f(LIF(x))`. Everything between layers is binary.
     - `residual="sew"` (spike-element-wise): spikes add after the neuron, `s = s + LIF(f(s))`.
-      Messages are small whole numbers.
+      Messages are small integers.
 
     Args:
         dim: Channels of a token.
@@ -104,7 +110,7 @@ class SpikingBlock(nn.Module):
         check_positive("mlp_ratio", mlp_ratio)
         check_interval("dropout", dropout, 0.0, 1.0)
         self.attention_neuron = neuron(threshold=threshold)
-        # "sew" adds spikes up: its branches take whole numbers.
+        # "sew" adds spikes up: its branches take integers, not bits.
         binary_input = residual == "membrane" and self.attention_neuron.binary
         self.attention = attention(
             dim,
@@ -150,6 +156,41 @@ class BlockStack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.neuron = neuron
         self.fires_first = any(block.residual == "sew" for block in self.blocks)
+
+    @classmethod
+    def of(
+        cls,
+        num_layers: int,
+        dim: int,
+        num_heads: int,
+        timesteps: int,
+        *,
+        neuron: NeuronFactory,
+        threshold: float,
+        residual: str,
+        embedding_fires: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Make the blocks of a model, all alike, and their neuron.
+
+        Args:
+            num_layers: Number of blocks.
+            dim: Channels of a token.
+            num_heads: Number of attention heads.
+            timesteps: Number of timesteps.
+            neuron: Factory of the spiking neurons.
+            threshold: Their threshold.
+            residual: "membrane" or "sew".
+            embedding_fires: Whether the embedding gives spikes rather than currents.
+            **options: Further arguments of `SpikingBlock`.
+        """
+        shared = {"neuron": neuron, "threshold": threshold, "residual": residual, **options}
+        blocks = [
+            SpikingBlock(dim, num_heads, timesteps, **shared)
+            for _ in range(check_positive_int("num_layers", num_layers))
+        ]
+        needs_none = embedding_fires and residual == "sew"
+        return cls(blocks, None if needs_none else neuron(threshold=threshold))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Map currents (batch, timesteps, tokens, dim) to spikes of the same shape."""

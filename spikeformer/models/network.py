@@ -13,6 +13,14 @@ class SpikingNetwork(nn.Module):
     Args:
         backbone: Maps inputs to features (batch, timesteps, tokens, d_model).
         head: Maps features to outputs (batch, timesteps, ...).
+
+    Example:
+        >>> import torch
+        >>> from spikeformer.models import ClassificationHead, SpikingViT
+        >>> backbone = SpikingViT(1, 8, d_model=16, nhead=2, num_layers=1, stem_strides=[1, 2])
+        >>> net = SpikingNetwork(backbone, ClassificationHead(16, num_classes=10))
+        >>> net(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 4, 10])
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module) -> None:

@@ -88,7 +88,7 @@ class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):
 
 
 class TokenLayerNorm(nn.LayerNorm):
-    """Layer norm over the channels of each token; accurate, but it has no place on a chip."""
+    """Layer norm over the channels of each token; accurate, but no chip supports it."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` is accepted and not needed, since tokens do not mix."""

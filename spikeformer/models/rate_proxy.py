@@ -1,4 +1,4 @@
-"""The ordinary network that shares a spiking network's weights."""
+"""The rate proxy of a spiking network: an ANN on the same weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.models.layers import SpikeConv2d, SpikeLinear
 from spikeformer.neurons import RateNeuron, SpikingNeuron
 
@@ -17,7 +16,7 @@ from spikeformer.neurons import RateNeuron, SpikingNeuron
 def rate_proxy(net: nn.Module, timesteps: int | None = None) -> nn.Module:
     """Return `net` with every neuron replaced by its rate function, on the same weights.
 
-    Parameters and buffers of the twin *are* those of `net`: what trains one trains the other. It
+    Parameters and buffers of the proxy *are* those of `net`: what trains one trains the other. It
     computes one timestep instead of T, so a training step costs about a T-th.
 
     Args:
@@ -36,27 +35,27 @@ def rate_proxy(net: nn.Module, timesteps: int | None = None) -> nn.Module:
         torch.Size([2, 1, 16, 16])
     """
     if not any(isinstance(module, SpikingNeuron) for module in net.modules()):
-        raise ArgumentError("net", type(net).__name__, t("models.spiking_network"))
+        raise ArgumentError("net", type(net).__name__, "a network with spiking neurons")
     if timesteps is None:
         timesteps = _timesteps(net)
     shared: dict[int, Any] = {id(x): x for x in (*net.parameters(), *net.buffers())}
-    twin = copy.deepcopy(net, shared)
-    for module in twin.modules():  # those who watch the network have not asked to watch its twin
+    proxy = copy.deepcopy(net, shared)
+    for module in proxy.modules():  # hooks on the network are not meant for its proxy
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
-    return _replaced(twin, timesteps)
+    return _replaced(proxy, timesteps)
 
 
 def _timesteps(net: nn.Module) -> int | None:
     values = {getattr(module, "timesteps", None) for module in net.modules()}
     found = {value for value in values if isinstance(value, int)}
     if len(found) > 1:
-        raise ArgumentError("timesteps", sorted(found), t("models.same_everywhere"))
+        raise ArgumentError("timesteps", sorted(found), "the same in all layers")
     return found.pop() if found else None
 
 
 def _replaced(module: nn.Module, timesteps: int | None) -> nn.Module:
-    """Return what stands for `module` in the twin, its children replaced in place."""
+    """Return what stands for `module` in the proxy, its children replaced in place."""
     if isinstance(module, SpikingNeuron):
         return RateNeuron(module, timesteps)
     if isinstance(module, SpikeConv2d):

@@ -8,7 +8,6 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, check_divisible
-from spikeformer.i18n import t
 from spikeformer.models.layers import may_keep_bits
 from spikeformer.models.stem import SpikingConv, Stem, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
@@ -48,9 +47,9 @@ class SpikformerStem(Stem):
         threshold: float = 1.0,
     ) -> None:
         super().__init__()
-        check_divisible("d_model", dim, t("models.first_width"), 8)
+        check_divisible("d_model", dim, "the first width", 8)
         if patch_size not in PATCH_SIZES:
-            raise ArgumentError("patch_size", patch_size, t("expected.one_of", choices=PATCH_SIZES))
+            raise ArgumentError("patch_size", patch_size, f"one of {PATCH_SIZES}")
         self.timesteps = timesteps
         self.num_pooled = PATCH_SIZES.index(patch_size)
         widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Self
 
 import torch
@@ -16,9 +15,8 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
-from spikeformer.i18n import t
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
-from spikeformer.models.block import BlockStack, SpikingBlock
+from spikeformer.models.block import BlockStack
 from spikeformer.models.from_config import model_arguments
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.models.norm import token_norm
@@ -87,8 +85,8 @@ class SpikingTransformer(nn.Module):
         self.embedding_norm = token_norm(norm, d_model)
         self._start_small()
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
-        block = partial(
-            SpikingBlock,
+        self.blocks = BlockStack.of(
+            num_layers,
             d_model,
             nhead,
             timesteps,
@@ -100,10 +98,6 @@ class SpikingTransformer(nn.Module):
             residual=residual,
             norm=norm,
             causal=causal,
-        )
-        self.blocks = BlockStack(
-            [block() for _ in range(check_positive_int("num_layers", num_layers))],
-            neuron(threshold=threshold),
         )
 
     def _start_small(self) -> None:
@@ -145,7 +139,7 @@ class SpikingTransformer(nn.Module):
         """Compute the features of a batch of token sequences.
 
         Args:
-            input_ids: Whole numbers in [0, vocab_size), shape (batch, seq_len).
+            input_ids: Integers in [0, vocab_size), shape (batch, seq_len).
             mask: True at real tokens, False at padding, shape (batch, seq_len); None if all are.
                 Features of real tokens do not depend on padding.
 
@@ -173,19 +167,25 @@ def check_token_ids(
     """
     if input_ids.ndim != 2 or input_ids.is_floating_point():
         raise SpikingDynamicsError(
-            t("models.token_ids", dtype=input_ids.dtype, shape=tuple(input_ids.shape))
+            f"Expected integer token ids of shape (batch, seq_len), but got {input_ids.dtype} of"
+            f" shape {tuple(input_ids.shape)}."
         )
     length = input_ids.shape[1]
     if length > max_length:
-        raise SpikingDynamicsError(t("models.too_long", max_length=max_length, length=length))
+        raise SpikingDynamicsError(
+            f"Expected at most max_length={max_length} tokens, but got {length}. Truncate the input"
+            " or build the model with a larger max_length."
+        )
     if mask is not None and mask.shape != input_ids.shape:
         raise SpikingDynamicsError(
-            t("models.mask_of_ids", expected=tuple(input_ids.shape), shape=tuple(mask.shape))
+            f"Expected a mask of the shape of input_ids, {tuple(input_ids.shape)}, but got"
+            f" {tuple(mask.shape)}."
         )
     if not torch.compiler.is_compiling() and input_ids.numel():
         low, high = int(input_ids.min()), int(input_ids.max())
         if low < 0 or high >= vocab_size:
             raise SpikingDynamicsError(
-                t("models.ids_outside", last=vocab_size - 1, low=low, high=high)
+                f"Expected token ids from 0 to vocab_size - 1 = {vocab_size - 1}, but got ids from"
+                f" {low} to {high}. Check that model and tokenizer belong together."
             )
     return None if mask is None else mask.bool()

@@ -19,9 +19,8 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
-from spikeformer.i18n import t
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
-from spikeformer.models.block import BlockStack, SpikingBlock
+from spikeformer.models.block import BlockStack
 from spikeformer.models.from_config import model_arguments
 from spikeformer.models.mechanisms import QKTokenAttention
 from spikeformer.models.stem import ConvStem, StemFactory
@@ -79,7 +78,7 @@ class SpikingViT(nn.Module):
         super().__init__()
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2:
-            raise ArgumentError("image_size", size, t("models.height_and_width"))
+            raise ArgumentError("image_size", size, "a height and a width")
         self.image_shape = (
             check_positive_int("in_channels", in_channels),
             *(check_positive_int("image_size", side) for side in size),
@@ -89,16 +88,13 @@ class SpikingViT(nn.Module):
         check_positive("threshold", threshold)
         self.encoding = encoding or DirectCoding(timesteps)
         if self.encoding.timesteps != timesteps:
-            raise ArgumentError(
-                "encoding",
-                self.encoding,
-                t("models.same_timesteps", timesteps=timesteps),
-            )
+            expected = f"an encoder with the model's timesteps={timesteps}"
+            raise ArgumentError("encoding", self.encoding, expected)
         make_stem = stem or partial(ConvStem, strides=stem_strides)
         self.stem = make_stem(in_channels, d_model, timesteps, neuron=neuron, threshold=threshold)
         self.grid_size = self.stem.output_size(*self.image_shape[1:])
-        block = partial(
-            SpikingBlock,
+        self.blocks = BlockStack.of(
+            num_layers,
             d_model,
             nhead,
             timesteps,
@@ -109,10 +105,7 @@ class SpikingViT(nn.Module):
             threshold=threshold,
             residual=residual,
             norm=norm,
-        )
-        self.blocks = BlockStack(
-            [block() for _ in range(check_positive_int("num_layers", num_layers))],
-            None if self.stem.fires and residual == "sew" else neuron(threshold=threshold),
+            embedding_fires=self.stem.fires,
         )
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -145,8 +138,8 @@ class SpikingViT(nn.Module):
             images: Shape (batch, in_channels, height, width), in the range of the encoder.
 
         Returns:
-            Spikes of shape (batch, timesteps, tokens, d_model); for `residual="sew"` small whole
-            numbers.
+            Spikes of shape (batch, timesteps, tokens, d_model); for `residual="sew"` small
+            integers.
 
         Raises:
             SpikingDynamicsError: `images` has another shape.
@@ -166,5 +159,6 @@ def check_images(images: Tensor, image_shape: tuple[int, ...]) -> None:
     if images.ndim != 4 or tuple(images.shape[1:]) != image_shape:
         expected = ", ".join(map(str, image_shape))
         raise SpikingDynamicsError(
-            t("models.images_shape", expected=expected, shape=tuple(images.shape))
+            f"Expected images of shape (batch, channels, height, width) = (batch, {expected}), but"
+            f" got {tuple(images.shape)}."
         )

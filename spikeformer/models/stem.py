@@ -9,7 +9,6 @@ from typing import ClassVar, Protocol
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.models.layers import SpikeConv2d, may_keep_bits
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
@@ -132,16 +131,14 @@ class ConvStem(Stem):
     ) -> None:
         super().__init__()
         if not strides or any(stride not in (1, 2) for stride in strides):
-            raise ArgumentError("stem_strides", list(strides), t("models.ones_and_twos"))
-        if dim % 2 ** (len(strides) - 1):
+            raise ArgumentError("stem_strides", list(strides), "a non-empty list of 1s and 2s")
+        divisor = 2 ** (len(strides) - 1)
+        if dim % divisor:
             raise ArgumentError(
                 "d_model",
                 dim,
-                t(
-                    "models.doubling_width",
-                    divisor=2 ** (len(strides) - 1),
-                    convolutions=len(strides),
-                ),
+                f"divisible by {divisor}, since the stem's {len(strides)} convolutions double their"
+                " width up to it",
             )
         self.timesteps = timesteps
         self.strides = tuple(strides)

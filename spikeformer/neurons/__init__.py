@@ -1,7 +1,7 @@
 """Spiking neurons: currents in, spikes of the same shape out."""
 
 from spikeformer.neurons.adlif import AdLifNeuron
-from spikeformer.neurons.base import LifDynamics, LifNorm, NeuronFactory, Norm, SpikingNeuron
+from spikeformer.neurons.base import LifNorm, NeuronFactory, Norm, SpikingNeuron
 from spikeformer.neurons.integer_lif import IntegerLifNeuron, unit_spikes
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
@@ -21,7 +21,6 @@ __all__ = [
     "NEURONS",
     "AdLifNeuron",
     "IntegerLifNeuron",
-    "LifDynamics",
     "LifNeuron",
     "LifNorm",
     "LifState",

@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
-from spikeformer.neurons.base import LifDynamics, _rest, decay_of
+from spikeformer.neurons.base import at_rest, decay_of
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.ops import LifState
+from spikeformer.ops.lif import LifArguments
 
 
 class AdLifNeuron(LifNeuron):
@@ -45,16 +45,16 @@ class AdLifNeuron(LifNeuron):
     ) -> None:
         super().__init__(threshold, tau_mem, **kwargs)
         if not beta >= 0:
-            raise ArgumentError("beta", beta, t("expected.non_negative"))
+            raise ArgumentError("beta", beta, "a number of at least 0")
         self.tau_adp = tau_adp
         self.beta = beta
         self.adaptation_decay = decay_of("tau_adp", tau_adp)
 
     def initial_state(self, current: Tensor) -> LifState:
         """Return the resting state: no membrane potential, no adaptation."""
-        return LifState(_rest(current), _rest(current))
+        return LifState(at_rest(current), at_rest(current))
 
-    def _lif_arguments(self) -> LifDynamics:
+    def _lif_arguments(self) -> LifArguments:
         return {
             **super()._lif_arguments(),
             "adaptation_decay": self.adaptation_decay,

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive
-from spikeformer.i18n import t
 from spikeformer.ops import LifState
-from spikeformer.ops.lif import LifArguments
+from spikeformer.ops.lif import LifArguments, zero_state
 
 DT_MS = 1.0
 """Length of one timestep in milliseconds, everywhere in SpikeFormer."""
@@ -22,12 +21,6 @@ DT_MS = 1.0
 def decay_of(argument: str, tau: float) -> float:
     """Return the factor `exp(-dt / tau)` by which a state shrinks in one timestep; tau in ms."""
     return math.exp(-DT_MS / check_positive(argument, tau))
-
-
-class LifDynamics(LifArguments):
-    """Every keyword argument of `ops.lif`, and of the ops that have its neurons inside."""
-
-    backend: str
 
 
 Norm = Callable[[Tensor], Tensor]
@@ -76,7 +69,7 @@ class SpikingNeuron(nn.Module, ABC):
         """Whether all spikes are 0 or 1, so that ops behind the neuron may keep one bit of each."""
         return False
 
-    def dynamics(self) -> LifDynamics | None:
+    def dynamics(self) -> LifArguments | None:
         """Return the arguments with which `ops.lif`, or an op that has it inside, does the same.
 
         None where only a call of this module will do: another equation, spikes other than 0 and 1,
@@ -86,7 +79,7 @@ class SpikingNeuron(nn.Module, ABC):
 
     def initial_state(self, current: Tensor) -> LifState:
         """Return the resting state for a current of shape (batch, timesteps, *features)."""
-        return LifState(_rest(current))
+        return LifState(at_rest(current))
 
     def integrate_normed(
         self, current: Tensor, state: LifState | None, norm: Norm
@@ -127,19 +120,21 @@ class SpikingNeuron(nn.Module, ABC):
         """
         if current.ndim < 2 or current.shape[1] == 0 or not current.is_floating_point():
             raise SpikingDynamicsError(
-                t("neurons.floating_current", dtype=current.dtype, shape=tuple(current.shape))
+                "Expected a floating-point current of shape (batch, timesteps, *features) with at"
+                f" least one timestep, but got {current.dtype} of shape {tuple(current.shape)}."
             )
         if state is not None and state.membrane.shape != current[:, 0].shape:
             raise SpikingDynamicsError(
-                t(
-                    "neurons.state_shape",
-                    expected=tuple(current[:, 0].shape),
-                    shape=tuple(state.membrane.shape),
-                )
+                f"Expected a state of shape {tuple(current[:, 0].shape)}, one membrane for each"
+                f" neuron, but got {tuple(state.membrane.shape)}. A state fits the batch it is"
+                " from."
             )
         if self.check_finite and not torch.isfinite(current).all():
             bad = int((~torch.isfinite(current)).sum())
-            raise SpikingDynamicsError(t("neurons.not_finite", bad=bad, total=current.numel()))
+            raise SpikingDynamicsError(
+                f"{bad} of {current.numel()} currents are NaN or Inf. Lower the learning rate, clip"
+                " gradients, or look at the layer before."
+            )
         if norm is None:
             spikes, new_state = self.integrate(current, state)
         else:
@@ -154,11 +149,11 @@ class NeuronFactory(Protocol):
         """Return a new neuron layer with this threshold."""
 
 
-def _rest(current: Tensor) -> Tensor:
+def at_rest(current: Tensor) -> Tensor:
+    """Zeros for each neuron of a current of shape (batch, timesteps, *features)."""
     if current.ndim < 2:
-        raise ArgumentError("current", tuple(current.shape), t("neurons.current_shape"))
-    dtype = torch.promote_types(current.dtype, torch.float32)
-    return current.new_zeros((current.shape[0], *current.shape[2:]), dtype=dtype)
+        raise ArgumentError("current", tuple(current.shape), "of shape (batch, timesteps, ...)")
+    return zero_state(current)
 
 
 def _is_plain_call(module: nn.Module) -> bool:

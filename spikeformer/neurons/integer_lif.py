@@ -1,4 +1,4 @@
-"""Integer LIF: whole numbers of spikes while training, unit spikes when running."""
+"""Integer LIF: integer spike counts while training, unit spikes when running."""
 
 from __future__ import annotations
 

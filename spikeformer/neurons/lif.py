@@ -6,7 +6,6 @@ from torch import Tensor
 
 from spikeformer.error_handling import check_choice
 from spikeformer.neurons.base import (
-    LifDynamics,
     LifNorm,
     Norm,
     SpikingNeuron,
@@ -14,7 +13,7 @@ from spikeformer.neurons.base import (
     decay_of,
 )
 from spikeformer.ops import BACKENDS, SURROGATES, LifState, lif
-from spikeformer.ops.lif import RESETS
+from spikeformer.ops.lif import RESETS, LifArguments
 
 
 class LifNeuron(SpikingNeuron):
@@ -90,7 +89,7 @@ class LifNeuron(SpikingNeuron):
             return norm.lif(current, state, **self._lif_arguments())
         return super().integrate_normed(current, state, norm)
 
-    def dynamics(self) -> LifDynamics | None:
+    def dynamics(self) -> LifArguments | None:
         """Return the arguments of `ops.lif` that do the same; None where only a call will do."""
         # A subclass with equations of its own inherits this method, but is not described by it.
         ours = (type(self).forward, type(self).integrate) == (
@@ -100,7 +99,7 @@ class LifNeuron(SpikingNeuron):
         may_fuse = ours and not self.check_finite and _is_plain_call(self)
         return self._lif_arguments() if may_fuse else None
 
-    def _lif_arguments(self) -> LifDynamics:
+    def _lif_arguments(self) -> LifArguments:
         return {
             "decay": self.decay,
             "threshold": self.threshold,

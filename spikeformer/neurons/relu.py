@@ -1,4 +1,4 @@
-"""The rectifier: what makes an ordinary network of a spiking one."""
+"""The rectifier: what makes an ANN of a spiking network."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from spikeformer.ops import LifState
 
 
 class ReluNeuron(SpikingNeuron):
-    r"""Activation of the ordinary network of the same size, in the place of a spiking neuron.
+    r"""Activation of the ANN of the same size, in the place of a spiking neuron.
 
     At every timestep by itself, without memory::
 
         r[t] = max(I[t], 0) / threshold
 
-    It fires no spikes and runs on no chip: it is there to be compared with. One timestep is enough
+    It fires no spikes and runs on no chip: it is a baseline. One timestep is enough
     (`neuron=relu timesteps=1`); more repeat the same.
 
     Args:

@@ -12,7 +12,6 @@ from types import ModuleType
 import torch
 
 from spikeformer.error_handling import BackendUnavailableError, check_choice
-from spikeformer.i18n import t
 
 BACKENDS = ("auto", "reference", "cpu", "triton")
 """Accepted values of every op's `backend` argument and of the `ops` setting."""
@@ -68,7 +67,7 @@ def _resolve(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
         obstacle = _obstacle(backend, device, op, dtype)
         if obstacle:
             raise BackendUnavailableError(
-                t("ops.backend_cannot_run", backend=backend, op=op, reason=obstacle)
+                f"Backend {backend!r} of op {op!r} cannot run: {obstacle}"
             )
         return backend
     kernels = [kernel for kernel, needed in _DEVICES.items() if needed == device]
@@ -83,21 +82,17 @@ def _resolve(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
 
 def _obstacle(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
     """Why a kernel cannot run, with the remedy; empty if it can."""
-    otherwise = t("ops.otherwise")
+    otherwise = "or choose 'auto' or 'reference'."
     needed, package = _DEVICES[backend], _PACKAGES[backend]
     if not _has_kernel(op, backend):
-        return t("ops.no_kernel", backend=backend)
+        return f"this op has no {backend} kernel. Choose 'auto' or 'reference'."
     interpreted = backend == "triton" and device == "cpu" and _TRITON_INTERPRETS
     if device != needed and not interpreted:
-        return t("ops.input_elsewhere", device=device, needed=needed, otherwise=otherwise)
+        return f"its input lies on {device!r}, not {needed!r}. Move the input {otherwise}"
     if dtype not in _KERNEL_DTYPES:
-        return t("ops.wrong_dtype", dtype=dtype, otherwise=otherwise)
+        return f"it does not compute in {dtype}. Pass float32, bfloat16 or float16, {otherwise}"
     error = _import_error(package)
-    return (
-        t("ops.does_not_import", package=package, reason=error, otherwise=otherwise)
-        if error
-        else ""
-    )
+    return f"{package} does not import ({error}). Install it {otherwise}" if error else ""
 
 
 def load_kernels(op: str, backend: str) -> ModuleType:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numba import types
 from numba.extending import intrinsic, register_jitable
+from torch import Tensor
 
 U = np.uint32
 
@@ -91,3 +92,21 @@ FORMATS = {
     torch.bfloat16: Format(torch.uint16, _load_bfloat16, _store_bfloat16),
     torch.float16: Format(torch.uint16, _load_float16, _store_float16),
 }
+
+
+def flat(tensor: Tensor | None) -> Any:
+    """A tensor's memory as a one-dimensional array, 16-bit floats as their bits; None as empty."""
+    if tensor is None:
+        return np.empty(0, np.float32)
+    return tensor.detach().contiguous().view(FORMATS[tensor.dtype].memory).view(-1).numpy()
+
+
+def strided(rows: Tensor) -> tuple[Any, tuple[int, ...]]:
+    """The memory that rows span as a one-dimensional array, and the strides of the axes before.
+
+    The last axis is contiguous; others may have gaps, or a stride of zero.
+    """
+    *sizes, features = rows.shape
+    strides = rows.stride()[:-1]
+    span = sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True)) + features
+    return flat(rows.as_strided((span if rows.numel() else 0,), (1,))), strides

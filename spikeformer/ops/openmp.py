@@ -5,6 +5,10 @@ own would share the cores with them, and Python threads would besides wake each 
 kernels of a millisecond gained nothing from either. So a compiled loop hands the kernel to
 `GOMP_parallel` of the library that torch itself is linked to, and no thread but the caller's ever
 meets Python.
+
+Numba's own OpenMP layer (`parallel=True`) is no substitute. It links the system's libgomp beside
+torch's, so that two teams of threads spin for the same cores, and it kills a forked process, such
+as a worker of a DataLoader, at its first kernel.
 """
 
 from __future__ import annotations
@@ -23,8 +27,6 @@ from llvmlite import ir
 from numba import njit, typeof, types
 from numba.core import cgutils
 from numba.extending import intrinsic
-
-from spikeformer.i18n import t
 
 _INT = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
@@ -68,7 +70,7 @@ def run_chunks(
     """
     failed = _launch(_openmp_address(), address, threads, num_chunks, num_tasks, arguments)
     if failed:
-        raise MemoryError(t("ops.no_scratch_memory"))
+        raise MemoryError("a kernel found no memory for its scratch buffer")
 
 
 def kernel_address(kernel: Any, arguments: tuple[Any, ...]) -> int:

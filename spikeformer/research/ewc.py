@@ -75,7 +75,7 @@ class ElasticWeightConsolidation(nn.Module):
             model: The network, with the parameters that the task ended with.
             dataloader: Yields `(inputs, target)` of the task.
             criterion: `criterion(outputs, target)`, the loss it was learned with.
-            max_samples: Samples by which to tell importance; None takes all.
+            max_samples: Samples from which importance is estimated; None takes all.
             progress: Show a progress bar.
 
         Raises:

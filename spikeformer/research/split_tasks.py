@@ -16,8 +16,8 @@ class SplitTasks(TaskSequence):
     """Each task has some of the classes, in their order: 0 and 1, then 2 and 3, and so on.
 
     With `task=task_incremental` a network chooses among the classes of a sample's task, without
-    among all (class-incremental); with `shared_labels` it tells the first of a task's classes from
-    the second and so on, in any task (domain-incremental).
+    among all (class-incremental); with `shared_labels` it predicts the place of a class within its
+    task, whichever task that is (domain-incremental).
 
     Args:
         base: Where the samples come from.

@@ -17,7 +17,7 @@ OTHER_TASKS = -1e4
 class TaskIncrementalModule(ClassificationModule):
     """Chooses among the classes of a sample's task; for the outputs this is one head per task.
 
-    The class of a sample tells its task: classes are numbered task by task. Loss and accuracy see
+    The class of a sample implies its task: classes are numbered task by task. Loss and accuracy see
     the outputs of that task's classes alone.
 
     Args:

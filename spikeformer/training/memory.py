@@ -51,7 +51,7 @@ def saved_bytes(net: nn.Module, inputs: Inputs) -> int:
 def step_bytes(net: nn.Module, inputs: Inputs, batch_size: int) -> int:
     """Return an estimate of the memory of one training step with so many samples.
 
-    What two and four samples keep for backward tells what one more adds.
+    Extrapolates from what two and four samples keep for backward.
 
     Args:
         net: The network.

@@ -40,7 +40,7 @@ class SpikingModule(L.LightningModule):
     """
 
     monitor: str = "val/loss"
-    """The metric that tells how good a network is."""
+    """The metric by which networks are compared."""
     monitor_mode: str = "min"
     """Whether that metric should be small ("min") or large ("max")."""
 

@@ -30,7 +30,7 @@ class ValidationLevel(StrEnum):
 
     @property
     def is_severity(self) -> bool:
-        """Whether this tells how bad a finding is, and not how much is looked at."""
+        """Whether this is the severity of a finding, and not a level of validation."""
         return self in SEVERITIES
 
     @property

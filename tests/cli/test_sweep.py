@@ -14,8 +14,8 @@ import yaml
 from hydra.errors import ConfigCompositionException
 
 from spikeformer.cli import main
+from spikeformer.cli.config import config_folder
 from spikeformer.cli.messages import explain
-from spikeformer.cli.resolvers import config_folder
 from tests.commands import SMALL, Command, wait_for_file
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import stat
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from spikeformer.compliance import DataSubject, PrivacyManager, ProcessingPurpose
@@ -31,3 +34,33 @@ def agreed(manager: PrivacyManager, subject_id: str, **options) -> None:
     """Register someone who agrees to training."""
     manager.register_data_subject(DataSubject(subject_id, **options))
     manager.record_consent(subject_id, [TRAINING], evidence="form 7")
+
+
+def change(file, *statements):
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        for name in ("no_update", "no_delete"):
+            connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def remove_head(folder):
+    for file in folder.glob("*head*"):
+        file.unlink()
+
+
+def swap(file, column):
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        rows = connection.execute(f"SELECT rowid, {column} FROM keys ORDER BY rowid").fetchall()
+        (a, first), (b, second) = rows[:2]
+        update = f"UPDATE keys SET {column} = ? WHERE rowid = ?"
+        connection.execute(update, ("aside", a))
+        connection.execute(update, (first, b))
+        connection.execute(update, (second, a))
+
+
+def modes(folder):
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in [folder, *folder.iterdir()]}
+
+
+ANNA = DataSubject("anna", "Anna Nowak", "anna@example.org", attributes={"city": "Kraków"})

@@ -1,27 +1,20 @@
 from __future__ import annotations
 
-import stat
-from datetime import UTC, datetime, timedelta
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 
 import pytest
 
-from spikeformer.compliance import DataSubject, PrivacyManager, ProcessingPurpose, due_date
-from spikeformer.compliance.law import ComplianceFramework, RequestType
+from spikeformer.compliance import DataSubject, PrivacyManager
 from spikeformer.error_handling import ArgumentError, ComplianceError, LedgerTamperedError
-from tests.compliance.records import START, TRAINING, Clock, agreed, make
+from tests.compliance.records import ANNA, START, TRAINING, Clock, agreed, change, make, remove_head
 
 
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture
-def manager(tmp_path, clock):
-    return make(tmp_path, clock=clock)
-
-
-ANNA = DataSubject("anna", "Anna Nowak", "anna@example.org", attributes={"city": "Kraków"})
 
 
 def everything_on_disk(folder):
@@ -33,23 +26,6 @@ def test_registering_gives_no_right(manager):
     assert manager.register_data_subject(ANNA) is False
     assert manager.refusal("anna", TRAINING) == "no consent"
     assert manager.refusal("nobody", TRAINING) == "unknown"
-
-
-def test_consent_is_for_a_purpose_and_a_time(manager, clock):
-    manager.register_data_subject(ANNA)
-    assert manager.record_consent("anna", [TRAINING], expires=START + timedelta(days=9)) is True
-    assert manager.record_consent("anna", [TRAINING], expires=START + timedelta(days=9)) is False
-    assert manager.refusal("anna", TRAINING) is None
-    assert manager.refusal("anna", ProcessingPurpose.SHARING) == "no consent"
-    clock.forward(days=9)
-    assert manager.refusal("anna", TRAINING) == "expired"
-    assert manager.record_consent("anna", [TRAINING]) is True
-    assert manager.refusal("anna", TRAINING) is None
-    assert manager.withdraw_consent("anna") is True
-    assert manager.withdraw_consent("anna") is False
-    assert manager.refusal("anna", TRAINING) == "withdrawn"
-    assert manager.record_consent("anna", [TRAINING]) is True
-    assert manager.refusal("anna", TRAINING) is None
 
 
 def test_misuse(manager, tmp_path):
@@ -75,55 +51,6 @@ def test_nothing_personal_is_readable_on_disk(manager, tmp_path):
     content = everything_on_disk(tmp_path)
     for word in ("anna", "Nowak", "example.org>", "Krak", "signed by"):
         assert word.encode() not in content, word
-
-
-def test_the_key_is_its_owners(manager, tmp_path, monkeypatch):
-    key = tmp_path / "master.key"
-    assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    key.chmod(0o640)
-    with pytest.raises(ComplianceError, match="chmod 600"):
-        make(tmp_path)
-    key.chmod(0o600)
-    monkeypatch.setenv("SPIKEFORMER_PRIVACY_KEY", key.read_text())
-    key.unlink()
-    assert make(tmp_path).ledger.verify()
-    monkeypatch.setenv("SPIKEFORMER_PRIVACY_KEY", "A" * 43 + "=")
-    with pytest.raises(ComplianceError, match="another master key"):
-        make(tmp_path)
-    monkeypatch.setenv("SPIKEFORMER_PRIVACY_KEY", "short")
-    with pytest.raises(ComplianceError, match="32 bytes"):
-        make(tmp_path)
-    monkeypatch.delenv("SPIKEFORMER_PRIVACY_KEY")
-    with pytest.raises(ComplianceError, match="absent"):
-        make(tmp_path)
-
-
-def test_access_and_portability_tell_everything(manager):
-    manager.register_data_subject(ANNA)
-    manager.record_consent("anna", [TRAINING], evidence="form 7")
-    answer = manager.handle_data_subject_request("access", "anna")
-    assert answer["legal_reference"] == "GDPR Art. 15"
-    assert answer["data"] == ANNA.to_dict()
-    assert answer["consents"][0]["evidence"] == "form 7"
-    assert answer["due"].startswith("2027-02-28")
-    assert answer["status"] == "answered"
-    assert "not legal advice" in answer["notice"]
-    export = manager.handle_data_subject_request("portability", "anna")["export"]
-    assert export["data"]["attributes"] == {"city": "Kraków"}
-
-
-def test_rectification_restriction_and_objection(manager):
-    manager.register_data_subject(ANNA)
-    manager.record_consent("anna", list(ProcessingPurpose))
-    manager.handle_data_subject_request("rectification", "anna", details={"name": "Anna Lis"})
-    assert manager.handle_data_subject_request("access", "anna")["data"]["name"] == "Anna Lis"
-    manager.handle_data_subject_request("restriction", "anna")
-    assert manager.refusal("anna", TRAINING) == "restricted"
-    assert manager.lift_restriction("anna") is True
-    assert manager.refusal("anna", TRAINING) is None
-    manager.handle_data_subject_request("objection", "anna", details={"purposes": ["sharing"]})
-    assert manager.refusal("anna", ProcessingPurpose.SHARING) == "objected"
-    assert manager.refusal("anna", TRAINING) is None
 
 
 def test_erasure_leaves_noise_and_a_whole_chain(manager, tmp_path):
@@ -153,30 +80,6 @@ def test_an_erasure_cut_short_is_finished(manager, tmp_path, monkeypatch):
     assert pseudonym not in make(tmp_path).vault.pseudonyms()
 
 
-def test_deadlines_run_from_arrival(manager, clock):
-    manager.register_data_subject(ANNA)
-    request = manager.requests.receive("access", "anna")
-    assert request.due == datetime(2027, 2, 28, 12, tzinfo=UTC)
-    later = manager.requests.extend(request.request_id, "many requests at once")
-    assert later.due == datetime(2027, 4, 30, 12, tzinfo=UTC)
-    assert [each.request_id for each in manager.requests.open()] == [request.request_id]
-    clock.forward(days=3)
-    answer = manager.handle_data_subject_request("access", "anna")
-    assert answer["request_id"] == request.request_id
-    assert manager.requests.open() == []
-    with pytest.raises(ArgumentError, match="open: none"):
-        manager.requests.extend(request.request_id, "again")
-
-
-def test_californian_requests(manager):
-    manager.register_data_subject(DataSubject("carl", jurisdiction="US-CA"))
-    answer = manager.handle_data_subject_request("delete", "carl")
-    assert answer["legal_reference"] == "CCPA § 1798.105"
-    assert answer["due"].startswith("2027-03-17")  # 45 days
-    opt_out = due_date(START, RequestType.OBJECTION, ComplianceFramework.CCPA, extended=False)
-    assert opt_out.date().isoformat() == "2027-02-19"  # 15 business days after a Sunday
-
-
 def test_retention_erases_what_was_kept_long_enough(manager, clock):
     agreed(manager, "anna")
     agreed(manager, "bob")
@@ -194,7 +97,6 @@ def test_records_are_found_again_and_tampering_keeps_them_shut(manager, tmp_path
     again = PrivacyManager.open(tmp_path)
     assert again.organization_name == "Example Lab"
     assert again.refusal("anna", TRAINING) is None
-    import sqlite3
 
     connection = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
     connection.execute("DROP TRIGGER no_update")
@@ -202,46 +104,6 @@ def test_records_are_found_again_and_tampering_keeps_them_shut(manager, tmp_path
     connection.close()
     with pytest.raises(LedgerTamperedError, match="entry 2"):
         PrivacyManager.open(tmp_path)
-
-
-def test_retention_counts_from_the_end_of_the_last_consent(manager, clock):
-    """From expiry, withdrawal or objection, whichever came first; not from when it was given."""
-    for name in ("expires", "objects", "withdraws", "both", "late"):
-        manager.register_data_subject(DataSubject(name))
-    end = START + timedelta(days=300)
-    manager.record_consent("expires", [TRAINING], expires=end)
-    manager.record_consent("late", [TRAINING], expires=START + timedelta(days=50))
-    manager.record_consent("both", [TRAINING], expires=end)
-    manager.record_consent("both", ["research"], expires=START + timedelta(days=9))
-    manager.record_consent("objects", [TRAINING])
-    manager.record_consent("withdraws", [TRAINING], expires=end)
-    manager.set_retention(100)
-    clock.forward(days=200)
-    manager.handle_data_subject_request("objection", "objects")
-    manager.withdraw_consent("withdraws")
-    manager.withdraw_consent("late")  # it had ended by itself at day 50
-
-    def due(day):
-        clock.now = START + timedelta(days=day)
-        return {manager.person(state.pseudonym).subject_id for state in manager.beyond_retention()}
-
-    assert due(200) == {"late"}
-    assert due(299) == {"late"}
-    assert due(300) == {"late", "objects", "withdraws"}
-    assert due(399) == {"late", "objects", "withdraws"}
-    assert due(400) == {"late", "objects", "withdraws", "expires", "both"}
-
-
-def test_what_is_restricted_is_kept(manager, clock):
-    """Art. 18(1): the person may want the data kept, as for legal claims."""
-    agreed(manager, "anna")
-    manager.set_retention(10)
-    manager.withdraw_consent("anna")
-    manager.handle_data_subject_request("restriction", "anna")
-    clock.forward(days=100)
-    assert manager.beyond_retention() == []
-    manager.lift_restriction("anna")
-    assert len(manager.beyond_retention()) == 1
 
 
 def test_recording_a_run_asks_again(manager, tmp_path):
@@ -255,3 +117,82 @@ def test_recording_a_run_asks_again(manager, tmp_path):
     assert manager.runs() == []
     manager.record_consent("bob", [TRAINING])
     assert manager.record_run(tmp_path / "run", TRAINING, **options).kind == "run"
+
+
+@pytest.mark.parametrize("kept", ["seq < 4", "seq = 1", "seq < 1"])
+def test_a_cut_ledger_is_not_sealed_by_the_next_writer(folder, clock, kept):
+    change(folder / "ledger.sqlite", f"DELETE FROM entries WHERE NOT ({kept})")
+    remove_head(folder)
+    for _ in range(2):
+        with pytest.raises(LedgerTamperedError):
+            make(folder, clock=clock).register_data_subject(DataSubject("dora"))
+        with pytest.raises(LedgerTamperedError):
+            PrivacyManager.open(folder)
+
+
+def test_rows_cut_while_it_is_open(folder, clock):
+    manager = make(folder, clock=clock)
+    assert manager.refusal("bob", TRAINING) == "withdrawn"
+    change(folder / "ledger.sqlite", "DELETE FROM entries WHERE kind = 'withdrawn'")
+    with pytest.raises(LedgerTamperedError):
+        manager.refusal("bob", TRAINING)
+    with pytest.raises(LedgerTamperedError):
+        manager.register_data_subject(DataSubject("dora"))
+
+
+def test_an_older_ledger_beside_newer_keys_is_noticed(folder, tmp_path, clock):
+    manager = make(folder, clock=clock)
+    shutil.copytree(folder, tmp_path / "old")
+    manager.withdraw_consent("anna")
+    for file in folder.glob("ledger*"):
+        file.unlink()
+    for file in (tmp_path / "old").glob("ledger*"):
+        shutil.copy(file, folder)
+    with pytest.raises(LedgerTamperedError, match="older copy"):
+        PrivacyManager.open(folder)
+
+
+def test_a_clock_set_back_revives_no_consent(tmp_path, clock):
+    manager = make(tmp_path / "records", clock=clock)
+    manager.register_data_subject(DataSubject("anna"))
+    manager.record_consent("anna", [TRAINING], expires=START + timedelta(days=9))
+    clock.forward(days=10)
+    assert manager.refusal("anna", TRAINING) == "expired"
+    clock.forward(days=-5)
+    assert manager.refusal("anna", TRAINING) == "expired"
+    again = PrivacyManager.open(tmp_path / "records", clock=clock)
+    assert again.refusal("anna", TRAINING) == "expired"
+
+
+def test_entries_never_go_back_in_time(tmp_path, clock):
+    manager = make(tmp_path / "records", clock=clock)
+    manager.register_data_subject(DataSubject("anna"))
+    manager.record_consent("anna", [TRAINING], expires=START + timedelta(days=9))
+    clock.forward(days=10)
+    manager.register_data_subject(DataSubject("bob"))  # something was written after it ended
+    clock.forward(days=-20)
+    assert manager.refusal("anna", TRAINING) == "expired"
+    agreed(manager, "carl")
+    times = [entry.time for entry in manager.ledger.entries()]
+    assert times == sorted(times)
+
+
+def test_threads_share_one_manager(folder):
+    manager = PrivacyManager.open(folder)
+
+    def work(number):
+        agreed(manager, f"person {number}")
+        assert manager.refusal(f"person {number}", TRAINING) is None
+        manager.withdraw_consent(f"person {number}")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(12)))
+    assert manager.verify() == len(manager.ledger.entries())
+    assert {manager.refusal(f"person {n}", TRAINING) for n in range(12)} == {"withdrawn"}
+
+
+def test_managers_begin_together(tmp_path):
+    with ThreadPoolExecutor(6) as pool:
+        managers = list(pool.map(lambda _: make(tmp_path / "records"), range(6)))
+    agreed(managers[0], "anna")
+    assert {each.refusal("anna", TRAINING) for each in managers} == {None}

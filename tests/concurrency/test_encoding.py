@@ -18,7 +18,7 @@ def many_cores(monkeypatch):
 
 @pytest.mark.parametrize("code", ENCODERS)
 @pytest.mark.parametrize("shape", [(64, 3, 17, 19), (1, 5), (2, 70001)])
-def test_equal_to_the_serial_result(many_cores, code, shape):
+def test_parallel_spike_encoding_equal_to_the_serial_result(many_cores, code, shape):
     x = torch.rand(shape)
     options = {"seed": 7} if code == "poisson" else {}
     expected = ENCODERS[code](6, **options).encode(x)
@@ -26,7 +26,7 @@ def test_equal_to_the_serial_result(many_cores, code, shape):
         assert torch.equal(parallel_spike_encoding(x, code, 6, workers, **options), expected)
 
 
-def test_threads_are_set_for_the_call_alone(many_cores, monkeypatch):
+def test_parallel_spike_encoding_threads_are_set_for_the_call_alone(many_cores, monkeypatch):
     seen = []
     spikes = PoissonCoding.spikes
 
@@ -43,7 +43,7 @@ def test_threads_are_set_for_the_call_alone(many_cores, monkeypatch):
     assert torch.get_num_threads() == 1
 
 
-def test_options_reach_the_encoder():
+def test_parallel_spike_encoding_options_reach_the_encoder():
     x = torch.rand(3, 4) * 2
     spikes = parallel_spike_encoding(x, "rate", 5, clamp=True, backend="reference")
     assert torch.equal(spikes, ENCODERS["rate"](5).encode(x.clamp(0, 1)))
@@ -53,7 +53,7 @@ def test_options_reach_the_encoder():
     assert torch.equal(parallel_spike_encoding(x / 2, "poisson", 50, max_rate=500.0), first)
 
 
-def test_wrong_arguments():
+def test_parallel_spike_encoding_wrong_arguments():
     for arguments in (("morse", 4), ("rate", 0), ("rate", 4, 0)):
         with pytest.raises(ArgumentError):
             parallel_spike_encoding(torch.rand(2, 2), *arguments)

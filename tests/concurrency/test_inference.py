@@ -1,4 +1,4 @@
-"""Requests of many tasks: each answer right, delivered once, whatever happens to the others."""
+"""Requests of many tasks: each output right, delivered once, whatever happens to the others."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def sample(number):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_many_requests_of_many_tasks(workers):
+def test_async_inference_many_requests_of_many_tasks(workers):
     tasks, each = 100, 20
 
     async def scenario():
-        answers = {}
+        outputs_of = {}
         async with engine(net := Net(), 32, workers, max_pending=200) as inference:
 
             async def ask(task):
@@ -66,12 +66,12 @@ def test_many_requests_of_many_tasks(workers):
                     # Three shapes, so that not all can share a batch.
                     width = number % 3 + 1
                     name = await inference.submit_inference(torch.full((1, width), float(number)))
-                    assert name not in answers
-                    answers[name] = number, await inference.get_result(name)
+                    assert name not in outputs_of
+                    outputs_of[name] = number, await inference.get_result(name)
 
             await asyncio.gather(*(ask(task) for task in range(tasks)))
-            assert len(answers) == tasks * each
-            for name, (number, outputs) in answers.items():
+            assert len(outputs_of) == tasks * each
+            for name, (number, outputs) in outputs_of.items():
                 expected = torch.tensor([number, 2.0 * number])[None, :, None]
                 assert torch.equal(outputs, expected.expand(1, 2, number % 3 + 1))
                 with pytest.raises(ConcurrencyError, match="delivered already"):
@@ -83,7 +83,7 @@ def test_many_requests_of_many_tasks(workers):
     run(scenario())
 
 
-def test_a_full_batch_does_not_wait_and_others_wait_for_it():
+def test_async_inference_full_batch_does_not_wait_and_others_wait_for_it():
     async def scenario():
         async with engine(net := Net(), batch=4, max_wait=30.0) as inference:
             names = [await inference.submit_inference(sample(i)) for i in range(8)]
@@ -99,7 +99,7 @@ def test_a_full_batch_does_not_wait_and_others_wait_for_it():
     run(scenario())
 
 
-def test_requests_of_several_samples_and_of_more_than_a_batch():
+def test_async_inference_requests_of_several_samples_and_of_more_than_a_batch():
     async def scenario():
         async with engine(net := Net(), batch=4, max_wait=0.01) as inference:
             sizes = [3, 2, 11, 1]
@@ -112,7 +112,7 @@ def test_requests_of_several_samples_and_of_more_than_a_batch():
     run(scenario())
 
 
-def test_named_tensors():
+def test_async_inference_named_tensors():
     async def scenario():
         async with engine() as inference:
             x, mask = torch.rand(1, 3), torch.tensor([[1.0, 0.0, 1.0]])
@@ -123,7 +123,7 @@ def test_named_tensors():
 
 
 @pytest.mark.parametrize("bad", [[0], [5], [0, 7], [2, 3, 4], range(8)])
-def test_a_request_that_fails_fails_alone(bad):
+def test_async_inference_request_that_fails_fails_alone(bad):
     async def scenario():
         async with engine(batch=8, max_wait=30.0) as inference:
             numbers = [-1.0 - i if i in bad else float(i) for i in range(8)]
@@ -138,7 +138,7 @@ def test_a_request_that_fails_fails_alone(bad):
     run(scenario())
 
 
-def test_a_network_that_mixes_up_its_batch_is_found_out():
+def test_async_inference_network_that_mixes_up_its_batch_is_found_out():
     class Drops(nn.Module):
         def forward(self, x):
             return x[:1].unsqueeze(1)
@@ -146,7 +146,7 @@ def test_a_network_that_mixes_up_its_batch_is_found_out():
     async def scenario():
         async with engine(Drops(), batch=2, max_wait=30.0) as inference:
             names = [await inference.submit_inference(sample(i)) for i in (1, 2)]
-            # Alone, each is answered rightly.
+            # Alone, each gets its outputs.
             assert [float((await inference.get_result(n)).max()) for n in names] == [1.0, 2.0]
             name = await inference.submit_inference(torch.rand(2, 3))
             with pytest.raises(ValueError, match="1 outputs for 2 samples"):
@@ -155,7 +155,7 @@ def test_a_network_that_mixes_up_its_batch_is_found_out():
     run(scenario())
 
 
-def test_submitting_waits_for_room():
+def test_async_inference_submitting_waits_for_room():
     gate = threading.Event()
 
     class Gated(Net):
@@ -183,7 +183,7 @@ def test_submitting_waits_for_room():
     run(scenario())
 
 
-def test_cancelled_requests_are_not_computed():
+def test_async_inference_cancelled_requests_are_not_computed():
     async def scenario():
         async with engine(net := Net(), batch=4, max_wait=0.05) as inference:
             first, second = [await inference.submit_inference(sample(i)) for i in (1, 2)]
@@ -209,7 +209,7 @@ def test_cancelled_requests_are_not_computed():
     run(scenario())
 
 
-def test_answers_as_they_complete():
+def test_async_inference_yields_requests_as_they_complete():
     async def scenario():
         async with engine(batch=3, max_wait=0.01) as inference:
             names = [await inference.submit_inference(sample(i - 1)) for i in range(7)]
@@ -217,7 +217,7 @@ def test_answers_as_they_complete():
             assert set(found) == set(names)
             assert isinstance(found[names[0]].error, ValueError)
             assert float(found[names[3]].result().max()) == 4.0
-            # Whoever waits by name gets the answer, and the iteration does not.
+            # Whoever waits by name gets the outputs, and the iteration does not.
             mine = await inference.submit_inference(sample(5))
             waiter = asyncio.create_task(inference.get_result(mine))
             await asyncio.sleep(0)
@@ -228,7 +228,7 @@ def test_answers_as_they_complete():
     run(scenario())
 
 
-def test_callbacks(caplog):
+def test_async_inference_callbacks(caplog):
     async def scenario():
         seen = []
 
@@ -253,7 +253,7 @@ def test_callbacks(caplog):
     run(scenario())
 
 
-def test_after_the_end():
+def test_async_inference_after_the_end():
     async def scenario():
         inference = engine(batch=4, max_wait=30.0, max_pending=2)
         names = [await inference.submit_inference(sample(i)) for i in (1, 2)]
@@ -272,7 +272,7 @@ def test_after_the_end():
 
 
 @pytest.mark.parametrize("bad", [None, torch.tensor(1.0), torch.zeros(0, 3), {}, {"x": [1]}])
-def test_what_is_no_batch_is_refused(bad):
+def test_async_inference_what_is_no_batch_is_refused(bad):
     async def scenario():
         async with engine() as inference:
             with pytest.raises(ArgumentError, match="inputs"):
@@ -281,7 +281,7 @@ def test_what_is_no_batch_is_refused(bad):
     run(scenario())
 
 
-def test_batches_are_prepared_while_others_are_computed():
+def test_async_inference_batches_are_prepared_while_others_are_computed():
     """With loading ahead a worker holds as many batches as it may; without it one."""
 
     async def most_at_once(**options):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 import sys
 import textwrap
@@ -73,7 +74,9 @@ ERRORS = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("loading", [True, False])
-def test_whatever_the_network_raises_is_delivered_and_the_engine_goes_on(error, loading):
+def test_async_inference_whatever_the_network_raises_is_delivered_and_the_engine_goes_on(
+    error, loading
+):
     async def scenario():
         options = {"async_data_loading": loading, "max_wait": 0.01}
         async with engine(Raises(error), batch=4, **options) as inference:
@@ -93,7 +96,7 @@ def test_whatever_the_network_raises_is_delivered_and_the_engine_goes_on(error, 
     run(scenario())
 
 
-def test_one_of_two_get_results_of_a_request_gets_it():
+def test_async_inference_one_of_two_get_results_of_a_request_gets_it():
     async def scenario():
         async with engine(max_wait=0.05) as inference:
             name = await inference.submit_inference(sample(3))
@@ -109,7 +112,7 @@ def test_one_of_two_get_results_of_a_request_gets_it():
     run(scenario())
 
 
-def test_a_second_get_result_does_not_disturb_the_first_when_it_is_cancelled():
+def test_async_inference_second_get_result_does_not_disturb_the_first_when_it_is_cancelled():
     async def scenario():
         async with engine(max_wait=0.05) as inference:
             name = await inference.submit_inference(sample(3))
@@ -124,7 +127,7 @@ def test_a_second_get_result_does_not_disturb_the_first_when_it_is_cancelled():
 
 
 @pytest.mark.parametrize("loading", [True, False])
-def test_batch_timeout_fails_the_requests_that_hang(hangs, loading):
+def test_async_inference_batch_timeout_fails_the_requests_that_hang(hangs, loading):
     async def scenario():
         options = {"async_data_loading": loading, "max_wait": 0.0, "batch_timeout": 0.3}
         inference = engine(hangs, batch=1, workers=2, **options)
@@ -140,7 +143,7 @@ def test_batch_timeout_fails_the_requests_that_hang(hangs, loading):
     run(scenario())
 
 
-def test_an_engine_whose_workers_all_hang_says_so_and_goes_on_when_one_is_done(hangs):
+def test_async_inference_whose_workers_all_hang_says_so_and_goes_on_when_one_is_done(hangs):
     async def scenario():
         options = {"max_wait": 0.0, "batch_timeout": 0.2, "max_pending": 2}
         inference = engine(hangs, batch=1, workers=1, prefetch_factor=1, **options)
@@ -171,7 +174,7 @@ def test_an_engine_whose_workers_all_hang_says_so_and_goes_on_when_one_is_done(h
     run(scenario())
 
 
-def test_batch_timeout_counts_each_batch_of_a_large_request():
+def test_async_inference_batch_timeout_counts_each_batch_of_a_large_request():
     async def scenario():
         async with engine(Net(seconds=0.1), batch=1, batch_timeout=0.4) as inference:
             name = await inference.submit_inference(torch.rand(6, 3))  # 0.6 s in all
@@ -180,7 +183,7 @@ def test_batch_timeout_counts_each_batch_of_a_large_request():
     run(scenario())
 
 
-def test_batch_timeout_does_not_count_the_wait_behind_other_batches():
+def test_async_inference_batch_timeout_does_not_count_the_wait_behind_other_batches():
     async def scenario():
         options = {"batch_timeout": 0.4, "max_wait": 0.0, "prefetch_factor": 8}
         async with engine(Net(seconds=0.1), batch=1, **options) as inference:
@@ -189,7 +192,7 @@ def test_batch_timeout_does_not_count_the_wait_behind_other_batches():
     run(scenario())
 
 
-def test_close_with_a_timeout_does_not_wait_for_a_network_that_hangs(hangs):
+def test_async_inference_close_with_a_timeout_does_not_wait_for_a_network_that_hangs(hangs):
     async def scenario():
         heard = []
         inference = engine(hangs, batch=1, max_wait=0.0)
@@ -212,7 +215,7 @@ def test_close_with_a_timeout_does_not_wait_for_a_network_that_hangs(hangs):
     run(scenario())
 
 
-def test_closing_waits_for_batches_at_most_their_time_limit(hangs):
+def test_async_inference_closing_waits_for_batches_at_most_their_time_limit(hangs):
     async def scenario():
         async with engine(hangs, batch=1, batch_timeout=0.2) as inference:
             name = await inference.submit_inference(sample(-1))
@@ -222,7 +225,7 @@ def test_closing_waits_for_batches_at_most_their_time_limit(hangs):
     run(scenario())
 
 
-def test_closing_can_be_given_up_and_done_again(hangs):
+def test_async_inference_closing_can_be_given_up_and_done_again(hangs):
     async def scenario():
         inference = engine(hangs, batch=1)
         name = await inference.submit_inference(sample(-1))
@@ -236,7 +239,7 @@ def test_closing_can_be_given_up_and_done_again(hangs):
     run(scenario())
 
 
-def test_leaving_the_block_by_cancellation_does_not_wait(hangs):
+def test_async_inference_leaving_the_block_by_cancellation_does_not_wait(hangs):
     names = []
 
     async def serve(inference):
@@ -257,7 +260,7 @@ def test_leaving_the_block_by_cancellation_does_not_wait(hangs):
     run(scenario())
 
 
-def test_the_interpreter_ends_while_a_network_hangs():
+def test_async_inference_interpreter_ends_while_a_network_hangs():
     code = """
         import asyncio, time, torch
         from torch import nn
@@ -285,7 +288,7 @@ def test_the_interpreter_ends_while_a_network_hangs():
     assert found.returncode == 0
 
 
-def test_a_loop_that_ends_leaves_errors_behind_and_the_engine_belongs_to_it(hangs):
+def test_async_inference_loop_that_ends_leaves_errors_behind_and_the_engine_belongs_to_it(hangs):
     inference = engine(hangs, batch=1, max_wait=0.0)
 
     async def begin():
@@ -302,7 +305,7 @@ def test_a_loop_that_ends_leaves_errors_behind_and_the_engine_belongs_to_it(hang
     run(go_on(run(begin())))
 
 
-def test_a_second_event_loop_is_refused():
+def test_async_inference_second_event_loop_is_refused():
     async def scenario():
         async with engine(batch=2, max_wait=30.0) as inference:
             waiting = await inference.submit_inference(sample(4))
@@ -322,7 +325,7 @@ def test_a_second_event_loop_is_refused():
 
 
 @pytest.mark.parametrize("error", ERRORS[:1] + ERRORS[3:], ids=lambda e: type(e).__name__)
-def test_callbacks_that_raise_stop_nobody(error, caplog):
+def test_async_inference_callbacks_that_raise_stop_nobody(error, caplog):
     async def scenario():
         def fails(completed):
             raise error
@@ -342,7 +345,7 @@ def test_callbacks_that_raise_stop_nobody(error, caplog):
     run(scenario())
 
 
-def test_callbacks_may_close_the_engine():
+def test_async_inference_callbacks_may_close_the_engine():
     async def scenario():
         heard = []
 
@@ -359,7 +362,7 @@ def test_callbacks_may_close_the_engine():
 
 
 @pytest.mark.parametrize("computing", [False, True])
-def test_a_request_of_several_samples_can_be_cancelled(hangs, computing):
+def test_async_inference_request_of_several_samples_can_be_cancelled(hangs, computing):
     async def scenario():
         options = {"max_wait": 0.0 if computing else 0.1, "max_pending": 2}
         async with engine(hangs, batch=8, **options) as inference:
@@ -384,7 +387,7 @@ def test_a_request_of_several_samples_can_be_cancelled(hangs, computing):
     run(scenario())
 
 
-def test_positional_arguments():
+def test_async_inference_positional_arguments():
     async def scenario():
         async with engine() as inference:
             x, mask = torch.rand(2, 3), torch.tensor([[1.0, 0.0, 1.0]] * 2)
@@ -394,7 +397,7 @@ def test_positional_arguments():
     run(scenario())
 
 
-def test_a_device_loader_that_hangs_is_left_out(monkeypatch):
+def test_async_inference_device_loader_that_hangs_is_left_out(monkeypatch):
     from spikeformer.concurrency import pool
 
     gate, collate = threading.Event(), pool.collate
@@ -420,10 +423,23 @@ def test_a_device_loader_that_hangs_is_left_out(monkeypatch):
     run(scenario())
 
 
-def test_a_network_without_parameters_can_be_served():
+def test_async_inference_network_without_parameters_can_be_served():
     async def scenario():
         async with AsyncSpikingInference(nn.Flatten(), ConcurrencyConfig()) as inference:
             name = await inference.submit_inference(torch.ones(1, 2, 2))
             assert (await inference.get_result(name)).shape == (1, 4)
 
     run(scenario())
+
+
+def test_async_inference_engine_that_was_never_closed_ends_its_threads():
+    async def scenario():
+        inference = engine(max_wait=0.0)
+        assert await doubled(inference, 1)
+
+    before = set(threading.enumerate())
+    run(scenario())
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+        assert not thread.is_alive()

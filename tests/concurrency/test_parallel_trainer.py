@@ -44,7 +44,9 @@ def saved(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize("world_size", [2, 3])
 @pytest.mark.parametrize("name", processes.NETWORKS)
-def test_a_step_equals_that_of_one_process_on_the_joined_batch(saved, world_size, name):
+def test_parallel_trainer_step_equals_that_of_one_process_on_the_joined_batch(
+    saved, world_size, name
+):
     model = processes.NETWORKS[name]()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     criterion = processes.criterion_of(name)
@@ -76,7 +78,7 @@ def test_a_step_equals_that_of_one_process_on_the_joined_batch(saved, world_size
 
 
 @pytest.mark.slow
-def test_processes_stay_bitwise_equal(saved):
+def test_parallel_trainer_processes_stay_bitwise_equal(saved):
     first, *others = (saved("train:3", rank)["vit"][-1]["state"] for rank in range(3))
     for other in others:
         for key, value in first.items():
@@ -84,7 +86,7 @@ def test_processes_stay_bitwise_equal(saved):
 
 
 @pytest.mark.slow
-def test_a_dead_process_is_an_error_in_the_others(saved):
+def test_parallel_trainer_dead_process_is_an_error_in_the_others(saved):
     for rank in (0, 2):
         result = saved("dead:3", rank)
         assert result["message"].startswith("ProcessGroupError"), result["message"]
@@ -93,7 +95,7 @@ def test_a_dead_process_is_an_error_in_the_others(saved):
 
 
 @pytest.mark.slow
-def test_a_hanging_process_is_an_error_in_time(saved):
+def test_parallel_trainer_hanging_process_is_an_error_in_time(saved):
     result = saved("hang:2", 0)
     assert result["message"].startswith("ProcessGroupError"), result["message"]
     assert "timeout=3 s" in result["message"]
@@ -101,7 +103,7 @@ def test_a_hanging_process_is_an_error_in_time(saved):
 
 
 @pytest.mark.slow
-def test_a_process_that_never_comes_is_an_error(saved):
+def test_parallel_trainer_process_that_never_comes_is_an_error(saved):
     assert saved("late:2", 0)["message"].startswith("ProcessGroupError")
 
 
@@ -110,7 +112,7 @@ def test_a_process_that_never_comes_is_an_error(saved):
     ("scenario", "error", "words"),
     [("empty:2", "ArgumentError", "process 1"), ("nan:2", "SpikingDynamicsError", "nan")],
 )
-def test_what_one_process_does_wrong_all_refuse(saved, scenario, error, words):
+def test_parallel_trainer_what_one_process_does_wrong_all_refuse(saved, scenario, error, words):
     for rank in range(2):
         message = saved(scenario, rank)["message"]
         assert message.startswith(error), message
@@ -126,7 +128,7 @@ def alone(tmp_path):
         yield trainer
 
 
-def test_one_process_learns_and_leaves_nothing_behind(alone):
+def test_parallel_trainer_one_process_learns_and_leaves_nothing_behind(alone):
     optimizer = torch.optim.AdamW(alone.model.parameters(), lr=1e-2)
     inputs, labels = processes.joined_batch("vit", 0)
 
@@ -142,12 +144,12 @@ def test_one_process_learns_and_leaves_nothing_behind(alone):
         alone.train_step_parallel(inputs, labels, optimizer, loss)
 
 
-def test_a_second_setup_is_refused(alone):
+def test_parallel_trainer_second_setup_is_refused(alone):
     with pytest.raises(ArgumentError, match="once"):
         alone.setup_distributed(0, 1)
 
 
-def test_a_users_own_error_stays_what_it_is(alone):
+def test_parallel_trainer_users_own_error_stays_what_it_is(alone):
     optimizer = torch.optim.SGD(alone.model.parameters(), lr=0.1)
     inputs, labels = processes.joined_batch("vit", 0)
     with pytest.raises(IndexError, match="Target 7 is out of bounds"):
@@ -162,17 +164,17 @@ def test_a_users_own_error_stays_what_it_is(alone):
         ({"config": ConcurrencyConfig(enable_model_parallelism=True)}, "trainer=fsdp"),
     ],
 )
-def test_bad_arguments(arguments, words):
+def test_parallel_trainer_bad_arguments(arguments, words):
     with pytest.raises(ArgumentError, match=words):
         ParallelSpikingTrainer(nn.Linear(1, 1), **arguments)
 
 
-def test_a_rank_outside_the_group():
+def test_parallel_trainer_rank_outside_the_group():
     with pytest.raises(ArgumentError, match="world_size - 1 = 1"):
         ParallelSpikingTrainer(nn.Linear(1, 1), backend="gloo").setup_distributed(2, 2)
 
 
-def test_targets_that_are_not_those_of_the_inputs(alone):
+def test_parallel_trainer_targets_that_are_not_those_of_the_inputs(alone):
     optimizer = torch.optim.SGD(alone.model.parameters(), lr=0.1)
     inputs, labels = processes.joined_batch("vit", 0)
     for wrong, count in ((labels[:1], 1), (labels[0], 0)):
@@ -181,7 +183,7 @@ def test_targets_that_are_not_those_of_the_inputs(alone):
             alone.train_step_parallel(inputs, wrong, optimizer, nn.MSELoss())
 
 
-def test_a_network_that_cannot_be_shared_leaves_no_group_behind(tmp_path):
+def test_parallel_trainer_network_that_cannot_be_shared_leaves_no_group_behind(tmp_path):
     frozen = processes.spiking_vit().requires_grad_(False)
     trainer = ParallelSpikingTrainer(frozen, backend="gloo")
     with pytest.raises(RuntimeError, match="gradient"):
@@ -189,7 +191,7 @@ def test_a_network_that_cannot_be_shared_leaves_no_group_behind(tmp_path):
     assert not dist.is_initialized()
 
 
-def test_criteria_without_one_number(alone):
+def test_parallel_trainer_criteria_without_one_number(alone):
     optimizer = torch.optim.SGD(alone.model.parameters(), lr=0.1)
     inputs, labels = processes.joined_batch("vit", 0)
     with pytest.raises(ArgumentError, match="one number"):

@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
         (8, 1, 4, False, 1),
     ],
 )
-def test_a_cpu_gets_as_many_workers_as_it_has_cores_to_spare(
+def test_make_replicas_cpu_gets_as_many_workers_as_it_has_cores_to_spare(
     monkeypatch, cores, threads, most, parallel, workers
 ):
     monkeypatch.setattr(replicas, "get_platform_info", lambda: platform(cores=cores))
@@ -40,7 +40,7 @@ def test_a_cpu_gets_as_many_workers_as_it_has_cores_to_spare(
     assert len(make_replicas(nn.Linear(2, 2), config, None)) == workers
 
 
-def test_copies_share_weights_and_no_modules():
+def test_make_replicas_copies_share_weights_and_no_modules():
     net = vit().train()
     config = ConcurrencyConfig(max_workers=2)
     first, second = (r.model for r in make_replicas(net, config, [CPU, CPU]))
@@ -53,7 +53,7 @@ def test_copies_share_weights_and_no_modules():
     assert not first.training
 
 
-def test_one_network_over_several_devices():
+def test_make_replicas_one_network_over_several_devices():
     net, x = vit().eval(), torch.rand(3, 1, 8, 8)
     config = ConcurrencyConfig(max_workers=4, enable_model_parallelism=True)
     workers = make_replicas(net, config, [CPU, CPU])
@@ -65,7 +65,7 @@ def test_one_network_over_several_devices():
     assert len(make_replicas(net, config, [CPU, CPU])) == 1
 
 
-def test_layers_are_shared_out_evenly_and_their_inputs_follow():
+def test_make_replicas_layers_are_shared_out_evenly_and_their_inputs_follow():
     meta = torch.device("meta")
     net = nn.Sequential(*(nn.Linear(4, 4) for _ in range(4)))
     config = ConcurrencyConfig(enable_model_parallelism=True)
@@ -75,12 +75,12 @@ def test_layers_are_shared_out_evenly_and_their_inputs_follow():
     assert all(p.device == CPU for p in net.parameters())
 
 
-def test_one_device_is_not_enough_to_spread_a_network():
+def test_make_replicas_one_device_is_not_enough_to_spread_a_network():
     with pytest.raises(ConcurrencyError, match="there is one: cpu"):
         make_replicas(vit(), ConcurrencyConfig(enable_model_parallelism=True), [CPU])
 
 
-def test_a_spiking_network_answers_as_it_does_alone():
+def test_make_replicas_spiking_network_computes_what_the_network_does_alone():
     net, images = vit().eval(), torch.rand(40, 1, 8, 8)
     with torch.no_grad():
         expected = net(images)

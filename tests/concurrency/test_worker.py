@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -68,3 +69,12 @@ def test_finished_counts_from_the_begin():
 
     asyncio.run(scenario())
     worker.stop()
+
+
+def test_a_worker_that_nobody_has_any_more_ends_its_thread():
+    worker = Worker("test")
+    thread = worker.submit(threading.current_thread).future.result(30)
+    del worker
+    gc.collect()
+    thread.join(30)
+    assert not thread.is_alive()

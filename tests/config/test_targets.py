@@ -42,7 +42,7 @@ DANGEROUS = [
     "torchmetrics.multimodal.CLIPScore",
     "torchmetrics.text.BERTScore",
     "spikeformer.cli.main",
-    "spikeformer.cli.resolvers.Path.unlink",
+    "spikeformer.cli.config.Path.unlink",
     "spikeformer.__main__.main",
     "spikeformer.files.write_text",
     "spikeformer.config.instantiate",

@@ -6,27 +6,7 @@ from torch import nn
 
 from spikeformer.conversion import SpikeformerConverter
 from spikeformer.error_handling import ArgumentError, ConversionError, SpikingDynamicsError
-from tests.conversion.networks import bert, mlp, relative, vit
-
-
-class Recurrent(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed = nn.Embedding(10, 8)
-        self.rnn = nn.LSTM(8, 8, batch_first=True)
-        self.head = nn.Linear(8, 2)
-
-    def forward(self, ids):
-        return self.head(self.rnn(self.embed(ids))[0][:, -1])
-
-
-class Spectral(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner, self.outer = nn.Linear(8, 8), nn.Linear(5, 2)
-
-    def forward(self, x):
-        return self.outer(torch.fft.rfft(self.inner(x)).abs())
+from tests.conversion.networks import mlp, relative
 
 
 class InPlace(nn.Module):
@@ -58,27 +38,6 @@ class Counting(nn.Module):
     def forward(self, x):
         self.calls += 1
         return self.inner(x) * self.calls
-
-
-def test_an_unknown_function_is_refused_with_its_module_and_a_remedy():
-    with pytest.raises(
-        ConversionError, match=r"`rnn` \(LSTM\) calls lstm.*attention.*strict=False"
-    ):
-        SpikeformerConverter().convert(Recurrent(), torch.randint(10, (2, 5)))
-    with pytest.raises(ConversionError, match=r"the Spectral calls fft_rfft.*strict=False"):
-        SpikeformerConverter().convert(Spectral(), torch.randn(2, 8))
-
-
-def test_unless_it_may_stay_in_floating_point():
-    network, example = Spectral().eval(), torch.randn(4, 8)
-    converter = SpikeformerConverter(timesteps=16, neuron_model="IF", strict=False)
-    snn = converter.convert(network, example)
-    with torch.no_grad():
-        assert relative(snn(example), network(example)) < 0.02
-    (refused,) = [module for module in converter.report().modules if module.status == "refused"]
-    assert refused.type == "Spectral"
-    assert "fft_rfft" in refused.reason
-    assert "1 refused" in str(converter.report())
 
 
 @pytest.mark.parametrize(
@@ -144,39 +103,6 @@ def test_activations_must_have_the_calibrated_channels():
         snn(torch.randn(2, 5, 7))
 
 
-class Strange(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(4, 4)
-
-    def forward(self, x, y, z):
-        return self.layer(x + y + z)
-
-
-def test_made_up_inputs_that_do_not_run_ask_for_real_ones():
-    with pytest.raises(ConversionError, match=r"Strange.*example_inputs="):
-        SpikeformerConverter().convert(Strange())
-
-
-@pytest.mark.parametrize(
-    "network",
-    [
-        mlp(),
-        nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)),
-        nn.Sequential(nn.Embedding(20, 8), nn.LayerNorm(8), nn.Linear(8, 3)),
-        nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Conv1d(4, 4, 3)),
-        nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8)),
-        vit(),
-        bert(),
-    ],
-    ids=lambda network: type(network).__name__,
-)
-def test_inputs_are_made_up_for_many_networks(network):
-    if any(isinstance(module, nn.LazyLinear) for module in network.modules()):
-        network(torch.zeros(1, 1, 28, 28))
-    assert SpikeformerConverter(timesteps=2).convert(network).plan.operations
-
-
 def test_the_threshold_scales_every_level():
     levels = [
         SpikeformerConverter(threshold=scale).convert(mlp_()).thresholds.by_site()["3"]
@@ -229,17 +155,3 @@ def test_what_is_no_network_is_told():
         SpikeformerConverter().convert(SpikeformerConverter().convert(mlp()))
     with pytest.raises(ConversionError, match="convert"):
         SpikeformerConverter().report()
-
-
-def test_the_report_lists_every_module():
-    converter = SpikeformerConverter(timesteps=4)
-    snn = converter.convert(vit())
-    report = converter.report()
-    assert {module.path for module in report.modules} == set(dict(snn.original.named_modules()))
-    status = {module.path: module.status for module in report.modules}
-    assert status["embeddings.patch_embeddings.projection"] == "floating point"
-    assert status["layers.0.attention"] == status["layers.1.mlp.fc2"] == "converted"
-    assert status["layernorm"] == "floating point"
-    assert status["layers"] == "no arithmetic"
-    assert "layers.0.mlp.fc1" in str(report)
-    assert "T = 4" in str(report)

@@ -40,7 +40,7 @@ def test_a_tree(tmp_path, monkeypatch):
     toolchains = tmp_path / "toolchains"
     grow(toolchains, {"loihi2/.installed": "", "loihi2/bin/python": "", "spinnaker/bin/python": ""})
     monkeypatch.setenv(FOLDER_VARIABLE, str(toolchains))
-    monkeypatch.setattr(machine, "_nvml_answers", lambda: False)
+    monkeypatch.setattr(machine, "_nvml_responds", lambda: False)
     info = PlatformDetector(tmp_path).detect_platform()
     assert (info.cpu, info.cores, info.memory_bytes) == ("A Fine CPU @ 3 GHz", 1, GIB)
     assert 0 < info.available_bytes <= GIB

@@ -51,7 +51,7 @@ def test_usable_memory_without_a_container_is_the_machine_s():
 
 def test_readable_counters_leave_out_those_of_root_alone(tmp_path, monkeypatch):
     grow(tmp_path, {"sys/class/powercap/intel-rapl:0/energy_uj": "5"})
-    monkeypatch.setattr(machine_module, "_nvml_answers", lambda: False)
+    monkeypatch.setattr(machine_module, "_nvml_responds", lambda: False)
     assert readable_counters(tmp_path) == ("rapl",)
     monkeypatch.setattr(machine_module.os, "access", lambda path, mode: False)
     assert readable_counters(tmp_path) == ()

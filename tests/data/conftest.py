@@ -6,10 +6,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import datasets
 import lightning as L
 import numpy as np
+import pyarrow.parquet
 import pytest
+import soundfile
 import torch
+
+from spikeformer.data import AudioDataModule
+from tests.compliance.records import agreed, make
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -110,3 +116,53 @@ def trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
         return L.Trainer(**{**defaults, **options})
 
     return make
+
+
+@pytest.fixture
+def spoken(tmp_path):
+    """A parquet folder: four speakers, two digits, three recordings of each."""
+    folder = tmp_path / "spoken"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    features = datasets.Features(
+        {
+            "audio": datasets.Audio(8000),
+            "label": datasets.ClassLabel(names=["0", "1"]),
+            "speaker": datasets.Value("string"),
+        }
+    )
+    for split in ("train", "test"):
+        rows: dict[str, list] = {"audio": [], "label": [], "speaker": []}
+        for speaker in "abcd":
+            for label in (0, 1) * 3:
+                path = folder / "wave.wav"
+                soundfile.write(path, random.uniform(-1, 1, 2000), 8000)
+                rows["audio"].append({"bytes": path.read_bytes(), "path": None})
+                rows["label"].append(label)
+                rows["speaker"].append(speaker)
+        # Not through `Dataset.from_dict`, whose audio encoding wants torchcodec.
+        table = pyarrow.table(rows, schema=features.arrow_schema)
+        pyarrow.parquet.write_table(table, folder / f"{split}.parquet")
+    (folder / "wave.wav").unlink()
+    return folder
+
+
+@pytest.fixture
+def data(spoken, cache):
+    def load(**attributes):
+        module = AudioDataModule(path=str(spoken), cache_dir=cache, num_frames=8, val_fraction=0.2)
+        for name, value in attributes.items():
+            setattr(module, name, value)
+        module.setup()
+        return module
+
+    return load
+
+
+@pytest.fixture
+def manager(tmp_path):
+    manager = make(tmp_path / "records")
+    for name in "abc":
+        agreed(manager, name)
+    manager.withdraw_consent("c")
+    return manager

@@ -101,20 +101,6 @@ def test_augmentation_is_for_training_only(folder, cache, recorder, trainer):
     assert 0 <= seen.min() <= seen.max() <= 1
 
 
-def test_another_sampling_rate_is_refused_with_the_remedy(folder, cache):
-    data = AudioDataModule(path=folder(rate=16000), sample_rate=8000, cache_dir=cache)
-    with pytest.raises(
-        DataError, match=r"data\.sample_rate=8000 but .* set data\.sample_rate=16000"
-    ):
-        data.setup()
-
-
-def test_damaged_recording_is_named(folder, cache):
-    data = AudioDataModule(path=folder(spoil=b"RIFFnonsense"), cache_dir=cache, val_fraction=0)
-    with pytest.raises(DataError, match="recording 3 of the train split cannot be decoded"):
-        data.setup()
-
-
 def test_wrong_column(folder, cache):
     data = AudioDataModule(path=folder(), audio_key="label", cache_dir=cache)
     with pytest.raises(DataError, match=r"data\.audio_key='label' holds"):

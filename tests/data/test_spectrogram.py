@@ -62,3 +62,14 @@ def test_too_many_bands_or_too_short_waves():
         mel_filters(8000, 64, 40)
     with pytest.raises(ArgumentError, match="n_fft=256"):
         log_mel(torch.zeros(1, 255), sample_rate=8000)
+
+
+@pytest.mark.parametrize(("sample_rate", "n_fft", "num_mels"), [(8000, 256, 32), (16000, 512, 40)])
+def test_mel_filters_are_those_of_transformers(sample_rate, n_fft, num_mels):
+    library = pytest.importorskip("transformers.audio_utils")
+    theirs = library.mel_filter_bank(
+        n_fft // 2 + 1, num_mels, 0.0, sample_rate / 2, sample_rate, norm=None, mel_scale="htk"
+    )
+    assert torch.equal(
+        mel_filters(sample_rate, n_fft, num_mels), torch.from_numpy(theirs.T).float()
+    )

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 
+from spikeformer.cli.config import config_folder, register_resolvers
 from spikeformer.cli.privacy import make_parser
-from spikeformer.cli.resolvers import config_folder, register_resolvers
 from spikeformer.validation import CHECKS
 from tests.docs import pages
 from tests.docs.pages import PAGES, REPOSITORY

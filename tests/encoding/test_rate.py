@@ -19,7 +19,7 @@ def test_every_prefix_holds_the_rounded_count(numerator, timesteps):
     # Multiples of 1/256 make every product exact.
     spikes = RateCoding(timesteps).encode(torch.tensor([numerator / 256])).flatten()
     for n in range(timesteps + 1):
-        expected = (2 * numerator * n + 256) // 512  # round half up, in whole numbers
+        expected = (2 * numerator * n + 256) // 512  # round half up, in integers
         assert spikes[:n].sum().item() == expected
     assert set(spikes.tolist()) <= {0.0, 1.0}
 
@@ -124,8 +124,8 @@ def test_a_copy_goes_on_by_itself():
     x = torch.full((2, 8), 0.5)
     encoder = PoissonCoding(16, 500.0, seed=5)
     encoder.encode(x)
-    twin = copy.deepcopy(encoder)
-    assert torch.equal(twin.encode(x), encoder.encode(x))
+    copied = copy.deepcopy(encoder)
+    assert torch.equal(copied.encode(x), encoder.encode(x))
 
 
 def test_a_compiled_encoder_goes_on_without_compiling_again():

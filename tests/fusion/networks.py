@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -13,6 +14,7 @@ from tests.models.firing import calibrate
 DIMS = {"vision": 6, "audio": 4, "text": 5}
 TOKENS = {"vision": 5, "audio": 3, "text": 1}
 T = 3
+DECAY = math.exp(-1 / 2.0)
 neuron = partial(LifNeuron, tau_mem=2.0, surrogate_type="atan")
 
 
@@ -38,3 +40,24 @@ def transformer(fusion_type, inputs, seed=0, **others):
         config(fusion_type, **settings), DIMS, 3, 1, neuron=neuron, threshold=0.5, **others
     )
     return calibrate(made, inputs)
+
+
+def lif(current, threshold):
+    """Plain LIF over axis 1, soft reset."""
+    v, out = torch.zeros_like(current[:, 0]), []
+    for x in current.unbind(1):
+        v = DECAY * v + x
+        fired = (v >= threshold).to(v.dtype)
+        v = v - threshold * fired
+        out.append(fired)
+    return torch.stack(out, 1)
+
+
+def projected(model, inputs):
+    return {name: model.norms[name](model.projections[name](x)) for name, x in inputs.items()}
+
+
+def in_double(fusion_type, **others):
+    inputs = spikes()
+    model = fusion(fusion_type, inputs, **others).double()
+    return model, {name: x.double() for name, x in inputs.items()}

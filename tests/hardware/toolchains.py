@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.toolchain import find_toolchain
 
 
 def needs_toolchain(name: str) -> pytest.MarkDecorator:

@@ -118,3 +118,10 @@ def test_module_paths_of_a_shared_module_are_its_first():
     inner = nn.ReLU()
     net = nn.Sequential(inner, inner)
     assert module_paths(net) == {id(net): "", id(inner): "0"}
+
+
+def test_module_watch_watches_the_paths_that_it_is_given():
+    net, seen = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU())), []
+    with ModuleWatch(net, lambda path, *call: seen.append(path), paths=("", "1.0")):
+        net(torch.rand(1))
+    assert seen == ["1.0", ""]

@@ -8,7 +8,7 @@ import pytest
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import HardwareModel, SpikeGraph
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.toolchain import find_toolchain
 from tests.commands import SMALL, only_run, train
 from tests.wandb_records import read_offline_run
 

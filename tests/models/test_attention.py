@@ -125,9 +125,9 @@ def test_sparsity_loss_of_a_model_is_the_mean_over_its_layers():
 def test_a_layer_in_training_can_be_copied_and_pickled():
     layer = SpikingAttention(8, 2, 3)
     layer(spikes(2, 3, 4, 8))
-    for twin in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+    for copied in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         x = spikes(2, 3, 4, 8)
-        assert torch.equal(twin.eval()(x), layer.eval()(x))
+        assert torch.equal(copied.eval()(x), layer.eval()(x))
     assert layer.sparsity_loss.requires_grad
 
 

@@ -45,6 +45,39 @@ def test_sew_by_its_equation(norm):
     assert out.max() > 1
 
 
+def test_sew_takes_sums_of_spikes():
+    """A 2 counts twice in the gradient of the weights, so the layers must not keep it as a bit."""
+    x = torch.randint(3, (2, 3, 4, 8), generator=torch.Generator().manual_seed(1)).float()
+    gradients = []
+    for backend in ("auto", "reference"):
+        torch.manual_seed(0)
+        neuron = partial(soft, backend=backend)
+        block = SpikingBlock(8, 2, 3, neuron=neuron, threshold=0.5, residual="sew")
+        calibrate(block, x)
+        block(x).square().sum().backward()
+        gradients.append({name: p.grad for name, p in block.named_parameters()})
+    assert gradients[1]["attention.qkv.weight"].abs().max() > 0
+    torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("residual", ["membrane", "sew"])
+@pytest.mark.parametrize("embedding_fires", [False, True])
+def test_a_stack_of_blocks_has_a_neuron_where_it_needs_one(residual, embedding_fires):
+    stack = BlockStack.of(
+        2,
+        8,
+        2,
+        3,
+        neuron=soft,
+        threshold=0.5,
+        residual=residual,
+        embedding_fires=embedding_fires,
+        norm="layer",
+    )
+    assert (stack.neuron is None) == (residual == "sew" and embedding_fires)
+    assert [block.mlp.expand.bias is not None for block in stack.blocks] == [True, True]
+
+
 @pytest.mark.parametrize("residual", ["membrane", "sew"])
 def test_a_stack_fires_on_the_right_side(residual):
     blocks = [SpikingBlock(8, 2, 3, neuron=soft, threshold=0.5, residual=residual) for _ in "ab"]

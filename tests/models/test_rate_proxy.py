@@ -1,4 +1,4 @@
-"""The twin shares weights, computes rates and equals its network where nothing changes in time."""
+"""The proxy shares weights, computes rates and equals its network where nothing changes in time."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def vit(**options):
 @pytest.mark.parametrize(
     "mechanism", [QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention]
 )
-def test_a_step_of_the_twin_trains_the_network(mechanism):
+def test_a_step_of_the_proxy_trains_the_network(mechanism):
     net = vit(attention=partial(SpikingAttention, mechanism=mechanism, dropout=0.0))
     before = {name: x.clone() for name, x in net.state_dict().items()}
-    twin = rate_proxy(net)
-    outputs = twin(torch.rand(4, 1, 8, 8))
+    proxy = rate_proxy(net)
+    outputs = proxy(torch.rand(4, 1, 8, 8))
     assert outputs.shape == (4, 1, 16, 16)
     outputs.square().sum().backward()
     for name, parameter in net.named_parameters():
@@ -83,9 +83,9 @@ def test_an_encoder_hands_over_its_average():
     net = vit(encoding=RateCoding(4))
     images = torch.full((2, 1, 8, 8), 0.5)
     seen = []
-    twin = rate_proxy(net)
-    twin.stem.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    twin(images)
+    proxy = rate_proxy(net)
+    proxy.stem.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    proxy(images)
     torch.testing.assert_close(seen[0], images.unsqueeze(1))
 
 

@@ -56,7 +56,7 @@ def test_spikformer_4_384_has_the_published_size():
     assert sum(p.numel() for p in model.parameters()) + 3850 == pytest.approx(9.32e6, rel=1e-3)
 
 
-def test_the_residual_stream_holds_whole_numbers():
+def test_the_residual_stream_holds_integers():
     model = spikformer(image_size=8, d_model=16, nhead=2, num_layers=2, timesteps=3).train()
     features = model(torch.rand(4, 3, 8, 8) * 3)
     assert features.shape == (4, 3, 4, 16)

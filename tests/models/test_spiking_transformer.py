@@ -91,9 +91,9 @@ def test_features_of_real_tokens_do_not_depend_on_padding(mechanism, norm, train
 
     def real_features(tokens, mask):
         """Features of real tokens, and what the batch norms learned from them."""
-        twin = copy.deepcopy(model)
-        features = twin(tokens, mask).transpose(1, 2)[mask.bool()]
-        return features, [v for n, v in twin.state_dict().items() if "running" in n]
+        copied = copy.deepcopy(model)
+        features = copied(tokens, mask).transpose(1, 2)[mask.bool()]
+        return features, [v for n, v in copied.state_dict().items() if "running" in n]
 
     expected, expected_statistics = real_features(tokens, mask)
     assert 0 < expected.mean() < 1

@@ -76,7 +76,7 @@ def test_messages_between_layers_are_binary_with_membrane_shortcuts(mechanism, n
 
 @mechanisms
 @norms
-def test_messages_are_small_whole_numbers_with_sew(mechanism, norm):
+def test_messages_are_small_integers_with_sew(mechanism, norm):
     images = torch.rand(4, 2, 6, 8)
     model = calibrate(vit(mechanism, residual="sew", norm=norm), images)
     with recorded(model, nn.Linear) as seen:
@@ -160,6 +160,25 @@ def test_autocast(dtype):
     loss.backward()
     assert set(features.unique().tolist()) <= {0.0, 1.0}
     assert all(p.grad.isfinite().all() and p.grad.dtype == p.dtype for p in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@mechanisms
+def test_trains_with_weights_in_half_precision(mechanism, dtype):
+    """As with `trainer.precision=bf16-true`, which makes the dtype torch's default."""
+    torch.set_default_dtype(dtype)
+    try:
+        model = vit(mechanism)
+        images = torch.rand(3, 2, 6, 8)
+        out = model(images)
+        out.float().square().sum().backward()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert out.dtype == dtype
+    for name, parameter in model.named_parameters():
+        assert parameter.dtype == parameter.grad.dtype == dtype, name
+        assert parameter.grad.isfinite().all(), name
+    assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 6, 8), (2, 2, 8, 6), (2, 6, 8), (2, 1, 2, 6, 8)])

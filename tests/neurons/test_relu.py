@@ -1,4 +1,4 @@
-"""The rectifier that stands for an ordinary network's activation."""
+"""The rectifier that stands for an ANN's activation."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def test_it_is_the_rectifier_at_every_timestep(threshold):
     assert not state.membrane.any()
 
 
-def test_the_ordinary_network_has_the_weights_of_the_spiking_one():
+def test_the_ann_has_the_weights_of_the_spiking_one():
     spiking = build_network(compose("model.num_layers=1"))
-    ordinary = build_network(compose("model.num_layers=1", "neuron=relu", "timesteps=1"))
-    ordinary.load_state_dict(spiking.state_dict())
+    ann = build_network(compose("model.num_layers=1", "neuron=relu", "timesteps=1"))
+    ann.load_state_dict(spiking.state_dict())
     images = torch.rand(2, 1, 8, 8)
-    assert ordinary.eval()(images).shape == (2, 1, 10)
+    assert ann.eval()(images).shape == (2, 1, 10)

@@ -19,6 +19,8 @@ from triton.runtime.jit import JITFunction
 
 from spikeformer.ops import SURROGATES
 from spikeformer.ops.dispatch import load_kernels
+from spikeformer.ops.lif import Dynamics
+from spikeformer.ops.lif.operator import lif_backward, lif_forward
 
 TARGETS = {"cuda": GPUTarget("cuda", 80, 32), "hip": GPUTarget("hip", "gfx942", 64)}
 
@@ -37,15 +39,12 @@ def compile_only(target):
 
 
 def lif():
-    kernels = load_kernels("lif", "triton")
     numbers, tensor = [0.9, 1.0, 0.7, 0.2], torch.ones(4)
 
     def run(current, state, adaptation, parameters, reset, detach, surrogate, affine):
-        kernels.forward(current, state, adaptation, parameters, reset, affine)
-        with_parameters = parameters is tensor
-        grads = current, state, adaptation
-        options = parameters, reset, detach, surrogate, 2.0
-        kernels.backward(current, state, adaptation, *options, *grads, with_parameters, affine)
+        dynamics = Dynamics(parameters, reset, detach, surrogate, 2.0, "triton")
+        lif_forward(current, (state, adaptation), dynamics, affine)
+        lif_backward(current, (state, adaptation), dynamics, current, (state, adaptation), affine)
 
     for index, surrogate in enumerate(SURROGATES):
         reset = ("subtract", "zero")[index % 2]

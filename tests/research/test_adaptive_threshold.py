@@ -22,7 +22,7 @@ def in_numbers(potentials, theta, rate, window, target):
 
 
 @pytest.mark.parametrize("window", [1, 3, 100])
-def test_follows_its_equations(window):
+def test_adaptive_spike_threshold_follows_its_equations(window):
     v = 2 * torch.randn(3, 17, 5)
     module = AdaptiveSpikeThreshold(0.7, 0.3, window, target_rate=0.25)
     spikes, threshold = module(v)
@@ -32,7 +32,7 @@ def test_follows_its_equations(window):
     assert float(threshold) == pytest.approx(theta, rel=1e-5)
 
 
-def test_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
+def test_adaptive_spike_threshold_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
     module = AdaptiveSpikeThreshold(target_rate=0.1)
     for scale in (1.0, 10.0, 1.0, 0.1):
         with torch.no_grad():
@@ -42,7 +42,7 @@ def test_holds_the_rate_when_the_input_grows_and_shrinks_tenfold():
         assert float(threshold) == pytest.approx(1.2816 * scale, rel=0.1)
 
 
-def test_silence_does_not_take_the_threshold_to_nothing():
+def test_adaptive_spike_threshold_silence_does_not_take_the_threshold_to_nothing():
     homeostasis = AdaptiveSpikeThreshold(adaptation_rate=1.0)
     for _ in range(3):
         homeostasis(torch.full((1, 100, 2), -1.0))
@@ -53,7 +53,7 @@ def test_silence_does_not_take_the_threshold_to_nothing():
     assert bool(v.grad.isfinite().all())
 
 
-def test_the_state_is_explicit_and_a_recording_can_be_cut_anywhere():
+def test_adaptive_spike_threshold_state_is_explicit_and_a_recording_can_be_cut_anywhere():
     v = torch.randn(2, 12, 4)
     whole, cut = AdaptiveSpikeThreshold(window_size=5), AdaptiveSpikeThreshold(window_size=5)
     spikes, threshold = whole(v)
@@ -66,7 +66,7 @@ def test_the_state_is_explicit_and_a_recording_can_be_cut_anywhere():
     assert float(cut.threshold) == 1.0  # its own state is left alone
 
 
-def test_the_state_is_saved_and_fixed_in_evaluation():
+def test_adaptive_spike_threshold_state_is_saved_and_fixed_in_evaluation():
     module, again = AdaptiveSpikeThreshold(window_size=7), AdaptiveSpikeThreshold(window_size=7)
     module(5 * torch.randn(2, 30, 4))
     again.load_state_dict(module.state_dict())
@@ -81,7 +81,7 @@ def test_the_state_is_saved_and_fixed_in_evaluation():
     assert float(threshold) == float(module.threshold) == before
 
 
-def test_gradients_pass_spikes_and_threshold():
+def test_adaptive_spike_threshold_gradients_pass_spikes_and_threshold():
     # One neuron, two timesteps, s2 = H(v2 / theta2 - 1) with theta2 = theta1 exp(a (s1 - r)).
     module = AdaptiveSpikeThreshold(1.0, 0.5, 10, target_rate=0.2, surrogate_type="atan")
     v = torch.tensor([[1.2, 0.9]]).view(1, 2, 1).requires_grad_()
@@ -108,12 +108,12 @@ def test_gradients_pass_spikes_and_threshold():
         ({"surrogate_type": "step"}, "surrogate_type"),
     ],
 )
-def test_refuses_bad_arguments(arguments, match):
+def test_adaptive_spike_threshold_refuses_bad_arguments(arguments, match):
     with pytest.raises(ArgumentError, match=match):
         AdaptiveSpikeThreshold(**arguments)
 
 
-def test_refuses_bad_potentials_and_states():
+def test_adaptive_spike_threshold_refuses_bad_potentials_and_states():
     module = AdaptiveSpikeThreshold()
     for bad in (torch.randn(3), torch.randn(2, 0, 3), torch.ones(2, 3, 4, dtype=torch.int64)):
         with pytest.raises(SpikingDynamicsError, match="batch, timesteps"):

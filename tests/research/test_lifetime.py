@@ -20,7 +20,7 @@ def batch(samples=6, classes=3):
     return torch.randint(20, (samples, 5)), torch.randint(classes, (samples,))
 
 
-def test_is_a_spiking_transformer():
+def test_lifetime_learning_is_a_spiking_transformer():
     torch.manual_seed(1)
     ours = model_with().eval()
     torch.manual_seed(1)
@@ -38,7 +38,7 @@ def test_is_a_spiking_transformer():
         (None, None, torch.rand(4, 2, 5, 8)),
     ],
 )
-def test_any_head_over_several_tasks(head, loss, target):
+def test_lifetime_learning_any_head_over_several_tasks(head, loss, target):
     model = model_with(head)
     criterion = torch.nn.functional.mse_loss if loss is None else get_loss(loss)
     loader = [({"input_ids": torch.randint(20, (4, 5)), "mask": torch.ones(4, 5) > 0}, target)]
@@ -52,7 +52,7 @@ def test_any_head_over_several_tasks(head, loss, target):
     assert int(model.ewc.num_tasks) == 2
 
 
-def test_the_loss_keeps_what_matters_in_place():
+def test_lifetime_learning_loss_keeps_what_matters_in_place():
     """One task drives the weights; with the penalty those important to the other move less."""
     moved = {}
     for held in (False, True):
@@ -75,7 +75,7 @@ def test_the_loss_keeps_what_matters_in_place():
     assert moved[True] < 0.7 * moved[False]
 
 
-def test_a_checkpoint_carries_everything(tmp_path):
+def test_lifetime_learning_checkpoint_carries_everything(tmp_path):
     model = model_with(ClassificationHead(8, 3))
     model.begin_new_task()
     model.estimate_parameter_importance([batch()], CROSS_ENTROPY)
@@ -93,7 +93,7 @@ def test_a_checkpoint_carries_everything(tmp_path):
     assert int(again.ewc.num_tasks) == 2
 
 
-def test_importance_needs_a_task_and_samples():
+def test_lifetime_learning_importance_needs_a_task_and_samples():
     model = model_with(ClassificationHead(8, 3))
     with pytest.raises(ConfigurationError, match="no task"):
         model.estimate_parameter_importance([batch()], CROSS_ENTROPY)

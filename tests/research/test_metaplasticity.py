@@ -9,7 +9,7 @@ from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.research import MetaplasticSynapses
 
 
-def test_a_step_follows_the_equation():
+def test_metaplastic_synapses_step_follows_the_equation():
     synapses = MetaplasticSynapses(5, 3, metaplastic_rate=0.002)
     with torch.no_grad():
         synapses.hidden.mul_(100)
@@ -31,7 +31,7 @@ def test_a_step_follows_the_equation():
     assert torch.equal(synapses.hidden, again)
 
 
-def test_rate_zero_leaves_the_optimizers_steps_alone():
+def test_metaplastic_synapses_rate_zero_leaves_the_optimizers_steps_alone():
     synapses = MetaplasticSynapses(4, 4, metaplastic_rate=0.0)
     step = torch.randn(4, 4)
     expected = synapses.hidden.detach() + step
@@ -41,7 +41,7 @@ def test_rate_zero_leaves_the_optimizers_steps_alone():
     assert torch.allclose(synapses.hidden, expected)
 
 
-def test_computes_with_scaled_signs_and_passes_the_gradient_straight():
+def test_metaplastic_synapses_computes_with_scaled_signs_and_passes_the_gradient_straight():
     synapses = MetaplasticSynapses(9, 4)
     x = torch.randn(2, 3, 9)
     sign = torch.where(synapses.hidden.detach() >= 0, 1.0, -1.0)
@@ -51,7 +51,7 @@ def test_computes_with_scaled_signs_and_passes_the_gradient_straight():
     assert torch.allclose(synapses.hidden.grad, expected, atol=1e-5)
 
 
-def test_what_was_agreed_on_long_resists():
+def test_metaplastic_synapses_what_was_agreed_on_long_resists():
     plain, meta = MetaplasticSynapses(1, 1, 0.0), MetaplasticSynapses(1, 1)
     for synapses in (plain, meta):
         with torch.no_grad():
@@ -65,7 +65,7 @@ def test_what_was_agreed_on_long_resists():
     assert meta.weight.item() == 1.0
 
 
-def test_an_optimizer_lets_it_consolidate_and_a_checkpoint_has_it():
+def test_metaplastic_synapses_optimizer_lets_it_consolidate_and_a_checkpoint_has_it():
     synapses = MetaplasticSynapses(6, 2, metaplastic_rate=1.0)
     optimizer = torch.optim.Adam(synapses.parameters(), lr=0.1)
     optimizer.register_step_post_hook(lambda *_: synapses.consolidate())
@@ -88,11 +88,11 @@ def test_an_optimizer_lets_it_consolidate_and_a_checkpoint_has_it():
         ((3, 3, math.nan), "metaplastic_rate"),
     ],
 )
-def test_refuses_bad_arguments(arguments, match):
+def test_metaplastic_synapses_refuses_bad_arguments(arguments, match):
     with pytest.raises(ArgumentError, match=match):
         MetaplasticSynapses(*arguments)
 
 
-def test_refuses_another_shape():
+def test_metaplastic_synapses_refuses_another_shape():
     with pytest.raises(SpikingDynamicsError, match="input_size=4"):
         MetaplasticSynapses(4, 2)(torch.rand(3, 5))

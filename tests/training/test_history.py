@@ -12,7 +12,7 @@ ROWS = [
 ]
 
 
-def test_is_a_list_of_epochs():
+def test_training_history_is_a_list_of_epochs():
     history = TrainingHistory(list(ROWS))
     assert len(history) == 2
     assert list(history) == ROWS
@@ -21,13 +21,13 @@ def test_is_a_list_of_epochs():
     assert len(TrainingHistory().to_pandas()) == 0
 
 
-def test_to_pandas():
+def test_training_history_to_pandas():
     table = TrainingHistory(list(ROWS)).to_pandas()
     assert table["train/loss"].tolist() == [0.7, 0.4]
     assert table["val/loss"].min() == 0.6
 
 
-def test_save_reads_back_and_leaves_no_other_file(tmp_path):
+def test_training_history_save_reads_back_and_leaves_no_other_file(tmp_path):
     path = tmp_path / "run" / "metrics.csv"
     for _ in range(2):
         TrainingHistory(list(ROWS)).save(path)
@@ -35,7 +35,7 @@ def test_save_reads_back_and_leaves_no_other_file(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_plot_has_a_panel_for_each_quantity():
+def test_training_history_plot_has_a_panel_for_each_quantity():
     figure = TrainingHistory(list(ROWS)).plot()
     panels = {axes.get_title(): axes for axes in figure.axes}
     assert set(panels) == {"accuracy", "loss"}
@@ -46,11 +46,11 @@ def test_plot_has_a_panel_for_each_quantity():
     assert [line.get_label() for line in panels["accuracy"].lines] == ["train"]
 
 
-def test_an_empty_history_can_be_plotted():
+def test_training_history_empty_history_can_be_plotted():
     assert TrainingHistory().plot().axes == []
 
 
-def test_the_recorder_writes_every_epoch(tmp_path):
+def test_training_history_recorder_writes_every_epoch(tmp_path):
     recorder = HistoryRecorder(tmp_path / "metrics.csv")
     lightning_trainer(max_epochs=3, callbacks=[recorder]).fit(module(), *toy_loaders())
     table = pd.read_csv(tmp_path / "metrics.csv")
@@ -59,7 +59,7 @@ def test_the_recorder_writes_every_epoch(tmp_path):
         assert table[name].tolist() == pytest.approx([row[name] for row in recorder.history])
 
 
-def test_the_recorder_is_part_of_a_checkpoint():
+def test_training_history_recorder_is_part_of_a_checkpoint():
     recorder, other = HistoryRecorder(), HistoryRecorder()
     recorder.history.epochs = list(ROWS)
     other.load_state_dict(recorder.state_dict())

@@ -32,7 +32,7 @@ from tests.training.toys import (
 )
 
 
-def test_weight_decay_spares_biases_norms_and_neurons():
+def test_spiking_module_weight_decay_spares_biases_norms_and_neurons():
     net = vit(neuron=ParametricLifNeuron)
     net.stem.convs[0].conv.weight.requires_grad_(False)
     optimizer = partial(torch.optim.AdamW, lr=1e-3, weight_decay=0.1)
@@ -51,7 +51,7 @@ def test_weight_decay_spares_biases_norms_and_neurons():
     assert any("norm.weight" in name for name in spared)
 
 
-def test_a_network_of_biases_alone_has_one_group():
+def test_spiking_module_network_of_biases_alone_has_one_group():
     net = nn.Linear(2, 2)
     net.weight.requires_grad_(False)
     (group,) = SpikingModule(net, get_loss("mse")).configure_optimizers().param_groups
@@ -61,7 +61,7 @@ def test_a_network_of_biases_alone_has_one_group():
         SpikingModule(net, get_loss("mse")).configure_optimizers()
 
 
-def test_the_scheduler_knows_the_number_of_steps():
+def test_spiking_module_scheduler_knows_the_number_of_steps():
     schedule = partial(cosine_with_warmup, warmup=0.0)
     task, recorder = module(lr=0.1, scheduler=schedule), HistoryRecorder()
     lightning_trainer(max_epochs=4, callbacks=[recorder]).fit(task, *toy_loaders())
@@ -69,14 +69,14 @@ def test_the_scheduler_knows_the_number_of_steps():
     assert [row["lr"] for row in recorder.history] == pytest.approx(expected, abs=1e-9)
 
 
-def test_a_scheduler_without_total_steps_gets_none():
+def test_spiking_module_scheduler_without_total_steps_gets_none():
     schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=4, gamma=0.5)
     task, recorder = module(lr=0.1, scheduler=schedule), HistoryRecorder()
     lightning_trainer(max_epochs=3, callbacks=[recorder]).fit(task, *toy_loaders())
     assert [row["lr"] for row in recorder.history] == pytest.approx([0.05, 0.025, 0.0125])
 
 
-def test_metrics_are_of_the_whole_epoch():
+def test_spiking_module_metrics_are_of_the_whole_epoch():
     # 40 samples in batches of 16: the last is half as large and must count half.
     (x, y), (u, v) = separable(40), separable(24, seed=2)
     task, recorder = module(lr=1e-12), HistoryRecorder()
@@ -96,7 +96,7 @@ def test_metrics_are_of_the_whole_epoch():
     assert result["test/accuracy"] == pytest.approx(row["val/accuracy"])
 
 
-def test_mixed_targets_count_by_their_larger_part():
+def test_spiking_module_mixed_targets_count_by_their_larger_part():
     task = module()
     metrics = task.metrics["val_metrics"]
     outputs = torch.tensor([[[2.0, 1.0]], [[0.0, 1.0]], [[3.0, 0.0]]])
@@ -104,7 +104,7 @@ def test_mixed_targets_count_by_their_larger_part():
     assert metrics["accuracy"].compute().item() == pytest.approx(2 / 3)
 
 
-def test_predictions_are_averages_over_time():
+def test_spiking_module_predictions_are_averages_over_time():
     task, (x, y) = module(), separable(20)
     trainer = lightning_trainer()
     batches = trainer.predict(task, loader(x, y))
@@ -124,12 +124,12 @@ class Poisoned(nn.Module):
         return self.net(x) * (1.0 if self.calls == 1 else math.nan)
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_remedy():
+def test_spiking_module_loss_that_is_not_finite_stops_with_a_remedy():
     with pytest.raises(SpikingDynamicsError, match=r"nan at step 1\. Lower.*gradient_clip_val"):
         lightning_trainer().fit(module(Poisoned()), *toy_loaders())
 
 
-def test_sparsity_is_added_with_its_weight():
+def test_spiking_module_sparsity_is_added_with_its_weight():
     net = SpikingNetwork(vit(), ClassificationHead(8, 2))
     images, target = torch.rand(4, 2, 6, 8), torch.tensor([0, 1, 0, 1])
     totals = {}
@@ -145,7 +145,7 @@ def test_sparsity_is_added_with_its_weight():
         module(sparsity_weight=-1.0)
 
 
-def test_inputs_may_be_keyword_arguments():
+def test_spiking_module_inputs_may_be_keyword_arguments():
     net = SpikingNetwork(transformer(), ClassificationHead(8, 2))
     tokens = torch.randint(11, (8, 5))
     mask = torch.arange(5) < torch.randint(1, 6, (8, 1))
@@ -179,7 +179,7 @@ def trained(**options):
     return task.net.state_dict()
 
 
-def test_accumulated_small_batches_are_one_large_batch():
+def test_spiking_module_accumulated_small_batches_are_one_large_batch():
     task, (x, y) = module(lr=0.05), separable()
     options = {"max_epochs": 2, "accumulate_grad_batches": 4}
     lightning_trainer(**options).fit(task, loader(x, y, 16), loader(x, y))
@@ -190,7 +190,7 @@ def test_accumulated_small_batches_are_one_large_batch():
     assert not torch.equal(task.net.embed.weight, toy_net().embed.weight)
 
 
-def test_gradient_clipping_acts():
+def test_spiking_module_gradient_clipping_acts():
     seen = Gradients()
     lightning_trainer(gradient_clip_val=1e-3, callbacks=[seen]).fit(module(), *toy_loaders())
     assert seen.steps == 4
@@ -198,7 +198,7 @@ def test_gradient_clipping_acts():
     assert any(not torch.equal(plain[name], clipped[name]) for name in plain)
 
 
-def test_bf16_mixed_trains():
+def test_spiking_module_bf16_mixed_trains():
     recorder = HistoryRecorder()
     trainer = lightning_trainer(precision="bf16-mixed", max_epochs=15, callbacks=[recorder])
     task = module(lr=0.05)
@@ -207,7 +207,7 @@ def test_bf16_mixed_trains():
     assert all(p.dtype == torch.float32 for p in task.parameters())
 
 
-def test_compiles_in_place():
+def test_spiking_module_compiles_in_place():
     task = module(toy_net(), compile=True)
     assert list(task.net.state_dict()) == list(toy_net().state_dict())
     assert task.net._compiled_call_impl is not None
@@ -216,7 +216,7 @@ def test_compiles_in_place():
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path, dropout):
+def test_spiking_module_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path, dropout):
     def run(name, max_epochs, ckpt_path=None):
         recorder = HistoryRecorder(tmp_path / name / "metrics.csv")
         task = module(
@@ -241,7 +241,7 @@ def test_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path, dropout):
     assert len({row["train/loss"] for row in whole}) == 4
 
 
-def test_a_checkpoint_holds_plain_data(tmp_path):
+def test_spiking_module_checkpoint_holds_plain_data(tmp_path):
     task = module()
     trainer = lightning_trainer()
     trainer.fit(task, *toy_loaders())

@@ -35,7 +35,7 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
 @pytest.mark.parametrize("loss_fn", ["spike_count_loss", "cross_entropy", "tet", "mse_rate"])
-def test_learns_to_tell_two_classes_apart(optimizer, loss_fn):
+def test_spiking_trainer_learns_to_tell_two_classes_apart(optimizer, loss_fn):
     net = toy_net()
     lr = 0.5 if optimizer == "SGD" else 0.05
     trainer = spiking_trainer(net, optimizer=optimizer, loss_fn=loss_fn, learning_rate=lr)
@@ -51,7 +51,7 @@ def test_learns_to_tell_two_classes_apart(optimizer, loss_fn):
     assert right == pytest.approx(history[-1]["val/accuracy"])
 
 
-def test_history_to_pandas_plot_and_save(tmp_path):
+def test_spiking_trainer_history_to_pandas_plot_and_save(tmp_path):
     history = spiking_trainer().fit(*toy_loaders(), epochs=2)
     assert {"epoch", "train/loss", "val/accuracy", "lr"} <= set(history.to_pandas().columns)
     assert {axes.get_title() for axes in history.plot().axes} >= {"loss", "accuracy"}
@@ -59,12 +59,12 @@ def test_history_to_pandas_plot_and_save(tmp_path):
     assert (tmp_path / "metrics.csv").is_file()
 
 
-def test_validation_is_optional():
+def test_spiking_trainer_validation_is_optional():
     history = spiking_trainer().fit(toy_loaders()[0], None, 1, ["early_stopping"])
     assert not any(name.startswith("val/") for name in history[0])
 
 
-def test_callbacks_by_name(tmp_path):
+def test_spiking_trainer_callbacks_by_name(tmp_path):
     assert set(CALLBACKS) == {
         "early_stopping",
         "checkpoint",
@@ -89,13 +89,13 @@ def test_callbacks_by_name(tmp_path):
     assert list(tmp_path.rglob("last.ckpt"))
 
 
-def test_early_stopping_stops():
+def test_spiking_trainer_early_stopping_stops():
     frozen = spiking_trainer(learning_rate=1e-12)
     history = frozen.fit(*toy_loaders(), 50, ["early_stopping"])
     assert len(history) == 11  # patience 10
 
 
-def test_callbacks_of_ones_own():
+def test_spiking_trainer_callbacks_of_ones_own():
     seen = []
 
     class Mine(EpochSeed):
@@ -107,7 +107,7 @@ def test_callbacks_of_ones_own():
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
-def test_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path):
+def test_spiking_trainer_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path):
     def run(name, epochs, ckpt_path=None):
         trainer = spiking_trainer(toy_net(dropout=0.3), default_root_dir=tmp_path / name)
         train, val = toy_loaders(shuffle=True)
@@ -124,12 +124,12 @@ def test_resuming_gives_the_loss_curve_of_the_whole_run(tmp_path):
     "options",
     [{"gradient_clip_val": 1.0}, {"accumulate_grad_batches": 2}, {"precision": "bf16-mixed"}],
 )
-def test_options_of_lightning_reach_its_trainer(options):
+def test_spiking_trainer_options_of_lightning_reach_its_trainer(options):
     history = spiking_trainer(learning_rate=0.05, **options).fit(*toy_loaders(), 10)
     assert history[-1]["val/accuracy"] > 0.9
 
 
-def test_a_loader_may_have_no_length():
+def test_spiking_trainer_loader_may_have_no_length():
     class Stream(IterableDataset):
         def __iter__(self):
             return iter(zip(*separable(32), strict=True))
@@ -147,18 +147,18 @@ def test_a_loader_may_have_no_length():
         (lambda outputs, target: outputs.mean(), SpikingModule),
     ],
 )
-def test_the_loss_chooses_the_metrics(loss_fn, kind):
+def test_spiking_trainer_loss_chooses_the_metrics(loss_fn, kind):
     assert type(spiking_trainer(loss_fn=loss_fn).module) is kind
 
 
-def test_trains_a_language_model():
+def test_spiking_trainer_trains_a_language_model():
     net = SpikingNetwork(transformer(causal=True, norm="layer"), CausalLMHead(8, 11))
     data = loader(ids(8, 6), ids(8, 6), 4)
     history = spiking_trainer(net, loss_fn="next_token").fit(data, data, 1)
     assert {"val/perplexity", "val/accuracy"} <= set(history[0])
 
 
-def test_a_loss_of_ones_own():
+def test_spiking_trainer_loss_of_ones_own():
     def loss(outputs, target):
         return torch.nn.functional.multi_margin_loss(outputs.mean(1), target)
 
@@ -175,7 +175,7 @@ def test_a_loss_of_ones_own():
         ({"loss_fn": "hinge"}, r"`loss_fn`.*'spike_count_loss'"),
     ],
 )
-def test_bad_arguments(arguments, message):
+def test_spiking_trainer_bad_arguments(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         spiking_trainer(**arguments)
 
@@ -190,7 +190,7 @@ def test_bad_arguments(arguments, message):
         ({"val_loader": []}, r"`val_loader`.*at least one batch"),
     ],
 )
-def test_bad_arguments_of_fit(arguments, message):
+def test_spiking_trainer_bad_arguments_of_fit(arguments, message):
     train, val = toy_loaders()
     trainer = spiking_trainer()
     with pytest.raises(ArgumentError, match=message):
@@ -198,7 +198,7 @@ def test_bad_arguments_of_fit(arguments, message):
     assert QUIET.items() <= trainer.trainer_kwargs.items()
 
 
-def test_fit_on_the_dicts_of_a_hugging_face_collator():
+def test_spiking_trainer_fit_on_the_dicts_of_a_hugging_face_collator():
     inputs, target = separable(64)
 
     class Classifier(torch.nn.Module):

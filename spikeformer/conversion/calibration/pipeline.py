@@ -109,8 +109,9 @@ class ConversionPipeline:
             fine_tune_epochs: Most epochs of distillation; 0 trains nothing.
 
         Raises:
-            ConversionError: The data is empty or does not fit the network, or the network holds
-                something without a spiking form.
+            ArgumentError: The data is empty or does not hold tensors.
+            ConversionError: The data does not fit the network, or the network holds something
+                without a spiking form.
         """
         check_positive_int("calibration_samples", calibration_samples)
         if isinstance(fine_tune_epochs, bool) or fine_tune_epochs < 0:

@@ -113,8 +113,7 @@ def evaluate_conversion(
         progress: Show a progress bar.
 
     Raises:
-        ConversionError: The loader is empty or does not fit.
-        ArgumentError: There is no such metric.
+        ArgumentError: The loader is empty or does not hold tensors, or there is no such metric.
 
     Example:
         >>> net = torch.nn.Linear(8, 2).eval()

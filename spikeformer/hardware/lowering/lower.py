@@ -37,7 +37,9 @@ class Lowered:
     layers: Mapping[tuple[str, str], tuple[str, str | None]]
 
 
-def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network") -> Lowered:
+def lower(
+    model: nn.Module | Lowered, input_shape: Sequence[int], *, name: str = "network"
+) -> Lowered:
     """Turn a network into populations and projections that compute the same spikes.
 
     The network runs once on a tensor that remembers where its elements come from. Batch norm
@@ -46,7 +48,7 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
     longest path, delays balance the shorter ones.
 
     Args:
-        model: The network; it is not changed.
+        model: The network, which is not changed; what is lowered already is returned.
         input_shape: Shape of one sample, without the batch axis.
         name: Name of the graph.
 
@@ -60,6 +62,8 @@ def lower(model: nn.Module, input_shape: Sequence[int], *, name: str = "network"
         >>> lower(net, (3,)).graph.num_neurons
         2
     """
+    if isinstance(model, Lowered):
+        return model
     check_supported(model)
     net = copy.deepcopy(model).cpu().double().eval()
     builder = GraphBuilder()

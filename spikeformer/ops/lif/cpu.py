@@ -8,23 +8,21 @@ keeping that block's membranes in a scratch buffer, and returns through it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikeformer.ops.formats import FORMATS
-from spikeformer.ops.layout import as_rows, empty_rows_like
+from spikeformer.ops.formats import flat, strided
 from spikeformer.ops.lif.cpu_kernels import BLOCK, backward_kernel, forward_kernel
+from spikeformer.ops.lif.dynamics import Dynamics, State
+from spikeformer.ops.lif.operator import Affine
 from spikeformer.ops.threads import run_tasks
 
 # Batch norm's sums are kept per group of samples: so many tasks are enough for every thread, and
 # do not depend on how many threads there are.
 _TASKS_WITH_SUMS = 64
-
-Affine = tuple[Tensor, Tensor, Tensor]
-"""What is taken off, multiplied with and added to every feature, each (f,) in float32."""
 
 
 class Tasks(NamedTuple):
@@ -48,118 +46,74 @@ class Tasks(NamedTuple):
 
 def forward(
     current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | Sequence[float],
-    reset: str,
-    affine: Affine | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes, final membrane and final adaptation (empty if none) of a (b, t, f) current."""
-    current = as_rows(current)
+    state: State,
+    dynamics: Dynamics,
+    affine: Affine | None,
+    spikes: Tensor,
+    final_membrane: Tensor,
+    final_adaptation: Tensor,
+) -> None:
+    """Write the spikes and the final state of a (b, t, f) current with contiguous features."""
     tasks = Tasks.of(current, sums=False)
-    spikes = empty_rows_like(current)
-    final_membrane = torch.empty(current.shape[0], current.shape[2])
-    final_adaptation = torch.empty(0 if adaptation is None else final_membrane.shape)
-    kernel = forward_kernel(current.dtype, reset, adaptation is not None, affine is not None)
+    kernel = forward_kernel(current.dtype, dynamics.reset, state[1] is not None, affine is not None)
     arguments = (
         tasks.shape,
-        _numbers(parameters),
+        _numbers(dynamics.parameters),
         *strided(current),
-        *_affine(affine),
-        flat(membrane),
-        flat(adaptation),
+        *map(flat, affine or (None,) * 3),
+        *map(flat, state),
         *strided(spikes),
         flat(final_membrane),
         flat(final_adaptation),
     )
     run_tasks(kernel, arguments, tasks.num_tasks, current.numel())
-    return spikes, final_membrane, final_adaptation
 
 
 def backward(
     current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | Sequence[float],
-    reset: str,
-    detach_reset: bool,
-    surrogate: str,
-    slope: float,
-    grad_spikes: Tensor | None,
-    grad_membrane: Tensor | None,
-    grad_adaptation: Tensor | None,
-    with_parameters: bool,
-    affine: Affine | None = None,
+    state: State,
+    dynamics: Dynamics,
+    affine: Affine | None,
+    grad_spikes: Tensor,
+    grad_state: State,
+    grads: tuple[Tensor, Tensor, Tensor],
 ) -> tuple[Tensor, ...]:
-    """Gradients of current, initial membrane, initial adaptation and parameters.
-
-    Those of an absent initial state, or of parameters that need none, are empty. With `affine`, the
-    first is the gradient of its output, and a fifth tensor, (2, f), has the sums of that gradient
-    and of its product with `current - center`.
-    """
-    current = as_rows(current)
+    """Write the gradients of current and state; return that of the parameters, and affine sums."""
     tasks = Tasks.of(current, sums=affine is not None)
-    if grad_spikes is None:
-        grad_spikes = current.new_zeros(1, 1, current.shape[2]).expand(current.shape)
-    grad_current = empty_rows_like(current)
-    grad_initial_membrane = torch.empty(0 if membrane is None else membrane.shape)
-    grad_initial_adaptation = torch.empty(0 if adaptation is None else adaptation.shape)
+    with_parameters = isinstance(dynamics.parameters, Tensor)
     partial_sums = np.zeros((tasks.num_tasks if with_parameters else 0, 4))
-    affine_sums = torch.zeros(tasks.num_groups if affine else 0, 2, current.shape[2])
+    affine_sums = np.zeros((tasks.num_groups if affine else 0, 2, current.shape[2]), np.float32)
     kernel = backward_kernel(
         current.dtype,
-        reset,
-        detach_reset,
-        surrogate,
-        adaptation is not None,
+        dynamics.reset,
+        dynamics.detach_reset,
+        dynamics.surrogate,
+        state[1] is not None,
         with_parameters,
         affine is not None,
     )
     arguments = (
         tasks.shape,
-        (*_numbers(parameters), np.float32(slope)),
+        (*_numbers(dynamics.parameters), np.float32(dynamics.slope)),
         *strided(current),
-        *_affine(affine),
-        flat(membrane),
-        flat(adaptation),
-        *strided(as_rows(grad_spikes)),
-        flat(grad_membrane),
-        flat(grad_adaptation),
-        *strided(grad_current),
-        flat(grad_initial_membrane),
-        flat(grad_initial_adaptation),
+        *map(flat, affine or (None,) * 3),
+        *map(flat, state),
+        *strided(grad_spikes),
+        *map(flat, grad_state),
+        *strided(grads[0]),
+        flat(grads[1]),
+        flat(grads[2]),
         partial_sums,
-        affine_sums.numpy(),
+        affine_sums,
     )
     run_tasks(kernel, arguments, tasks.num_tasks, current.numel())
     # Summed per task, then over tasks in order: the result does not depend on the threads.
     grad_parameters = torch.from_numpy(partial_sums.sum(0) if with_parameters else np.empty(0))
-    grads = grad_current, grad_initial_membrane, grad_initial_adaptation, grad_parameters.float()
-    return grads if affine is None else (*grads, affine_sums.sum(0))
+    if affine is None:
+        return (grad_parameters.float(),)
+    return grad_parameters.float(), torch.from_numpy(affine_sums).sum(0)
 
 
-def _numbers(parameters: Tensor | Sequence[float]) -> tuple[np.float32, ...]:
+def _numbers(parameters: Tensor | Sequence[Tensor | float]) -> tuple[np.float32, ...]:
     numbers = parameters.tolist() if isinstance(parameters, Tensor) else parameters
     return tuple(map(np.float32, numbers))
-
-
-def _affine(affine: Affine | None) -> tuple[Any, ...]:
-    return tuple(flat(tensor) for tensor in affine or (None, None, None))
-
-
-def flat(tensor: Tensor | None) -> Any:
-    """A tensor's memory as a one-dimensional array, 16-bit floats as their bits; None as empty."""
-    if tensor is None:
-        return np.empty(0, np.float32)
-    return tensor.detach().contiguous().view(FORMATS[tensor.dtype].memory).view(-1).numpy()
-
-
-def strided(x_btf: Tensor) -> tuple[Any, tuple[int, int]]:
-    """The memory a tensor spans as a one-dimensional array, with its batch and time strides."""
-    batch_stride, time_stride, _ = x_btf.stride()
-    batch, timesteps, features = x_btf.shape
-    span = (batch - 1) * batch_stride + (timesteps - 1) * time_stride + features
-    return flat(x_btf.as_strided((span if x_btf.numel() else 0,), (1,))), (
-        batch_stride,
-        time_stride,
-    )

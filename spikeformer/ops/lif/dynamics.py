@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, NamedTuple, Required, TypedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Required, Self, TypedDict
 
 import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, check_choice
-from spikeformer.i18n import t
-from spikeformer.ops.lif.reference import LifState
-from spikeformer.ops.surrogates import resolve_slope, spike
+from spikeformer.ops.dispatch import resolve_backend
+from spikeformer.ops.surrogates import resolve_slope
 
 RESETS = ("subtract", "zero")
 
+State = Sequence[Tensor | None]
+"""Membrane, None if it starts from zero, and adaptation current, None if there is none."""
+
 
 class LifArguments(TypedDict, total=False):
-    """Keyword arguments of `lif` that describe the neuron; `lif` explains them."""
+    """Keyword arguments of `lif`, and of the ops that have its neurons inside."""
 
     decay: Required[Tensor | float]
     threshold: Tensor | float
@@ -27,24 +29,48 @@ class LifArguments(TypedDict, total=False):
     slope: float | None
     adaptation_decay: Tensor | float | None
     adaptation_strength: Tensor | float
+    backend: str
+
+
+class LifState(NamedTuple):
+    """What a LIF population carries from one call to the next.
+
+    Args:
+        membrane: Potential after the last reset, (batch, *features), in units of the threshold;
+            float32, or float64 for float64 input.
+        adaptation: Adaptation current, of the same shape and dtype; None without adaptation.
+    """
+
+    membrane: Tensor
+    adaptation: Tensor | None = None
 
 
 class Dynamics(NamedTuple):
-    """Checked `LifArguments`, in the forms that reference and operators take.
+    """Checked `LifArguments`, as references, operators and kernels hand them on.
 
     Args:
-        parameters: Decay, threshold, adaptation decay and adaptation strength.
-        adaptive: Whether there is an adaptation current.
-        options: Reset, detach reset, surrogate and its slope.
+        parameters: Decay, threshold, adaptation decay and adaptation strength; for kernels as
+            numbers, or, if any has a gradient to take, as one tensor (4,).
+        reset: One of `RESETS`.
+        detach_reset: Whether the reset lets no gradient through the spike.
+        surrogate: Name in `SURROGATES`.
+        slope: Its slope.
+        backend: "reference", "cpu" or "triton".
     """
 
-    parameters: tuple[Tensor | float, ...]
-    adaptive: bool
-    options: tuple[str, bool, str, float]
+    parameters: Tensor | Sequence[Tensor | float]
+    reset: str
+    detach_reset: bool
+    surrogate: str
+    slope: float
+    backend: str
 
     @classmethod
     def of(
         cls,
+        op: str,
+        current: Tensor,
+        state: LifState | None,
         *,
         decay: Tensor | float,
         threshold: Tensor | float = 1.0,
@@ -54,12 +80,16 @@ class Dynamics(NamedTuple):
         slope: float | None = None,
         adaptation_decay: Tensor | float | None = None,
         adaptation_strength: Tensor | float = 0.0,
-    ) -> Dynamics:
-        """Check the arguments of a neuron.
+        backend: str = "auto",
+    ) -> tuple[Self, State]:
+        """Check the arguments of an op that lets neurons integrate a current from a state.
 
         Raises:
-            ArgumentError: If one is outside its documented range.
+            ArgumentError: If one is outside its documented range, the current has no timesteps or
+                the state does not fit it.
+            BackendUnavailableError: If an explicit backend cannot run on the current's device.
         """
+        adaptive = adaptation_decay is not None
         parameters = {
             "decay": decay,
             "threshold": threshold,
@@ -68,59 +98,28 @@ class Dynamics(NamedTuple):
         }
         for name, value in parameters.items():
             if isinstance(value, Tensor) and value.dim() > 0:
-                raise ArgumentError(name, tuple(value.shape), t("ops.number_or_scalar"))
+                raise ArgumentError(name, tuple(value.shape), "a number or a 0-dim tensor")
         check_choice("reset", reset, RESETS)
-        options = (reset, detach_reset, surrogate, resolve_slope(surrogate, slope))
-        return cls(tuple(parameters.values()), adaptation_decay is not None, options)
+        slope = resolve_slope(surrogate, slope)
+        checked = _checked_state(current, state, adaptive)
+        backend = resolve_backend(backend, current.device, op=op, dtype=current.dtype)
+        numbers = tuple(parameters.values())
+        return cls(numbers, reset, detach_reset, surrogate, slope, backend), checked
 
-    def for_reference(self) -> dict[str, Any]:
-        """Arguments of `lif_reference`."""
-        reset, detach_reset, surrogate, slope = self.options
-        names = "decay", "threshold", "adaptation_decay", "adaptation_strength"
-        return {
-            **dict(zip(names, self.parameters, strict=True)),
-            "reset": reset,
-            "detach_reset": detach_reset,
-            "fire": partial(spike, surrogate=surrogate, slope=slope),
-        }
+    @classmethod
+    def of_operator(
+        cls, parameters: Tensor | None, numbers: Sequence[float], *options: Any
+    ) -> Self:
+        """Undo `for_operator`."""
+        return cls(numbers if parameters is None else parameters, *options)
 
-    def for_operator(self, device: torch.device) -> tuple[Tensor | None, list[float]]:
-        """The parameters as one tensor of four if any has a gradient to take, else as numbers."""
+    def for_operator(self, device: torch.device) -> tuple[Any, ...]:
+        """Arguments of an operator, `registration.NEURON`."""
         numbers = [value for value in self.parameters if not isinstance(value, Tensor)]
         if len(numbers) == len(self.parameters):
-            return None, numbers
-        return torch.stack([_scalar(value, device) for value in self.parameters]), []
-
-    def checked_state(
-        self, current: Tensor, state: LifState | None
-    ) -> tuple[Tensor | None, Tensor | None]:
-        """Membrane, None if it starts from zero, and adaptation, None if there is none.
-
-        Raises:
-            ArgumentError: If the current has no timesteps or the state does not fit it.
-        """
-        if current.dim() < 2 or current.shape[1] < 1 or not current.is_floating_point():
-            raise ArgumentError(
-                "current",
-                f"{tuple(current.shape)} {current.dtype}",
-                t("ops.current"),
-            )
-        if state is None:
-            return None, zero_state(current) if self.adaptive else None
-        membrane, adaptation = state
-        if adaptation is not None and not self.adaptive:
-            raise ArgumentError(
-                "state",
-                t("ops.with_adaptation"),
-                t("ops.without_adaptation"),
-                t("ops.pass_adaptation_decay"),
-            )
-        if adaptation is None and self.adaptive:
-            adaptation = zero_state(current)
-        return (
-            _checked("state.membrane", membrane, current),
-            None if adaptation is None else _checked("state.adaptation", adaptation, current),
-        )
+            return None, numbers, *self[1:]
+        stacked = torch.stack([_scalar(value, device) for value in self.parameters])
+        return stacked, [], *self[1:]
 
 
 def zero_state(current: Tensor) -> Tensor:
@@ -132,11 +131,33 @@ def zero_state(current: Tensor) -> Tensor:
 def _scalar(value: Tensor | float, device: torch.device) -> Tensor:
     if isinstance(value, Tensor):
         return value.to(device, torch.float32)
-    return torch.full((), value, device=device)
+    return torch.full((), value, dtype=torch.float32, device=device)
+
+
+def _checked_state(current: Tensor, state: LifState | None, adaptive: bool) -> State:
+    if current.dim() < 2 or current.shape[1] < 1 or not current.is_floating_point():
+        raise ArgumentError(
+            "current",
+            f"{tuple(current.shape)} {current.dtype}",
+            "a floating-point tensor (batch, timesteps, *features) with at least one timestep",
+        )
+    if state is None:
+        return None, zero_state(current) if adaptive else None
+    membrane, adaptation = state
+    if adaptation is not None and not adaptive:
+        raise ArgumentError(
+            "state", "one with an adaptation current", "without one", "Pass `adaptation_decay`."
+        )
+    if adaptation is None and adaptive:
+        adaptation = zero_state(current)
+    return (
+        _checked("state.membrane", membrane, current),
+        None if adaptation is None else _checked("state.adaptation", adaptation, current),
+    )
 
 
 def _checked(name: str, tensor: Tensor, current: Tensor) -> Tensor:
     shape = current.shape[:1] + current.shape[2:]
     if tensor.shape != shape:
-        raise ArgumentError(name, tuple(tensor.shape), t("expected.of_shape", shape=tuple(shape)))
+        raise ArgumentError(name, tuple(tensor.shape), f"of shape {tuple(shape)}")
     return tensor.to(torch.promote_types(current.dtype, torch.float32))

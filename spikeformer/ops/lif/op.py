@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.layout import FeatureAxes
-from spikeformer.ops.lif.dynamics import Dynamics, zero_state
+from spikeformer.ops.lif.dynamics import Dynamics, LifState
 from spikeformer.ops.lif.operator import lif_op
-from spikeformer.ops.lif.reference import LifState, lif_reference
+from spikeformer.ops.lif.reference import lif_reference
 
 
 def lif(
@@ -68,7 +67,10 @@ def lif(
         >>> spikes.flatten().tolist()
         [0.0, 1.0, 0.0, 1.0]
     """
-    dynamics = Dynamics.of(
+    dynamics, (membrane, adaptation) = Dynamics.of(
+        "lif",
+        current,
+        state,
         decay=decay,
         threshold=threshold,
         reset=reset,
@@ -77,12 +79,10 @@ def lif(
         slope=slope,
         adaptation_decay=adaptation_decay,
         adaptation_strength=adaptation_strength,
+        backend=backend,
     )
-    membrane, adaptation = dynamics.checked_state(current, state)
-    kernel = resolve_backend(backend, current.device, op="lif", dtype=current.dtype)
-    if kernel == "reference":
-        rest = zero_state(current) if membrane is None else membrane
-        return lif_reference(current, LifState(rest, adaptation), **dynamics.for_reference())
+    if dynamics.backend == "reference":
+        return lif_reference(current, (membrane, adaptation), dynamics)
     # Features flattened in the order they have in memory, so that this moves none.
     axes = FeatureAxes.of(current)
     spikes, final_membrane, final_adaptation = lif_op(
@@ -90,10 +90,8 @@ def lif(
         None if membrane is None else axes.flatten(membrane, 1),
         None if adaptation is None else axes.flatten(adaptation, 1),
         *dynamics.for_operator(current.device),
-        *dynamics.options,
-        kernel,
     )
     return axes.restore(spikes, 2), LifState(
         axes.restore(final_membrane, 1),
-        axes.restore(final_adaptation, 1) if dynamics.adaptive else None,
+        None if adaptation is None else axes.restore(final_adaptation, 1),
     )

@@ -1,120 +1,114 @@
-"""LIF as operators of torch, so that autograd, `torch.compile` and `torch.export` know it.
+"""LIF as an operator of torch, and what its kernels for all devices share.
 
-Tensors are (b, t, f) and states (b, f), in the dtypes of `formats.py`. The parameters decay,
-threshold, adaptation decay and adaptation strength come as numbers, or, if any is a tensor, as one
-tensor of four, which then has a gradient.
+Tensors are (b, t, f) and states (b, f), in the dtypes of `formats.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikeformer.ops.dispatch import load_kernels
-from spikeformer.ops.layout import empty_rows_like
+from spikeformer.ops.layout import as_rows, empty_rows_like
+from spikeformer.ops.lif.dynamics import Dynamics, State
+from spikeformer.ops.registration import (
+    GRADIENTS,
+    NEURON,
+    STATE,
+    define,
+    differentiate,
+    float32_like,
+)
+
+Affine = tuple[Tensor, Tensor, Tensor]
+"""What is taken off, multiplied with and added to every feature, each (f,) in float32."""
 
 
-@torch.library.custom_op("spikeformer::lif", mutates_args=())
-def lif_op(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
-    numbers: Sequence[float],
-    reset: str,
-    detach_reset: bool,
-    surrogate: str,
-    slope: float,
-    backend: str,
+def lif_forward(
+    current: Tensor, state: State, dynamics: Dynamics, affine: Affine | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Spikes, final membrane and final adaptation, which is empty if there is none."""
-    kernels = load_kernels("lif", backend)
-    return kernels.forward(current, membrane, adaptation, _scalars(parameters, numbers), reset)
+    """Spikes, final membrane and final adaptation, which is empty if there is none.
+
+    With `affine` neurons integrate `(current - center) * scale + offset`, one number of each for
+    every feature: batch norm on its way into the membrane.
+    """
+    outputs = empty_outputs(current, state)
+    if current.numel():
+        kernels = load_kernels("lif", dynamics.backend)
+        kernels.forward(as_rows(current), state, dynamics, affine, *outputs)
+    return outputs
 
 
-@lif_op.register_fake
-def _(
+def lif_backward(
     current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    *_: Any,
+    state: State,
+    dynamics: Dynamics,
+    grad_spikes: Tensor,
+    grad_state: State,
+    affine: Affine | None = None,
+) -> tuple[Tensor, ...]:
+    """Gradients of current, initial membrane, initial adaptation and parameters.
+
+    Those of an absent initial state, or of parameters that need none, are empty. With `affine`, the
+    first is the gradient of its output, and a fifth tensor, (2, f), has the sums of that gradient
+    and of its product with `current - center`.
+    """
+    current, grad_spikes = as_rows(current), as_rows(grad_spikes)
+    grads = (empty_rows_like(current), *float32_like(current, *state))
+    kernels = load_kernels("lif", dynamics.backend)
+    sums = kernels.backward(current, state, dynamics, affine, grad_spikes, grad_state, grads)
+    return *grads, *sums
+
+
+def empty_outputs(current: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor]:
+    """Room for what `lif_forward` returns."""
+    membrane = current.new_empty(current.shape[0], current.shape[2], dtype=torch.float32)
+    adaptation = membrane.new_empty(0) if state[1] is None else torch.empty_like(membrane)
+    return empty_rows_like(as_rows(current)), membrane, adaptation
+
+
+def _forward(
+    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *neuron: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    state = current.new_empty(current.shape[0], current.shape[2], dtype=torch.float32)
-    absent = state.new_empty(0)
-    return empty_rows_like(current), state, absent if adaptation is None else state.clone()
+    return lif_forward(current, (membrane, adaptation), Dynamics.of_operator(*neuron))
 
 
-@torch.library.custom_op("spikeformer::lif_backward", mutates_args=())
-def lif_backward_op(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
-    numbers: Sequence[float],
-    reset: str,
-    detach_reset: bool,
-    surrogate: str,
-    slope: float,
-    backend: str,
-    grad_spikes: Tensor | None,
-    grad_membrane: Tensor | None,
-    grad_adaptation: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of current, membrane, adaptation and parameters; empty where those are None."""
-    return load_kernels("lif", backend).backward(
+def _forward_fake(
+    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *_: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    return empty_outputs(current, (membrane, adaptation))
+
+
+def _backward(
+    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *others: Any
+) -> tuple[Tensor, ...]:
+    *neuron, grad_spikes, grad_membrane, grad_adaptation = others
+    return lif_backward(
         current,
-        membrane,
-        adaptation,
-        _scalars(parameters, numbers),
-        reset,
-        detach_reset,
-        surrogate,
-        slope,
+        (membrane, adaptation),
+        Dynamics.of_operator(*neuron),
         grad_spikes,
-        grad_membrane,
-        grad_adaptation,
-        with_parameters=parameters is not None,
+        (grad_membrane, grad_adaptation),
     )
 
 
-@lif_backward_op.register_fake
-def _(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
-    *_: Any,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    def like(tensor: Tensor | None) -> Tensor:
-        shape = (0,) if tensor is None else tensor.shape
-        return current.new_empty(shape, dtype=torch.float32)
-
-    return empty_rows_like(current), like(membrane), like(adaptation), like(parameters)
+def _backward_fake(current: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    return empty_rows_like(as_rows(current)), *float32_like(current, *inputs[:3])
 
 
-def _scalars(parameters: Tensor | None, numbers: Sequence[float]) -> Tensor | Sequence[float]:
-    return numbers if parameters is None else parameters
-
-
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    # The input is all that backward needs: it computes membranes and spikes again.
-    ctx.save_for_backward(*inputs[:4])
-    ctx.options = inputs[4:]
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    inputs = ctx.saved_tensors
-    if inputs[2] is None:
-        grads = (*grads[:2], None)
-    results = lif_backward_op(*inputs, *ctx.options, *grads)
-    tensors = (
-        result if given is not None else None for given, result in zip(inputs, results, strict=True)
-    )
-    return (*tensors, *(None for _ in ctx.options))
-
-
-lif_op.register_autograd(_backward, setup_context=_setup_context)
+lif_op = define(
+    "lif",
+    f"(Tensor current, {STATE}, {NEURON}) -> (Tensor, Tensor, Tensor)",
+    _forward,
+    _forward_fake,
+)
+lif_backward_op = define(
+    "lif_backward",
+    f"(Tensor current, {STATE}, {NEURON}, {GRADIENTS}) -> (Tensor, Tensor, Tensor, Tensor)",
+    _backward,
+    _backward_fake,
+)
+# The input is all that backward needs: it computes membranes and spikes again.
+differentiate(lif_op, lif_backward_op, keep=lambda inputs, _: inputs, tensors=4, learned=range(4))

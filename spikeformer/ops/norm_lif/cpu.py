@@ -14,8 +14,8 @@ from numba import njit
 from torch import Tensor
 
 from spikeformer.ops.derivatives import ZERO
-from spikeformer.ops.formats import FORMATS
-from spikeformer.ops.lif.cpu import Tasks, flat, strided
+from spikeformer.ops.formats import FORMATS, flat, strided
+from spikeformer.ops.lif.cpu import Tasks
 from spikeformer.ops.lif.cpu_kernels import BLOCK
 from spikeformer.ops.threads import run_tasks
 
@@ -98,7 +98,7 @@ def _finish_kernel(dtype: torch.dtype) -> Callable[..., None]:
 def sums_around(current: Tensor, around: Tensor) -> Tensor:
     """Sums over batch and time of `current - around` and of its square: (b, t, f) to (2, f)."""
     tasks = Tasks.of(current, sums=True)
-    sums = torch.empty(tasks.num_groups, 2, current.shape[2])
+    sums = around.new_empty(tasks.num_groups, 2, current.shape[2])
     kernel = _sums_kernel(current.dtype)
     arguments = (tasks.shape, *strided(current), flat(around), flat(sums))
     run_tasks(kernel, arguments, tasks.num_tasks, current.numel())

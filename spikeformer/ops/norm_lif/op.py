@@ -9,11 +9,8 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
-from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.layout import FeatureAxes
-from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, zero_state
-from spikeformer.ops.lif.reference import LifState
+from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, LifState
 from spikeformer.ops.norm_lif.operator import norm_lif_op
 from spikeformer.ops.norm_lif.reference import norm_lif_reference
 
@@ -30,7 +27,6 @@ def norm_lif(
     momentum: float = 0.1,
     eps: float = 1e-5,
     channel_axis: int = -1,
-    backend: str = "auto",
     **neuron: Unpack[LifArguments],
 ) -> tuple[Tensor, LifState]:
     """Batch norm of each channel over batch, time and tokens, then `lif`, in one pass over memory.
@@ -53,8 +49,7 @@ def norm_lif(
         momentum: Share of the batch in the running statistics.
         eps: Added to the variance.
         channel_axis: Axis of the channels, neither batch nor time.
-        backend: One of `BACKENDS`; "auto" picks by device.
-        **neuron: The neuron's arguments of `lif`: `decay`, `threshold`, `reset` and so on.
+        **neuron: Arguments of `lif`: `decay`, `threshold`, `reset` and so on, and `backend`.
 
     Returns:
         Spikes and state as `lif` returns them.
@@ -75,50 +70,46 @@ def norm_lif(
         >>> norm_lif(current, **one, **statistics, decay=0.5, threshold=0.4)[0].flatten().tolist()
         [0.0, 1.0]
     """
-    dynamics = Dynamics.of(**neuron)
-    membrane, adaptation = dynamics.checked_state(current, state)
+    dynamics, checked = Dynamics.of("norm_lif", current, state, **neuron)
     channel_axis = channel_axis % current.dim()
     channels = current.shape[channel_axis]
     vectors = {"weight": weight, "bias": bias, "running_mean": running_mean}
     _check_channels(channel_axis, channels, {**vectors, "running_var": running_var})
     count = current.numel() // max(1, channels)
     if training and count == 1:
-        raise ArgumentError("current", tuple(current.shape), t("ops.several_values"))
+        got = tuple(current.shape)
+        raise ArgumentError("current", got, "more than one value a channel while training")
     moments = None if training and count else (running_mean, running_var)
-    kernel = resolve_backend(backend, current.device, op="norm_lif", dtype=current.dtype)
-    if kernel == "reference":
+    if dynamics.backend == "reference":
         spikes, final, used = norm_lif_reference(
             current,
-            LifState(zero_state(current) if membrane is None else membrane, adaptation),
+            checked,
+            dynamics,
             weight=weight,
             bias=bias,
             moments=moments,
             eps=eps,
             channel_axis=channel_axis,
-            **dynamics.for_reference(),
         )
     else:
+        membrane, adaptation = checked
         axes = FeatureAxes.of(current)
         behind = axes.order.index(channel_axis - 2) + 1
-        parameters, numbers = dynamics.for_operator(current.device)
         spikes, final_membrane, final_adaptation, *used = norm_lif_op(
             axes.flatten(current, 2),
-            None if membrane is None else axes.flatten(membrane, 1),
-            None if adaptation is None else axes.flatten(adaptation, 1),
-            parameters,
             weight,
             bias,
             *(moments or (None, None)),
-            numbers,
-            *dynamics.options,
-            kernel,
+            None if membrane is None else axes.flatten(membrane, 1),
+            None if adaptation is None else axes.flatten(adaptation, 1),
+            *dynamics.for_operator(current.device),
             prod(axes.sizes[behind:]),
             eps,
         )
         spikes = axes.restore(spikes, 2)
         final = LifState(
             axes.restore(final_membrane, 1),
-            axes.restore(final_adaptation, 1) if dynamics.adaptive else None,
+            None if adaptation is None else axes.restore(final_adaptation, 1),
         )
     if training and count:
         with torch.no_grad():
@@ -131,9 +122,7 @@ def norm_lif(
 
 def _check_channels(axis: int, channels: int, vectors: dict[str, Tensor]) -> None:
     if axis < 2:
-        raise ArgumentError("channel_axis", axis, t("ops.feature_axis"))
+        raise ArgumentError("channel_axis", axis, "a feature axis: neither batch nor time")
     for name, vector in vectors.items():
         if vector.shape != (channels,):
-            raise ArgumentError(
-                name, tuple(vector.shape), t("expected.of_shape", shape=(channels,))
-            )
+            raise ArgumentError(name, tuple(vector.shape), f"of shape {(channels,)}")

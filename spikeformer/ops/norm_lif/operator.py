@@ -1,4 +1,4 @@
-"""Batch norm and LIF as operators of torch.
+"""Batch norm and LIF as an operator of torch, on the kernels of `lif`.
 
 The current is (b, t, f), as for `lif`. Channels lie in its features as (outer, channels, inner):
 `inner` is how many neighbours share a channel. A normalised feature is
@@ -9,7 +9,6 @@ their part in the gradient.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,83 +16,49 @@ from torch import Tensor
 
 from spikeformer.ops.dispatch import load_kernels
 from spikeformer.ops.layout import as_rows, empty_rows_like
+from spikeformer.ops.lif.dynamics import Dynamics
+from spikeformer.ops.lif.operator import empty_outputs, lif_backward, lif_forward
+from spikeformer.ops.registration import (
+    GRADIENTS,
+    NEURON,
+    STATE,
+    define,
+    differentiate,
+    float32_like,
+)
 
 
-@torch.library.custom_op("spikeformer::norm_lif", mutates_args=())
-def norm_lif_op(
+def _forward(
     current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
     weight: Tensor,
     bias: Tensor,
     mean: Tensor | None,
     variance: Tensor | None,
-    numbers: Sequence[float],
-    reset: str,
-    detach_reset: bool,
-    surrogate: str,
-    slope: float,
-    backend: str,
-    inner: int,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Spikes, final membrane, final adaptation (empty if none), and the mean and variance used."""
-    if mean is None or variance is None:
-        mean, variance = _moments(current, weight.numel(), inner, backend)
-    else:
-        mean, variance = mean.clone(), variance.clone()
-    scale = weight * torch.rsqrt(variance + eps)
-    results = load_kernels("lif", backend).forward(
-        current,
-        membrane,
-        adaptation,
-        numbers if parameters is None else parameters,
-        reset,
-        affine=tuple(_by_feature(x, current, inner) for x in (mean, scale, bias)),
-    )
-    return *results, mean, variance
-
-
-@norm_lif_op.register_fake
-def _(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
-    weight: Tensor,
-    *_: Any,
+    *others: Any,
 ) -> tuple[Tensor, ...]:
-    state = current.new_empty(current.shape[0], current.shape[2], dtype=torch.float32)
-    final_adaptation = state.new_empty(0) if adaptation is None else state.clone()
-    moments = (weight.new_empty(weight.shape, dtype=torch.float32) for _ in range(2))
-    return empty_rows_like(current), state, final_adaptation, *moments
+    """What `lif` returns, and the mean and variance used."""
+    membrane, adaptation, *neuron, inner, eps = others
+    dynamics = Dynamics.of_operator(*neuron)
+    if mean is None or variance is None:
+        mean, variance = _moments(current, weight.numel(), inner, dynamics.backend)
+    else:
+        mean, variance = (x.to(torch.float32, copy=True) for x in (mean, variance))
+    scale = weight * torch.rsqrt(variance + eps)
+    center, factor, offset = (_by_feature(x, current, inner) for x in (mean, scale, bias))
+    state = membrane, adaptation
+    return *lif_forward(current, state, dynamics, (center, factor, offset)), mean, variance
 
 
-@torch.library.custom_op("spikeformer::norm_lif_backward", mutates_args=())
-def norm_lif_backward_op(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    variance: Tensor,
-    numbers: Sequence[float],
-    reset: str,
-    detach_reset: bool,
-    surrogate: str,
-    slope: float,
-    backend: str,
-    inner: int,
-    eps: float,
-    from_batch: bool,
-    grad_spikes: Tensor | None,
-    grad_membrane: Tensor | None,
-    grad_adaptation: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of current, membrane, adaptation, parameters, weight and bias.
+def _forward_fake(
+    current: Tensor, weight: Tensor, bias: Tensor, mean: Any, variance: Any, *others: Any
+) -> tuple[Tensor, ...]:
+    return *empty_outputs(current, others[:2]), *float32_like(weight, weight, weight)
+
+
+def _backward(
+    current: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *others: Any
+) -> tuple[Tensor, ...]:
+    """Gradients of current, weight, bias, membrane, adaptation and parameters.
 
     With y the normalised current, n values a channel and sums over them,
 
@@ -102,25 +67,18 @@ def norm_lif_backward_op(
 
     of which only `d x = scale dy` is left where the moments are not those of the batch.
     """
+    membrane, adaptation, *neuron, inner, eps, from_batch, grad_spikes = others[:-2]
+    dynamics = Dynamics.of_operator(*neuron)
     inverse_std = torch.rsqrt(variance + eps)
     scale = weight * inverse_std
-    center = _by_feature(mean, current, inner)
-    grad_current, grad_membrane_in, grad_adaptation_in, grad_parameters, sums = load_kernels(
-        "lif", backend
-    ).backward(
+    center, factor, offset = (_by_feature(x, current, inner) for x in (mean, scale, bias))
+    grad_current, *grad_neuron, sums = lif_backward(
         current,
-        membrane,
-        adaptation,
-        numbers if parameters is None else parameters,
-        reset,
-        detach_reset,
-        surrogate,
-        slope,
+        (membrane, adaptation),
+        dynamics,
         grad_spikes,
-        grad_membrane,
-        grad_adaptation,
-        with_parameters=parameters is not None,
-        affine=(center, *(_by_feature(x, current, inner) for x in (scale, bias))),
+        others[-2:],
+        (center, factor, offset),
     )
     sum_grad, sum_product = sums.view(2, -1, weight.numel(), inner).sum((1, 3))
     shift, tilt = torch.zeros_like(sum_grad), torch.zeros_like(sum_grad)
@@ -128,38 +86,22 @@ def norm_lif_backward_op(
         count = max(1, current.numel() // weight.numel())
         shift = sum_grad / count
         tilt = sum_product * inverse_std.square() / count
-    load_kernels("norm_lif", backend).finish_gradient(
-        grad_current,
-        as_rows(current),
-        center,
-        *(_by_feature(x, current, inner) for x in (scale, shift, tilt)),
-    )
-    return (
-        grad_current,
-        grad_membrane_in,
-        grad_adaptation_in,
-        grad_parameters,
-        sum_product * inverse_std,
-        sum_grad,
-    )
+    if grad_current.numel():
+        load_kernels("norm_lif", dynamics.backend).finish_gradient(
+            grad_current,
+            as_rows(current),
+            center,
+            factor,
+            *(_by_feature(x, current, inner) for x in (shift, tilt)),
+        )
+    return grad_current, sum_product * inverse_std, sum_grad, *grad_neuron
 
 
-@norm_lif_backward_op.register_fake
-def _(
-    current: Tensor,
-    membrane: Tensor | None,
-    adaptation: Tensor | None,
-    parameters: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    *_: Any,
+def _backward_fake(
+    current: Tensor, weight: Tensor, bias: Tensor, mean: Any, variance: Any, *others: Any
 ) -> tuple[Tensor, ...]:
-    def like(tensor: Tensor | None) -> Tensor:
-        shape = (0,) if tensor is None else tensor.shape
-        return current.new_empty(shape, dtype=torch.float32)
-
-    given = (membrane, adaptation, parameters, weight, bias)
-    return empty_rows_like(current), *(like(tensor) for tensor in given)
+    given = (weight, bias, *others[:3])
+    return empty_rows_like(as_rows(current)), *float32_like(current, *given)
 
 
 def _moments(current: Tensor, channels: int, inner: int, backend: str) -> tuple[Tensor, Tensor]:
@@ -184,32 +126,27 @@ def _by_feature(by_channel: Tensor, current: Tensor, inner: int) -> Tensor:
     return by_channel.detach().float().view(1, -1, 1).expand(outer, channels, inner).reshape(-1)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+_TENSORS = "Tensor current, Tensor weight, Tensor bias"
+
+norm_lif_op = define(
+    "norm_lif",
+    f"({_TENSORS}, Tensor? mean, Tensor? variance, {STATE}, {NEURON}, int inner, float eps)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    _forward,
+    _forward_fake,
+)
+norm_lif_backward_op = define(
+    "norm_lif_backward",
+    f"({_TENSORS}, Tensor mean, Tensor variance, {STATE}, {NEURON}, int inner, float eps,"
+    f" bool from_batch, {GRADIENTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    _backward,
+    _backward_fake,
+)
+
+
+def _keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     # Beside the input, backward needs only the moments: it computes membranes and spikes again.
-    ctx.save_for_backward(*inputs[:6], *output[3:])
-    ctx.from_batch = inputs[6] is None
-    ctx.adaptive = inputs[2] is not None
-    ctx.options = inputs[8:]
-    ctx.set_materialize_grads(False)
+    return *inputs[:3], *outputs[3:], *inputs[5:], inputs[3] is None
 
 
-def _backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    # The moments are handed out for the running statistics, which take no gradient.
-    grad_spikes, grad_membrane, grad_adaptation = grads[:3]
-    inputs = ctx.saved_tensors
-    results = norm_lif_backward_op(
-        *inputs,
-        *ctx.options,
-        ctx.from_batch,
-        grad_spikes,
-        grad_membrane,
-        grad_adaptation if ctx.adaptive else None,
-    )
-    tensors = (
-        result if given is not None else None
-        for given, result in zip(inputs[:6], results, strict=True)
-    )
-    return (*tensors, None, None, *(None for _ in ctx.options))
-
-
-norm_lif_op.register_autograd(_backward, setup_context=_setup_context)
+differentiate(norm_lif_op, norm_lif_backward_op, keep=_keep, tensors=8, learned=(0, 1, 2, 5, 6, 7))

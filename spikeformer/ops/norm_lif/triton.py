@@ -107,15 +107,14 @@ def finish_gradient(
 ) -> None:
     """Overwrite `grad` with `scale (grad - shift - (current - center) tilt)`, both (b, t, f)."""
     batch, timesteps, features = grad.shape
-    if grad.numel():
-        with torch.cuda.device_of(current):  # type: ignore[no-untyped-call]
-            _finish_kernel[(batch * triton.cdiv(features, BLOCK),)](
-                grad,
-                grad.stride()[:2],
-                current,
-                current.stride()[:2],
-                (center, scale, shift, tilt),
-                timesteps,
-                features,
-                BLOCK=BLOCK,
-            )
+    with torch.cuda.device_of(current):  # type: ignore[no-untyped-call]
+        _finish_kernel[(batch * triton.cdiv(features, BLOCK),)](
+            grad,
+            grad.stride()[:2],
+            current,
+            current.stride()[:2],
+            (center, scale, shift, tilt),
+            timesteps,
+            features,
+            BLOCK=BLOCK,
+        )

@@ -1,4 +1,4 @@
-"""Attention between spikes, without softmax, together with the neurons that answer it."""
+"""Attention between spikes, without softmax, together with the neurons behind it."""
 
 from spikeformer.ops.spike_attention.op import MECHANISMS, spike_attention
 from spikeformer.ops.spike_attention.reference import attention_current, attention_output

@@ -1,33 +1,26 @@
-"""What kernels of several devices share: the operators of `lif` on any features, and gradients.
+"""What kernels of several devices share: `lif` on any features, and gradients.
 
 Axes: b batch, t timesteps, n tokens, h heads, d channels of a head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from spikeformer.ops.layout import FeatureAxes
-from spikeformer.ops.lif.operator import lif_backward_op, lif_op
+from spikeformer.ops.lif.dynamics import Dynamics, State
+from spikeformer.ops.lif.operator import lif_backward, lif_forward
 from spikeformer.ops.spike_attention.reference import attention_current, keys_meet_values_first
 
 Spikes = tuple[Tensor, Tensor, Tensor | None]
 """Query, key and value, or their bits."""
 
-State = Sequence[Tensor | None]
-"""Membrane and adaptation."""
-
-Neuron = tuple[Tensor | None, Sequence[float], str, bool, str, float, str]
-"""Arguments of the operators of `lif` from `parameters` to `backend`."""
-
 
 def empty_bits(spikes: Spikes, save: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Room for the bits of query, key and value, (b, t, n, bytes); none without `save`.
 
-    A token's bits are those of all its heads, a whole number of bytes.
+    A token's bits are those of all its heads, padded to full bytes.
     """
     query, key, value = (_empty_bits(x, spikes[0], save) for x in spikes)
     return query, key, value
@@ -41,11 +34,11 @@ def _empty_bits(spikes: Tensor | None, query: Tensor, save: bool) -> Tensor:
     return query.new_empty(batch, timesteps, tokens, num_bytes, dtype=torch.uint8)
 
 
-def fire(current: Tensor, state: State, neuron: Neuron) -> tuple[Tensor, Tensor, Tensor]:
+def fire(current: Tensor, state: State, dynamics: Dynamics) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes, final membrane and final adaptation, which is empty if there is none."""
     axes = FeatureAxes.of(current)
-    fired, membrane, adaptation = lif_op(
-        axes.flatten(current, 2), *(_rows(axes, x) for x in state), *neuron
+    fired, membrane, adaptation = lif_forward(
+        axes.flatten(current, 2), _rows(axes, state), dynamics
     )
     if state[1] is not None:
         adaptation = axes.restore(adaptation, 1).contiguous()
@@ -53,16 +46,16 @@ def fire(current: Tensor, state: State, neuron: Neuron) -> tuple[Tensor, Tensor,
 
 
 def fire_backward(
-    current: Tensor, state: State, neuron: Neuron, grad_fired: Tensor, grad_state: State
+    current: Tensor, state: State, dynamics: Dynamics, grad_fired: Tensor, grad_state: State
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of current, membrane, adaptation and parameters; empty where None."""
     axes = FeatureAxes.of(current)
-    grad_current, *grad_initial, grad_parameters = lif_backward_op(
+    grad_current, *grad_initial, grad_parameters = lif_backward(
         axes.flatten(current, 2),
-        *(_rows(axes, x) for x in state),
-        *neuron,
+        _rows(axes, state),
+        dynamics,
         axes.flatten(grad_fired.to(current.dtype), 2),
-        *(_rows(axes, x) for x in grad_state),
+        _rows(axes, grad_state),
     )
     grad_membrane, grad_adaptation = (
         grad if given is None else axes.restore(grad, 1).contiguous()
@@ -71,14 +64,14 @@ def fire_backward(
     return axes.restore(grad_current, 2), grad_membrane, grad_adaptation, grad_parameters
 
 
-def _rows(axes: FeatureAxes, state: Tensor | None) -> Tensor | None:
-    return None if state is None else axes.flatten(state, 1)
+def _rows(axes: FeatureAxes, state: State) -> State:
+    return [None if part is None else axes.flatten(part, 1) for part in state]
 
 
 def ssa_backward(
     spikes: tuple[Tensor, Tensor, Tensor],
     state: State,
-    neuron: Neuron,
+    dynamics: Dynamics,
     scale: float,
     causal: bool,
     grad_spikes: Tensor,
@@ -94,7 +87,7 @@ def ssa_backward(
             pairs = pairs.tril()
         attended = (q @ pairs if keys_first else pairs @ v).mul_(scale)
         grad_current, *others = fire_backward(
-            attended.transpose(2, 3), state, neuron, grad_spikes, grad_state
+            attended.transpose(2, 3), state, dynamics, grad_spikes, grad_state
         )
         grad = grad_current.transpose(2, 3).mul_(scale)
         if keys_first:
@@ -111,7 +104,7 @@ def ssa_backward(
 def gated_backward(
     spikes: Spikes,
     state: State,
-    neuron: Neuron,
+    dynamics: Dynamics,
     causal: bool,
     grad_spikes: Tensor,
     grad_state: State,
@@ -120,14 +113,14 @@ def gated_backward(
     query, key, value = spikes
     mechanism = "qk_token" if value is None else "sdsa"
     current = attention_current(*spikes, mechanism=mechanism, scale=1.0, causal=causal)
-    gate = fire(current, state, neuron)[0].to(query.dtype)
+    gate = fire(current, state, dynamics)[0].to(query.dtype)
     if value is None:
         grad_gate = (grad_spikes * key).sum(dim=-1, dtype=torch.float32)
     elif causal:
         grad_gate = grad_spikes * query
     else:
         grad_gate = (grad_spikes * query).sum(dim=2, keepdim=True, dtype=torch.float32)
-    grad_current, *others = fire_backward(current, state, neuron, grad_gate, grad_state)
+    grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
     if value is None:
         grad_query = grad_current.unsqueeze(-1).expand(query.shape)
         return grad_query, grad_spikes * gate.unsqueeze(-1), query.new_empty(0), *others

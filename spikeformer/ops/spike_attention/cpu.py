@@ -12,12 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikeformer.ops.lif.cpu import flat
+from spikeformer.ops.formats import flat, strided
+from spikeformer.ops.lif.dynamics import Dynamics, State
 from spikeformer.ops.memory import empty_like
 from spikeformer.ops.spike_attention.composed import (
-    Neuron,
     Spikes,
-    State,
     empty_bits,
     fire,
     fire_backward,
@@ -44,7 +43,7 @@ _PART = 1 << 17
 def forward(
     spikes: Spikes,
     state: State,
-    neuron: Neuron,
+    dynamics: Dynamics,
     mechanism: str,
     scale: float,
     causal: bool,
@@ -58,18 +57,18 @@ def forward(
     query_bits, key_bits, value_bits = bits = empty_bits(spikes, save)
     if value is None:
         current = _count_channels(query, query_bits)
-        fired, membrane, adaptation = fire(current, state, neuron)
+        fired, membrane, adaptation = fire(current, state, dynamics)
         return _gate(key, key_bits, fired), membrane, adaptation, *bits
     if mechanism == "sdsa":
         current = _count_matches(key, key_bits, value, value_bits, causal)
-        fired, membrane, adaptation = fire(current, state, neuron)
+        fired, membrane, adaptation = fire(current, state, dynamics)
         return _gate(query, query_bits, fired), membrane, adaptation, *bits
     out = empty_like(query, query.shape)
     finals = []
     for part in _parts(query):
         q, k, v = query[part], key[part], value[part]
         current = attention_current(q, k, v, mechanism=mechanism, scale=scale, causal=causal)
-        fired, *final = fire(current, _of_part(state, part), neuron)
+        fired, *final = fire(current, _of_part(state, part), dynamics)
         out[part].copy_(fired)
         finals.append(final)
         if save:
@@ -82,7 +81,7 @@ def forward(
 def backward(
     bits: Spikes,
     state: State,
-    neuron: Neuron,
+    dynamics: Dynamics,
     mechanism: str,
     scale: float,
     causal: bool,
@@ -97,8 +96,8 @@ def backward(
     grad_key = empty_like(grad_spikes, (*key_bits.shape[:3], *features))
     if value_bits is None:
         current, grad_gate = _channels_backward(query_bits, key_bits, grad_spikes)
-        gate = fire(current, state, neuron)[0].to(grad_spikes.dtype)
-        grad_current, *others = fire_backward(current, state, neuron, grad_gate, grad_state)
+        gate = fire(current, state, dynamics)[0].to(grad_spikes.dtype)
+        grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
         grad_query.copy_(grad_current.unsqueeze(-1))
         torch.mul(grad_spikes, gate.unsqueeze(-1), out=grad_key)
         return grad_query, grad_key, grad_spikes.new_empty(0), *others
@@ -107,8 +106,8 @@ def backward(
         current, grad_gate = _matches_backward(
             query_bits, key_bits, value_bits, grad_spikes, causal
         )
-        gate = fire(current, state, neuron)[0].to(grad_spikes.dtype)
-        grad_current, *others = fire_backward(current, state, neuron, grad_gate, grad_state)
+        gate = fire(current, state, dynamics)[0].to(grad_spikes.dtype)
+        grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
         torch.mul(grad_spikes, gate, out=grad_query)
         arrays = (key_bits, value_bits, grad_current, grad_key, grad_value)
         _run_by_task(key_value_backward_kernel(grad_key.dtype, causal), grad_key, *arrays)
@@ -119,7 +118,7 @@ def backward(
         grad_q, grad_k, grad_v, *others = ssa_backward(
             (q, k, v),
             _of_part(state, part),
-            neuron,
+            dynamics,
             scale,
             causal,
             grad_spikes[part],
@@ -135,7 +134,7 @@ def backward(
 
 
 def _count_channels(query: Tensor, query_bits: Tensor) -> Tensor:
-    current = torch.empty(query.shape[:4])
+    current = query.new_empty(query.shape[:4], dtype=torch.float32)
     kernel = channels_kernel(query.dtype)
     _run(kernel, query, *_strided(query), _by_task(query_bits), _by_task(current))
     return current
@@ -145,7 +144,8 @@ def _count_matches(
     key: Tensor, key_bits: Tensor, value: Tensor, value_bits: Tensor, causal: bool
 ) -> Tensor:
     batch, timesteps, tokens, *features = key.shape
-    current = torch.empty(batch, timesteps, tokens if causal else 1, *features)
+    shape = (batch, timesteps, tokens if causal else 1, *features)
+    current = key.new_empty(shape, dtype=torch.float32)
     arguments = (*_strided(key), _by_task(key_bits), *_strided(value), _by_task(value_bits))
     _run(matches_kernel(key.dtype, causal), key, *arguments, _by_task(current))
     return current
@@ -162,7 +162,7 @@ def _channels_backward(
     query_bits: Tensor, key_bits: Tensor, grad_spikes: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The current of "qk_token", computed again, and the gradient of its gate."""
-    current = torch.empty(grad_spikes.shape[:4])
+    current = grad_spikes.new_empty(grad_spikes.shape[:4], dtype=torch.float32)
     grad_gate = torch.empty_like(current)
     kernel = channels_backward_kernel(grad_spikes.dtype)
     _run_by_task(kernel, grad_spikes, query_bits, key_bits, grad_spikes, current, grad_gate)
@@ -174,7 +174,8 @@ def _matches_backward(
 ) -> tuple[Tensor, Tensor]:
     """The current of "sdsa", computed again, and the gradient of its gate."""
     batch, timesteps, tokens, *features = grad_spikes.shape
-    current = torch.empty(batch, timesteps, tokens if causal else 1, *features)
+    shape = (batch, timesteps, tokens if causal else 1, *features)
+    current = grad_spikes.new_empty(shape, dtype=torch.float32)
     grad_gate = torch.empty_like(current)
     kernel = matches_backward_kernel(grad_spikes.dtype, causal)
     bits = (query_bits, key_bits, value_bits)
@@ -215,10 +216,7 @@ def _strided(spikes: Tensor) -> tuple[Any, tuple[int, ...]]:
     rows = spikes.flatten(3)
     if rows.stride(3) != 1:
         rows = rows.contiguous()
-    strides = rows.stride()[:3]
-    last = sum((size - 1) * stride for size, stride in zip(rows.shape, strides, strict=False))
-    span = last + rows.shape[3] if rows.numel() else 0
-    return flat(rows.as_strided((span,), (1,))), strides
+    return strided(rows)
 
 
 def _parts(query: Tensor) -> Iterator[slice]:

@@ -1,7 +1,7 @@
 """The Numba kernels of `cpu.py`.
 
 Kernels see tokens as rows of features, the channels of all heads, (b, t, n, f) with f contiguous.
-What backward keeps of a token is its spikes in bits, a whole number of bytes. A task is one
+What backward keeps of a token is its spikes in bits, padded to full bytes. A task is one
 timestep of one sample; (b, t) is one axis of the arrays that only these kernels see.
 """
 

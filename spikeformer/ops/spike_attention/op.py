@@ -8,10 +8,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, check_choice
-from spikeformer.i18n import t
-from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, zero_state
-from spikeformer.ops.lif.reference import LifState
+from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, LifState
 from spikeformer.ops.spike_attention.operator import current_shape, spike_attention_op
 from spikeformer.ops.spike_attention.reference import spike_attention_reference
 
@@ -27,10 +24,9 @@ def spike_attention(
     mechanism: str = "ssa",
     scale: float = 0.125,
     causal: bool = False,
-    backend: str = "auto",
     **neuron: Unpack[LifArguments],
 ) -> tuple[Tensor, LifState]:
-    """Attention between spikes, without softmax, together with the neurons that answer it.
+    """Attention between spikes, without softmax, together with the neurons behind it.
 
     With LIF the neurons of `lif`, n the tokens and d the channels of a head:
 
@@ -55,8 +51,7 @@ def spike_attention(
         mechanism: One of `MECHANISMS`.
         scale: Factor on the attended values of "ssa".
         causal: Let a token see only itself and those before it.
-        backend: One of `BACKENDS`; "auto" picks by device.
-        **neuron: The neurons' arguments of `lif`: `decay`, `threshold`, `reset` and so on.
+        **neuron: Arguments of `lif`: `decay`, `threshold`, `reset` and so on, and `backend`.
 
     Returns:
         Spikes 0 or 1 with the shape and dtype of `query`, and the neurons' state after the last
@@ -79,31 +74,30 @@ def spike_attention(
         >>> spikes[0, :, 0, 0, 0].tolist(), state.membrane.shape
         ([0.0, 1.0], torch.Size([1, 3, 1, 4]))
     """
-    dynamics = Dynamics.of(**neuron)
     check_choice("mechanism", mechanism, MECHANISMS)
     _check_spikes(query, key, value, mechanism, causal)
     # The current is never stored, but it has a shape, and with it the state.
     current = query.new_empty(()).expand(current_shape(query, mechanism, causal))
-    membrane, adaptation = dynamics.checked_state(current, state)
-    kernel = resolve_backend(backend, query.device, op="spike_attention", dtype=query.dtype)
-    if kernel == "reference":
+    dynamics, checked = Dynamics.of("spike_attention", current, state, **neuron)
+    if dynamics.backend == "reference":
         return spike_attention_reference(
             query,
             key,
             value,
-            LifState(zero_state(current) if membrane is None else membrane, adaptation),
+            checked,
+            dynamics,
             mechanism=mechanism,
             scale=scale,
             causal=causal,
-            **dynamics.for_reference(),
         )
-    parameters, numbers = dynamics.for_operator(query.device)
-    tensors = (query, key, value, membrane, adaptation, parameters)
-    save = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)
-    spikes, final_membrane, final_adaptation, *_ = spike_attention_op(
-        *tensors, numbers, *dynamics.options, kernel, mechanism, scale, causal, save
+    operands = dynamics.for_operator(query.device)
+    tensors = (query, key, value, *checked)
+    learned = any(x is not None and x.requires_grad for x in (*tensors, operands[0]))
+    save = torch.is_grad_enabled() and learned
+    spikes, membrane, adaptation, *_ = spike_attention_op(
+        *tensors, *operands, mechanism, scale, causal, save
     )
-    return spikes, LifState(final_membrane, final_adaptation if dynamics.adaptive else None)
+    return spikes, LifState(membrane, None if checked[1] is None else adaptation)
 
 
 def _check_spikes(
@@ -113,19 +107,20 @@ def _check_spikes(
         raise ArgumentError(
             "query",
             f"{tuple(query.shape)} {query.dtype}",
-            t("ops.query"),
+            "a floating-point tensor (batch, timesteps, tokens, heads, channels) with at least one"
+            " timestep",
         )
     # Where every query meets all keys, there may be more or fewer of them.
     free = mechanism != "qk_token" and not causal
     tokens = key.shape[2] if free and key.dim() == 5 else query.shape[2]
     expected = (*query.shape[:2], tokens, *query.shape[3:])
     if key.shape != expected or key.dtype != query.dtype:
-        wanted = t("ops.like_query", shape=tuple(expected), dtype=query.dtype)
+        wanted = f"of shape {tuple(expected)} and {query.dtype}, like `query`"
         raise ArgumentError("key", f"{tuple(key.shape)} {key.dtype}", wanted)
     if mechanism == "qk_token":
         if value is not None:
-            raise ArgumentError("value", tuple(value.shape), t("ops.no_value"))
+            raise ArgumentError("value", tuple(value.shape), "None with mechanism 'qk_token'")
     elif value is None or value.shape != key.shape or value.dtype != key.dtype:
         received = None if value is None else f"{tuple(value.shape)} {value.dtype}"
-        wanted = t("ops.like_key", shape=tuple(key.shape), dtype=key.dtype)
+        wanted = f"of shape {tuple(key.shape)} and {key.dtype}, like `key`"
         raise ArgumentError("value", received, wanted)

@@ -5,24 +5,23 @@ Axes: b batch, t timesteps, n tokens, h heads, d channels of a head.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from spikeformer.ops.lif.reference import LifState, lif_reference
+from spikeformer.ops.lif.dynamics import Dynamics, LifState, State
+from spikeformer.ops.lif.reference import lif_reference
 
 
 def spike_attention_reference(
     query: Tensor,
     key: Tensor,
     value: Tensor | None,
-    state: LifState,
+    state: State,
+    dynamics: Dynamics,
     *,
     mechanism: str,
     scale: float,
     causal: bool,
-    **neuron: Any,
 ) -> tuple[Tensor, LifState]:
     """Let the neurons of `mechanism` integrate what the tokens have in common.
 
@@ -30,14 +29,14 @@ def spike_attention_reference(
         query: Spikes, (b, t, n, h, d).
         key: Spikes, (b, t, n, h, d).
         value: Spikes like `key`; None for "qk_token".
-        state: Initial state, shaped like the current without its time axis.
+        state: Initial state, shaped like the current without its time axis; None where absent.
+        dynamics: What the neurons do.
         mechanism: "ssa", "qk_token" or "sdsa".
         scale: Factor on the attended values of "ssa".
         causal: Whether a token sees only itself and those before it.
-        **neuron: Arguments of `lif_reference`.
     """
     current = attention_current(query, key, value, mechanism=mechanism, scale=scale, causal=causal)
-    fired, final = lif_reference(current, state, **neuron)
+    fired, final = lif_reference(current, state, dynamics)
     return attention_output(fired, query, key, mechanism=mechanism), final
 
 

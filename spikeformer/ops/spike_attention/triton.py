@@ -12,10 +12,10 @@ import triton.language as tl
 from torch import Tensor
 from torch.nn import functional as F
 
+from spikeformer.ops.lif.dynamics import Dynamics, State
+from spikeformer.ops.lif.triton import in_memory_or_not
 from spikeformer.ops.spike_attention.composed import (
-    Neuron,
     Spikes,
-    State,
     empty_bits,
     fire,
     gated_backward,
@@ -42,7 +42,7 @@ _EXACT = 2048
 def forward(
     spikes: Spikes,
     state: State,
-    neuron: Neuron,
+    dynamics: Dynamics,
     mechanism: str,
     scale: float,
     causal: bool,
@@ -58,7 +58,7 @@ def forward(
         bits = (_pack(query), _pack(key), bits[2] if value is None else _pack(value))
     if mechanism == "ssa" and query.shape[4] > _MAX_CHANNELS:
         current = attention_current(*spikes, mechanism=mechanism, scale=scale, causal=causal)
-        fired, *final = fire(current, state, neuron)
+        fired, *final = fire(current, state, dynamics)
         return fired.to(query.dtype).contiguous(), *final, *bits
     batch, timesteps, queries, heads, channels = query.shape
     out = query.new_empty(query.shape)
@@ -68,16 +68,14 @@ def forward(
     adaptation = torch.empty_like(membrane) if state[1] is not None else membrane.new_empty(0)
     if out.numel() == 0:
         return out, membrane.zero_(), adaptation.zero_(), *bits
-    parameters, numbers, reset = neuron[:3]
     common = (
         *(None if x is None else x.contiguous() for x in state),
-        None if parameters is None else parameters.contiguous(),
-        (0.0,) * 4 if parameters is not None else tuple(numbers),
+        *in_memory_or_not(dynamics),
         out,
         membrane,
         adaptation,
     )
-    options = {"TO_ZERO": reset == "zero", "enable_fp_fusion": False}
+    options = {"TO_ZERO": dynamics.reset == "zero", "enable_fp_fusion": False}
     with torch.cuda.device_of(query):  # type: ignore[no-untyped-call]
         if value is None:
             width = triton.next_power_of_2(channels)
@@ -146,7 +144,7 @@ def forward(
 def backward(
     bits: Spikes,
     state: State,
-    neuron: Neuron,
+    dynamics: Dynamics,
     mechanism: str,
     scale: float,
     causal: bool,
@@ -158,10 +156,10 @@ def backward(
     value = None if bits[2] is None else _unpack(bits[2], grad_spikes)
     if mechanism == "ssa" and value is not None:
         spikes = (query, key, value)
-        grads = ssa_backward(spikes, state, neuron, scale, causal, grad_spikes, grad_state)
+        grads = ssa_backward(spikes, state, dynamics, scale, causal, grad_spikes, grad_state)
     else:
         gated = (query, key, value)
-        grads = gated_backward(gated, state, neuron, causal, grad_spikes, grad_state)
+        grads = gated_backward(gated, state, dynamics, causal, grad_spikes, grad_state)
     return *(grad.to(grad_spikes.dtype).contiguous() for grad in grads[:3]), *grads[3:]
 
 

@@ -18,7 +18,7 @@ from numba.extending import register_jitable
 from torch import Tensor
 
 from spikeformer.ops.derivatives import HALF, ONE, ROUNDER, ZERO
-from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.formats import FORMATS, flat, strided
 from spikeformer.ops.layout import as_rows
 from spikeformer.ops.memory import empty_like
 from spikeformer.ops.spike_encode.reference import (
@@ -133,18 +133,8 @@ def forward(
         (timesteps, features),
         np.float32(parameter),
         tuple(U(word & 0xFFFFFFFF) for word in (stream, seed, seed >> 32)),
-        _span(x_btf),
-        x_btf.stride()[:2],
-        _span(spikes),
+        *strided(x_btf),
+        flat(spikes),
     )
     run_tasks(kernel, arguments, batch * -(-features // BLOCK), spikes.numel())
     return spikes
-
-
-def _span(x_btf: Tensor) -> Any:
-    """The memory a tensor with contiguous features spans, as a one-dimensional array."""
-    batch_stride, time_stride, _ = x_btf.stride()
-    batch, timesteps, features = x_btf.shape
-    span = (batch - 1) * batch_stride + (timesteps - 1) * time_stride + features
-    flat = x_btf.as_strided((span if x_btf.numel() else 0,), (1,))
-    return flat.view(FORMATS[x_btf.dtype].memory).numpy()

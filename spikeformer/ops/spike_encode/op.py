@@ -1,8 +1,9 @@
-"""The public `spike_encode` function: checks its arguments, picks a backend and runs it."""
+"""The public `spike_encode` function and its operator of torch."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,9 +14,8 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
-from spikeformer.i18n import t
-from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.spike_encode.operator import spike_encode_op
+from spikeformer.ops.dispatch import load_kernels, resolve_backend
+from spikeformer.ops.memory import empty_like
 from spikeformer.ops.spike_encode.reference import spike_encode_reference
 
 CODES = ("rate", "poisson", "latency", "delta")
@@ -87,7 +87,7 @@ def spike_encode(
     elif code == "delta":
         # Compares without `math.isfinite`, which torch.compile cannot trace on a dynamic number.
         if not 0 < threshold < math.inf:
-            raise ArgumentError("threshold", threshold, t("expected.positive_finite_number"))
+            raise ArgumentError("threshold", threshold, "a finite number above 0")
         parameter = threshold
     kernel = resolve_backend(backend, x.device, op="spike_encode", dtype=x.dtype)
     x_btf = signal.detach().unsqueeze(-1).flatten(2)
@@ -98,20 +98,38 @@ def spike_encode(
     return spikes.reshape(x.shape[0], num_steps, *signal.shape[2:])
 
 
+@torch.library.custom_op("spikeformer::spike_encode", mutates_args=())
+def spike_encode_op(
+    x_btf: Tensor,
+    timesteps: int,
+    code: str,
+    parameter: float,
+    key: Tensor | None,
+    backend: str,
+) -> Tensor:
+    """Spikes (b, t, f) of values (b, t, f) or (b, 1, f); the arguments are the reference's."""
+    return load_kernels("spike_encode", backend).forward(x_btf, timesteps, code, parameter, key)
+
+
+@spike_encode_op.register_fake
+def _(x_btf: Tensor, timesteps: int, *_: Any) -> Tensor:
+    return empty_like(x_btf, (x_btf.shape[0], timesteps, x_btf.shape[2]))
+
+
 def _signal(x: Tensor, timesteps: int | None, code: str) -> Tensor:
     """`x` with a time axis, of length 1 where its values are held."""
     axes = 1 if timesteps is not None else 2
     if x.dim() < axes or not x.is_floating_point():
         expected = "(batch, *features)" if axes == 1 else "(batch, timesteps, *features)"
         raise ArgumentError(
-            "x", f"{tuple(x.shape)} {x.dtype}", t("ops.floating_tensor", shape=expected)
+            "x", f"{tuple(x.shape)} {x.dtype}", f"a floating-point tensor {expected}"
         )
     if timesteps is not None:
         check_positive_int("timesteps", timesteps)
         return x.unsqueeze(1)
     if code not in _SIGNAL_CODES or x.shape[1] < 1:
         raise ArgumentError(
-            "timesteps", timesteps, t("ops.integer_timesteps", code=code, shape=tuple(x.shape))
+            "timesteps", timesteps, f"an integer for {code!r} and {tuple(x.shape)} values"
         )
     return x
 
@@ -120,8 +138,8 @@ def _word(argument: str, value: int | Tensor, x: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         if value.numel() != 1 or value.dtype != torch.int64:
             got = f"{tuple(value.shape)} {value.dtype}"
-            raise ArgumentError(argument, got, t("ops.integer_or_tensor"))
+            raise ArgumentError(argument, got, "an integer or an int64 tensor with one element")
         return value.to(x.device).reshape(())
     if isinstance(value, bool) or not isinstance(value, int) or not -(2**63) <= value < 2**63:
-        raise ArgumentError(argument, value, t("ops.int64"))
+        raise ArgumentError(argument, value, "an integer of 64 bits")
     return torch.full((), value, dtype=torch.int64, device=x.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
+from spikeformer.ops.registration import autocast
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 
 
@@ -45,12 +45,9 @@ def spike_conv2d(
     """
     if spikes.dim() != 4 or not spikes.is_floating_point():
         received = f"{tuple(spikes.shape)} {spikes.dtype}"
-        expected = t("ops.pictures")
+        expected = "a floating-point tensor (batch, in_channels, height, width)"
         raise ArgumentError("spikes", received, expected)
-    device = spikes.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        spikes, weight = spikes.to(dtype), weight.to(dtype)
+    spikes, weight = autocast(spikes, weight)
     out: Tensor = spike_conv2d_op(spikes, weight, list(stride), list(padding), groups)
     return out
 

@@ -65,7 +65,7 @@ def add_weights(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         magnitude,
         elements,
         weight.detach().t().float().contiguous().numpy(),
-        (torch.zeros(outputs) if bias is None else bias.detach().float()).numpy(),
+        np.zeros(outputs, np.float32) if bias is None else bias.detach().float().numpy(),
         out.view(FORMATS[out.dtype].memory).numpy(),
     )
     run_tasks(kernel, arguments, spikes.shape[0], out.numel() + spikes.numel())

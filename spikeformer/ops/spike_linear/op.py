@@ -1,18 +1,19 @@
-"""The public `spike_linear` function: checks its arguments, picks a backend and runs it."""
+"""The public `spike_linear` function, and its operator, which saves its spikes packed."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
-from spikeformer.ops.dense import linear
-from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.spike_linear.operator import spike_linear_op
+from spikeformer.ops.dense import linear, weight_gradient
+from spikeformer.ops.dispatch import load_kernels, resolve_backend
+from spikeformer.ops.registration import autocast
 from spikeformer.ops.spike_linear.reference import linear_reference
+from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 
 
 def spike_linear(
@@ -60,11 +61,7 @@ def spike_linear(
         return linear_reference(spikes, weight, bias)
     if backend == "auto" and kernel == "triton":
         kernel = "dense"
-    device = spikes.device.type
-    if torch.is_autocast_enabled(device):
-        dtype = torch.get_autocast_dtype(device)
-        spikes, weight = spikes.to(dtype), weight.to(dtype)
-        bias = None if bias is None else bias.to(dtype)
+    spikes, weight, bias = autocast(spikes, weight, bias)
     *leading, inputs = spikes.shape
     rows = spikes.reshape(math.prod(leading), inputs)
     out = spike_linear_op(rows, weight, bias, kernel) if binary else linear(rows, weight, bias)
@@ -74,15 +71,49 @@ def spike_linear(
 def _check(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     if not spikes.is_floating_point() or spikes.dim() < 1:
         received = f"{tuple(spikes.shape)} {spikes.dtype}"
-        raise ArgumentError("spikes", received, t("ops.rows"))
+        raise ArgumentError("spikes", received, "a floating-point tensor (..., inputs)")
     if weight.dim() != 2 or weight.shape[1] != spikes.shape[-1]:
-        expected = t("expected.of_shape", shape=f"(outputs, {spikes.shape[-1]})")
+        expected = f"of shape (outputs, {spikes.shape[-1]})"
         raise ArgumentError("weight", tuple(weight.shape), expected)
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ArgumentError(
-            "bias", tuple(bias.shape), t("expected.of_shape", shape=(weight.shape[0],))
-        )
+        raise ArgumentError("bias", tuple(bias.shape), f"of shape {(weight.shape[0],)}")
     autocast = torch.is_autocast_enabled(spikes.device.type)
     for name, tensor in (("weight", weight), ("bias", bias)):
         if tensor is not None and tensor.dtype != spikes.dtype and not autocast:
-            raise ArgumentError(name, tensor.dtype, t("ops.as_spikes", dtype=spikes.dtype))
+            raise ArgumentError(name, tensor.dtype, f"{spikes.dtype}, as the spikes are")
+
+
+@torch.library.custom_op("spikeformer::spike_linear", mutates_args=())
+def spike_linear_op(spikes: Tensor, weight: Tensor, bias: Tensor | None, backend: str) -> Tensor:
+    """Outputs, (rows, outputs), of spikes (rows, inputs); "dense" is the product of torch."""
+    if backend == "dense":
+        return linear(spikes, weight, bias)
+    return load_kernels("spike_linear", backend).forward(spikes, weight, bias)
+
+
+@spike_linear_op.register_fake
+def _(spikes: Tensor, weight: Tensor, bias: Tensor | None, backend: str) -> Tensor:
+    return spikes.new_empty(spikes.shape[0], weight.shape[0])
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    spikes, weight, _, _ = inputs
+    ctx.layout = SpikeLayout.of(spikes)
+    # Each of the two is only needed for the gradient of the other.
+    ctx.save_for_backward(
+        spike_pack(spikes) if ctx.needs_input_grad[1] else None,
+        weight if ctx.needs_input_grad[0] else None,
+    )
+
+
+def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    bits, weight = ctx.saved_tensors
+    return (
+        None if weight is None else linear(grad, weight.t()),
+        None if bits is None else weight_gradient(grad, spike_unpack(bits, ctx.layout)),
+        grad.sum(0) if ctx.needs_input_grad[2] else None,
+        None,
+    )
+
+
+spike_linear_op.register_autograd(_backward, setup_context=_setup_context)

@@ -1,4 +1,4 @@
-"""The public functions `spike_pack` and `spike_unpack`, and the layout that joins them."""
+"""The public functions `spike_pack` and `spike_unpack`, their operators and their layout."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
-from spikeformer.ops.dispatch import resolve_backend
-from spikeformer.ops.spike_pack.operator import spike_pack_op, spike_unpack_op
+from spikeformer.ops.dispatch import load_kernels, resolve_backend
 from spikeformer.ops.spike_pack.reference import pack_reference, unpack_reference
 
 DTYPES = (
@@ -122,7 +120,7 @@ def spike_unpack(bits: Tensor, layout: SpikeLayout, *, backend: str = "auto") ->
     size = math.prod(layout.shape)
     if bits.dtype != torch.uint8 or bits.shape != ((size + 7) // 8,):
         received = f"{tuple(bits.shape)} {bits.dtype}"
-        raise ArgumentError("bits", received, t("ops.packed_bits", size=(size + 7) // 8))
+        raise ArgumentError("bits", received, f"uint8 of shape ({(size + 7) // 8},)")
     kernel = resolve_backend(backend, bits.device, op="spike_pack")
     if kernel == "reference":
         flat = unpack_reference(bits, size, layout.dtype)
@@ -131,7 +129,30 @@ def spike_unpack(bits: Tensor, layout: SpikeLayout, *, backend: str = "auto") ->
     return layout.restore(flat)
 
 
+# Bits have no gradient: these operators have none either.
+@torch.library.custom_op("spikeformer::spike_pack", mutates_args=())
+def spike_pack_op(flat: Tensor, backend: str) -> Tensor:
+    """Bits of the elements of a contiguous (n,) tensor."""
+    return load_kernels("spike_pack", backend).pack(flat)
+
+
+@spike_pack_op.register_fake
+def _(flat: Tensor, backend: str) -> Tensor:
+    return flat.new_empty((flat.numel() + 7) // 8, dtype=torch.uint8)
+
+
+@torch.library.custom_op("spikeformer::spike_unpack", mutates_args=())
+def spike_unpack_op(bits: Tensor, size: int, dtype: torch.dtype, backend: str) -> Tensor:
+    """Elements, (size,), of their bits."""
+    return load_kernels("spike_pack", backend).unpack(bits, size, dtype)
+
+
+@spike_unpack_op.register_fake
+def _(bits: Tensor, size: int, dtype: torch.dtype, backend: str) -> Tensor:
+    return bits.new_empty(size, dtype=dtype)
+
+
 def _check_dtype(argument: str, dtype: torch.dtype) -> None:
     if dtype not in DTYPES:
         names = ", ".join(str(known).removeprefix("torch.") for known in DTYPES)
-        raise ArgumentError(argument, dtype, t("expected.one_of", choices=names))
+        raise ArgumentError(argument, dtype, f"one of {names}")

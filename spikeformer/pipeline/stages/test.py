@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from spikeformer.data.batch import split
 from spikeformer.error_handling import check_choice
 from spikeformer.files import replacing, write_json
 from spikeformer.i18n import format_number, t
@@ -101,10 +102,11 @@ class _OutputCollector(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Keep one batch's outputs on the CPU."""
-        self.num_samples += batch[1].shape[0]
+        _, target = split(batch)
+        self.num_samples += target.shape[0]
         if outputs.ndim == 2:
             self._outputs.append(outputs.float().cpu())
-            self._targets.append(batch[1].cpu())
+            self._targets.append(target.cpu())
 
     num_samples = 0
 

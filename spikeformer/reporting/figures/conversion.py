@@ -57,7 +57,7 @@ def plot_conversion(
     right.set_ylim(bottom=0)
     for axes in (left, right):
         _style.xlabel(axes, _style.words("reporting.axis_timestep"))
-        _style.whole_numbers(axes.xaxis)
+        _style.integer_ticks(axes.xaxis)
     return figure
 
 

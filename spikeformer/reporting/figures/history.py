@@ -108,7 +108,7 @@ def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> 
         _style.percent_ticks(axes.yaxis)
     else:
         _style.plain_ticks(axes.yaxis)
-    _style.whole_numbers(axes.xaxis)
+    _style.integer_ticks(axes.xaxis)
     _style.xlabel(axes, _style.words("reporting.axis_epoch"))
     axes.margins(x=0.02)
 

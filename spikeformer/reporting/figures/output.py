@@ -92,7 +92,7 @@ def _finish(axes: Axes, timesteps: int, running_mean: bool) -> None:
     _style.title(axes, text, pad=22 if named else 8)
     if named:
         _style.legend(axes, side="left")
-    _style.whole_numbers(axes.xaxis)
+    _style.integer_ticks(axes.xaxis)
     _style.plain_ticks(axes.yaxis)
     _style.xlabel(axes, _style.words("reporting.axis_timestep"))
     axes.set_xlim(0.8, timesteps + 0.2)

@@ -92,7 +92,7 @@ def _panel(axes: Axes, train: np.ndarray, max_neurons: int) -> None:
     axes.set_xlim(0.5, timesteps + 0.5)
     axes.set_ylim(train.shape[1] - 0.5, -0.5)
     axes.set_yticks([])
-    _style.whole_numbers(axes.xaxis)
+    _style.integer_ticks(axes.xaxis)
 
 
 def _marks(train: np.ndarray) -> Path:

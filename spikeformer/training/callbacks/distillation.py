@@ -9,17 +9,17 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from spikeformer.error_handling import ArgumentError, check_interval, check_positive
+from spikeformer.instrument import ModuleWatch, Observe
 
 
 class Teacher:
     """A trained network that watches a student learn; it is never trained itself.
 
     Args:
-        network: Maps the student's inputs to logits; a model of `transformers` is asked for its
-            `logits`, and gets the padding mask as `attention_mask`.
+        network: Maps the student's inputs to logits; of a model of `transformers` the
+            `logits` are read; it gets the padding mask as `attention_mask`.
         weight: Weight of the outputs.
         temperature: By which outputs are divided before the softmax.
         feature_weight: Weight of the features.
@@ -46,7 +46,7 @@ class Teacher:
             raise ArgumentError("teacher_layer", None, "a layer's name where feature_weight is set")
         self.layer = layer
         self._parameters = inspect.signature(network.forward).parameters
-        self._handles: list[RemovableHandle] = []
+        self._watches: list[ModuleWatch] = []
         self._features: dict[str, Tensor] = {}
         self._pair: tuple[Tensor, Tensor] | None = None
 
@@ -60,7 +60,7 @@ class Teacher:
         """
         self.network.to(device)
         for student in students:
-            self._handles.append(student.register_forward_hook(self._compare, with_kwargs=True))
+            self._watch(student, "", self._compare)
             if self.feature_weight:
                 self._keep_features("student", student, layer, "student_layer")
         if self.feature_weight:
@@ -69,8 +69,8 @@ class Teacher:
 
     def stop(self) -> None:
         """Leave no hooks behind."""
-        while self._handles:
-            self._handles.pop().remove()
+        while self._watches:
+            self._watches.pop().close()
         self._features.clear()
         self._pair = None
 
@@ -95,8 +95,16 @@ class Teacher:
         student, teacher = (_similarities(self._features[who]) for who in ("student", "teacher"))
         return self.feature_weight * (student - teacher).square().mean()
 
+    def _watch(self, network: nn.Module, path: str, observe: Observe) -> None:
+        self._watches.append(ModuleWatch(network, observe, paths=(path,), uncompiled=False))
+
     def _compare(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outputs: Tensor
+        self,
+        path: str,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        outputs: Tensor,
     ) -> None:
         if not (module.training and torch.is_grad_enabled()):
             return
@@ -122,11 +130,11 @@ class Teacher:
             known = ", ".join(repr(name) for name in list(modules)[1:9])
             raise ArgumentError(argument, layer, f"the name of a layer, such as {known}")
 
-        def keep(module: nn.Module, args: Any, output: Any) -> None:
+        def keep(path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
             if torch.is_grad_enabled() or who == "teacher":
                 self._features[who] = _tensor(output).flatten(1).float()
 
-        self._handles.append(modules[layer].register_forward_hook(keep))
+        self._watch(network, layer, keep)
 
 
 def _tensor(output: Any) -> Tensor:

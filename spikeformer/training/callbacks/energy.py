@@ -124,7 +124,7 @@ class EnergyEarlyStopping(L.Callback):
             if name not in metrics:
                 logged = ", ".join(sorted(metrics))
                 raise ConfigurationError(
-                    t("callbacks.energy_needs_metric", name=name, logged=logged)
+                    t("training.energy_needs_metric", name=name, logged=logged)
                 )
         sign = 1.0 if self.mode == "min" else -1.0
         badness, energy = sign * float(metrics[self.monitor]), float(metrics[ENERGY])
@@ -137,9 +137,7 @@ class EnergyEarlyStopping(L.Callback):
         self.waited += 1
         if self.waited >= self.patience:
             trainer.should_stop = True
-            rank_zero_info(
-                t("callbacks.energy_stops", patience=self.patience, monitor=self.monitor)
-            )
+            rank_zero_info(t("training.energy_stops", patience=self.patience, monitor=self.monitor))
 
     def _is_progress(self, badness: float, energy: float) -> bool:
         return all(

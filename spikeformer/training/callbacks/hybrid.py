@@ -87,9 +87,9 @@ class HybridPhases(L.Callback):
         self._boundary = self._rate_epochs(limit or 0)
         if limit is None or (limit < 0 and of_limit) or 0 <= limit <= self._boundary:
             epochs = {"ann_epochs": self.ann_epochs, "max_epochs": limit}
-            raise ConfigurationError(t("callbacks.no_spiking_phase", **epochs))
+            raise ConfigurationError(t("training.no_spiking_phase", **epochs))
         if isinstance(trainer.strategy, FSDPStrategy | ModelParallelStrategy):
-            raise ConfigurationError(t("callbacks.hybrid_not_sharded"))
+            raise ConfigurationError(t("training.hybrid_not_sharded"))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Make the rate proxy now that the weights are on their device; move the teacher there."""

@@ -65,7 +65,7 @@ class StopOnSignal(Checkpoint):
         if self._in_epoch and stepped and self._asked(trainer):
             trainer.save_checkpoint(self.path)
             place = {"epoch": trainer.current_epoch + 1, "batch": index + 1}
-            self._stop(t("callbacks.saved_batch", **place))
+            self._stop(t("training.saved_batch", **place))
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on checkpoints are those of a whole epoch."""
@@ -78,13 +78,13 @@ class StopOnSignal(Checkpoint):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop if the epoch before was saved; else the first batch has its turn."""
         if self._saved:
-            self._stop(t("callbacks.saved_epoch", epoch=trainer.current_epoch))
+            self._stop(t("training.saved_epoch", epoch=trainer.current_epoch))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stop after the last epoch, before the next stage."""
         self._save_if_asked(trainer)
         if self._saved:
-            self._stop(t("callbacks.saved_all"))
+            self._stop(t("training.saved_all"))
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Listen no longer."""
@@ -114,7 +114,7 @@ class StopOnSignal(Checkpoint):
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._received is not None:
-            raise Interrupted(number, t("callbacks.second_signal"))
+            raise Interrupted(number, t("training.second_signal"))
         self._received = number
 
     def _asked(self, trainer: L.Trainer) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from spikeformer.i18n import t
+from spikeformer.training.module import SpikingModule
 
 _SHOWN = {
     "train/loss_step": "loss",
@@ -50,14 +52,16 @@ class SpikingProgressBar(TQDMProgressBar):
         if not self.interactive and trainer.is_global_zero:
             numbers = "  ".join(f"{k} {v}" for k, v in self.get_metrics(trainer, pl_module).items())
             number, most = trainer.current_epoch + 1, trainer.max_epochs
-            line = t("callbacks.epoch", number=number, most=most, metrics=numbers)
+            line = t("training.epoch", number=number, most=most, metrics=numbers)
             print(line, flush=True)
 
 
 def _running_accuracy(module: L.LightningModule) -> float | None:
-    try:
-        metric = cast(Any, module).metrics["train_metrics"]["accuracy"]
-    except (AttributeError, KeyError):
+    if not isinstance(module, SpikingModule):
         return None
+    metrics = cast(Mapping[str, Any], module.metrics["train_metrics"])
+    if "accuracy" not in metrics:
+        return None
+    metric = metrics["accuracy"]
     # Not `compute()`: it waits for all processes, and only the first one has a progress bar.
     return float(metric.mean_value / metric.weight) if metric.update_called else None

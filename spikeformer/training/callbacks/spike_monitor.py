@@ -74,7 +74,7 @@ class SpikeMonitor(L.Callback):
             self._warned.add(key)
             dead = condition == "dead"
             message = t(
-                "callbacks.layer_dead" if dead else "callbacks.layer_saturated",
+                "training.layer_dead" if dead else "training.layer_saturated",
                 layer=name,
                 epoch=epoch,
                 rate=rate,

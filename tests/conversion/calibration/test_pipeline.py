@@ -40,51 +40,6 @@ def test_calibration_makes_it_faithful(network):
     assert snn.confidence is None
 
 
-def test_targets_make_different_choices(network):
-    choices = {}
-    for target in ("accuracy", "energy", "latency"):
-        pipeline = quick(optimization_target=target)
-        snn = pipeline.convert(network, fine_tune_epochs=0)
-        choices[target] = snn.choice
-        row = {key: snn.choice[key] for key in snn.trade_off[0]}
-        assert row in snn.trade_off
-        assert (snn.timesteps, snn.coding.levels) == (row["timesteps"], row["levels"])
-        assert pipeline.report().choice == snn.choice
-        assert pipeline.report().trade_off
-        assert pipeline.evaluate_conversion(snn, loader()).last.agreement >= 0.98
-    assert choices["energy"]["energy_uj"] < choices["accuracy"]["energy_uj"]
-    assert choices["latency"]["timesteps"] < choices["accuracy"]["timesteps"]
-    assert choices["energy"]["levels"] < 8 or choices["energy"]["timesteps"] < 8
-
-
-def test_layer_by_layer_tuning_lessens_the_error():
-    network = mlp()
-    errors = []
-    for tuned in (False, True):
-        pipeline = quick(converter=SpikeformerConverter(3, neuron_model="IF", levels=3))
-        if not tuned:
-            pipeline._tune = lambda *_: None
-        snn = pipeline.convert(network, fine_tune_epochs=0)
-        snn.timesteps = 3
-        errors.append(pipeline.evaluate_conversion(snn, loader(), ["error"]).last.error)
-    assert errors[1] < 0.8 * errors[0]
-
-
-def test_biases_make_up_for_mean_errors():
-    network = mlp()
-    converter = SpikeformerConverter(1, neuron_model="IF", levels=1)
-    snn = ConversionPipeline(loader(batch_size=256), converter=converter, progress=False).convert(
-        network, fine_tune_epochs=0
-    )
-    changed = [
-        not torch.equal(a, b)
-        for (name, a), b in zip(snn.original.named_parameters(), network.parameters(), strict=True)
-        if name in ("3.bias", "5.bias")
-    ]
-    assert all(changed)
-    assert torch.equal(snn.original[0].bias, network[0].bias)
-
-
 @pytest.mark.parametrize("mode", ["layer_wise", "channel_wise"])
 def test_modes(mode):
     network = mlp()
@@ -104,30 +59,6 @@ def test_other_encodings(encoding, network):
     pipeline = quick(converter=converter, optimization_target="latency")
     snn = pipeline.convert(network, fine_tune_epochs=0)
     assert pipeline.evaluate_conversion(snn, loader()).last.agreement > 0.95
-
-
-def test_fine_tuning_brings_the_answers_closer(network):
-    converter = SpikeformerConverter(2, neuron_model="IF", levels=2)
-    pipeline = quick(converter=converter, learning_rate=3e-4)
-    snn = pipeline.convert(network, fine_tune_epochs=4)
-    losses = pipeline.losses
-    assert min(losses) < 0.95 * losses[0]
-    pipeline.losses = []
-    same = quick(converter=converter).convert(network, fine_tune_epochs=0)
-    better, before = (
-        pipeline.evaluate_conversion(each, loader(), ["agreement"]).last.agreement
-        for each in (snn, same)
-    )
-    assert better >= before
-
-
-def test_fine_tuning_that_does_harm_is_taken_back(network):
-    pipeline = quick(converter=SpikeformerConverter(2, levels=2), learning_rate=10.0)
-    snn = pipeline.convert(network, fine_tune_epochs=2)
-    assert pipeline.losses[-1] > pipeline.losses[0]
-    assert len(pipeline.losses) == 2
-    weights = zip(snn.original.named_parameters(), network.parameters(), strict=True)
-    assert all(torch.equal(a, b) for (name, a), b in weights if name.endswith("weight"))
 
 
 def test_networks_without_classes():

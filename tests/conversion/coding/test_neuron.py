@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from spikeformer.conversion import Coding, fire
-from spikeformer.conversion.coding.neuron import _stepwise
-from spikeformer.error_handling import ArgumentError
 
 
 def messages_of_the_publication(x, theta, levels, leak):
@@ -43,32 +41,6 @@ def test_rates_are_those_of_the_published_messages(coding):
             fired.rates[:, neuron], torch.tensor(rates), atol=1e-5, rtol=1e-4
         )
     assert int(fired.events.sum()) == total
-
-
-@pytest.mark.parametrize("encoding", ["rate", "binary"])
-@pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
-@pytest.mark.parametrize("shape", [(1,), (7,), (2, 3, 5), (2, 4099), (3, 2, 5, 33)])
-def test_the_kernel_does_what_the_equations_say(encoding, neuron_model, shape):
-    x = torch.randn(5, *shape)
-    theta = torch.rand(shape[-1]) + 0.5
-    coding = Coding(encoding, neuron_model, tau_mem=10.0)
-    ours, reference = (f(x, theta, None, 1, coding) for f in (fire, _stepwise))
-    # One rounding may put a membrane on the other side of a level.
-    differs = ((ours.rates - reference.rates).abs() > 1e-5).float().mean()
-    assert differs < 1e-3
-    assert (ours.events - reference.events).abs().max() <= 1
-
-
-@pytest.mark.parametrize("axes", [(0, 1, 2, 3), (0, 2, 1, 3), (3, 1, 0, 2), (1, 3, 2, 0)])
-@pytest.mark.parametrize("heads", [1, 3])
-def test_memory_layout_and_broadcasting_do_not_matter(axes, heads):
-    x = torch.randn(4, 2, 3, 5, 6).permute(0, *(axis + 1 for axis in axes))
-    shape = x.shape[1:]
-    theta = torch.rand(shape[1] if heads > 1 else 1, 1, shape[3]) + 0.5
-    assert torch.equal(
-        fire(x, theta, None, 1, Coding()).rates,
-        fire(x.contiguous(), theta.expand(shape).contiguous(), None, 1, Coding()).rates,
-    )
 
 
 @pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
@@ -126,20 +98,6 @@ def test_what_is_not_finite_is_told(bad, encoding):
     assert fire(x, torch.tensor(1.0), None, 1, Coding(encoding)).finite
     x[-1, 2999] = bad
     assert not fire(x, torch.tensor(1.0), None, 1, Coding(encoding)).finite
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        ({"encoding": "spikes"}, "spike_encoding"),
-        ({"neuron_model": "AdEx"}, "neuron_model"),
-        ({"levels": 0}, "levels"),
-        ({"tau_mem": 0.0}, "tau_mem"),
-    ],
-)
-def test_arguments_are_checked(arguments, name):
-    with pytest.raises(ArgumentError, match=name):
-        Coding(**arguments)
 
 
 @pytest.mark.parametrize("neuron_model", ["IF", "LIF"])

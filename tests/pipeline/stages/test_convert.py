@@ -78,7 +78,7 @@ def test_images_are_prepared_as_the_model_was_trained(folder):
 
 
 def test_models_and_data_that_do_not_go_together(folder, tmp_path):
-    with pytest.raises(ConversionError, match="10 classes apart, but the data has 3"):
+    with pytest.raises(ConversionError, match="10 classes, but the data has 3"):
         PretrainedTransformer(str(folder), num_classes=3)
     with pytest.raises(ConversionError, match="takes images, but the data gives token ids"):
         PretrainedTransformer(str(folder)).arguments({"input_ids": torch.ones(1, 2).long()})

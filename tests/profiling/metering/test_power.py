@@ -3,7 +3,6 @@ from __future__ import annotations
 import threading
 import time
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,7 +15,6 @@ from spikeformer.error_handling import (
 from spikeformer.neurons import LifNeuron
 from spikeformer.profiling import EnergyProfiler, PowerMonitor
 from spikeformer.profiling.metering import COUNTERS, EnergyCounter
-from spikeformer.profiling.metering.sampler import Sampler
 
 MODEL = nn.Sequential(LifNeuron(), nn.Linear(6, 4))
 
@@ -73,21 +71,6 @@ def test_a_counter_that_vanishes_ends_the_recording_and_keeps_it(steady, monkeyp
     assert "ends early" in caplog.text
     assert recording.analyze().readings == 4
     assert recording.analyze().energy_per_sample_uj is None
-
-
-def test_a_long_recording_thins_itself_out_and_loses_no_energy():
-    class Fast(Steady):
-        def read(self):
-            self.readings += 1
-            return float(self.readings - 1)
-
-    sampler = Sampler(Fast(), rate_hz=1000, max_samples=8)
-    for _ in range(101):
-        sampler._read()
-    assert len(sampler.energies) < 8
-    assert (sampler.energies[0], sampler.energies[-1]) == (0, 100)
-    assert sampler._period > 0.001
-    assert (np.diff(sampler.timestamps) >= 0).all()
 
 
 def test_a_chip_replays_its_timeline():

@@ -9,7 +9,7 @@ from spikeformer.training.callbacks import BestAndLast
 from tests.training.toys import lightning_trainer, module, toy_loaders
 
 
-def test_last_is_the_last_epoch_on_a_plateau(tmp_path):
+def test_best_and_last_last_is_the_last_epoch_on_a_plateau(tmp_path):
     # A learning rate of nearly 0: the first epoch stays the best one.
     callback = BestAndLast(
         tmp_path, filename="best", monitor="val/accuracy", mode="max", save_last=True

@@ -19,7 +19,7 @@ from tests.training.toys import (
 
 
 @pytest.mark.parametrize("samples", [64, 40])  # 40: the last batch is half as large
-def test_equals_an_activity_probe(samples):
+def test_firing_rate_monitor_equals_an_activity_probe(samples):
     # A learning rate of nearly nothing: the network stays the same, so one pass tells the rate.
     task, data = module(toy_net(threshold=0.3), lr=1e-12), separable(samples)
     other = separable(24, seed=5)
@@ -37,7 +37,7 @@ def test_equals_an_activity_probe(samples):
     assert row["val/firing_rate"] == pytest.approx(rates["val"], rel=1e-5)
 
 
-def test_measures_every_nth_batch():
+def test_firing_rate_monitor_measures_every_nth_batch():
     task = module(toy_net(threshold=0.3))
     seen = []
 
@@ -53,7 +53,7 @@ def test_measures_every_nth_batch():
 
 
 @pytest.mark.parametrize("where", ["train", "val"])
-def test_leaves_no_hooks_behind_after_an_error(where):
+def test_firing_rate_monitor_leaves_no_hooks_behind_after_an_error(where):
     task, data = module(), loader(*separable())
     trainer = lightning_trainer(callbacks=[FiringRateMonitor(1), Interrupt(where)])
     with pytest.raises(RuntimeError, match="interrupted"):
@@ -63,6 +63,6 @@ def test_leaves_no_hooks_behind_after_an_error(where):
     assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
-def test_bad_interval():
+def test_firing_rate_monitor_bad_interval():
     with pytest.raises(ArgumentError, match="`every_n_steps`"):
         FiringRateMonitor(0)

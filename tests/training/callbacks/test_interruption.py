@@ -53,7 +53,7 @@ def fit(path, resume=None, signal_after=0, **options):
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("batches", [1, 4, 7, 8, 11, 16])
-def test_it_goes_on_as_if_nothing_had_been(tmp_path, batches, accumulate):
+def test_stop_on_signal_it_goes_on_as_if_nothing_had_been(tmp_path, batches, accumulate):
     options = {"accumulate_grad_batches": accumulate}
     path = tmp_path / "last.ckpt"
     whole = fit(path, **options)
@@ -62,7 +62,7 @@ def test_it_goes_on_as_if_nothing_had_been(tmp_path, batches, accumulate):
     assert fit(path, resume=str(path), **options) == whole
 
 
-def test_a_batch_that_is_divided_otherwise_begins_the_epoch_anew(tmp_path):
+def test_stop_on_signal_batch_that_is_divided_otherwise_begins_the_epoch_anew(tmp_path):
     path = tmp_path / "last.ckpt"
     with pytest.raises(Interrupted, match="epoch 2, batch 4"):
         fit(path, signal_after=12)
@@ -70,7 +70,7 @@ def test_a_batch_that_is_divided_otherwise_begins_the_epoch_anew(tmp_path):
     assert [row["epoch"] for row in rows] == [0, 1]
 
 
-def test_signals_are_heard_only_inside(tmp_path):
+def test_stop_on_signal_signals_are_heard_only_inside(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Interrupted, match="stopped by SIGTERM"), interruptible():
         signal.raise_signal(signal.SIGTERM)

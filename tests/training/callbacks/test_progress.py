@@ -29,7 +29,7 @@ def fit(capsys, epochs=2, **net):
     return watch.during, capsys.readouterr(), trainer, task
 
 
-def test_shows_running_loss_and_accuracy_and_validation_once_known(capsys):
+def test_progress_bar_shows_running_loss_and_accuracy_and_validation_once_known(capsys):
     during, *_ = fit(capsys)
     shown = [set(metrics) for metrics, _ in during]
     assert shown[0] == {"loss", "accuracy"}
@@ -39,13 +39,13 @@ def test_shows_running_loss_and_accuracy_and_validation_once_known(capsys):
         assert all(len(value.split(".")[1]) == 3 for value in metrics.values())
 
 
-def test_the_last_accuracy_of_an_epoch_is_the_epochs(capsys):
+def test_progress_bar_last_accuracy_of_an_epoch_is_the_epochs(capsys):
     during, _, trainer, _ = fit(capsys, epochs=1)
     expected = trainer.callback_metrics["train/accuracy"].item()
     assert during[-1][0]["accuracy"] == f"{expected:.3f}"
 
 
-def test_prints_one_line_an_epoch_where_there_is_no_terminal(capsys):
+def test_progress_bar_prints_one_line_an_epoch_where_there_is_no_terminal(capsys):
     _, printed, trainer, _ = fit(capsys)
     lines = [line for line in printed.out.splitlines() if line.startswith("epoch ")]
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
@@ -54,7 +54,7 @@ def test_prints_one_line_an_epoch_where_there_is_no_terminal(capsys):
     assert f"val_accuracy {trainer.callback_metrics['val/accuracy']:.3f}" in lines[1]
 
 
-def test_asks_no_other_process(capsys, monkeypatch):
+def test_progress_bar_asks_no_other_process(capsys, monkeypatch):
     """`compute` gathers from all processes, but only the first one has a bar: it would hang."""
     bar, task = SpikingProgressBar(), module()
     metric = task.metrics["train_metrics"]["accuracy"]
@@ -65,7 +65,7 @@ def test_asks_no_other_process(capsys, monkeypatch):
     assert bar.get_metrics(trainer, task) == {"accuracy": "0.750"}
 
 
-def test_leaves_out_what_is_not_finite():
+def test_progress_bar_leaves_out_what_is_not_finite():
     bar, trainer = SpikingProgressBar(), lightning_trainer()
     trainer.callback_metrics.update({"val/loss": torch.tensor(float("nan"))})
     assert bar.get_metrics(trainer, module()) == {}

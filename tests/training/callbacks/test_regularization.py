@@ -27,7 +27,7 @@ def trained_rate(*callbacks):
     return probe.firing_rate
 
 
-def test_lowers_the_firing_rate():
+def test_spike_regularization_lowers_the_firing_rate():
     without = trained_rate()
     regularized = trained_rate(SpikeRegularization(weight=50.0, target=0.05))
     assert without > 0.2
@@ -36,7 +36,7 @@ def test_lowers_the_firing_rate():
     assert trained_rate(SpikeRegularization(weight=50.0, target=1.0)) == without
 
 
-def test_the_penalty_by_its_formula():
+def test_spike_regularization_penalty_by_its_formula():
     task, (x, y) = module(toy_net(threshold=0.3), lr=1e-12), separable(16)
     recorder = HistoryRecorder()
     callback = SpikeRegularization(weight=3.0, target=0.1)
@@ -51,7 +51,7 @@ def test_the_penalty_by_its_formula():
     assert row["train/loss"] == pytest.approx(loss.item(), rel=1e-4)
 
 
-def test_is_part_of_the_loss_that_is_minimised():
+def test_spike_regularization_is_part_of_the_loss_that_is_minimised():
     callback = SpikeRegularization(weight=3.0, target=0.0)
     task, batch = module(toy_net(threshold=0.3)), separable(16)
     trainer = lightning_trainer(callbacks=[callback])
@@ -65,7 +65,7 @@ def test_is_part_of_the_loss_that_is_minimised():
 
 
 @pytest.mark.parametrize("where", ["nowhere", "train", "val"])
-def test_leaves_nothing_behind(where):
+def test_spike_regularization_leaves_nothing_behind(where):
     task, data = module(), loader(*separable())
     trainer = lightning_trainer(callbacks=[SpikeRegularization(), Interrupt(where)])
     if where == "nowhere":
@@ -78,7 +78,7 @@ def test_leaves_nothing_behind(where):
 
 
 @pytest.mark.parametrize("arguments", [{"weight": 0.0}, {"target": 1.5}, {"target": -0.1}])
-def test_bad_arguments(arguments):
+def test_spike_regularization_bad_arguments(arguments):
     (name,) = arguments
     with pytest.raises(ArgumentError, match=f"`{name}`"):
         SpikeRegularization(**arguments)

@@ -41,7 +41,7 @@ def epochs_of(seed, max_epochs=3, ckpt_path=None, history=0, workers=0):
     return draws.epochs, trainer
 
 
-def test_epochs_do_not_depend_on_what_came_before():
+def test_epoch_seed_epochs_do_not_depend_on_what_came_before():
     first, _ = epochs_of(3, history=1)
     second, _ = epochs_of(3, history=2)
     assert first == second
@@ -50,7 +50,7 @@ def test_epochs_do_not_depend_on_what_came_before():
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_a_resumed_run_draws_what_the_whole_one_does(tmp_path, workers):
+def test_epoch_seed_resumed_run_draws_what_the_whole_one_does(tmp_path, workers):
     whole, _ = epochs_of(3, max_epochs=4, workers=workers)
     _, trainer = epochs_of(3, max_epochs=2, history=1, workers=workers)
     trainer.save_checkpoint(tmp_path / "last.ckpt")

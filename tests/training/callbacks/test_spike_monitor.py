@@ -51,7 +51,7 @@ def warnings_of(net, *callbacks, epochs=1, caplog=None, compile_with=None):
 
 
 @pytest.mark.parametrize("compile_with", [None, "eager"])
-def test_names_dead_and_saturated_layers_once(caplog, compile_with):
+def test_spike_monitor_names_dead_and_saturated_layers_once(caplog, compile_with):
     messages = warnings_of(
         PlantedNet(), SpikeMonitor(), epochs=3, caplog=caplog, compile_with=compile_with
     )
@@ -63,11 +63,11 @@ def test_names_dead_and_saturated_layers_once(caplog, compile_with):
     assert "lower its threshold" in dead
 
 
-def test_is_quiet_where_all_is_well(caplog):
+def test_spike_monitor_is_quiet_where_all_is_well(caplog):
     assert warnings_of(ToyNet(threshold=0.3), SpikeMonitor(), epochs=2, caplog=caplog) == []
 
 
-def test_bounds_are_settings(caplog):
+def test_spike_monitor_bounds_are_settings(caplog):
     net = ToyNet(threshold=0.3)
     (message,) = warnings_of(net, SpikeMonitor(dead_below=1.0), caplog=caplog)
     assert "net.neuron is dead" in message
@@ -82,19 +82,19 @@ class Recover(L.Callback):
         pl_module.net.dead.threshold = {1: 0.1}.get(trainer.current_epoch, 1e6)
 
 
-def test_warns_again_after_a_recovery(caplog):
+def test_spike_monitor_warns_again_after_a_recovery(caplog):
     messages = warnings_of(PlantedNet(), Recover(), SpikeMonitor(), epochs=4, caplog=caplog)
     epochs = [m.split("epoch ")[1][0] for m in messages if m.startswith("Layer net.dead is dead")]
     assert epochs == ["0", "2"]
 
 
-def test_looks_every_nth_epoch(caplog):
+def test_spike_monitor_looks_every_nth_epoch(caplog):
     messages = warnings_of(PlantedNet(), Recover(), SpikeMonitor(2), epochs=4, caplog=caplog)
     # Epochs 0 and 2 look the same: dead in both, so one warning.
     assert sum("net.dead is dead" in m for m in messages) == 1
 
 
-def test_leaves_no_hooks_behind_after_an_error():
+def test_spike_monitor_leaves_no_hooks_behind_after_an_error():
     task = module()
     with pytest.raises(RuntimeError, match="interrupted"):
         lightning_trainer(callbacks=[SpikeMonitor(), Interrupt()]).fit(task, *toy_loaders())
@@ -104,7 +104,7 @@ def test_leaves_no_hooks_behind_after_an_error():
 @pytest.mark.parametrize(
     "arguments", [{"every_n_epochs": 0}, {"dead_below": -1.0}, {"saturated_above": 1.1}]
 )
-def test_bad_arguments(arguments):
+def test_spike_monitor_bad_arguments(arguments):
     (name,) = arguments
     with pytest.raises(ArgumentError, match=f"`{name}`"):
         SpikeMonitor(**arguments)

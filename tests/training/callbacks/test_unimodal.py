@@ -41,7 +41,7 @@ def supervised(net, inputs, labels, *, weight=1.0, lr=1e-12, epochs=1, task_weig
     return task, seen
 
 
-def test_the_penalty_by_its_formula():
+def test_unimodal_loss_penalty_by_its_formula():
     torch.manual_seed(0)
     net, inputs, labels = network(), samples(), torch.arange(6) % 4
     task, seen = supervised(net, inputs, labels, weight=0.25)
@@ -60,7 +60,7 @@ def test_the_penalty_by_its_formula():
     assert not any("readouts" in name for name in net.state_dict())
 
 
-def test_in_late_fusion_each_modality_has_the_loss_of_its_own_head():
+def test_unimodal_loss_in_late_fusion_each_modality_has_the_loss_of_its_own_head():
     torch.manual_seed(0)
     net, inputs, labels = network("late"), samples(), torch.arange(6) % 4
     task, seen = supervised(net, inputs, labels, weight=0.25)
@@ -72,7 +72,7 @@ def test_in_late_fusion_each_modality_has_the_loss_of_its_own_head():
     assert num_hooks(net) == 0
 
 
-def test_encoders_and_readouts_learn_from_it_alone():
+def test_unimodal_loss_encoders_and_readouts_learn_from_it_alone():
     torch.manual_seed(0)
     net, inputs, labels = network(), samples(), torch.arange(6) % 4
     before = [p.detach().clone() for p in net.encoders.parameters()]
@@ -86,7 +86,7 @@ def test_encoders_and_readouts_learn_from_it_alone():
 
 
 @pytest.mark.parametrize("fusion", ["cross_attention", "late"])
-def test_samples_without_a_modality_add_no_loss_of_it(fusion):
+def test_unimodal_loss_samples_without_a_modality_add_no_loss_of_it(fusion):
     torch.manual_seed(0)
     net, inputs, labels = network(fusion), samples(), torch.arange(6) % 4
     callback, task = UnimodalLoss(1.0), module(net)
@@ -107,7 +107,7 @@ def test_samples_without_a_modality_add_no_loss_of_it(fusion):
     callback.teardown(None, task, "fit")
 
 
-def test_what_it_refuses():
+def test_unimodal_loss_what_it_refuses():
     with pytest.raises(ArgumentError, match="weight"):
         UnimodalLoss(0.0)
     trainer = lightning_trainer(callbacks=[UnimodalLoss()])

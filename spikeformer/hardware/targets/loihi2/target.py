@@ -19,8 +19,7 @@ from spikeformer.hardware.lowering import Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split
 from spikeformer.hardware.targets.loihi2.prices import PRICES
-from spikeformer.hardware.targets.process import run_worker
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.i18n import t
 
 RUN, SYSTEM = f"{__package__}.worker.run", f"{__package__}.worker.system"

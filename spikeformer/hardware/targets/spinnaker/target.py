@@ -17,7 +17,6 @@ from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
 from spikeformer.hardware.lowering import Lowered
 from spikeformer.hardware.target import Target
-from spikeformer.hardware.targets.process import WorkerResult, run_worker
 from spikeformer.hardware.targets.spinnaker.boards import (
     BOARDS,
     DEFAULT_BOARD,
@@ -27,7 +26,7 @@ from spikeformer.hardware.targets.spinnaker.boards import (
 from spikeformer.hardware.targets.spinnaker.fixed_point import simulate_fixed_point
 from spikeformer.hardware.targets.spinnaker.network import network_job
 from spikeformer.hardware.targets.spinnaker.prices import PRICES
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.toolchain import WorkerResult, find_toolchain, run_worker
 from spikeformer.i18n import t
 
 MAX_MAPPED_SYNAPSES = 20_000_000

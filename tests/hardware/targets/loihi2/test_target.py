@@ -23,8 +23,7 @@ from spikeformer.hardware import (
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, split
 from spikeformer.hardware.targets.loihi2.target import RUN
-from spikeformer.hardware.targets.process import run_worker
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain

@@ -14,12 +14,11 @@ from spikeformer.hardware import (
     reference_spikes,
     simulate,
 )
-from spikeformer.hardware.targets.process import run_worker
 from spikeformer.hardware.targets.spinnaker import target as module
 from spikeformer.hardware.targets.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.targets.spinnaker.network import network_job, summed_weights
-from spikeformer.hardware.targets.spinnaker.worker.rows import split_into_rows
-from spikeformer.hardware.targets.toolchains import find_toolchain
+from spikeformer.hardware.targets.spinnaker.worker.machine import split_into_rows
+from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 

@@ -1,0 +1,103 @@
+"""Makes operators of torch, so that autograd, `torch.compile` and `torch.export` know an op.
+
+Ops with LIF neurons inside agree on their schemas: tensors of their own come first, then `STATE`,
+then `NEURON`, then options of their own. They return spikes, final membrane and final adaptation,
+which is empty if there is none, and then what else there is. Their backward takes such arguments
+again, and `GRADIENTS` after them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._library.custom_ops import CustomOpDef
+
+STATE = "Tensor? membrane, Tensor? adaptation"
+NEURON = (
+    "Tensor? parameters, float[] numbers, str reset, bool detach_reset, str surrogate, "
+    "float slope, str backend"
+)
+GRADIENTS = "Tensor grad_spikes, Tensor? grad_membrane, Tensor? grad_adaptation"
+
+Arguments = tuple[Any, ...]
+
+
+def define(
+    name: str, schema: str, compute: Callable[..., Any], fake: Callable[..., Any]
+) -> CustomOpDef:
+    """Define the operator `spikeformer::name`.
+
+    Args:
+        name: Name of the operator.
+        schema: Its arguments and results, as in "(Tensor x, int n) -> Tensor".
+        compute: What it does.
+        fake: Returns results of the same shapes, dtypes and strides, without values.
+    """
+    operator = torch.library.custom_op(
+        f"spikeformer::{name}", compute, mutates_args=(), schema=schema
+    )
+    operator.register_fake(fake)
+    return operator
+
+
+def differentiate(
+    operator: CustomOpDef,
+    backward: CustomOpDef,
+    *,
+    keep: Callable[[Arguments, Arguments], Arguments],
+    tensors: int,
+    learned: Sequence[int],
+) -> None:
+    """Let `backward` compute the gradients of an operator with LIF neurons.
+
+    Args:
+        operator: The operator.
+        backward: Takes what was kept, then `GRADIENTS`; returns a gradient for each of `learned`.
+        keep: Picks what backward needs from the inputs and outputs of `operator`.
+        tensors: How much of it is tensors; the last three are the state and the parameters.
+        learned: Positions of the inputs with a gradient, the same among the tensors that are kept,
+            where None says that this call has none.
+    """
+
+    def setup_context(ctx: Any, inputs: Arguments, output: Arguments) -> None:
+        kept = keep(inputs, output)
+        ctx.save_for_backward(*kept[:tensors])
+        ctx.options, ctx.num_inputs = kept[tensors:], len(inputs)
+        ctx.spikes_like = output[0].new_empty(0), output[0].shape
+        ctx.set_materialize_grads(False)
+
+    def run_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        kept = ctx.saved_tensors
+        grad_spikes, grad_membrane, grad_adaptation = grads[:3]
+        if grad_spikes is None:
+            empty, shape = ctx.spikes_like
+            grad_spikes = empty.new_zeros(()).expand(shape)
+        if kept[tensors - 2] is None:
+            grad_adaptation = None
+        results = backward(*kept, *ctx.options, grad_spikes, grad_membrane, grad_adaptation)
+        gradients: list[Tensor | None] = [None] * ctx.num_inputs
+        for position, result in zip(learned, results, strict=True):
+            gradients[position] = None if kept[position] is None else result
+        return tuple(gradients)
+
+    operator.register_autograd(run_backward, setup_context=setup_context)
+
+
+def float32_like(near: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    """Uninitialised float32 in the shape of each tensor, empty where it is None."""
+    shapes = ((0,) if tensor is None else tensor.shape for tensor in tensors)
+    return tuple(near.new_empty(shape, dtype=torch.float32) for shape in shapes)
+
+
+def autocast(*tensors: Tensor | None) -> tuple[Any, ...]:
+    """Cast tensors as autocast does, where it is on for the device of the first."""
+    first = tensors[0]
+    assert first is not None
+    device = first.device.type
+    if not torch.is_autocast_enabled(device):
+        return tensors
+    dtype = torch.get_autocast_dtype(device)
+    return tuple(None if tensor is None else tensor.to(dtype) for tensor in tensors)

@@ -1,0 +1,71 @@
+"""Crop, flip, mixup and cutmix."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spikeformer.data.image_augmentation import ImageAugmentation
+
+
+def augmentation(**changes):
+    options = {"crop_padding": 0, "horizontal_flip": False, "mixup": 0.0, "cutmix": 0.0}
+    return ImageAugmentation((8, 10), **{**options, **changes})
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_mixed_targets_are_the_shares_of_the_images(name):
+    """Image i is the one-hot plane of its label, so its channel means are its true shares."""
+    labels = torch.arange(40) % 5
+    images = torch.eye(5)[labels][:, :, None, None].expand(40, 5, 8, 10).contiguous()
+    mixed, targets = augmentation(**{name: 1.0})(images, labels, 5, generator())
+    assert torch.allclose(targets.sum(1), torch.ones(40))
+    assert torch.allclose(mixed.mean((2, 3)), targets, atol=1e-6)
+    assert ((targets > 0).sum(1) == 2).any()
+    if name == "cutmix":
+        assert set(mixed.unique().tolist()) == {0.0, 1.0}
+
+
+def test_half_of_the_batches_are_mixed_and_all_have_weights():
+    images, labels = torch.rand(8, 3, 8, 10), torch.arange(8) % 4
+    mix, untouched = augmentation(mixup=0.25, cutmix=0.25), 0
+    for seed in range(200):
+        mixed, targets = mix(images, labels, 4, generator(seed))
+        assert targets.shape == (8, 4)
+        assert targets.dtype == torch.float32
+        if torch.equal(mixed, images):
+            untouched += 1
+            assert torch.equal(targets.argmax(1), labels)
+    assert 70 <= untouched <= 130
+
+
+def test_crop_moves_and_flip_mirrors():
+    images = torch.rand(64, 1, 8, 10) + 0.1
+    cropped, labels = augmentation(crop_padding=2)(images, torch.arange(64), 64, generator())
+    assert cropped.shape == images.shape
+    assert torch.equal(labels, torch.arange(64))
+    known = torch.nn.functional.pad(images, (2, 2, 2, 2)).unfold(2, 8, 1).unfold(3, 10, 1)
+    matches = (known == cropped[:, :, None, None]).all(dim=(1, 4, 5)).sum((1, 2))
+    assert torch.equal(matches, torch.ones(64))
+    flipped, _ = augmentation(horizontal_flip=True)(images, labels, 64, generator())
+    mirrored = (flipped == images.flip(3)).all(dim=(1, 2, 3))
+    kept = (flipped == images).all(dim=(1, 2, 3))
+    assert torch.equal(mirrored, ~kept)
+    assert 20 < mirrored.sum() < 44
+
+
+def test_augmentation_follows_its_generator_alone():
+    images, labels = torch.rand(8, 3, 8, 10), torch.arange(8)
+    mix = augmentation(crop_padding=1, horizontal_flip=True, mixup=1.0)
+    torch.manual_seed(1)
+    first, _ = mix(images, labels, 8, generator(3))
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+    second, _ = mix(images, labels, 8, generator(3))
+    assert torch.equal(first, second)
+    assert torch.equal(before, torch.get_rng_state())
+    assert not torch.equal(first, mix(images, labels, 8, generator(4))[0])

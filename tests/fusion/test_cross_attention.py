@@ -1,0 +1,57 @@
+"""Cross-modal attention by its equation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.fusion.networks import DIMS, TOKENS, T, fusion, in_double, lif, projected, spikes
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+@torch.no_grad()
+def test_cross_attention_opens_tokens_that_others_ask_for(temperature):
+    model, inputs = in_double("cross_attention", temperature=temperature)
+    x, opened = projected(model, inputs), 0
+    asked = {}
+    keys = {}
+    for name in DIMS:
+        layer = model.attentions[name]
+        both = lif(x[name], 0.5) @ layer.key_query.weight.T
+        keys[name] = lif(layer.key_norm(both[..., :8]), 0.5)
+        asked[name] = both[..., 8:].mean(2, keepdim=True)
+    expected = []
+    for name in DIMS:
+        layer = model.attentions[name]
+        question = sum(asked[other] for other in DIMS if other != name)
+        query = lif(layer.query_norm(question), 0.5)
+        passed = torch.zeros_like(keys[name])
+        for head in (slice(0, 4), slice(4, 8)):
+            for n in range(TOKENS[name]):
+                matches = (keys[name][:, :, n, head] * query[:, :, 0, head]).sum(-1)
+                gate = lif(temperature * matches, 0.5)
+                passed[:, :, n, head] = gate[..., None] * keys[name][:, :, n, head]
+                opened += gate.sum()
+        expected.append(x[name] + layer.out_norm(passed @ layer.out.weight.T))
+    result = model(inputs)
+    assert result.shape == (4, T, sum(TOKENS.values()), 8)
+    assert 0 < opened < 4 * T * sum(TOKENS.values()) * 2
+    torch.testing.assert_close(result, torch.cat(expected, 2))
+
+
+@torch.no_grad()
+def test_alone_a_modality_passes_unchanged_through_attention():
+    inputs = spikes()
+    model = fusion("cross_attention", inputs)
+    for name in DIMS:
+        alone = {name: inputs[name]}
+        assert torch.equal(model(alone), projected(model, alone)[name])
+
+
+@torch.no_grad()
+def test_attention_listens_to_the_other_modality():
+    inputs = spikes(64)
+    model = fusion("cross_attention", inputs, temperature=0.5)
+    changed = {**inputs, "audio": 1 - inputs["audio"]}
+    before, after = model(inputs), model(changed)
+    assert not torch.equal(before[:, :, :5], after[:, :, :5])

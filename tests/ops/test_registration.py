@@ -1,0 +1,35 @@
+"""What operators share: autocast, absent tensors, and gradients of what was given."""
+
+from __future__ import annotations
+
+import torch
+
+from spikeformer.ops.lif import Dynamics
+from spikeformer.ops.lif.operator import lif_op
+from spikeformer.ops.registration import autocast, float32_like
+
+
+def test_autocast_casts_where_it_is_on():
+    x, weight = torch.ones(2), torch.ones(3)
+    assert autocast(x, weight, None) == (x, weight, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = autocast(x, weight, None)
+    assert [tensor.dtype for tensor in cast[:2]] == [torch.bfloat16] * 2
+    assert cast[2] is None
+
+
+def test_float32_like_is_empty_for_what_is_absent():
+    present, absent = float32_like(torch.ones(1), torch.ones(2, 3, dtype=torch.bfloat16), None)
+    assert (present.shape, present.dtype) == ((2, 3), torch.float32)
+    assert absent.shape == (0,)
+
+
+def test_differentiate_gives_gradients_of_what_was_given():
+    current, membrane = torch.rand(2, 3, 4).requires_grad_(), torch.rand(2, 4).requires_grad_()
+    numbers = [0.9, 1.0, 0.0, 0.0]
+    neuron = Dynamics(numbers, "subtract", False, "atan", 2.0, "cpu").for_operator(current.device)
+    _, final, _ = lif_op(current, membrane, None, *neuron)
+    # Nobody asks for the gradient of the spikes, which counts as zero.
+    grads = torch.autograd.grad(final.sum(), (current, membrane))
+    assert [grad.shape for grad in grads] == [current.shape, membrane.shape]
+    assert all(grad.abs().sum() > 0 for grad in grads)

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from spikeformer.cli import compose
+from spikeformer.files import write_text
+from spikeformer.pipeline import run_pipeline
+from tests.commands import SMALL
+
+SHORT = (
+    *SMALL,
+    "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]",
+    "callbacks=checkpoint",
+    "logger=none",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=1",
+    "trainer.limit_train_batches=1",
+)
+
+
+@pytest.mark.slow
+def test_fit_keeps_the_checkpoints_of_another_recipe(tmp_path, capsys):
+    run_pipeline(compose(*SHORT, "optimizer.lr=1e-3"), tmp_path)
+    before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+    write_text(tmp_path / "checkpoints" / "mine.ckpt", "a person's")
+    results = run_pipeline(compose(*SHORT, "optimizer.lr=2e-3"), tmp_path)
+    assert results["fit"]["epochs"] == 1
+    kept = tmp_path / "checkpoints.old-1"
+    assert (kept / "last.ckpt").read_bytes() == before
+    assert (kept / "mine.ckpt").read_text() == "a person's"
+    assert str(kept) in capsys.readouterr().out
+    new = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert new["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 2e-3

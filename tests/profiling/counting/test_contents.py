@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
+from spikeformer.profiling import LayerCounts, OperationCounter
+
+
+class Call(nn.Module):
+    """A module that calls a function."""
+
+    def __init__(self, function, *children):
+        super().__init__()
+        self.function = function
+        self.parts = nn.ModuleList(children)
+
+    def forward(self, *inputs):
+        return self.function(*self.parts, *inputs)
+
+
+def counted(model, *inputs, samples=None) -> dict[str, LayerCounts]:
+    with torch.no_grad(), OperationCounter() as counter:
+        model(*inputs)
+    (work,) = counter.works
+    assert work.samples == (samples or inputs[0].shape[0])
+    return {f"{layer.name}:{layer.kind}": layer for layer in work.counts().layers}
+
+
+def test_negative_spikes_count_as_spikes():
+    counts = counted(nn.Sequential(nn.Linear(4, 3)), torch.tensor([[1.0, -1, 0, 1]]))
+    assert counts["0:linear"].acs == 9
+
+
+def test_two_spikes_at_once_count_twice_in_a_spiking_network():
+    sums = torch.tensor([[[2.0, 0, 1, 3]]])
+    spiking = Call(lambda linear, neuron, x: neuron(linear(x)), nn.Linear(4, 3), LifNeuron())
+    assert counted(spiking, sums)["parts.0:linear"].acs == 18
+    # In an ordinary network whole numbers are numbers like others.
+    assert counted(nn.Sequential(nn.Linear(4, 3)), sums)["0:linear"].macs == 9
+
+
+def test_integer_spikes_are_graded_events():
+    neuron, layer = IntegerLifNeuron(max_spikes=4), nn.Linear(6, 3)
+    current = torch.rand(2, 3, 6) * 3
+    fired = (neuron(current) != 0).sum().item()
+    counts = counted(nn.Sequential(neuron, layer), current)
+    assert counts["1:linear"].macs == counts["1:linear"].synaptic_operations == 3 * fired
+    assert counts["1:linear"].acs == 0
+    assert counts["0:neuron"].spikes == fired
