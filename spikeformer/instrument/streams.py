@@ -28,7 +28,7 @@ class FunctionStream(TorchFunctionMode):
         >>> with FunctionStream(double):
         ...     x = torch.ones(2) + 1
         >>> x
-        tensor([8., 8.])
+        tensor([6., 6.])
     """
 
     def __init__(self, handle: Callable[[Function, tuple[Any, ...], dict[str, Any]], Any]) -> None:

@@ -140,7 +140,4 @@ def _walk(
                 doubt[j] += target[j] - target[j]  # 0, or NaN for what is not finite
                 total += fired[j]
             events[task, step] = total
-        odd = 0
-        for j in range(n):
-            odd += doubt[j] != _ZERO
-        strange[task] = odd
+        strange[task] = np.count_nonzero(doubt[:n])

@@ -68,7 +68,7 @@ def fire(
     Example:
         >>> x = torch.full((4, 1), 0.3)
         >>> fire(x, torch.tensor([1.0]), None, 1, Coding(neuron_model="IF")).rates.flatten()
-        tensor([0.2500, 0.3125, 0.3021, 0.2998])
+        tensor([0.2500, 0.3125, 0.3021, 0.3001])
     """
     theta = theta.float()
     if coding.encoding == "radix":

@@ -231,16 +231,12 @@ def _multi_head_attention(
             f"{engine.where}: nn.MultiheadAttention with bias_k, add_zero_attn or static keys "
             "has no spiking form here. Make it with add_bias_kv=False and add_zero_attn=False."
         )
-    if use_separate_proj_weight:
-        weights: list[Any] = [q_proj_weight, k_proj_weight, v_proj_weight]
-    else:
-        assert in_proj_weight is not None
-        weights = list(in_proj_weight.chunk(3))
-    biases = [None] * 3 if in_proj_bias is None else list(in_proj_bias.chunk(3))
+    weights: Any = (q_proj_weight, k_proj_weight, v_proj_weight)
+    if not use_separate_proj_weight and in_proj_weight is not None:
+        weights = in_proj_weight.chunk(3)
+    biases: Any = (None,) * 3 if in_proj_bias is None else in_proj_bias.chunk(3)
     batched = query.ndim == 3
-    inputs = [query, key, value]
-    if not batched:
-        inputs = list(_with_batch(inputs))
+    inputs = [query, key, value] if batched else list(_with_batch([query, key, value]))
     projections = [
         _linear(engine, F.linear, x, weight, bias)
         for x, weight, bias in zip(inputs, weights, biases, strict=True)

@@ -241,8 +241,7 @@ def event_layer(
         dense: Operations of the full product, zeros included, over all samples and timesteps.
         weights: Weights of the layer.
         targets: Membranes of one sample that the layer adds to.
-        inputs: Places that can send an event, over all samples and timesteps; needed only for
-            comparison with an ANN.
+        inputs: Places that can send an event, over all samples and timesteps; for `ann_equivalent`.
         outputs: Places that get a sum; the same.
         graded: Events carry a value (levels, signs times a size), so each operation multiplies.
         steps: Timesteps in each sample.
