@@ -5,6 +5,9 @@ set -eu
 command -v apt-get >/dev/null && command -v dpkg >/dev/null || {
 	echo "Slurm is unpacked from Debian's packages, and this system has no apt-get and dpkg" >&2; exit 1
 }
+[ ! -e "$1" ] || [ -d "$1/packages" ] || [ -d "$1/usr/sbin" ] || [ -z "$(ls -A "$1")" ] || {
+	echo "$1 holds something else than an unpacked Slurm: choose another folder" >&2; exit 1
+}
 rm -rf "$1" && mkdir -p "$1/packages" && cd "$1/packages"
 packages=$(apt-get --simulate --no-install-recommends install slurmctld slurmd slurm-client \
 	| sed -n 's/^Inst \([^ ]*\).*/\1/p')

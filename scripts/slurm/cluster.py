@@ -45,7 +45,10 @@ class Cluster:
         self._daemons: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Cluster:
-        shutil.rmtree(self.state, ignore_errors=True)
+        if self.state.exists():
+            if not (self.state / "slurm.conf").is_file() and any(self.state.iterdir()):
+                raise FileExistsError(f"{self.state} holds something else than a cluster's state")
+            shutil.rmtree(self.state)
         for folder in ("control", "node"):
             (self.state / folder).mkdir(parents=True)
         (self.state / "slurm.conf").write_text(self._configuration())
