@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -81,9 +82,11 @@ def test_a_sweeps_child_removes_nothing_that_was_there(command, tmp_path):
     write_text(sweep / "0" / "thesis.tex", "the only copy")
     write_text(sweep / "sweep.yaml", "program: train.py  # a person's")
     (sweep / "1").mkdir()
-    with pytest.warns(UserWarning, match="sweep.yaml"):
+    with warnings.catch_warnings(record=True) as caught:  # logs that nobody closed warn as well
+        warnings.simplefilter("always")
         status, _, _ = command("--multirun", "data.batch_size=0,-1,-2", f"hydra.sweep.dir={sweep}")
     assert status == 2
+    assert any("sweep.yaml" in str(warning.message) for warning in caught)
     left = [str(path.relative_to(sweep)) for path in sorted(sweep.rglob("*"))]
     assert left == ["0", "0/thesis.tex", "1", "multirun.yaml", "sweep.yaml"]
     assert (sweep / "sweep.yaml").read_text().endswith("a person's")
