@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.profiling.pricing.comparison import ComparisonRow
 from spikeformer.profiling.pricing.costs import Range, energy_text
 
@@ -36,7 +35,7 @@ def plot_layer_energy(layers: Mapping[str, Range]) -> Figure:
         'stem'
     """
     if not layers:
-        raise ArgumentError("layers", dict(layers), t("expected.one_layer"))
+        raise ArgumentError("layers", dict(layers), "a mapping with at least one layer")
     row, margin = 0.42, 0.14
     figure = _style.new_figure(_style.WIDTH, row * len(layers) + margin)
     axes = figure.add_subplot()
@@ -78,7 +77,7 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
         ArgumentError: There is no row.
     """
     if not rows:
-        raise ArgumentError("rows", list(rows), t("expected.one_row"))
+        raise ArgumentError("rows", list(rows), "at least one row")
     figure = _style.new_figure(_style.WIDTH, 0.55 * len(rows) + 0.9)
     axes = figure.add_subplot()
     _style.tidy(axes, grid="x")

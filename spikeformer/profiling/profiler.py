@@ -80,7 +80,7 @@ class EnergyProfiler:
         """
         for model in models:
             if not isinstance(model, nn.Module):
-                raise ArgumentError("models", type(model).__name__, t("profiling.modules"))
+                raise ArgumentError("models", type(model).__name__, "instances of torch.nn.Module")
         self._models = models
         return self
 
@@ -147,7 +147,7 @@ class EnergyProfiler:
         """
         named = dict(models) if isinstance(models, Mapping) else _named(models)
         if not named:
-            raise ArgumentError("models", models, t("profiling.one_module"))
+            raise ArgumentError("models", models, "at least one torch.nn.Module")
         if inputs is not None:
             self._run(list(named.values()), unlabelled(inputs))
         return compare_counts({name: self._counts(name, model) for name, model in named.items()})
@@ -175,7 +175,7 @@ def _named(models: Sequence[nn.Module]) -> dict[str, nn.Module]:
     named: dict[str, nn.Module] = {}
     for model in models:
         if not isinstance(model, nn.Module):
-            raise ArgumentError("models", type(model).__name__, t("profiling.modules"))
+            raise ArgumentError("models", type(model).__name__, "instances of torch.nn.Module")
         name = type(model).__name__
         same = sum(key.partition(" ")[0] == name for key in named)
         named[f"{name} {same + 1}" if same else name] = model

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import LayerCounts
 from spikeformer.profiling.pricing.costs import Cost, Range
 from spikeformer.profiling.pricing.technology import TECHNOLOGIES, Technology
@@ -47,7 +46,7 @@ class Occupancy:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if not 0 <= value < float("inf"):
-                raise ArgumentError(name, value, t("expected.non_negative_finite"))
+                raise ArgumentError(name, value, "a finite number of at least 0")
 
 
 @dataclass(frozen=True)

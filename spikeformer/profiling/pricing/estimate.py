@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikeformer.error_handling import ArgumentError, check_choice
-from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import OperationCounts
 from spikeformer.profiling.pricing.chips import Chip, Occupancy
 from spikeformer.profiling.pricing.cmos import Cmos45
@@ -91,7 +90,7 @@ def estimate(
             uncovered[layer.name] = uncovered.get(layer.name, 0.0) + left_out / counts.samples
     if placement is not None:
         if not isinstance(technology, Chip):
-            raise ArgumentError("placement", placement, t("profiling.no_placement"))
+            raise ArgumentError("placement", placement, "None for anything but a chip")
         breakdown["idle"] = technology.idle_energy(placement) * (1 / PJ_PER_UJ)
     return EnergyEstimate(
         energy_uj=Range.total(breakdown.values()),

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.reporting import formats
 
 _MAX_COUNTS_SHOWN = 20
@@ -43,11 +42,11 @@ def plot_confusion_matrix(
     """
     counts = np.asarray(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
-        raise ArgumentError("matrix", counts.shape, t("reporting.square_matrix"))
+        raise ArgumentError("matrix", counts.shape, "a square matrix of counts")
     size = len(counts)
     names = [str(index) for index in range(size)] if class_names is None else list(class_names)
     if len(names) != size:
-        raise ArgumentError("class_names", names, t("reporting.name_per_row", number=size))
+        raise ArgumentError("class_names", names, f"{size} names, one per row of the matrix")
 
     figure = _style.new_figure(_style.WIDTH, _style.WIDTH)
     axes = figure.add_subplot()

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 _SHADES = (_style.BLUE, _style.ORANGE, _style.MUTED, _style.OTHER)
 _MARKERS = ("o", "s", "^", "v")
@@ -34,7 +33,7 @@ def plot_conversion(
         ['Read after each timestep', 'Events per neuron']
     """
     if not steps:
-        raise ArgumentError("steps", list(steps), t("reporting.one_timestep"))
+        raise ArgumentError("steps", list(steps), "at least one timestep")
     classes = any(step.get("agreement") is not None for step in steps)
     figure = _style.new_figure(_style.WIDTH * 2, 2.7)
     left, right = figure.subplots(1, 2)
@@ -72,7 +71,7 @@ def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any])
         ArgumentError: There is no row.
     """
     if not rows:
-        raise ArgumentError("rows", list(rows), t("expected.one_row"))
+        raise ArgumentError("rows", list(rows), "at least one row")
     figure = _style.new_figure(_style.WIDTH * 2, 2.7)
     axes = figure.add_subplot()
     classes = rows[0].get("agreement") is not None

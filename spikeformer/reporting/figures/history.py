@@ -73,7 +73,7 @@ def plot_history(
     unknown = [panel for panel in chosen if panel not in available]
     if unknown or not chosen:
         there = ", ".join(available) or t("reporting.no_panel")
-        raise ArgumentError("panels", chosen, t("reporting.panels", there=there))
+        raise ArgumentError("panels", chosen, f"panels of this history ({there})")
 
     columns = 1 if len(chosen) == 1 else 2
     rows = -(-len(chosen) // columns)

@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 
 def is_drawable(array: np.ndarray) -> bool:
@@ -35,7 +34,7 @@ def plot_input(array: np.ndarray) -> Figure:
     """
     array = np.asarray(array)
     if not is_drawable(array):
-        raise ArgumentError("array", array.shape, t("reporting.one_to_four_axes"))
+        raise ArgumentError("array", array.shape, "numbers with one to four axes")
     values = np.nan_to_num(array.astype(np.float64))
     if values.ndim == 4:
         values = values.mean(axis=0)

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.reporting import formats
 
 _MAX_OTHERS = 20
@@ -48,11 +47,11 @@ def plot_output(
     """
     values = np.asarray(output, dtype=np.float64)
     if values.ndim != 2 or values.size == 0:
-        raise ArgumentError("output", values.shape, t("reporting.timesteps_classes"))
+        raise ArgumentError("output", values.shape, "shaped (timesteps, classes)")
     timesteps, classes = values.shape
     names = [str(index) for index in range(classes)] if class_names is None else list(class_names)
     if len(names) != classes:
-        raise ArgumentError("class_names", names, t("reporting.name_per_column", number=classes))
+        raise ArgumentError("class_names", names, f"{classes} names, one per column of the output")
     steps = np.arange(1, timesteps + 1)
     average = values.mean(axis=0)
     if running_mean:

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 
 MAX_CHIPS = 6
 """Chips that are drawn; further ones would be too small to see."""
@@ -40,7 +39,7 @@ def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full
         1
     """
     if not cores:
-        raise ArgumentError("cores", list(cores), t("reporting.one_core"))
+        raise ArgumentError("cores", list(cores), "a list with at least one core")
     populations = list(dict.fromkeys(core["population"] for core in cores))
     chips = sorted({core["chip"] for core in cores})[:MAX_CHIPS]
     columns = math.ceil(math.sqrt(2 * cores_per_chip))

@@ -12,7 +12,6 @@ from matplotlib.path import Path
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError, check_positive_int
-from spikeformer.i18n import t
 from spikeformer.reporting import formats
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 2.2, 1.3  # inches
@@ -45,7 +44,7 @@ def plot_raster(
     check_positive_int("max_neurons", max_neurons)
     check_positive_int("columns", columns)
     if not spikes:
-        raise ArgumentError("spikes", dict(spikes), t("expected.one_layer"))
+        raise ArgumentError("spikes", dict(spikes), "a mapping with at least one layer")
     columns = min(columns, len(spikes))
     rows = -(-len(spikes) // columns)
     figure = _grid(rows, columns, above=0.42 if titles else 0.02)
@@ -53,7 +52,7 @@ def plot_raster(
     for index, (layer, train) in enumerate(spikes.items()):
         train = np.asarray(train)
         if train.ndim != 2 or train.size == 0:
-            raise ArgumentError(f"spikes[{layer!r}]", train.shape, t("reporting.timesteps_neurons"))
+            raise ArgumentError(f"spikes[{layer!r}]", train.shape, "shaped (timesteps, neurons)")
         axes = figure.add_subplot(rows, columns, index + 1)
         _panel(axes, train > 0, max_neurons)
         if titles:

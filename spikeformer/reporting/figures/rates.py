@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.i18n import t
 from spikeformer.reporting import formats
 
 _SILENT, _SATURATED = "v", "^"
@@ -41,7 +40,7 @@ def plot_firing_rates(
         [0.2, 0.1]
     """
     if not rates:
-        raise ArgumentError("rates", dict(rates), t("expected.one_layer"))
+        raise ArgumentError("rates", dict(rates), "a mapping with at least one layer")
     silent, saturated = silent or {}, saturated or {}
     names, values = list(rates), list(rates.values())
     marked = any(silent.values()) or any(saturated.values())

@@ -41,7 +41,9 @@ def draw_tasks(axes: Axes, accuracy: Sequence[Sequence[float]], names: Sequence[
     matrix = np.asarray(accuracy, dtype=float)
     if matrix.ndim != 2 or matrix.shape[1] != len(names) or len(matrix) > len(names):
         raise ArgumentError(
-            "accuracy", matrix.shape, t("reporting.accuracies_of_tasks", tasks=len(names))
+            "accuracy",
+            matrix.shape,
+            f"accuracies of shape (tasks trained, {len(names)}), as the names say",
         )
     pixels = np.empty((*matrix.shape, 4))
     pixels[..., :3] = to_rgb(_style.BLUE)
