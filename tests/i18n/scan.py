@@ -41,6 +41,18 @@ def mentioned_keys(parts: Collection[str]) -> set[str]:
     return {key for key in found if key.partition(".")[0] in parts and _KEY.fullmatch(key)}
 
 
+def translated_argument_errors() -> list[str]:
+    """Return the places where an `ArgumentError` is raised with a message of a catalogue."""
+    return [
+        f"{path}:{node.lineno}"
+        for path, tree in _modules()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and _name(node.func) == "ArgumentError"
+        for part in ast.walk(node)
+        if isinstance(part, ast.Call) and _name(part.func) == "t"
+    ]
+
+
 def _modules() -> Iterator[tuple[Path, ast.Module]]:
     for path in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "scripts").rglob("*.py")]):
         yield path.relative_to(PACKAGE.parent), ast.parse(path.read_text(encoding="utf-8"))

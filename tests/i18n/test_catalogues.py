@@ -11,10 +11,15 @@ from babel import Locale
 
 from spikeformer.i18n import available_locales
 from spikeformer.i18n.locales import CATALOGUES
-from tests.i18n.scan import PACKAGE, asked_keys, mentioned_keys
+from tests.i18n.scan import (
+    PACKAGE,
+    asked_keys,
+    mentioned_keys,
+    translated_argument_errors,
+)
 
 LANGUAGES = ("en", "ar", "de", "es", "fr", "ja", "pt", "zh")
-SHARED = {"error", "expected", "success"}
+SHARED = {"error", "success"}
 """Catalogues that belong to no one package."""
 
 FROM_THE_REFERENCE = {"error.model_not_found", "success.benchmark_complete"}
@@ -84,6 +89,11 @@ def test_plural_forms_are_those_of_the_language(language):
 def test_every_message_that_is_asked_for_exists():
     absent = {f"{where}: {key}" for key, where in asked_keys().items() if key not in KNOWN}
     assert not absent
+
+
+def test_argument_errors_are_written_where_they_are_raised():
+    """A programmer reads them; the command line's own are for whoever types it."""
+    assert [place for place in translated_argument_errors() if "/cli/" not in place] == []
 
 
 def test_every_message_is_used():

@@ -45,7 +45,7 @@ class Convert(Stage):
     ) -> None:
         self.calibration_samples = check_positive_int("calibration_samples", calibration_samples)
         if fine_tune_epochs < 0:
-            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, t("expected.natural_number"))
+            raise ArgumentError("fine_tune_epochs", fine_tune_epochs, "an integer of at least 0")
         self.fine_tune_epochs = fine_tune_epochs
         self.max_samples = (
             None if max_samples is None else check_positive_int("max_samples", max_samples)

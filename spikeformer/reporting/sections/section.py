@@ -102,7 +102,7 @@ def register_section(
     """
     if not name.isidentifier() or name in SECTIONS:
         taken = ", ".join(SECTIONS)
-        raise ArgumentError("name", name, t("reporting.free_identifier", taken=taken))
+        raise ArgumentError("name", name, f"an identifier that is not taken (taken: {taken})")
 
     def decorate(build: _Builder) -> _Builder:
         SECTIONS[name] = Section(name, title, order, source, build, optional)
