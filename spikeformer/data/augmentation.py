@@ -9,7 +9,7 @@ from torch import Tensor
 def random_shift(
     images: Tensor, max_rows: int, max_columns: int, generator: torch.Generator
 ) -> Tensor:
-    """Move each image by a whole number of pixels, filling with zeros.
+    """Move each image by an integer number of pixels, filling with zeros.
 
     Args:
         images: (batch, channels, height, width).

@@ -60,7 +60,7 @@ def unlabelled(inputs: Any) -> Any:
 def split_if_labelled(batch: Any) -> tuple[Any, Tensor | None]:
     """Return the inputs and the target of a batch that may as well be inputs alone.
 
-    A tuple of two is inputs and target if the first is a dict, or the second holds one whole number
+    A tuple of two is inputs and target if the first is a dict, or the second holds one integer
     for each sample; else it is two positional arguments.
     """
     if isinstance(batch, Mapping):
