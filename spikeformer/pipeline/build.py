@@ -26,7 +26,7 @@ from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
 from spikeformer.pipeline.caching import RunCaches, make_caches
 from spikeformer.pipeline.loggers import wandb_logger
-from spikeformer.pipeline.platform import settle_trainer, tell, tell_choices
+from spikeformer.pipeline.platform import log_choices, resolve_trainer, tell
 from spikeformer.pipeline.privacy import consent_watch, set_gate
 from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.profiling import EnergyProfiler
@@ -72,7 +72,7 @@ def build(config: DictConfig, folder: Path) -> Components:
     """
     trusted = config.trusted_packages
     check_targets(config, trusted)
-    choices = settle_trainer(config)
+    choices = resolve_trainer(config)
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data: SpikingDataModule = instantiate(config.data, SpikingDataModule, trusted=trusted)
@@ -113,10 +113,10 @@ def build(config: DictConfig, folder: Path) -> Components:
     resolve_backend(config.ops, trainer.strategy.root_device, op="lif")
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
-    rehearse(module, data)
+    dry_run(module, data)
     for choice in choices:
         tell(choice)
-    tell_choices(config, data, trainer)
+    log_choices(config, data, trainer)
     return Components(data, module, trainer, loggers, history, caches, gate)
 
 
@@ -125,7 +125,7 @@ def shares_norms(config: DictConfig) -> bool:
     return bool(config.trainer.get("sync_batchnorm", False))
 
 
-def rehearse(module: SpikingModule, data: SpikingDataModule) -> None:
+def dry_run(module: SpikingModule, data: SpikingDataModule) -> None:
     """Send two samples through network, loss and optimizer, and change nothing by it.
 
     Raises:

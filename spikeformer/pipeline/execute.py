@@ -76,7 +76,7 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
             upstream = execute(stage, run, upstream)
             if run.parts.trainer.is_global_zero:
                 record_outputs(run, stage.name)
-    tell_caches(run)
+    log_caches(run)
     return {name: record.result for name, record in manifest.stages.items()}
 
 
@@ -165,7 +165,7 @@ def note_caches(run: Run) -> None:
         run.manifest.cache = run.parts.caches.to_dict()
 
 
-def tell_caches(run: Run) -> None:
+def log_caches(run: Run) -> None:
     """Say how often the caches had the answer."""
     if run.parts.caches is not None and run.parts.caches.stats.lookups:
         announce("cache", str(run.parts.caches.stats))

@@ -23,7 +23,7 @@ _SHARE = 0.8
 """Part of the free memory that a training step may take."""
 
 
-def settle_trainer(config: DictConfig) -> list[Choice]:
+def resolve_trainer(config: DictConfig) -> list[Choice]:
     """Replace what says `auto` in the group `trainer` by what the platform chooses.
 
     Into how many parts a batch is divided is known once the network is there, see `divide_batch`.
@@ -57,7 +57,7 @@ def divide_batch(run: Run) -> None:
     tell(Choice("trainer.accumulate_grad_batches", parts, reason))
 
 
-def tell_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer) -> None:
+def log_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer) -> None:
     """Say how data are loaded and which kernels run, where the platform chose."""
     if data.num_workers is None:
         workers = data.workers_for(data.splits.train)

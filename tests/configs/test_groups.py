@@ -14,7 +14,7 @@ from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network, wandb_logger
 from spikeformer.pipeline.build import build_many, build_module
-from spikeformer.pipeline.platform import settle_trainer
+from spikeformer.pipeline.platform import resolve_trainer
 from spikeformer.profiling import profiler_backends
 from tests.commands import CONF, options
 
@@ -69,7 +69,7 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
 @pytest.mark.parametrize("name", options("trainer"))
 def test_every_trainer_is_lightnings(name):
     config = composed(f"trainer={name}", "trainer.accumulate_grad_batches=1")
-    settle_trainer(config)
+    resolve_trainer(config)
     if name in ("cpu", "auto"):
         assert type(instantiate(config.trainer, logger=False)).__name__ == "Trainer"
     assert config.trainer._target_ == "lightning.Trainer"

@@ -6,7 +6,7 @@ import torch
 from spikeformer.cli import compose as composed
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.pipeline import build, build_network
-from spikeformer.pipeline.build import rehearse
+from spikeformer.pipeline.build import dry_run
 from spikeformer.runs import load_weights
 from tests.commands import SMALL
 
@@ -17,7 +17,7 @@ def test_the_rehearsal_changes_nothing(tmp_path):
     parts = build(composed(*QUIET), tmp_path)
     before = {key: value.clone() for key, value in parts.module.state_dict().items()}
     random = torch.random.get_rng_state()
-    rehearse(parts.module, parts.data)
+    dry_run(parts.module, parts.data)
     assert torch.equal(torch.random.get_rng_state(), random)
     assert parts.module.training
     for key, value in parts.module.state_dict().items():

@@ -9,7 +9,7 @@ from spikeformer.cli import compose as composed
 from spikeformer.cross_platform import GIB
 from spikeformer.data import DigitsDataModule, datamodule
 from spikeformer.pipeline import Fit, Manifest, Run, build, platform
-from spikeformer.pipeline.platform import settle_trainer
+from spikeformer.pipeline.platform import resolve_trainer
 from tests.commands import SMALL
 from tests.cross_platform.trees import H100
 from tests.cross_platform.trees import platform as made_up
@@ -31,7 +31,7 @@ def machine(monkeypatch):
 
 def settled(*overrides):
     config = composed("logger=none", *overrides)
-    return config.trainer, {c.key: c for c in settle_trainer(config)}
+    return config.trainer, {c.key: c for c in resolve_trainer(config)}
 
 
 def test_a_machine_with_a_gpu(machine):

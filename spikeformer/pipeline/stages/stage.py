@@ -62,11 +62,11 @@ _HOW_DATA_ARE_READ = ("num_workers", "cache_dir", "memory_limit_gib")
 
 def stage_inputs(stage: Stage, config: DictConfig, upstream: str) -> dict[str, str]:
     """Return the hashes of what a stage's result depends on."""
-    inputs = {key: value_hash(_settled(config, key)) for key in stage.config_keys}
+    inputs = {key: value_hash(_resolved(config, key)) for key in stage.config_keys}
     return {**inputs, "settings": value_hash(stage.settings()), "upstream": upstream}
 
 
-def _settled(config: DictConfig, key: str) -> Any:
+def _resolved(config: DictConfig, key: str) -> Any:
     node = config[key]
     value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if key == "data" and isinstance(value, dict):
