@@ -43,7 +43,7 @@ REASONS = {
         "The private folder of a worker, made by `tempfile`, after its owner was killed; links in "
         "it are removed, not followed.",
     ),
-    "hardware/targets/process.py": ({"write_text"}, "A job, in the worker's private folder."),
+    "hardware/targets/toolchain.py": ({"write_text"}, "A job, in the worker's private folder."),
     "hardware/targets/spinnaker/worker/machine.py": (
         {"write_text"},
         "sPyNNaker's settings, in the worker's private folder.",
