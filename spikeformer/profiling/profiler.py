@@ -129,7 +129,7 @@ class EnergyProfiler:
         *,
         inputs: Inputs | None = None,
     ) -> ComparisonReport:
-        """Put networks side by side with their ordinary and quantised rivals.
+        """Put networks side by side with their ANN and quantised baselines.
 
         Every spiking network gets a row for itself in full precision and with 8-bit weights; beside
         it stand an ordinary network and that network at `ceil(log2(T + 1))` bits. Ordinary networks

@@ -69,7 +69,7 @@ class EnergyResults:
         metrics: Energies in µJ, operations, `kind` ("estimate" or "measured"), `source` and so on.
         layers: Modelled energy in µJ by layer, in network order.
         table: One record for each layer: its kind, operations and energies.
-        comparison: The network beside its ordinary and quantised rivals.
+        comparison: The network beside its ANN and quantised baselines.
         verdict: Sentences on who wins.
         comparison_source: Publications behind the comparison.
         uncovered: Operations that the technology cannot run, by layer; they are in no energy.

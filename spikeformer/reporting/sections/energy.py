@@ -38,8 +38,8 @@ def energy(results: RunResults) -> Content | None:
         for row in found.comparison
     )
     alt = t("reporting.comparison_alt", rows=alt)
-    rivals = ReportFigure(plot_comparison(found.comparison), alt)
-    return Content(values, {"energy_layers": layers, "energy_comparison": rivals})
+    baselines = ReportFigure(plot_comparison(found.comparison), alt)
+    return Content(values, {"energy_layers": layers, "energy_comparison": baselines})
 
 
 def _headline(found: EnergyResults) -> dict[str, object]:
