@@ -23,7 +23,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageLine:
     """A stage as the page shows it; `state` chooses sign and colour."""
 
     name: str
@@ -42,7 +42,7 @@ class Headline:
     created_iso: str | None
     score: Fact | None
     facts: list[Fact]
-    stages: list[Stage]
+    stages: list[StageLine]
 
 
 def headline(results: RunResults) -> Headline:
@@ -105,7 +105,7 @@ def _firing_rate(results: RunResults) -> float | None:
     return sum(rates) / len(rates) if rates else None
 
 
-def _stages(results: RunResults) -> list[Stage]:
+def _stages(results: RunResults) -> list[StageLine]:
     stages = []
     for name, stage in results.stages.items():
         if name == "report" and stage.status == "running":
@@ -113,5 +113,5 @@ def _stages(results: RunResults) -> list[Stage]:
         seconds = None if stage.seconds is None else formats.duration(stage.seconds)
         state = stage.status if stage.status in ("done", "failed") else "open"
         shown = t(f"reporting.status_{stage.status}")
-        stages.append(Stage(name, shown, state, seconds, stage.error))
+        stages.append(StageLine(name, shown, state, seconds, stage.error))
     return stages
