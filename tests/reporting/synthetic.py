@@ -13,6 +13,7 @@ from torch import nn
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline.stages.profile import energy_results
 from spikeformer.profiling import EnergyProfiler
+from spikeformer.runs import RunFolder, SampleResults, TestResults
 from spikeformer.validation import ValidationLevel, ValidationResult
 
 EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
@@ -129,16 +130,15 @@ def write_test(folder: Path, rng: np.random.Generator) -> None:
         matrix[true, true] -= 1
         matrix[true, predicted] += 1
     rates = dict(zip(LAYERS, rng.uniform(0.03, 0.28, len(LAYERS)).round(4).tolist(), strict=True))
-    results = {
-        "metrics": {"accuracy": 356 / 360, "loss": 0.0713, "firing_rate": 0.1127},
-        "class_names": [str(index) for index in range(CLASSES)],
-        "confusion_matrix": matrix.tolist(),
-        "firing_rates": rates,
-        "silent": {**dict.fromkeys(LAYERS, 0.0), LAYERS[4]: 0.0625, LAYERS[9]: 0.021},
-        "saturated": {**dict.fromkeys(LAYERS, 0.0), LAYERS[4]: 0.0104, LAYERS[1]: 0.0313},
-        "num_samples": 360,
-    }
-    write_json(folder / "results" / "test.json", results)
+    TestResults(
+        metrics={"accuracy": 356 / 360, "loss": 0.0713, "firing_rate": 0.1127},
+        class_names=[str(index) for index in range(CLASSES)],
+        confusion_matrix=matrix,
+        firing_rates=rates,
+        silent={**dict.fromkeys(LAYERS, 0.0), LAYERS[4]: 0.0625, LAYERS[9]: 0.021},
+        saturated={**dict.fromkeys(LAYERS, 0.0), LAYERS[4]: 0.0104, LAYERS[1]: 0.0313},
+        num_samples=360,
+    ).save(RunFolder(folder))
 
 
 def write_hardware(folder: Path) -> None:
@@ -210,12 +210,11 @@ def write_sample(folder: Path, rng: np.random.Generator) -> None:
     spikes = {}
     for layer, rate in zip(LAYERS, rng.uniform(0.03, 0.28, len(LAYERS)), strict=True):
         each = rng.beta(0.6, 0.6 / rate, 256)
-        spikes[f"spikes/{layer}"] = (rng.random((TIMESTEPS, 256)) < each).astype(np.uint8)
-    np.savez_compressed(
-        folder / "results" / "sample.npz",
-        input=ring[None].astype(np.float32),
-        target=np.int64(0),
-        prediction=np.int64(0),
+        spikes[layer] = (rng.random((TIMESTEPS, 256)) < each).astype(np.uint8)
+    SampleResults(
+        inputs={"input": ring[None].astype(np.float32)},
+        target=np.array(0),
+        prediction=np.array(0),
         output=output.astype(np.float32),
-        **spikes,
-    )
+        spikes=spikes,
+    ).save(RunFolder(folder))

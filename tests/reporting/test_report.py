@@ -12,7 +12,7 @@ from markupsafe import Markup
 from spikeformer.error_handling import ArgumentError, SpikeformerError
 from spikeformer.reporting import SECTIONS, Content, build_report, register_section
 from spikeformer.reporting.sections import sample
-from spikeformer.runs.results import RunResults
+from spikeformer.runs import RunFolder, RunResults, SampleResults, TestResults
 from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
 
 FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster", "placement"}
@@ -96,14 +96,12 @@ def test_figures_follow_the_theme(finished: Path) -> None:
 
 
 def test_names_are_escaped(run_folder: Path) -> None:
-    path = run_folder / "results" / "test.json"
     evil = "<script>alert(1)</script>"
     names = [evil, '"><img src=x onerror=alert(1)>', "a & b", "日本語", "$x$", *"56789"]
-    matrix = np.full((CLASSES, CLASSES), 3).tolist()
+    matrix = np.full((CLASSES, CLASSES), 3)
     rates = {evil: 0.1, "b": 0.2}
-    results = {"metrics": {evil: 1.0}, "class_names": names, "confusion_matrix": matrix}
-    write_json(path, {**results, "firing_rates": rates})
-    write_json(run_folder / "manifest.json", {"name": evil, "created": evil})
+    TestResults({evil: 1.0}, names, matrix, rates).save(RunFolder(run_folder))
+    write_json(run_folder / "manifest.json", {"name": evil, "created": evil, "stages": {}})
     (run_folder / "overrides.yaml").write_text(f"- '{evil}'\n")
     page = report(run_folder)
     assert page.count("<script>") == 1
@@ -128,7 +126,10 @@ def test_a_run_that_failed_after_fit(run_folder: Path) -> None:
         "test": {"status": "failed", "seconds": 3, "error": "DataError: no file at <here>"},
         "report": {"status": "running"},
     }
-    write_json(run_folder / "manifest.json", {"name": "run", "stages": stages})
+    write_json(
+        run_folder / "manifest.json",
+        {"name": "run", "created": "2025-03-04T10:20:30", "stages": stages},
+    )
     text = words(report(run_folder))
     assert "best validation accuracy" in text
     assert "fit done 2 h 5 min" in text
@@ -138,14 +139,13 @@ def test_a_run_that_failed_after_fit(run_folder: Path) -> None:
 
 
 def test_regression_has_no_confusion_matrix(bare_folder: Path) -> None:
-    write_json(bare_folder / "results" / "test.json", {"metrics": {"loss": 0.5, "mse": 0.25}})
-    np.savez(
-        bare_folder / "results" / "sample.npz",
-        input=np.arange(5.0),
-        target=np.float32(1.5),
-        prediction=np.float32(1.25),
+    TestResults({"loss": 0.5, "mse": 0.25}).save(RunFolder(bare_folder))
+    SampleResults(
+        {"input": np.arange(5.0)},
+        target=np.array(1.5, np.float32),
+        prediction=np.array(1.25, np.float32),
         output=np.ones((4, 1)),
-    )
+    ).save(RunFolder(bare_folder))
     page = report(bare_folder)
     text = words(page)
     assert "test MSE0.25" in text
@@ -156,17 +156,17 @@ def test_regression_has_no_confusion_matrix(bare_folder: Path) -> None:
 
 def test_tokens_are_listed_without_padding(bare_folder: Path) -> None:
     arrays = {
-        "input/input_ids": np.array([101, 2307, 102, 0]),
-        "input/mask": np.array([True, True, True, False]),
+        "input_ids": np.array([101, 2307, 102, 0]),
+        "mask": np.array([True, True, True, False]),
     }
-    np.savez(bare_folder / "results" / "sample.npz", **arrays)
+    SampleResults(arrays).save(RunFolder(bare_folder))
     page = report(bare_folder)
     assert re.findall(r"<li>(\d+)</li>", page) == ["101", "2307", "102"]
 
 
 def test_text_tokens_win_over_ids(bare_folder: Path) -> None:
-    arrays = {"input": np.array([5, 6]), "input/tokens": np.array(["a", "<b>"])}
-    np.savez(bare_folder / "results" / "sample.npz", **arrays)
+    arrays = {"input": np.array([5, 6]), "tokens": np.array(["a", "<b>"])}
+    SampleResults(arrays).save(RunFolder(bare_folder))
     page = report(bare_folder)
     assert "<li>a</li>" in page
     assert "<li>&lt;b&gt;</li>" in page
@@ -178,8 +178,8 @@ def test_a_deep_network_makes_a_light_page(
 ) -> None:
     monkeypatch.setattr(sample, "_MAX_LAYERS", 15)
     rng = np.random.default_rng(0)
-    spikes = {f"spikes/l{i}": (rng.random((512, 256)) < 0.5).astype(np.uint8) for i in range(17)}
-    np.savez(bare_folder / "results" / "sample.npz", **spikes)
+    spikes = {f"l{i}": (rng.random((512, 256)) < 0.5).astype(np.uint8) for i in range(17)}
+    SampleResults(spikes=spikes).save(RunFolder(bare_folder))
     page = report(bare_folder)
     assert len(page) < 3_000_000
     assert "3 more layers" in words(page)

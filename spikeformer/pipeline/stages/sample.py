@@ -12,19 +12,15 @@ from torch import Tensor
 from spikeformer.data import SpikingDataModule
 from spikeformer.data.batch import first, named_tensors, to_device
 from spikeformer.instrument import watch_spikes
+from spikeformer.runs import SampleResults
 from spikeformer.training import SpikingModule
 
 MAX_NEURONS = 256
 """Neurons recorded of each layer, evenly spread over it."""
 
 
-def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
-    """Run the first test sample through the network.
-
-    Returns:
-        `input`, `target`, `prediction`, `output` (timesteps, classes), and `spikes/<layer>`
-        (timesteps, neurons) for every spiking layer.
-    """
+def record_sample(module: SpikingModule, data: SpikingDataModule) -> SampleResults:
+    """Run the first test sample through the network."""
     inputs, target = next(iter(data.test_dataloader()))
     one = first(inputs, 1)
     spikes: dict[str, Tensor] = {}
@@ -32,13 +28,13 @@ def record_sample(module: SpikingModule, data: SpikingDataModule) -> dict[str, n
     watch = watch_spikes(module.net, lambda name, x: spikes.__setitem__(name, x[0]))
     with watch, torch.no_grad():
         output = module(to_device(one, module.device))[0].float().cpu()
-    return {
-        **_shown(one, data),
-        "target": target[0].numpy(),
-        "prediction": output.mean(dim=0).argmax(dim=-1).numpy(),
-        "output": output.numpy(),
-        **{f"spikes/{name}": _thin(x) for name, x in spikes.items()},
-    }
+    return SampleResults(
+        inputs=_shown(one, data),
+        target=target[0].numpy(),
+        prediction=output.mean(dim=0).argmax(dim=-1).numpy(),
+        output=output.numpy(),
+        spikes={name: _thin(x) for name, x in spikes.items()},
+    )
 
 
 def _shown(inputs: Any, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
@@ -47,7 +43,7 @@ def _shown(inputs: Any, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:
     if "mask" in named:
         named = {"tokens": named["input_ids"][named["mask"]][None]}
     return {
-        f"input/{name}".rstrip("/"): x[0].numpy()
+        name or "input": x[0].numpy()
         if x.is_floating_point()
         else np.array(data.tokens(x[0].tolist()), dtype=np.str_)
         for name, x in named.items()

@@ -8,13 +8,13 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from spikeformer.data.batch import split
 from spikeformer.error_handling import check_choice
-from spikeformer.files import replacing, write_json
 from spikeformer.i18n import format_number, t
 from spikeformer.instrument import ActivityProbe
 from spikeformer.metrics import metric_label
@@ -22,6 +22,7 @@ from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.sample import record_sample
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.weights import load_trained
+from spikeformer.runs import RunFolder, SampleResults, TestResults
 from spikeformer.training import single_device_trainer
 
 
@@ -61,23 +62,22 @@ class Test(Stage):
             if name.startswith("test/")
         }
         metrics["firing_rate"] = probe.firing_rate
-        results = {
-            "metrics": metrics,
-            "num_samples": outputs.num_samples,
-            "class_names": data.class_names,
+        is_classifier = data.class_names and outputs.are_classes
+        results = TestResults(
+            metrics=metrics,
+            class_names=data.class_names or None,
+            confusion_matrix=outputs.confusion_matrix() if is_classifier else None,
+            num_samples=outputs.num_samples,
             **probe.summary(),
-        }
-        if data.class_names and outputs.are_classes:
-            results["confusion_matrix"] = outputs.confusion_matrix()
-        write_json(run.folder / "results" / "test.json", results)
-        arrays: dict[str, Any] = record_sample(module, data)
-        with replacing(run.folder / "results" / "sample.npz") as path, path.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        return {**metrics, "num_samples": outputs.num_samples}
+        )
+        folder = RunFolder(run.folder)
+        results.save(folder)
+        record_sample(module, data).save(folder)
+        return results.numbers()
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the two result files."""
-        return [run.folder / "results" / name for name in ("test.json", "sample.npz")]
+        return [run.folder / kind.file for kind in (TestResults, SampleResults)]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return the metrics and the firing rate."""
@@ -115,10 +115,10 @@ class _OutputCollector(L.Callback):
         """Whether there is one class per sample."""
         return bool(self._targets) and self._targets[0].ndim == 1
 
-    def confusion_matrix(self) -> list[list[int]]:
+    def confusion_matrix(self) -> npt.NDArray[np.int64]:
         """Return counts, rows true classes, columns predicted ones."""
         outputs, targets = torch.cat(self._outputs), torch.cat(self._targets)
-        matrix: list[list[int]] = multiclass_confusion_matrix(
+        matrix: npt.NDArray[np.int64] = multiclass_confusion_matrix(
             outputs, targets, num_classes=outputs.shape[1]
-        ).tolist()
+        ).numpy()
         return matrix

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from spikeformer.i18n import t
@@ -15,50 +14,8 @@ from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
-
-
-@dataclass(frozen=True)
-class TestResults:
-    """The test stage's measurements over the whole test split.
-
-    Attributes:
-        metrics: Scalar metrics by name; fractions lie in [0, 1].
-        class_names: Names in the order of the class indices; None without classes.
-        confusion_matrix: Counts, shape (classes, classes), rows are the true classes; or None.
-        firing_rates: Mean spikes per neuron and timestep, by layer name in network order.
-        silent: Fraction of a layer's neurons that never fired, by layer name.
-        saturated: Fraction of a layer's neurons that fired at every timestep, by layer name.
-        num_samples: Size of the test split, if it is known.
-    """
-
-    __test__ = False  # pytest must not collect it by its name
-
-    metrics: dict[str, float] = field(default_factory=dict)
-    class_names: list[str] | None = None
-    confusion_matrix: np.ndarray | None = None
-    firing_rates: dict[str, float] = field(default_factory=dict)
-    silent: dict[str, float] = field(default_factory=dict)
-    saturated: dict[str, float] = field(default_factory=dict)
-    num_samples: int | None = None
-
-
-@dataclass(frozen=True)
-class SampleResults:
-    """What happened inside the network for one test sample.
-
-    Attributes:
-        inputs: Input arrays by name; a network with a single input has the name "input".
-        target: The true class index, value or label vector, if it is known.
-        prediction: What the network answered, in the form of `target`.
-        output: Network output, shape (timesteps, classes).
-        spikes: 0/1 arrays of shape (timesteps, neurons) by layer name, in network order.
-    """
-
-    inputs: dict[str, np.ndarray] = field(default_factory=dict)
-    target: np.ndarray | None = None
-    prediction: np.ndarray | None = None
-    output: np.ndarray | None = None
-    spikes: dict[str, np.ndarray] = field(default_factory=dict)
+from spikeformer.runs.results.sample import SampleResults
+from spikeformer.runs.results.test import TestResults
 
 
 @dataclass(frozen=True)
@@ -162,9 +119,9 @@ def load_results(folder: Path | str) -> RunResults:
         created=manifest.created if manifest else None,
         stages=manifest.stages if manifest else {},
         history=reading.history(files.history),
-        test=_test(files.result("test.json")),
+        test=TestResults.load(files),
         energy=_energy(files.result("energy.json")),
-        sample=_sample(files.result("sample.npz")),
+        sample=SampleResults.load(files),
         hardware=reading.json_object(files.result("hardware.json")),
         validation=_validation(folder / "results"),
         config=config,
@@ -192,29 +149,6 @@ def _validation(folder: Path) -> list[dict[str, Any]]:
             raise reading.broken(path, expected, reason)
         found += [{**each, "when": t(key), "run_level": content.get("level")} for each in results]
     return found
-
-
-def _test(path: Path) -> TestResults | None:
-    data = reading.json_object(path)
-    if data is None:
-        return None
-    names, samples = data.get("class_names"), data.get("num_samples")
-    if names is not None and not isinstance(names, list):
-        raise ResultsError(t("reporting.names_are_no_list", path=path, value=names))
-    matrix = reading.confusion_matrix(data.get("confusion_matrix"), path)
-    if names and matrix is not None and len(names) != len(matrix):
-        raise ResultsError(
-            t("reporting.names_and_rows", path=path, names=len(names), rows=len(matrix))
-        )
-    return TestResults(
-        metrics=reading.numbers(data, "metrics", path),
-        class_names=[str(name) for name in names] if names else None,
-        confusion_matrix=matrix,
-        firing_rates=reading.numbers(data, "firing_rates", path),
-        silent=reading.numbers(data, "silent", path),
-        saturated=reading.numbers(data, "saturated", path),
-        num_samples=None if samples is None else int(reading.number(samples, "num_samples", path)),
-    )
 
 
 def _energy(path: Path) -> EnergyResults | None:
@@ -246,31 +180,3 @@ def _energy(path: Path) -> EnergyResults | None:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise reading.broken(path, t("reporting.kind_profile"), repr(error)) from error
-
-
-def _sample(path: Path) -> SampleResults | None:
-    arrays = reading.arrays(path)
-    if arrays is None:
-        return None
-    inputs = {
-        name.removeprefix("input/"): array
-        for name, array in arrays.items()
-        if name == "input" or name.startswith("input/")
-    }
-    spikes = {
-        name.removeprefix("spikes/"): array
-        for name, array in arrays.items()
-        if name.startswith("spikes/")
-    }
-    for name, array in spikes.items():
-        if array.ndim != 2:
-            raise ResultsError(
-                t("reporting.spikes_have_axes", name=name, path=path, shape=array.shape)
-            )
-    return SampleResults(
-        inputs=inputs,
-        target=arrays.get("target"),
-        prediction=arrays.get("prediction"),
-        output=arrays.get("output"),
-        spikes=spikes,
-    )

@@ -1,0 +1,77 @@
+"""What every kind of result has: a file in the run folder, a version, saving and loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+
+from spikeformer.files import write_json
+from spikeformer.i18n import t
+from spikeformer.runs import reading
+from spikeformer.runs.layout import RunFolder
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one stage found, one file of a run folder.
+
+    A subclass is a frozen dataclass with plain fields: numbers, texts, lists, dicts, tuples,
+    NumPy arrays and other dataclasses. Its file is JSON with these fields and `version`.
+    """
+
+    file: ClassVar[str]
+    """Its path in the run folder."""
+
+    version: ClassVar[int] = 1
+    """Version of the file's fields; files of other versions are refused."""
+
+    def save(self, folder: RunFolder) -> None:
+        """Write the file in one step."""
+        fields = msgspec.to_builtins(self, enc_hook=_plain)
+        write_json(folder.path / self.file, {"version": self.version, **fields})
+
+    @classmethod
+    def load(cls, folder: RunFolder) -> Self | None:
+        """Read the file; None if it is absent.
+
+        Raises:
+            ResultsError: It is of another version, or holds something else.
+        """
+        path = folder.path / cls.file
+        content = reading.json_object(path)
+        if content is None:
+            return None
+        cls.check_version(content.pop("version", None), path)
+        try:
+            return msgspec.convert(content, cls, dec_hook=_array)
+        except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+            raise reading.broken(path, "JSON", error) from error
+
+    @classmethod
+    def check_version(cls, found: Any, path: Path) -> None:
+        """Raise `ResultsError` if a file is not of this version."""
+        if found != cls.version:
+            versions = {"expected": cls.version, "version": found}
+            raise reading.ResultsError(t("reporting.other_version", path=path, **versions))
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the few numbers that stand for the whole, for the manifest and the loggers."""
+        return {}
+
+
+def _plain(value: Any) -> Any:
+    """Return NumPy's numbers and arrays as Python's numbers and lists."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"expected plain values in a result, got {type(value).__name__}")
+
+
+def _array(expected: type, value: Any) -> Any:
+    """Return a list of numbers as the array that a field expects."""
+    if expected is not np.ndarray:
+        raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
+    return np.asarray(value)
