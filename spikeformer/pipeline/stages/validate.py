@@ -17,7 +17,6 @@ from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.pipeline.weights import load_trained
 from spikeformer.validation import (
     SEVERITIES,
     ComprehensiveValidator,
@@ -108,10 +107,10 @@ class ValidateTrained(Validate):
 
     def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
         """Return what is wrong after training."""
-        load_trained(run, "last", self.name)
+        net = run.trained(self.name)
         run.parts.data.setup("test")
         inputs, _ = next(iter(run.parts.data.test_dataloader()))
-        return validator.validate_model(run.parts.module.net.cpu(), probe=first(inputs, _SAMPLES))
+        return validator.validate_model(net.cpu(), probe=first(inputs, _SAMPLES))
 
     def file(self, run: Run) -> Path:
         """Return where the findings go."""
