@@ -166,8 +166,8 @@ def test_dropout_acts_on_embeddings_in_training_only():
 @pytest.mark.parametrize(
     ("tokens", "mask", "message"),
     [
-        (torch.rand(2, 3), None, "whole-number token ids"),
-        (torch.zeros(3, dtype=torch.int64), None, "whole-number token ids"),
+        (torch.rand(2, 3), None, "integer token ids"),
+        (torch.zeros(3, dtype=torch.int64), None, "integer token ids"),
         (torch.zeros(1, 10, dtype=torch.int64), None, "max_length=9 tokens, but got 10"),
         (torch.full((1, 2), 11), None, "vocab_size - 1 = 10, but got ids from 11 to 11"),
         (torch.full((1, 2), -1), None, "ids from -1"),

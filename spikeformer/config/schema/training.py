@@ -166,7 +166,7 @@ class PruningConfig:
     """`spikeformer.cli.pruning.PruneTrial`."""
 
     _target_: str = "spikeformer.cli.pruning.PruneTrial"
-    objective: Any = "${objective}"
+    objective: Any = MISSING
 
 
 @schema("callbacks", "early_stopping")
