@@ -10,15 +10,18 @@ from spikeformer.runs.network import build_network, load_weights
 from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results import (
     EnergyResults,
+    HardwareResults,
     RunResults,
     SampleResults,
     TestResults,
+    VerificationResults,
     load_results,
 )
 from spikeformer.runs.summary import RunSummary, summarize_runs
 
 __all__ = [
     "EnergyResults",
+    "HardwareResults",
     "LoadedRun",
     "Manifest",
     "ResultsError",
@@ -28,6 +31,7 @@ __all__ = [
     "SampleResults",
     "StageRecord",
     "TestResults",
+    "VerificationResults",
     "build_network",
     "load_results",
     "load_run",

@@ -14,6 +14,7 @@ from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
+from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
 from spikeformer.runs.results.sample import SampleResults
 from spikeformer.runs.results.test import TestResults
 
@@ -58,7 +59,8 @@ class RunResults:
         test: Measurements over the test split.
         energy: What a sample takes, if a profiler was chosen.
         sample: One test sample traced through the network.
-        hardware: What the deploy stage measured on a chip, as it wrote it.
+        hardware: What the deploy stage measured on a chip.
+        verification: How the spike graph compares with the network.
         validation: What the validate stages found, as they wrote it, before and after training.
         config: The composed configuration.
         config_text: The same as the YAML text that was saved.
@@ -76,7 +78,8 @@ class RunResults:
     test: TestResults | None = None
     energy: EnergyResults | None = None
     sample: SampleResults | None = None
-    hardware: dict[str, Any] | None = None
+    hardware: HardwareResults | None = None
+    verification: VerificationResults | None = None
     validation: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] | None = None
     config_text: str | None = None
@@ -122,7 +125,8 @@ def load_results(folder: Path | str) -> RunResults:
         test=TestResults.load(files),
         energy=_energy(files.result("energy.json")),
         sample=SampleResults.load(files),
-        hardware=reading.json_object(files.result("hardware.json")),
+        hardware=HardwareResults.load(files),
+        verification=VerificationResults.load(files),
         validation=_validation(folder / "results"),
         config=config,
         config_text=config_text,
