@@ -21,7 +21,14 @@ from spikeformer.hardware import (
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline.stages.profile import energy_results
 from spikeformer.profiling import EnergyEstimate, EnergyProfiler, Range
-from spikeformer.runs import HardwareResults, RunFolder, SampleResults, TestResults
+from spikeformer.runs import (
+    FitResults,
+    HardwareResults,
+    RunFolder,
+    SampleResults,
+    TestResults,
+    ValidationResults,
+)
 from spikeformer.validation import ValidationLevel, ValidationResult
 
 EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
@@ -67,6 +74,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_hardware(folder)
     write_energy(folder)
     write_validation(folder)
+    FitResults(EPOCHS, 920, 83.4, 412_345, {"val/accuracy": 0.98}).save(RunFolder(folder))
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
         "test": {"status": "done", "seconds": 0.84},
@@ -101,7 +109,7 @@ def write_energy(folder: Path) -> None:
     profiler = EnergyProfiler("loihi1")
     with torch.no_grad(), profiler.measure() as recording:
         model(torch.linspace(0, 4, 2 * TIMESTEPS * 6).view(2, TIMESTEPS, 6))
-    write_json(folder / "results" / "energy.json", energy_results(profiler, recording))
+    energy_results(profiler, recording).save(RunFolder(folder))
 
 
 def write_validation(folder: Path) -> None:
@@ -110,8 +118,7 @@ def write_validation(folder: Path) -> None:
         ValidationResult(ValidationLevel.INFO, "12 % of the features are the same.", "train"),
         ValidationResult(ValidationLevel.WARNING, "It never fires.", LAYERS[0], "Lower it.", 0.0),
     ]
-    content = {"level": "strict", "results": [result.to_dict() for result in results]}
-    write_json(folder / "results" / "validation.json", content)
+    ValidationResults(ValidationLevel.STRICT, results).save(RunFolder(folder))
 
 
 def write_history(folder: Path, rng: np.random.Generator) -> None:
