@@ -120,6 +120,10 @@ class ComplianceError(SpikeformerError):
     """A record of consent is absent, locked, or not what was asked for."""
 
 
+class ConsentsChangedError(ComplianceError):
+    """A run rests on data that may not be used any more, so that it must not be gone on with."""
+
+
 class LedgerTamperedError(ComplianceError):
     """The ledger of consents is not what was written into it."""
 

@@ -29,6 +29,7 @@ from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
 from spikeformer.config import as_typed
 from spikeformer.error_handling import (
+    ConsentsChangedError,
     SpikeformerError,
     StorageError,
     interruptible,
@@ -84,11 +85,10 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
         with as_a_command_of_its_own(), recorded(folder):
             return run_pipeline(config, folder, as_typed(hydra_config.overrides.task))
     except MISTAKES as error:
-        begun = (folder / "manifest.json").exists()
-        if begun:
-            print(t("cli.stages_are_kept", folder=folder), file=sys.stderr)
-        else:
+        if not (folder / "manifest.json").exists():
             take_back(folder)
+        elif not isinstance(error, ConsentsChangedError):  # such a run is not resumed
+            print(t("cli.stages_are_kept", folder=folder), file=sys.stderr)
         if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":
             # Leave here, before Hydra announces the error in its own words.
             _leave(error)

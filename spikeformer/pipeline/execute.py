@@ -12,13 +12,18 @@ from hydra.core.hydra_config import HydraConfig
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
-from spikeformer.config import comes_from_environment, configured_locale, instantiate, recorded
+from spikeformer.config import (
+    comes_from_environment,
+    configured_locale,
+    instantiate,
+    masked,
+    recorded,
+)
 from spikeformer.error_handling import ConfigurationError, interruptible
 from spikeformer.files import file_hash, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
-from spikeformer.pipeline.privacy import ask_again, record_outputs, record_use
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 from spikeformer.runs.manifest import Manifest, StageRecord
@@ -47,6 +52,36 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 
 
 def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    manifest = open_manifest(config, folder)
+    stages = make_stages(config)
+    run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
+    services = run.parts.services
+    for stage in stages:
+        stage.check(run)
+    services.note_caches(manifest)
+    run.write_description(list(overrides))
+    services.before_stages()
+    if not _is_finished(stages, run):  # else there is nothing to log
+        for logger in run.parts.loggers:
+            logger.log_hyperparams(recorded(config))
+    upstream = ""
+    with interruptible():
+        for stage in stages:
+            services.note_caches(manifest)  # for the report, which comes last
+            services.before_stage(run.parts.data, run.parts.trainer)
+            upstream = execute(stage, run, upstream)
+            if run.parts.trainer.is_global_zero:
+                services.after_stage(manifest, stage.name)
+    services.close()
+    return {name: record.result for name, record in manifest.stages.items()}
+
+
+def open_manifest(config: DictConfig, folder: Path) -> Manifest:
+    """Open the manifest of a run that is resumed, or begin one in a folder that is free.
+
+    Raises:
+        ConfigurationError: The folder is somebody's, or that of a run which lost its manifest.
+    """
     manifest = Manifest.open(folder, config.name)
     if HydraConfig.initialized():
         choices = HydraConfig.get().runtime.choices
@@ -55,29 +90,15 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
         rank_zero_only(remove_leftovers)(folder)
     else:
         _refuse_occupied(folder)
+    return manifest
+
+
+def make_stages(config: DictConfig) -> list[Stage]:
+    """Create the stages that `config.pipeline` names, without those that nothing asks for."""
     stages: list[Stage] = [
         instantiate(node, Stage, trusted=config.trusted_packages) for node in config.pipeline.stages
     ]
-    stages = [stage for stage in stages if stage.is_wanted(config)]
-    run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
-    for stage in stages:
-        stage.check(run)
-    note_caches(run)
-    run.write_description(list(overrides))
-    record_use(run)
-    if not _is_finished(stages, run):  # else there is nothing to log
-        for logger in run.parts.loggers:
-            logger.log_hyperparams(recorded(config))
-    upstream = ""
-    with interruptible():
-        for stage in stages:
-            note_caches(run)  # for the report, which comes last
-            ask_again(run)
-            upstream = execute(stage, run, upstream)
-            if run.parts.trainer.is_global_zero:
-                record_outputs(run, stage.name)
-    log_caches(run)
-    return {name: record.result for name, record in manifest.stages.items()}
+    return [stage for stage in stages if stage.is_wanted(config)]
 
 
 _WRITTEN = (
@@ -136,7 +157,7 @@ def execute(stage: Stage, run: Run, upstream: str) -> str:
     try:
         result = _run(stage, run)
     except BaseException as error:
-        record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+        record.status, record.error = "failed", masked(f"{type(error).__name__}: {error}")
         record.seconds = time.perf_counter() - start
         with suppress(OSError):  # on a full disk the error itself is the news
             keep(run, stage.name, record)
@@ -157,18 +178,6 @@ def _run(stage: Stage, run: Run) -> dict[str, Any]:
     except SystemExit as stop:  # what Lightning makes of an interruption
         cause = stop.__context__
         raise cause if isinstance(cause, KeyboardInterrupt) else KeyboardInterrupt from stop
-
-
-def note_caches(run: Run) -> None:
-    """Put into the manifest, at its next change, how often the caches had the answer."""
-    if run.parts.caches is not None:
-        run.manifest.cache = run.parts.caches.to_dict()
-
-
-def log_caches(run: Run) -> None:
-    """Say how often the caches had the answer."""
-    if run.parts.caches is not None and run.parts.caches.stats.lookups:
-        announce("cache", str(run.parts.caches.stats))
 
 
 @rank_zero_only

@@ -57,19 +57,21 @@ def divide_batch(run: Run) -> None:
     tell(Choice("trainer.accumulate_grad_batches", parts, reason))
 
 
-def log_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer) -> None:
-    """Say how data are loaded and which kernels run, where the platform chose."""
+def data_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer) -> list[Choice]:
+    """Return how data are loaded and which kernels run, where the platform chose."""
+    choices = []
     if data.num_workers is None:
         workers = data.workers_for(data.splits.train)
         cores = get_platform_info().cores
         reason = t("pipeline.samples_in_memory")
         if workers:
             reason = t("pipeline.cores_decode", count=cores)
-        tell(Choice("data.num_workers", workers, reason))
+        choices.append(Choice("data.num_workers", workers, reason))
     if config.ops == AUTO:
         device = trainer.strategy.root_device
         reason = t("pipeline.fastest_kernels", device=device.type)
-        tell(Choice("ops", resolve_backend(AUTO, device, op="lif"), reason))
+        choices.append(Choice("ops", resolve_backend(AUTO, device, op="lif"), reason))
+    return choices
 
 
 def tell(choice: Choice) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
 from spikeformer.config import masked, recorded
+from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import write_json, write_text
+from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.environment import describe_environment
+from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
+from spikeformer.runs.network import put_weights, read_weights
 
 
 @dataclass
@@ -32,18 +37,53 @@ class Run:
     parts: Components
     manifest: Manifest
     previous: dict[str, StageRecord]
+    _weights: dict[tuple[Path, int], dict[str, Tensor]] = field(default_factory=dict, repr=False)
+
+    @property
+    def files(self) -> RunFolder:
+        """Where everything lies in the folder."""
+        return RunFolder(self.folder)
 
     @property
     def last_checkpoint(self) -> Path:
         """The checkpoint after the last full epoch."""
-        return self.folder / "checkpoints" / "last.ckpt"
+        return self.files.checkpoint("last")
+
+    @property
+    def tuned_checkpoint(self) -> Path:
+        """The weights that were fine-tuned for the chip."""
+        return self.files.hardware / "finetuned.ckpt"
+
+    def trained(self, stage: str, weights: str = "last") -> nn.Module:
+        """Return the run's network with what it trained, or else the checkpoint that it was given.
+
+        Each file is read once. A network that has the weights already is left alone.
+
+        Args:
+            stage: Who asks, for the message.
+            weights: "last", "best", or "finetuned" for the chip.
+
+        Raises:
+            ConfigurationError: There are no such weights, or not of this network.
+        """
+        file = self.tuned_checkpoint if weights == "finetuned" else self.files.checkpoint(weights)
+        if weights != "finetuned" and not file.is_file():
+            if not self.config.checkpoint:
+                raise ConfigurationError(t("pipeline.no_weights", stage=stage, file=file.name))
+            file = Path(self.config.checkpoint)
+        key = (file, file.stat().st_mtime_ns if file.is_file() else 0)
+        if key not in self._weights:
+            self._weights[key] = read_weights(file)
+        put_weights(self.parts.module, self._weights[key], file)
+        net: nn.Module = self.parts.module.net.eval()
+        return net
 
     @rank_zero_only
     def write_description(self, overrides: list[str]) -> None:
         """Write the configuration, what the user changed in it, and the environment."""
         content = OmegaConf.create(recorded(self.config))
-        write_text(self.folder / "config.yaml", OmegaConf.to_yaml(content))
+        write_text(self.files.config, OmegaConf.to_yaml(content))
         given = OmegaConf.create([masked(override) for override in overrides])
-        write_text(self.folder / "overrides.yaml", OmegaConf.to_yaml(given))
-        write_json(self.folder / "environment.json", describe_environment(self.config.seed))
+        write_text(self.files.overrides, OmegaConf.to_yaml(given))
+        write_json(self.files.environment, describe_environment(self.config.seed))
         self.manifest.save()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
+from torch import Tensor, nn
 
 from spikeformer.config import instantiate
 from spikeformer.error_handling import ConfigurationError
@@ -33,11 +33,20 @@ def load_weights(module: nn.Module, path: Path) -> None:
         ConfigurationError: There is no such file, it is no checkpoint, or it belongs to a
             network of another shape.
     """
+    put_weights(module, read_weights(path), path)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the network's weights of a run's checkpoint.
+
+    Raises:
+        ConfigurationError: There is no such file, or it is no checkpoint.
+    """
     if not path.is_file():
         raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        net = {
+        return {
             key.removeprefix("net."): torch.as_tensor(value)
             for key, value in state.items()
             if key.startswith("net.")
@@ -46,14 +55,40 @@ def load_weights(module: nn.Module, path: Path) -> None:
         raise ConfigurationError(
             t("pipeline.unreadable_checkpoint", path=path, reason=error)
         ) from error
+
+
+def put_weights(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Give a network its weights, and leave one alone that has them already.
+
+    Args:
+        module: A LightningModule or a bare network.
+        weights: What `read_weights` returned.
+        path: Where from, for the message.
+
+    Raises:
+        ConfigurationError: They belong to a network of another shape.
+    """
     target = module.net if isinstance(module, SpikingModule) else module
+    if _has(target, weights):
+        return
     try:
-        target.load_state_dict(net)
+        target.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise ConfigurationError(
             t("pipeline.foreign_checkpoint", path=path, reason=reason)
         ) from error
+
+
+def _has(network: nn.Module, weights: dict[str, Tensor]) -> bool:
+    """Whether a network has exactly these weights, so that nothing made from it is out of date."""
+    state = network.state_dict()
+    return state.keys() == weights.keys() and all(
+        isinstance(own, Tensor)
+        and own.dtype == weights[key].dtype
+        and torch.equal(own.cpu(), weights[key])
+        for key, own in state.items()
+    )
 
 
 def _check_encoding(config: DictConfig) -> None:

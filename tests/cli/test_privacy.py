@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from spikeformer.cli import main
+from spikeformer.runs import Manifest
+from tests.compliance.records import agreed, make
 
 
 @pytest.fixture
@@ -60,3 +62,30 @@ def test_mistakes_are_told_plainly(privacy):
     assert "2030-12-31" in privacy("consent", "anna", "--expires", "soon", status=2)
     assert "FIELD=VALUE" in privacy("request", "correct", "anna", "--set", "name", status=2)
     assert "invalid choice" in privacy("request", "forget", "anna", status=2)
+
+
+def test_a_run_whose_consents_changed_is_not_offered_to_be_resumed(command, tmp_path):
+    manager = make(tmp_path / "records")
+    for name in ("p0", "p1"):
+        agreed(manager, name)
+    lines = [f"word{n} and more,{n % 2},p{n % 4 // 2}" for n in range(40)]
+    (tmp_path / "texts.csv").write_text("\n".join(["text,label,speaker", *lines]))
+    run = tmp_path / "run"
+    (run / "results").mkdir(parents=True)
+    (run / "overrides.yaml").write_text("[]")
+    (run / "results" / "privacy.json").write_text('{"selection": "of others"}')
+    Manifest(run, "run").save()
+    status, errors, _ = command(
+        f"pipeline.resume={run}",
+        "data=csv_text",
+        f"data.path={tmp_path / 'texts.csv'}",
+        "data.num_classes=2",
+        "compliance=gdpr",
+        f"compliance.folder={manager.folder}",
+        f"paths.cache_dir={tmp_path / 'cache'}",
+        "model.num_layers=1",
+        "timesteps=2",
+    )
+    assert status == 2
+    assert "Start a new run" in errors
+    assert "stages are kept" not in errors

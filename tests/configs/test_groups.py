@@ -13,7 +13,8 @@ from spikeformer.config import instantiate
 from spikeformer.conversion import ConversionPipeline
 from spikeformer.data import SpikingDataModule
 from spikeformer.pipeline import Stage, build_network, wandb_logger
-from spikeformer.pipeline.build import build_many, build_module
+from spikeformer.pipeline.build import build_module
+from spikeformer.pipeline.callbacks import build_many
 from spikeformer.pipeline.platform import resolve_trainer
 from spikeformer.profiling import profiler_backends
 from tests.commands import CONF, options

@@ -13,7 +13,7 @@ from tests.commands import SMALL
 QUIET = ("logger=none", "trainer.accelerator=cpu", *SMALL)
 
 
-def test_the_rehearsal_changes_nothing(tmp_path):
+def test_the_dry_run_changes_nothing(tmp_path):
     parts = build(composed(*QUIET), tmp_path)
     before = {key: value.clone() for key, value in parts.module.state_dict().items()}
     random = torch.random.get_rng_state()
@@ -32,15 +32,6 @@ def test_the_same_seed_makes_the_same_network(tmp_path):
     )
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
-
-
-def test_checkpoints_go_to_the_run_folder_and_follow_the_task(tmp_path):
-    trainer = build(composed(*QUIET), tmp_path).trainer
-    callback = trainer.checkpoint_callback
-    assert callback.dirpath == str(tmp_path / "checkpoints")
-    assert (callback.monitor, callback.mode) == ("val/accuracy", "max")
-    trainer = build(composed(*QUIET, "data.val_fraction=0"), tmp_path).trainer
-    assert trainer.checkpoint_callback.monitor is None
 
 
 def test_weights_of_another_network_are_refused(tmp_path):

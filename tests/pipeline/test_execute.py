@@ -121,6 +121,19 @@ def test_a_failure_keeps_what_came_before(run_stages, tmp_path):
     assert third.calls == ["three"]
 
 
+def test_a_failures_text_shows_no_key(run_stages, tmp_path):
+    class Leaks(Note):
+        def run(self, run):
+            raise ValueError("refused: https://me:pw@example.org api_key=abcdef")
+
+    with pytest.raises(ValueError, match="refused"):
+        run_stages(Leaks("x", "leaks"))
+    written = (tmp_path / "manifest.json").read_text()
+    assert json.loads(written)["stages"]["leaks"]["error"] == (
+        "ValueError: refused: https://***@example.org api_key=***"
+    )
+
+
 def test_a_killed_stage_is_marked_as_running(run_stages, tmp_path):
     seen = []
 

@@ -19,13 +19,11 @@ from spikeformer.hardware import (
 )
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
-from spikeformer.pipeline.caching import reference_of
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
     chip_samples,
     hardware_folder,
     make_deployer,
-    trained_network,
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
@@ -54,9 +52,8 @@ class Deploy(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        reference = reference_of(
-            run.parts.caches, trained_network(run, self.name, for_chip=True), samples.inputs
-        )
+        net = run.trained(self.name, "finetuned" if run.config.hardware.qat_epochs else "last")
+        reference = run.parts.services.reference(net, samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
         tell = partial(announce, self.name)
         deployer = make_deployer(run.config)

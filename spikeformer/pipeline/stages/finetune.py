@@ -11,9 +11,7 @@ import torch
 
 from spikeformer.files import replacing
 from spikeformer.hardware import NumberFormat, RoundedWeights
-from spikeformer.pipeline.privacy import consent_watch
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stages.hardware import tuned_file
 from spikeformer.training import single_device_trainer
 from spikeformer.training.callbacks import EpochSeed
 
@@ -55,14 +53,14 @@ def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> Non
                 callbacks=[
                     EpochSeed(run.config.seed),
                     _FitScales(rounding),
-                    *consent_watch(run.parts.data, run.folder),
+                    *run.parts.services.watch(run.parts.data),
                 ],
                 default_root_dir=str(run.folder),
             ).fit(module, run.parts.data)
     finally:
         module.optimizer, module.scheduler = optimizer, scheduler
     module.cpu()
-    with replacing(tuned_file(run)) as path:
+    with replacing(run.tuned_checkpoint) as path:
         torch.save({"state_dict": module.state_dict()}, path)
 
 

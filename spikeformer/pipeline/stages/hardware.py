@@ -20,8 +20,6 @@ from spikeformer.hardware import Lowered, NeuromorphicDeployer
 from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.weights import load_trained
-from spikeformer.runs import load_weights
 
 STAGE_KEYS = ("samples", "qat_epochs")
 """Keys of the group `hardware` that are the stages' own; the others are the deployer's."""
@@ -103,28 +101,8 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
     return ChipSamples(torch.cat(inputs)[:count], torch.cat(targets)[:count].numpy())
 
 
-def trained_network(run: Run, stage: str, *, for_chip: bool = False) -> nn.Module:
-    """Return the run's network with its trained weights.
-
-    Args:
-        run: The run.
-        stage: Who asks, for the message if there are no weights.
-        for_chip: Take the weights that were fine-tuned for the chip, if there are such.
-    """
-    if for_chip and run.config.hardware.qat_epochs:
-        load_weights(run.parts.module, tuned_file(run))
-    else:
-        load_trained(run, "last", stage)
-    return run.parts.module.net.eval()
-
-
-def tuned_file(run: Run) -> Path:
-    """Return where weights are that were fine-tuned for the chip."""
-    return run.folder / "hardware" / "finetuned.ckpt"
-
-
 def hardware_folder(run: Run) -> Path:
     """Return where everything about the chip lies."""
-    folder = run.folder / "hardware"
+    folder = run.files.hardware
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -20,7 +20,6 @@ from spikeformer.files import replacing
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.pipeline.weights import load_trained
 from spikeformer.runs import PredictionResults, RunFolder
 
 
@@ -42,15 +41,14 @@ class Predict(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Answer, write the table, and return accuracy, throughput and latencies."""
-        load_trained(run, self.weights, self.name)
+        net = run.trained(self.name, self.weights)
         config: ConcurrencyConfig = instantiate(
             run.config.concurrency or {"_target_": "spikeformer.config.ConcurrencyConfig"},
             ConcurrencyConfig,
             trusted=run.config.trusted_packages,
         )
         run.parts.data.setup("test")
-        net = run.parts.module.net.to(run.parts.trainer.strategy.root_device)
-        engine = AsyncSpikingInference(net, config)
+        engine = AsyncSpikingInference(net.to(run.parts.trainer.strategy.root_device), config)
         start = time.perf_counter()
         rows = asyncio.run(_ask(engine, _samples(run.parts.data.test_dataloader())))
         seconds = time.perf_counter() - start

@@ -15,7 +15,6 @@ from spikeformer.error_handling import check_choice, check_positive_int
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.pipeline.weights import load_trained
 from spikeformer.profiling import EnergyProfiler, EnergyRecording
 from spikeformer.runs import EnergyResults, RunFolder
 from spikeformer.runs.results.energy import EnergyMetrics
@@ -46,7 +45,7 @@ class Profile(Stage):
             run.config.profiler, EnergyProfiler, trusted=run.config.trusted_packages
         )
         module = run.parts.module
-        load_trained(run, self.weights, self.name)
+        run.trained(self.name, self.weights)
         module.to(run.parts.trainer.strategy.root_device).eval()
         batches = list(self._batches(run))
         with torch.no_grad():

@@ -22,9 +22,10 @@ class Report(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Write the page; return where it is."""
         page = build_report(run.folder)
+        caches = run.parts.services.caches
         for logger in run.parts.loggers:
-            if run.parts.caches is not None:
-                logger.log_metrics({"cache/hit_rate": run.parts.caches.stats.hit_rate})
+            if caches is not None:
+                logger.log_metrics({"cache/hit_rate": caches.stats.hit_rate})
             if isinstance(logger, WandbLogger):
                 pictures = sorted((run.folder / "figures").glob("*.png"))
                 for picture in pictures:

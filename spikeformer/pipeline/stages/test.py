@@ -21,7 +21,6 @@ from spikeformer.metrics import metric_label
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.sample import record_sample
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.pipeline.weights import load_trained
 from spikeformer.runs import RunFolder, SampleResults, TestResults
 from spikeformer.training import single_device_trainer
 
@@ -43,7 +42,7 @@ class Test(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Test on one device, and write `results/test.json` and `results/sample.npz`."""
         module, data = run.parts.module, run.parts.data
-        load_trained(run, self.weights, self.name)
+        run.trained(self.name, self.weights)
         outputs = _OutputCollector()
         settings = run.config.trainer
         trainer = single_device_trainer(

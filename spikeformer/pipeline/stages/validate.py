@@ -16,7 +16,6 @@ from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.pipeline.weights import load_trained
 from spikeformer.runs import RunFolder, TrainedValidationResults, ValidationResults
 from spikeformer.validation import (
     ComprehensiveValidator,
@@ -98,10 +97,10 @@ class ValidateTrained(Validate):
 
     def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
         """Return what is wrong after training."""
-        load_trained(run, "last", self.name)
+        net = run.trained(self.name)
         run.parts.data.setup("test")
         inputs, _ = next(iter(run.parts.data.test_dataloader()))
-        return validator.validate_model(run.parts.module.net.cpu(), probe=first(inputs, _SAMPLES))
+        return validator.validate_model(net.cpu(), probe=first(inputs, _SAMPLES))
 
 
 _SAMPLES = 32

@@ -12,14 +12,12 @@ from omegaconf import DictConfig
 from spikeformer.hardware import accuracy, compare, reference_spikes, simulate
 from spikeformer.hardware.measurement import GRAPH, PYTORCH, PYTORCH_FLOAT32
 from spikeformer.i18n import t
-from spikeformer.pipeline.caching import reference_of
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
     check_hardware,
     chip_samples,
     lowered_network,
     make_deployer,
-    trained_network,
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
@@ -46,12 +44,12 @@ class Verify(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compare, and write `hardware/equivalence.json`."""
-        net = trained_network(run, self.name)
+        net = run.trained(self.name)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         deployer = make_deployer(run.config)
         graph = lowered_network(deployer, net, samples.inputs.shape[1:]).graph
-        reference = reference_of(run.parts.caches, net, samples.inputs)
-        single = reference_of(run.parts.caches, net, samples.inputs, torch.float32)
+        reference = run.parts.services.reference(net, samples.inputs)
+        single = run.parts.services.reference(net, samples.inputs, torch.float32)
         expected = reference_spikes(graph, reference)
         comparison = compare(graph, expected, simulate(graph, reference.inputs))
         rounding = compare(graph, expected, reference_spikes(graph, single))

@@ -8,7 +8,7 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_info
 
 from spikeformer.data import TableDataModule
-from spikeformer.error_handling import ComplianceError
+from spikeformer.error_handling import ConsentsChangedError
 from spikeformer.i18n import t
 
 
@@ -31,7 +31,7 @@ class ConsentWatch(L.Callback):
         """Stop, or leave out who withdrew; every process of a distributed run does the same.
 
         Raises:
-            ComplianceError: Somebody's data may not be used any more, and the gate says to stop.
+            ConsentsChangedError: Somebody withdrew, and the gate says to stop.
             DataError: Nothing is left of a split.
         """
         gate = self.data.gate
@@ -41,7 +41,7 @@ class ConsentWatch(L.Callback):
         if not gone:
             return
         if gate.on_withdrawal == "stop":
-            raise ComplianceError(t("compliance.stopped", count=len(gone), folder=self.folder))
+            raise ConsentsChangedError(t("compliance.stopped", count=len(gone), folder=self.folder))
         if trainer.is_global_zero:
             gate.record_dropped(self.folder, gone)
         gate.leave_out(gone)
