@@ -54,7 +54,7 @@ def divide_batch(run: Run) -> None:
         reason = t("pipeline.step_memory_free", **takes, free=free / GIB)
     trainer.accumulate_grad_batches = run.config.trainer.accumulate_grad_batches = parts
     data.batch_size = math.ceil(data.batch_size / parts)
-    tell(Choice("trainer.accumulate_grad_batches", parts, reason))
+    announce_choice(Choice("trainer.accumulate_grad_batches", parts, reason))
 
 
 def data_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer) -> list[Choice]:
@@ -74,7 +74,7 @@ def data_choices(config: DictConfig, data: SpikingDataModule, trainer: L.Trainer
     return choices
 
 
-def tell(choice: Choice) -> None:
+def announce_choice(choice: Choice) -> None:
     """Print what the platform chose, and why."""
     announce("platform", str(choice))
 

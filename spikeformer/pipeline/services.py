@@ -14,7 +14,7 @@ from spikeformer.data import SpikingDataModule
 from spikeformer.hardware import Reference
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.caching import make_caches, reference_of
-from spikeformer.pipeline.platform import data_choices, resolve_trainer, tell
+from spikeformer.pipeline.platform import announce_choice, data_choices, resolve_trainer
 from spikeformer.pipeline.privacy import consent_watch, make_gate, record_use, set_gate
 from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.runs.manifest import Manifest
@@ -55,7 +55,7 @@ class Services:
     def after_build(self, data: SpikingDataModule, trainer: L.Trainer) -> None:
         """Say what the platform has chosen, and why."""
         for choice in [*self._choices, *data_choices(self.config, data, trainer)]:
-            tell(choice)
+            announce_choice(choice)
 
     def before_stages(self) -> None:
         """Put on record whose data the run uses.
