@@ -41,12 +41,16 @@ def read(folder: Path) -> Point:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     metrics, rows = results.test.metrics, results.energy.comparison
     values = {(row.network, row.precision[:3]): row.energy_uj.value for row in rows}
-    names = ("energy_per_sample_low_uj", "energy_per_sample_uj", "energy_per_sample_high_uj")
+    energy = results.energy.metrics
     return Point(
         weight=config["callbacks"]["spike_regularization"]["weight"],
         accuracy=metrics["accuracy"],
         firing_rate=metrics["firing_rate"],
-        energy=Range(*(results.energy.metrics[name] for name in names)),
+        energy=Range(
+            energy["energy_per_sample_low_uj"],
+            energy["energy_per_sample_uj"],
+            energy["energy_per_sample_high_uj"],
+        ),
         quantised_uj=values["QNN", "int"],
         small_uj=values["SNN", "int"],
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
-from spikeformer.profiling import LayerCounts, OperationCounts, Technology, estimate
+from spikeformer.profiling import (
+    EnergyEstimate,
+    LayerCounts,
+    OperationCounts,
+    Technology,
+    estimate,
+)
 
 
 def operation_counts(graph: SpikeGraph, spikes: Arrays) -> OperationCounts:
@@ -51,28 +55,13 @@ def _layer(graph: SpikeGraph, population: Population, spikes: Arrays) -> LayerCo
 
 def modelled_energy(
     prices: Iterable[Technology], graph: SpikeGraph, spikes: Arrays
-) -> list[dict[str, Any]]:
-    """Return the energy of a sample by the prices that stand for a target, in µJ with bounds.
+) -> list[EnergyEstimate]:
+    """Return the energy of a sample by each of the prices that stand for a target.
 
     Args:
         prices: A target's `prices`.
         graph: The network.
         spikes: As `operation_counts` takes them.
-
-    Returns:
-        For each its `technology`, `energy_uj` and `breakdown` (each `low`, `value`, `high`) and
-        `source`.
     """
     counts = operation_counts(graph, spikes)
-    found = []
-    for technology in prices:
-        modelled = estimate(counts, technology)
-        found.append(
-            {
-                "technology": technology.name,
-                "energy_uj": asdict(modelled.energy_uj),
-                "breakdown": {key: asdict(part) for key, part in modelled.breakdown.items()},
-                "source": modelled.source,
-            }
-        )
-    return found
+    return [estimate(counts, technology) for technology in prices]

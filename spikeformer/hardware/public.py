@@ -23,7 +23,7 @@ from spikeformer.hardware.lowering import (
     lowers,
     refuses,
 )
-from spikeformer.hardware.measurement import arithmetic_label, measure
+from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
 from spikeformer.hardware.reference import Reference, record_reference
 from spikeformer.hardware.rounding import RoundedWeights
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
@@ -33,7 +33,9 @@ from spikeformer.hardware.targets.simulation.simulate import Extremes, simulate,
 from spikeformer.hardware.targets.simulation.target import SimulatedModel, SimulationDeployer
 from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer
 from spikeformer.hardware.verify import (
+    ArithmeticComparison,
     Comparison,
+    LayerComparison,
     accuracy,
     agreement,
     compare,
@@ -42,6 +44,8 @@ from spikeformer.hardware.verify import (
 
 __all__ = [
     "LOIHI2",
+    "ArithmeticComparison",
+    "ChipLayer",
     "ChipLimits",
     "Comparison",
     "Core",
@@ -51,8 +55,10 @@ __all__ = [
     "HardwareModel",
     "IntegerGraph",
     "IntegerNeurons",
+    "LayerComparison",
     "Loihi2Deployer",
     "Lowered",
+    "Measurement",
     "NeuromorphicDeployer",
     "NumberFormat",
     "Placement",

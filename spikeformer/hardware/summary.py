@@ -66,10 +66,10 @@ def _integers(
     ]
     neurons = compiled.integers.neurons[population.name]
     return {
-        "weights": [
+        "weights": (
             min((int(w.min()) for w in weights), default=0),
             max((int(w.max()) for w in weights), default=0),
-        ],
+        ),
         "threshold": neurons.vth,
         "decay": neurons.dv,
         "rounding_error": errors[population.name],
@@ -94,7 +94,7 @@ def state_ranges(
     unit = 1 << numbers.weight_shift
     return {
         name: {
-            "state": [found.low / unit, found.high / unit],
+            "state": (found.low / unit, found.high / unit),
             "state_used": max(-found.low, found.high) / numbers.max_state,
             "clipped": found.clipped,
         }

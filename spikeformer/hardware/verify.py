@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,14 +51,22 @@ class Comparison:
         """Neurons and timesteps compared."""
         return sum(layer.compared for layer in self.layers)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON holds."""
-        return {
-            "samples": self.samples,
-            "mismatches": self.mismatches,
-            "compared": self.compared,
-            "layers": [asdict(layer) for layer in self.layers],
-        }
+    def between(self, expected: str, recorded: str) -> ArithmeticComparison:
+        """Return the same with the names of the arithmetic of both runs."""
+        return ArithmeticComparison(self.samples, self.layers, expected, recorded)
+
+
+@dataclass(frozen=True)
+class ArithmeticComparison(Comparison):
+    """How the spikes of one network differ between two kinds of arithmetic.
+
+    Attributes:
+        expected: Name of the one compared with, as `arithmetic_label` takes it.
+        recorded: Name of the other.
+    """
+
+    expected: str
+    recorded: str
 
 
 def compare(graph: SpikeGraph, expected: Arrays, recorded: Arrays) -> Comparison:

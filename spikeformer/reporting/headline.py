@@ -83,9 +83,9 @@ def _facts(results: RunResults) -> list[Fact]:
     fit = results.stages.get("fit")
     if fit is not None and fit.seconds is not None:
         facts.append(Fact(t("reporting.training_time"), formats.duration(fit.seconds)))
-    parameters = fit.result.get("num_parameters") if fit is not None else None
-    if isinstance(parameters, int | float):
-        facts.append(Fact(t("reporting.parameters"), formats.count(parameters)))
+    if results.fit is not None:
+        parameters = formats.count(results.fit.num_parameters)
+        facts.append(Fact(t("reporting.parameters"), parameters))
     rate = _firing_rate(results)
     if rate is not None:
         facts.append(Fact(t("reporting.firing_rate"), formats.percent(rate)))

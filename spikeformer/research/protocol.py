@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from spikeformer.error_handling import ConfigurationError
-from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.research.scores import average_accuracy, forgetting
 from spikeformer.research.tasks import TaskSequence
+from spikeformer.runs import RunFolder, TaskResults
 from spikeformer.training import SpikingModule
 from spikeformer.training.losses import predicted_class
 
@@ -97,13 +97,12 @@ class TaskProtocol(L.Callback):
         trainer.save_checkpoint(folder / "checkpoints" / f"task-{number}.ckpt", weights_only=True)
         if trainer.is_global_zero:
             complete = number == data.num_tasks
-            content = {
-                "tasks": data.task_names,
-                "accuracy": self.matrix,
-                "average_accuracy": average_accuracy(self.matrix) if complete else None,
-                "forgetting": forgetting(self.matrix) if complete else None,
-            }
-            write_json(folder / "results" / "tasks.json", content)
+            TaskResults(
+                tasks=list(data.task_names),
+                accuracy=self.matrix,
+                average_accuracy=average_accuracy(self.matrix) if complete else None,
+                forgetting=forgetting(self.matrix) if complete else None,
+            ).save(RunFolder(folder))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far, and the epochs that the tasks share."""

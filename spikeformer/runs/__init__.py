@@ -9,25 +9,43 @@ from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.network import build_network, load_weights
 from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results import (
+    ConversionResults,
     EnergyResults,
+    FitResults,
+    HardwareResults,
+    PredictionResults,
+    Result,
     RunResults,
     SampleResults,
+    TaskResults,
     TestResults,
+    TrainedValidationResults,
+    ValidationResults,
+    VerificationResults,
     load_results,
 )
 from spikeformer.runs.summary import RunSummary, summarize_runs
 
 __all__ = [
+    "ConversionResults",
     "EnergyResults",
+    "FitResults",
+    "HardwareResults",
     "LoadedRun",
     "Manifest",
+    "PredictionResults",
+    "Result",
     "ResultsError",
     "RunFolder",
     "RunResults",
     "RunSummary",
     "SampleResults",
     "StageRecord",
+    "TaskResults",
     "TestResults",
+    "TrainedValidationResults",
+    "ValidationResults",
+    "VerificationResults",
     "build_network",
     "load_results",
     "load_run",

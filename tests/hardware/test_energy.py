@@ -43,13 +43,13 @@ def test_energy_by_hand(run):
         + chip.neuron_update.energy_pj.value * graph.num_neurons * graph.timesteps
         + chip.packet.energy_pj.value * numbers["packets_per_sample"]
     )
-    assert loihi1["energy_uj"]["value"] == pytest.approx(picojoules / 1e6)
-    assert loihi1["energy_uj"]["low"] <= loihi1["energy_uj"]["value"] <= loihi1["energy_uj"]["high"]
-    assert loihi1["source"]
+    assert loihi1.energy_uj.value == pytest.approx(picojoules / 1e6)
+    assert loihi1.energy_uj.low <= loihi1.energy_uj.value <= loihi1.energy_uj.high
+    assert loihi1.source
 
 
 def test_targets_without_figures_have_none(run):
     graph, spikes = run
     assert modelled_energy(SimulationDeployer.target.prices, graph, spikes) == []
     found = modelled_energy(SpiNNakerDeployer.target.prices, graph, spikes)
-    assert [row["technology"] for row in found] == ["spinnaker", "spinnaker2"]
+    assert [row.technology for row in found] == ["spinnaker", "spinnaker2"]

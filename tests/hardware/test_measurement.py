@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from spikeformer.hardware import (
@@ -34,22 +32,21 @@ def found():
 
 def test_measure_compares_real_numbers_and_integers(found):
     content, told, _ = found
-    rows = [(row["expected"], row["recorded"]) for row in content["comparisons"]]
+    rows = [(row.expected, row.recorded) for row in content.comparisons]
     assert rows == [("pytorch_float64", "reals_numpy"), ("pytorch_float64", "integers_numpy")]
-    assert content["comparisons"][0]["mismatches"] == 0
-    assert content["accuracy"]["pytorch"] == content["accuracy"]["float"] == 1.0
-    assert content["accuracy"]["chip"] == content["agreement"]  # the classes are PyTorch's own
+    assert content.comparisons[0].mismatches == 0
+    assert content.accuracy["pytorch"] == content.accuracy["float"] == 1.0
+    assert content.accuracy["chip"] == content.agreement  # the classes are PyTorch's own
     assert told == ["6 samples in real numbers in NumPy", "6 samples in integers in NumPy"]
 
 
 def test_measure_says_what_it_is_of(found):
     content, _, graph = found
-    assert content["simulated"] is True
-    assert content["samples"] == 6
-    assert [row["layer"] for row in content["layers"]] == [p.name for p in graph.neurons]
-    assert sum(row["synapses"] for row in content["layers"]) == graph.num_synapses
-    assert [row["technology"] for row in content["energy"]] == ["loihi1", "loihi2"]
-    assert set(json.loads(json.dumps(content))) == set(content)
+    assert content.simulated is True
+    assert content.samples == 6
+    assert [row.layer for row in content.layers] == [p.name for p in graph.neurons]
+    assert sum(row.synapses for row in content.layers) == graph.num_synapses
+    assert [row.technology for row in content.energy] == ["loihi1", "loihi2"]
 
 
 def test_arithmetic_label_names_what_is_known_and_leaves_the_rest():

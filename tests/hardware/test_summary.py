@@ -29,7 +29,7 @@ def test_layer_table_of_a_graph_by_hand():
     ]
     for row in rows:
         weights = [p.operator.weights for p in integers.graph.incoming(row["layer"])]
-        assert row["weights"] == [min(w.min() for w in weights), max(w.max() for w in weights)]
+        assert row["weights"] == (min(w.min() for w in weights), max(w.max() for w in weights))
         assert (row["cores"], row["synapse_bytes"]) == (1, row["synapses"])
         assert 0 < row["rounding_error"] < 0.05
 
@@ -45,4 +45,4 @@ def test_activity_is_the_share_of_steps_with_a_spike():
 def test_state_ranges_are_in_units_of_the_weights():
     numbers = NumberFormat(weight_shift=3, max_state=1000)
     (found,) = state_ranges({"one": Extremes(-80.0, 500.0, 2)}, numbers).values()
-    assert found == {"state": [-10.0, 62.5], "state_used": 0.5, "clipped": 2}
+    assert found == {"state": (-10.0, 62.5), "state_used": 0.5, "clipped": 2}

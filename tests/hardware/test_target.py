@@ -10,6 +10,7 @@ import pytest
 from spikeformer.cli import compose
 from spikeformer.error_handling import ConfigurationError, HardwareCompatibilityError
 from spikeformer.pipeline import run_pipeline
+from spikeformer.runs import HardwareResults, RunFolder
 from spikeformer.validation import ComprehensiveValidator
 from tests.commands import SMALL
 
@@ -101,17 +102,18 @@ def test_target_of_another_package_goes_through_every_stage(composed, tmp_path):
     assert config.validation  # the default
     results = run_pipeline(config, folder)
     assert list(results)[-3:] == ["compile", "deploy", "report"]
-    found = read(folder / "results" / "hardware.json")
-    assert (found["target"], found["simulated"]) == ("abacus", True)
-    assert found["comparisons"][0]["mismatches"] == 0
-    assert found["layers"][1]["weights"][1] <= 31
-    (energy,) = found["energy"]
-    assert energy["technology"] == "abacus"
-    events = found["traffic"]["synaptic_events_per_sample"]
-    assert energy["energy_uj"]["value"] == pytest.approx(2e-6 * events)
+    found = HardwareResults.load(RunFolder(folder))
+    assert found is not None
+    assert (found.target, found.simulated) == ("abacus", True)
+    assert found.comparisons[0].mismatches == 0
+    assert found.layers[1].weights[1] <= 31
+    (energy,) = found.energy
+    assert energy.technology == "abacus"
+    events = found.traffic["synaptic_events_per_sample"]
+    assert energy.energy_uj.value == pytest.approx(2e-6 * events)
     # One number of cores and chips, wherever it is told.
-    placed = found["placement"]
-    told = f"It takes {placed['num_cores']} cores on {placed['num_chips']} chip"
+    placed = found.placement
+    told = f"It takes {placed.num_cores} cores on {placed.num_chips} chip"
     messages = [row["message"] for row in read(folder / "results" / "validation.json")["results"]]
     assert (
         [m for m in messages if m.startswith("It takes")]

@@ -31,7 +31,7 @@ def test_mismatches_are_counted_and_the_first_is_named():
     assert found.mismatches == 2
     assert found.layers[1].first == (1, 2, 0)
     assert found.layers[1].expected == spikes["two"].sum()
-    assert found.to_dict()["layers"][1]["mismatches"] == 2
+    assert found.layers[1].mismatches == 2
 
 
 def test_spikes_of_a_coincidence_follow_from_pytorchs():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import HardwareModel, SpikeGraph
 from spikeformer.hardware.targets.toolchain import find_toolchain
+from spikeformer.runs import HardwareResults, RunFolder, VerificationResults
 from tests.commands import SMALL, only_run, train
 from tests.wandb_records import read_offline_run
 
@@ -44,13 +43,15 @@ def test_stages_follow_the_test(trained):
 
 def test_the_run_folder_holds_the_chips_files(trained):
     folder, _ = trained
-    equivalence = json.loads((folder / "hardware" / "equivalence.json").read_text())
-    assert equivalence["graph"]["mismatches"] == 0
-    assert equivalence["graph"]["samples"] == 128
+    equivalence = VerificationResults.load(RunFolder(folder))
+    assert equivalence is not None
+    assert equivalence.graph.mismatches == 0
+    assert equivalence.graph.samples == 128
     assert isinstance(HardwareModel.load(folder / "hardware").graph, SpikeGraph)
-    results = json.loads((folder / "results" / "hardware.json").read_text())
-    assert results["comparisons"][0]["mismatches"] == 0
-    assert results["accuracy"]["chip"] == results["accuracy"]["pytorch"]
+    results = HardwareResults.load(RunFolder(folder))
+    assert results is not None
+    assert results.comparisons[0].mismatches == 0
+    assert results.accuracy["chip"] == results.accuracy["pytorch"]
     assert 'id="hardware"' in (folder / "report.html").read_text()
 
 
@@ -84,9 +85,10 @@ def test_checkpoint_goes_to_a_chip_without_training(trained, target, qat_epochs,
     ).stdout
     assert "fit " not in printed
     assert ("fine-tuning" in printed) == bool(qat_epochs)
-    results = json.loads((only_run(tmp_path) / "results" / "hardware.json").read_text())
+    results = HardwareResults.load(RunFolder(only_run(tmp_path)))
+    assert results is not None
     # Real numbers give PyTorch's spikes; the integers of Loihi 2 give those of the model in NumPy.
-    assert results["comparisons"][0]["mismatches"] == 0
-    assert target != "loihi2" or results["comparisons"][1]["mismatches"] == 0
-    assert results["comparisons"][0]["layers"][-1]["expected"] > 0
-    assert results["placement"]["num_cores"] > 0
+    assert results.comparisons[0].mismatches == 0
+    assert target != "loihi2" or results.comparisons[1].mismatches == 0
+    assert results.comparisons[0].layers[-1].expected > 0
+    assert results.placement.num_cores > 0

@@ -10,10 +10,25 @@ import pandas as pd
 import torch
 from torch import nn
 
+from spikeformer.hardware import (
+    ChipLayer,
+    ChipLimits,
+    Comparison,
+    Core,
+    LayerComparison,
+    Placement,
+)
 from spikeformer.neurons import LifNeuron
 from spikeformer.pipeline.stages.profile import energy_results
-from spikeformer.profiling import EnergyProfiler
-from spikeformer.runs import RunFolder, SampleResults, TestResults
+from spikeformer.profiling import EnergyEstimate, EnergyProfiler, Range
+from spikeformer.runs import (
+    FitResults,
+    HardwareResults,
+    RunFolder,
+    SampleResults,
+    TestResults,
+    ValidationResults,
+)
 from spikeformer.validation import ValidationLevel, ValidationResult
 
 EPOCHS, CLASSES, TIMESTEPS = 40, 10, 4
@@ -59,6 +74,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_hardware(folder)
     write_energy(folder)
     write_validation(folder)
+    FitResults(EPOCHS, 920, 83.4, 412_345, {"val/accuracy": 0.98}).save(RunFolder(folder))
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
         "test": {"status": "done", "seconds": 0.84},
@@ -93,7 +109,7 @@ def write_energy(folder: Path) -> None:
     profiler = EnergyProfiler("loihi1")
     with torch.no_grad(), profiler.measure() as recording:
         model(torch.linspace(0, 4, 2 * TIMESTEPS * 6).view(2, TIMESTEPS, 6))
-    write_json(folder / "results" / "energy.json", energy_results(profiler, recording))
+    energy_results(profiler, recording).save(RunFolder(folder))
 
 
 def write_validation(folder: Path) -> None:
@@ -102,8 +118,7 @@ def write_validation(folder: Path) -> None:
         ValidationResult(ValidationLevel.INFO, "12 % of the features are the same.", "train"),
         ValidationResult(ValidationLevel.WARNING, "It never fires.", LAYERS[0], "Lower it.", 0.0),
     ]
-    content = {"level": "strict", "results": [result.to_dict() for result in results]}
-    write_json(folder / "results" / "validation.json", content)
+    ValidationResults(ValidationLevel.STRICT, results).save(RunFolder(folder))
 
 
 def write_history(folder: Path, rng: np.random.Generator) -> None:
@@ -143,63 +158,65 @@ def write_test(folder: Path, rng: np.random.Generator) -> None:
 
 def write_hardware(folder: Path) -> None:
     """Write what the deploy stage leaves for two layers on three cores of a chip."""
-    limits = {
-        "name": "Loihi 2",
-        "cores_per_chip": 128,
-        "neurons_per_core": 8192,
-        "synapse_bytes_per_core": 131072,
-        "bytes_per_weight": 1,
-        "max_delay": 64,
-        "source": "a technology brief",
-    }
-    cores = [
-        [0, 0, LAYERS[0], 0, 512, 4096, 4096],
-        [0, 1, LAYERS[1], 0, 128, 65536, 65536],
-        [0, 2, LAYERS[1], 128, 128, 65536, 65536],
-    ]
+    limits = ChipLimits(
+        name="Loihi 2",
+        cores_per_chip=128,
+        neurons_per_core=8192,
+        synapse_bytes_per_core=131072,
+        bytes_per_weight=1,
+        max_delay=64,
+        source="a technology brief",
+    )
+    cores = (
+        Core(0, 0, LAYERS[0], 0, 512, 4096, 4096),
+        Core(0, 1, LAYERS[1], 0, 128, 65536, 65536),
+        Core(0, 2, LAYERS[1], 128, 128, 65536, 65536),
+    )
     layers = [
-        {"layer": name, "neurons": neurons, "synapses": synapses, "delay_steps": 1, "depth": depth}
-        | {"cores": depth + 1, "synapse_bytes": synapses, "weights": [-255, 201]}
-        | {"threshold": 255, "decay": 2048, "rounding_error": 0.002, "firing_rate": 0.125}
-        | {"state": [-812.5, 603.0], "state_used": 0.006, "clipped": 0}
+        ChipLayer(
+            name, neurons, synapses, 1, depth, 0.125, cores=depth + 1, synapse_bytes=synapses,
+            weights=(-255, 201), threshold=255, decay=2048, rounding_error=0.002,
+            state=(-812.5, 603.0), state_used=0.006, clipped=0,
+        )
         for depth, (name, neurons, synapses) in enumerate(
             [(LAYERS[0], 512, 4096), (LAYERS[1], 256, 131072)]
         )
-    ]
-    traffic = {
-        "latency_steps": 5,
-        "steps_per_sample": TIMESTEPS,
-        "spikes_per_sample": 384.0,
-        "packets_per_sample": 512.5,
-        "synaptic_events_per_sample": 65536.0,
-    }
-    compared = {"samples": 128, "compared": 393_216, "layers": []}
-    content = {
-        "target": "loihi2",
-        "simulated": True,
-        "arithmetic": {"float": "reals_lava", "chip": "integers_lava"},
-        "samples": 128,
-        "accuracy": {"pytorch": 0.984375, "float": 0.984375, "chip": 0.9765625},
-        "agreement": 0.9921875,
-        "comparisons": [
-            {"expected": "pytorch_float64", "recorded": recorded, "mismatches": count} | compared
+    ]  # fmt: skip
+    HardwareResults(
+        target="loihi2",
+        simulated=True,
+        arithmetic={"float": "reals_lava", "chip": "integers_lava"},
+        samples=128,
+        accuracy={"pytorch": 0.984375, "float": 0.984375, "chip": 0.9765625},
+        agreement=0.9921875,
+        comparisons=[
+            Comparison(128, (LayerComparison(LAYERS[0], 40_000, count, 393_216, None),)).between(
+                "pytorch_float64", recorded
+            )
             for recorded, count in (("reals_lava", 0), ("integers_lava", 1024))
         ],
-        "layers": layers,
-        "traffic": traffic,
-        "energy": [
-            {
-                "technology": "loihi2",
-                "energy_uj": {"low": 0.0, "value": 1.75, "high": 2.5},
-                "breakdown": {"synapses": {"low": 0.0, "value": 1.75, "high": 2.5}},
-                "source": "a publication",
-            }
+        layers=layers,
+        traffic={
+            "latency_steps": 5,
+            "steps_per_sample": TIMESTEPS,
+            "spikes_per_sample": 384.0,
+            "packets_per_sample": 512.5,
+            "synaptic_events_per_sample": 65536.0,
+        },
+        energy=[
+            EnergyEstimate(
+                energy_uj=Range(0.0, 1.75, 2.5),
+                breakdown={"synapses": Range(0.0, 1.75, 2.5)},
+                layers={},
+                technology="loihi2",
+                source="a publication",
+                uncovered={},
+            )
         ],
-        "seconds": {"float": 3.2, "chip": 2.1},
-        "placement": {"limits": limits, "num_chips": 1, "num_cores": 3, "cores": cores},
-        "details": {},
-    }
-    write_json(folder / "results" / "hardware.json", content)
+        seconds={"float": 3.2, "chip": 2.1},
+        placement=Placement(limits, cores),
+        details={},
+    ).save(RunFolder(folder))
 
 
 def write_sample(folder: Path, rng: np.random.Generator) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from spikeformer.hardware import (
@@ -18,7 +16,7 @@ from spikeformer.hardware import (
     record_reference,
 )
 from spikeformer.reporting import build_report
-from spikeformer.runs.results import load_results
+from spikeformer.runs import HardwareResults, RunFolder, load_results
 from tests.hardware.networks import images, vit
 from tests.reporting.synthetic import write_run
 
@@ -32,10 +30,10 @@ def folder(tmp_path):
     graph = lower(net, (1, 6, 6)).graph
     compiled = HardwareModel("loihi2", graph, None, quantise(graph), place(graph, LOIHI2))
     targets = reference.outputs.argmax(axis=1)
-    content = measure(
+    found = measure(
         SimulatedModel(compiled), reference, targets, prices=Loihi2Deployer.target.prices
     )
-    (tmp_path / "results" / "hardware.json").write_text(json.dumps(content))
+    HardwareResults(**vars(found)).save(RunFolder(tmp_path))
     return tmp_path
 
 
@@ -57,15 +55,15 @@ def test_page_shows_equality_layers_and_cores(folder):
 
 def test_numbers_are_the_deploy_stages(folder):
     found = load_results(folder).hardware
-    assert found["accuracy"]["pytorch"] == 1.0
-    assert found["comparisons"][0]["mismatches"] == 0
-    first = found["layers"][1]
-    assert first["neurons"] == 72
-    assert first["synapses"] == sum(
-        core[5] for core in found["placement"]["cores"] if core[2] == first["layer"]
+    assert found.accuracy["pytorch"] == 1.0
+    assert found.comparisons[0].mismatches == 0
+    first = found.layers[1]
+    assert first.neurons == 72
+    assert first.synapses == sum(
+        core.synapses for core in found.placement.cores if core.population == first.layer
     )
-    assert first["weights"][0] >= -255
-    assert first["state"][0] <= 0 <= first["state"][1]
+    assert first.weights[0] >= -255
+    assert first.state[0] <= 0 <= first.state[1]
 
 
 def test_run_without_a_chip_misses_nothing(tmp_path):

@@ -16,10 +16,10 @@ from spikeformer.error_handling import (
     ConfigurationError,
     check_positive_int,
 )
-from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
+from spikeformer.runs import ConversionResults, RunFolder
 
 
 class Convert(Stage):
@@ -73,28 +73,17 @@ class Convert(Stage):
         run.parts.data.setup("test")
         test = _Prepared(run.parts.data.test_dataloader(), network)
         evaluation = pipeline.evaluate_conversion(spiking, test, max_samples=self.max_samples)
-        results = {
-            "pretrained": network.pretrained,
-            "evaluation": evaluation.to_dict(),
-            "report": pipeline.report().to_dict(),
-            "losses": pipeline.losses,
-        }
-        write_json(run.folder / "results" / "conversion.json", results)
+        results = ConversionResults(
+            network.pretrained, evaluation, pipeline.report(), pipeline.losses
+        )
+        results.save(RunFolder(run.folder))
         save_converted(spiking, run.folder / "converted")
-        last = evaluation.last
-        return {
-            "original_accuracy": evaluation.original_accuracy,
-            "accuracy": last.accuracy,
-            "agreement": last.agreement,
-            "events_per_neuron": last.events_per_neuron,
-            "timesteps": last.timesteps,
-            "num_samples": evaluation.num_samples,
-        }
+        return results.numbers()
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the result and the converted network."""
         names = (
-            "results/conversion.json",
+            ConversionResults.file,
             "converted/conversion.json",
             "converted/model.safetensors",
         )

@@ -10,7 +10,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from spikeformer.error_handling import ConfigurationError
-from spikeformer.files import write_json
 from spikeformer.hardware import (
     DeployedModel,
     HardwareModel,
@@ -28,6 +27,7 @@ from spikeformer.pipeline.stages.hardware import (
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
+from spikeformer.runs import HardwareResults, RunFolder
 
 
 class Deploy(Stage):
@@ -59,19 +59,18 @@ class Deploy(Stage):
         deployer = make_deployer(run.config)
         prices = deployer.target.prices
         with _deployed(deployer, compiled, tell) as deployed:
-            content = measure(deployed, reference, samples.targets, prices=prices, tell=tell)
-        fitted = run.manifest.stages["compile"].result
-        if "integer_accuracy_before" in fitted:
-            content["accuracy"]["before"] = fitted["integer_accuracy_before"]
-        write_json(run.folder / "results" / "hardware.json", content)
-        numbers = _numbers(content)
+            found = measure(deployed, reference, samples.targets, prices=prices, tell=tell)
+        before = run.manifest.stages["compile"].result.get("integer_accuracy_before")
+        results = HardwareResults(**vars(found), accuracy_before=before)
+        results.save(RunFolder(run.folder))
+        numbers = results.numbers()
         for logger in run.parts.loggers:
             logger.log_metrics({f"hardware/{key}": value for key, value in numbers.items()})
-        return {"target": content["target"], **numbers}
+        return {"target": results.target, **numbers}
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the measurements."""
-        return [run.folder / "results" / "hardware.json"]
+        return [run.folder / HardwareResults.file]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return mismatches and accuracies."""
@@ -94,22 +93,3 @@ def _deployed(
         return deployer.deploy(compiled)
     tell(t("pipeline.too_many_synapses", synapses=synapses, most=most))
     return SimulatedModel(compiled)
-
-
-def _numbers(content: Mapping[str, Any]) -> dict[str, float]:
-    """Return the numbers that stand for the whole."""
-    accuracies = content["accuracy"]
-    numbers = {
-        "samples": content["samples"],
-        "mismatches": content["comparisons"][0]["mismatches"],
-        "accuracy": accuracies["chip"],
-        "accuracy_pytorch": accuracies["pytorch"],
-        "agreement": content["agreement"],
-        **content["traffic"],
-    }
-    if len(content["comparisons"]) > 1:
-        numbers["chip_mismatches"] = content["comparisons"][-1]["mismatches"]
-    if content["placement"]:
-        numbers["cores"] = content["placement"]["num_cores"]
-        numbers["chips"] = content["placement"]["num_chips"]
-    return numbers

@@ -17,6 +17,7 @@ from spikeformer.pipeline.build import build_module
 from spikeformer.pipeline.platform import divide_batch
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
+from spikeformer.runs import FitResults, RunFolder
 from spikeformer.training import is_sharded
 
 
@@ -67,19 +68,22 @@ class Fit(Stage):
             torch.distributed.destroy_process_group()
         history = run.parts.history.history
         last = history[-1] if len(history) else {}
-        return {
-            "epochs": trainer.current_epoch,
-            "steps": trainer.global_step,
-            "seconds": sum(epoch["seconds"] for epoch in history),
-            "num_parameters": num_parameters,
-            **{key: value for key, value in last.items() if "/" in key},
-        }
+        results = FitResults(
+            epochs=trainer.current_epoch,
+            steps=trainer.global_step,
+            seconds=sum(epoch["seconds"] for epoch in history),
+            num_parameters=num_parameters,
+            metrics={key: value for key, value in last.items() if "/" in key},
+        )
+        if trainer.is_global_zero:
+            results.save(RunFolder(run.folder))
+        return results.numbers()
 
     def outputs(self, run: Run) -> list[Path]:
-        """Return the checkpoint and the table of epochs, as far as they were asked for."""
-        return [
-            path for path in (run.last_checkpoint, run.folder / "metrics.csv") if path.is_file()
-        ]
+        """Return the checkpoint, the table of epochs and the result, as far as they are there."""
+        files = RunFolder(run.folder)
+        paths = (files.checkpoint("last"), files.history, files.path / FitResults.file)
+        return [path for path in paths if path.is_file()]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return epochs, time, size and how good the last epoch was."""

@@ -20,12 +20,14 @@ from spikeformer.files import replacing
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
+from spikeformer.runs import PredictionResults, RunFolder
 
 
 class Predict(Stage):
     """Sends every test sample as a request of its own through `AsyncSpikingInference`.
 
-    Writes `results/predictions.csv`: class, probability and latency of each sample.
+    Writes `results/predictions.csv`, class, probability and latency of each sample, and
+    `results/predictions.json`, what they come to.
 
     Args:
         weights: "last" (after the last epoch) or "best" (by validation).
@@ -54,19 +56,21 @@ class Predict(Stage):
         with replacing(self._file(run)) as path:
             table.to_csv(path, index=False)
         latencies = np.quantile(table["latency_ms"], [0.5, 0.99])
-        return {
-            "accuracy": float((table["prediction"] == table["target"]).mean()),
-            "num_samples": len(table),
-            "samples_per_second": len(table) / seconds,
-            "latency_ms_p50": float(latencies[0]),
-            "latency_ms_p99": float(latencies[1]),
-            "workers": engine.num_workers,
-            "batches": engine.num_batches,
-        }
+        results = PredictionResults(
+            accuracy=float((table["prediction"] == table["target"]).mean()),
+            num_samples=len(table),
+            samples_per_second=len(table) / seconds,
+            latency_ms_p50=float(latencies[0]),
+            latency_ms_p99=float(latencies[1]),
+            workers=engine.num_workers,
+            batches=engine.num_batches,
+        )
+        results.save(RunFolder(run.folder))
+        return results.numbers()
 
     def outputs(self, run: Run) -> list[Path]:
-        """Return the table."""
-        return [self._file(run)]
+        """Return the table and what it comes to."""
+        return [self._file(run), run.folder / PredictionResults.file]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return accuracy, throughput and latencies."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from omegaconf import DictConfig
@@ -13,11 +12,12 @@ from omegaconf import DictConfig
 from spikeformer.config import instantiate
 from spikeformer.data.batch import first, to_device
 from spikeformer.error_handling import check_choice, check_positive_int
-from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.profiling import EnergyProfiler, EnergyRecording
+from spikeformer.runs import EnergyResults, RunFolder
+from spikeformer.runs.results.energy import EnergyMetrics
 
 
 class Profile(Stage):
@@ -53,16 +53,17 @@ class Profile(Stage):
             with profiler.attach(module.net).measure() as recording:
                 for batch in batches:
                     module(batch)
-        metrics = recording.get_metrics()
-        write_json(run.folder / "results" / "energy.json", energy_results(profiler, recording))
-        logged = {f"energy/{k}": v for k, v in metrics.items() if isinstance(v, int | float)}
+        results = energy_results(profiler, recording)
+        results.save(RunFolder(run.folder))
+        numbers = results.numbers()
+        logged = {f"energy/{k}": v for k, v in numbers.items() if isinstance(v, int | float)}
         for logger in run.parts.loggers:
             logger.log_metrics(logged)
-        return metrics
+        return numbers
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the result file."""
-        return [run.folder / "results" / "energy.json"]
+        return [run.folder / EnergyResults.file]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return the energy with its bounds, and whether it was measured."""
@@ -86,16 +87,19 @@ class Profile(Stage):
                 return
 
 
-def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> dict[str, Any]:
-    """Return what `results/energy.json` holds, of a recording of one network."""
-    estimate, comparison = recording.estimate, profiler.compare([recording.works[0].model])
-    return {
-        "metrics": recording.get_metrics(),
-        "modelled": asdict(estimate),
-        "layers": recording.to_pandas().to_dict("records"),
-        "comparison": [asdict(row) for row in comparison.rows],
-        "verdict": comparison.verdict(),
-        "comparison_source": comparison.source,
-        "unpriced": dict(recording.works[0].unpriced),
-        "uncounted": recording.works[0].uncounted(),
-    }
+def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> EnergyResults:
+    """Return the result of a recording of one network."""
+    comparison = profiler.compare([recording.works[0].model])
+    return EnergyResults(
+        metrics=cast(EnergyMetrics, recording.get_metrics()),
+        modelled=recording.estimate,
+        table=[
+            {str(key): value for key, value in row.items()}
+            for row in recording.to_pandas().to_dict("records")
+        ],
+        comparison=list(comparison.rows),
+        verdict=comparison.verdict(),
+        comparison_source=comparison.source,
+        unpriced=dict(recording.works[0].unpriced),
+        uncounted=recording.works[0].uncounted(),
+    )

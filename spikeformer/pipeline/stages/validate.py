@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import DictConfig
 
 from spikeformer.config import instantiate
 from spikeformer.data.batch import first
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
 from spikeformer.pipeline.stages.stage import Stage
+from spikeformer.runs import RunFolder, TrainedValidationResults, ValidationResults
 from spikeformer.validation import (
-    SEVERITIES,
     ComprehensiveValidator,
     ValidationLevel,
     ValidationResult,
@@ -35,6 +34,7 @@ class Validate(Stage):
     """
 
     name = "validate"
+    kind: ClassVar[type[ValidationResults]] = ValidationResults
     config_keys = ("validation", "data", "model", "task", "hardware", "seed", "checkpoint")
 
     def is_wanted(self, config: DictConfig) -> bool:
@@ -46,20 +46,13 @@ class Validate(Stage):
         validator: ComprehensiveValidator = instantiate(
             run.config.validation, ComprehensiveValidator, trusted=run.config.trusted_packages
         )
-        results = self.results(run, validator)
-        content = {
-            "level": validator.validation_level.value,
-            "results": [result.to_dict() for result in results],
-        }
-        write_json(self.file(run), content)
-        for result in results:
+        results = self.kind(validator.validation_level, self.results(run, validator))
+        results.save(RunFolder(run.folder))
+        for result in results.results:
             if result.level in _TOLD:
                 announce(self.name, f"{result.level.label}: {result}")
-        stop_on_errors(results)
-        counts = {
-            level.value: sum(result.level is level for result in results) for level in SEVERITIES
-        }
-        return {"level": validator.validation_level.value, **counts}
+        stop_on_errors(results.results)
+        return results.numbers()
 
     def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
         """Return what is wrong before training."""
@@ -80,13 +73,9 @@ class Validate(Stage):
             )
         return found
 
-    def file(self, run: Run) -> Path:
-        """Return where the findings go."""
-        return run.folder / "results" / "validation.json"
-
     def outputs(self, run: Run) -> list[Path]:
         """Return the findings."""
-        return [self.file(run)]
+        return [run.folder / self.kind.file]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return how much was found."""
@@ -104,6 +93,7 @@ class ValidateTrained(Validate):
     """
 
     name = "validate_trained"
+    kind = TrainedValidationResults
 
     def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
         """Return what is wrong after training."""
@@ -111,10 +101,6 @@ class ValidateTrained(Validate):
         run.parts.data.setup("test")
         inputs, _ = next(iter(run.parts.data.test_dataloader()))
         return validator.validate_model(net.cpu(), probe=first(inputs, _SAMPLES))
-
-    def file(self, run: Run) -> Path:
-        """Return where the findings go."""
-        return run.folder / "results" / "validation_trained.json"
 
 
 _SAMPLES = 32

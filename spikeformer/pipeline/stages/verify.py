@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from spikeformer.files import write_json
 from spikeformer.hardware import accuracy, compare, reference_spikes, simulate
 from spikeformer.hardware.measurement import GRAPH, PYTORCH, PYTORCH_FLOAT32
 from spikeformer.i18n import t
@@ -17,12 +16,12 @@ from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
     check_hardware,
     chip_samples,
-    hardware_folder,
     lowered_network,
     make_deployer,
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
+from spikeformer.runs import RunFolder, VerificationResults
 
 
 class Verify(Stage):
@@ -54,24 +53,12 @@ class Verify(Stage):
         expected = reference_spikes(graph, reference)
         comparison = compare(graph, expected, simulate(graph, reference.inputs))
         rounding = compare(graph, expected, reference_spikes(graph, single))
-        content = {
-            "graph": {
-                "expected": PYTORCH,
-                "recorded": GRAPH,
-                **comparison.to_dict(),
-            },
-            "float32": {
-                "expected": PYTORCH,
-                "recorded": PYTORCH_FLOAT32,
-                **rounding.to_dict(),
-            },
-        }
-        write_json(hardware_folder(run) / "equivalence.json", content)
+        results = VerificationResults(
+            comparison.between(PYTORCH, GRAPH), rounding.between(PYTORCH, PYTORCH_FLOAT32)
+        )
+        results.save(RunFolder(run.folder))
         return {
-            "samples": comparison.samples,
-            "mismatches": comparison.mismatches,
-            "compared": comparison.compared,
-            "float32_mismatches": rounding.mismatches,
+            **results.numbers(),
             "accuracy": accuracy(reference.outputs, samples.targets),
             "neurons": graph.num_neurons,
             "synapses": graph.num_synapses,
@@ -79,7 +66,7 @@ class Verify(Stage):
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the comparison."""
-        return [run.folder / "hardware" / "equivalence.json"]
+        return [run.folder / VerificationResults.file]
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return the size of the graph and its mismatches."""

@@ -16,9 +16,10 @@ def energy(results: RunResults) -> Content | None:
     found = results.energy
     if found is None:
         return None
-    prefix = formats.common_prefix(list(found.layers))
-    named = {name.removeprefix(prefix): part for name, part in found.layers.items() if part.value}
-    most = max(found.layers, key=lambda name: found.layers[name].value)
+    modelled = found.modelled.layers
+    prefix = formats.common_prefix(list(modelled))
+    named = {name.removeprefix(prefix): part for name, part in modelled.items() if part.value}
+    most = max(modelled, key=lambda name: modelled[name].value)
     values = {
         **_headline(found),
         "prefix": prefix,
@@ -30,7 +31,7 @@ def energy(results: RunResults) -> Content | None:
         "count": formats.count,
     }
     layers = ReportFigure(
-        plot_layer_energy(named or found.layers),
+        plot_layer_energy(named or modelled),
         t("reporting.layer_energy_alt", number=len(named), layer=most),
     )
     alt = "; ".join(
@@ -44,14 +45,12 @@ def energy(results: RunResults) -> Content | None:
 
 def _headline(found: EnergyResults) -> dict[str, object]:
     metrics = found.metrics
-    names = ("energy_per_sample_uj", "energy_per_sample_low_uj", "energy_per_sample_high_uj")
-    value, low, high = (energy_text(metrics[name]) for name in names)
     measured = metrics["kind"] == "measured"
     total = formats.markup(
         "reporting.energy_measured" if measured else "reporting.energy_estimate",
-        value=value,
-        low=low,
-        high=high,
+        value=energy_text(metrics["energy_per_sample_uj"]),
+        low=energy_text(metrics["energy_per_sample_low_uj"]),
+        high=energy_text(metrics["energy_per_sample_high_uj"]),
         backend=metrics["backend"],
         samples=metrics["samples"],
     )
@@ -61,9 +60,9 @@ def _headline(found: EnergyResults) -> dict[str, object]:
 def _notes(found: EnergyResults) -> list[str]:
     """Say what the number leaves out."""
     notes = []
-    if found.uncovered:
-        total = formats.count(sum(found.uncovered.values()))
-        layers = ", ".join(found.uncovered)
+    if uncovered := found.modelled.uncovered:
+        total = formats.count(sum(uncovered.values()))
+        layers = ", ".join(uncovered)
         notes.append(t("reporting.uncovered", total=total, layers=layers))
     if found.unpriced:
         parts = ", ".join(

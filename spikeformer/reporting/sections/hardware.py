@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spikeformer.hardware import arithmetic_label
+from spikeformer.hardware import ChipLayer, arithmetic_label
 from spikeformer.i18n import format_number, t
+from spikeformer.profiling import EnergyEstimate
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_placement
 from spikeformer.reporting.figures.placement import MAX_CHIPS
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
-from spikeformer.runs import reading
-from spikeformer.runs.results import RunResults
+from spikeformer.runs import HardwareResults, RunResults, VerificationResults
 
 
 @register_section(
@@ -23,55 +23,60 @@ def hardware(results: RunResults) -> Content | None:
     found = results.hardware
     if found is None:
         return None
-    names = [row["layer"] for row in found["layers"]]
+    names = [row.layer for row in found.layers]
     prefix = formats.common_prefix(names)
     values: dict[str, object] = {
-        "target": found["target"],
-        "samples": found["samples"],
-        "simulated": found["simulated"],
-        "comparisons": [
-            _comparison(row) for row in (*_before_the_chip(results), *found["comparisons"])
-        ],
+        "target": found.target,
+        "samples": found.samples,
+        "simulated": found.simulated,
+        "comparisons": _comparisons(found, results.verification),
         "accuracies": _accuracies(found),
-        "traffic": _traffic(found["traffic"]),
+        "traffic": _traffic(found.traffic),
         "prefix": prefix,
-        "layers": [_layer(row, prefix) for row in found["layers"]],
-        "has_cores": any("cores" in row for row in found["layers"]),
-        "has_integers": any("weights" in row for row in found["layers"]),
-        "energy": [_energy(row) for row in found["energy"]],
-        "placement": None,
+        "layers": [_layer(row, prefix) for row in found.layers],
+        "has_cores": any(row.cores is not None for row in found.layers),
+        "has_integers": any(row.weights is not None for row in found.layers),
+        "energy": [_energy(row) for row in found.energy],
+        "placement": found.placement,
     }
-    if not found.get("placement"):
+    placement = found.placement
+    if placement is None:
         return Content(values)
-    placement = found["placement"]
-    limits = placement["limits"]
-    cores = [_core(core) for core in placement["cores"]]
-    values["placement"] = {
-        **placement,
-        "shown": min(placement["num_chips"], MAX_CHIPS),
-        "limits": limits,
-    }
-    cores_used, chips, kind = placement["num_cores"], placement["num_chips"], limits["name"]
-    alt = t("reporting.placement_alt", cores=cores_used, chips=chips, type=kind)
-    picture = plot_placement(cores, limits["cores_per_chip"], limits["synapse_bytes_per_core"])
+    limits = placement.limits
+    cores = [
+        {
+            "chip": core.chip,
+            "core": core.core,
+            "population": core.population,
+            "used": core.synapse_bytes,
+        }
+        for core in placement.cores
+    ]
+    values["shown_chips"] = min(placement.num_chips, MAX_CHIPS)
+    alt = t(
+        "reporting.placement_alt",
+        cores=placement.num_cores,
+        chips=placement.num_chips,
+        type=limits.name,
+    )
+    picture = plot_placement(cores, limits.cores_per_chip, limits.synapse_bytes_per_core)
     return Content(values, {"placement": ReportFigure(picture, alt)})
 
 
-def _before_the_chip(results: RunResults) -> list[Any]:
-    """Return the comparisons of the verify stage: the graph, and float32."""
-    found = reading.json_object(results.folder / "hardware" / "equivalence.json") or {}
-    return [found[key] for key in ("graph", "float32") if key in found]
-
-
-def _comparison(row: Mapping[str, Any]) -> dict[str, Any]:
-    names = {key: arithmetic_label(row[key]) for key in ("recorded", "expected")}
-    return {**row, **names}
-
-
-def _core(core: list[Any]) -> dict[str, Any]:
-    """Return a core as the figure takes it; the order is that of `hardware.Core`."""
-    chip, number, population, _, _, _, used = core
-    return {"chip": chip, "core": number, "population": population, "used": used}
+def _comparisons(
+    found: HardwareResults, verification: VerificationResults | None
+) -> list[dict[str, Any]]:
+    """Return the comparisons of the verify stage, the graph and float32, and those of the chip."""
+    first = [verification.graph, verification.float32] if verification is not None else []
+    return [
+        {
+            "recorded": arithmetic_label(row.recorded),
+            "expected": arithmetic_label(row.expected),
+            "mismatches": row.mismatches,
+            "compared": row.compared,
+        }
+        for row in (*first, *found.comparisons)
+    ]
 
 
 def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -85,31 +90,38 @@ def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(label, formats.count(traffic[key])) for key, label in labels.items()]
 
 
-def _accuracies(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _accuracies(found: HardwareResults) -> list[tuple[str, str]]:
     labels = {
         "pytorch": arithmetic_label("pytorch_float64"),
-        **{key: arithmetic_label(name) for key, name in found["arithmetic"].items()},
-        "before": t("reporting.before_tuning"),
+        **{key: arithmetic_label(name) for key, name in found.arithmetic.items()},
     }
     # One row where the target has no numbers of its own.
-    by_label = {labels[key]: value for key, value in found["accuracy"].items()}
-    rows = [(label, formats.percent(value)) for label, value in by_label.items()]
-    return [*rows, (t("reporting.same_class_as_pytorch"), formats.percent(found["agreement"]))]
+    by_label = {labels[key]: value for key, value in found.accuracy.items()}
+    if found.accuracy_before is not None:
+        by_label[t("reporting.before_tuning")] = found.accuracy_before
+    by_label[t("reporting.same_class_as_pytorch")] = found.agreement
+    return [(label, formats.percent(value)) for label, value in by_label.items()]
 
 
-def _energy(row: Mapping[str, Any]) -> dict[str, str]:
-    shown = {key: f"{format_number(value, ',.3g')} µJ" for key, value in row["energy_uj"].items()}
-    return {"chip": row["technology"], "source": row["source"], **shown}
+def _energy(row: EnergyEstimate) -> dict[str, str]:
+    shown = {
+        key: f"{format_number(value, ',.3g')} µJ" for key, value in vars(row.energy_uj).items()
+    }
+    return {"chip": row.technology, "source": row.source, **shown}
 
 
-def _layer(row: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    shown = {**row, "name": row["layer"].removeprefix(prefix)}
-    if "weights" in row:
-        low, high = row["weights"]
+def _layer(row: ChipLayer, prefix: str) -> dict[str, Any]:
+    shown = {**vars(row), "name": row.layer.removeprefix(prefix)}
+    if row.weights is not None:
+        low, high = row.weights
         shown["weight_range"] = t("reporting.range", low=low, high=high)
-        low, high = (format_number(value, ",.0f") for value in row["state"])
-        shown["state_range"] = t("reporting.range", low=low, high=high)
-        shown["error"] = format_number(row["rounding_error"], ".2g")
-    if "synapse_bytes" in row:
-        shown["memory"] = f"{format_number(row['synapse_bytes'] / 1024, ',.0f')} KiB"
+    if row.state is not None:
+        bounds = (format_number(value, ",.0f") for value in row.state)
+        shown["state_range"] = t(
+            "reporting.range", **dict(zip(("low", "high"), bounds, strict=True))
+        )
+    if row.rounding_error is not None:
+        shown["error"] = format_number(row.rounding_error, ".2g")
+    if row.synapse_bytes is not None:
+        shown["memory"] = f"{format_number(row.synapse_bytes / 1024, ',.0f')} KiB"
     return shown

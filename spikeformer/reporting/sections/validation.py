@@ -20,10 +20,18 @@ _ORDER = ("critical", "error", "warning", "info")
 )
 def validation(results: RunResults) -> Content | None:
     """Show findings, the worst first, each with its place and its remedy."""
-    if not results.validation:
+    if not any(found.results for found in results.validation.values()):
         return None
-    known = [row for row in results.validation if row.get("level") in _ORDER]
-    rows = sorted(known, key=lambda row: _ORDER.index(row["level"]))
+    when = {
+        "validate": t("reporting.before_training"),
+        "validate_trained": t("reporting.after_training"),
+    }
+    rows = [
+        {**finding.to_dict(), "when": when[stage]}
+        for stage, found in results.validation.items()
+        for finding in found.results
+    ]
+    rows.sort(key=lambda row: _ORDER.index(row["level"]))
     counts = Counter(row["level"] for row in rows)
     labels = {name: t(f"validation.level_{name}") for name in _ORDER}
     headline = ", ".join(

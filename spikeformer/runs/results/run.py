@@ -9,40 +9,18 @@ from typing import Any
 import pandas as pd
 
 from spikeformer.i18n import t
-from spikeformer.profiling import ComparisonRow, Range
 from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
+from spikeformer.runs.results.conversion import ConversionResults
+from spikeformer.runs.results.energy import EnergyResults
+from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
 from spikeformer.runs.results.sample import SampleResults
+from spikeformer.runs.results.tasks import TaskResults
 from spikeformer.runs.results.test import TestResults
-
-
-@dataclass(frozen=True)
-class EnergyResults:
-    """What the profile stage found for one sample of the test split.
-
-    Attributes:
-        metrics: Energies in µJ, operations, `kind` ("estimate" or "measured"), `source` and so on.
-        layers: Modelled energy in µJ by layer, in network order.
-        table: One record for each layer: its kind, operations and energies.
-        comparison: The network beside its ANN and quantised baselines.
-        verdict: Sentences on who wins.
-        comparison_source: Publications behind the comparison.
-        uncovered: Operations that the technology cannot run, by layer; they are in no energy.
-        unpriced: Values that went through operations without a published energy.
-        uncounted: Layers with weights of which nothing was counted.
-    """
-
-    metrics: dict[str, Any]
-    layers: dict[str, Range]
-    table: list[dict[str, Any]]
-    comparison: list[ComparisonRow]
-    verdict: list[str]
-    comparison_source: str
-    uncovered: dict[str, float]
-    unpriced: dict[str, int]
-    uncounted: list[str]
+from spikeformer.runs.results.training import FitResults, PredictionResults
+from spikeformer.runs.results.validation import TrainedValidationResults, ValidationResults
 
 
 @dataclass(frozen=True)
@@ -55,11 +33,16 @@ class RunResults:
         created: When the run started, as the manifest writes it.
         stages: The pipeline's stages in their order.
         history: One row per epoch, columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`.
+        fit: What training came to.
         test: Measurements over the test split.
         energy: What a sample takes, if a profiler was chosen.
         sample: One test sample traced through the network.
-        hardware: What the deploy stage measured on a chip, as it wrote it.
-        validation: What the validate stages found, as they wrote it, before and after training.
+        conversion: How a converted network compares with its original.
+        predictions: How fast and how well single samples were predicted.
+        tasks: Accuracies of continual learning.
+        hardware: What the deploy stage measured on a chip.
+        verification: How the spike graph compares with the network.
+        validation: What the stages "validate" and "validate_trained" found, by their names.
         config: The composed configuration.
         config_text: The same as the YAML text that was saved.
         overrides: What the user changed on the command line.
@@ -73,11 +56,16 @@ class RunResults:
     created: str | None = None
     stages: dict[str, StageRecord] = field(default_factory=dict)
     history: pd.DataFrame | None = None
+    fit: FitResults | None = None
     test: TestResults | None = None
     energy: EnergyResults | None = None
     sample: SampleResults | None = None
-    hardware: dict[str, Any] | None = None
-    validation: list[dict[str, Any]] = field(default_factory=list)
+    conversion: ConversionResults | None = None
+    predictions: PredictionResults | None = None
+    tasks: TaskResults | None = None
+    hardware: HardwareResults | None = None
+    verification: VerificationResults | None = None
+    validation: dict[str, ValidationResults] = field(default_factory=dict)
     config: dict[str, Any] | None = None
     config_text: str | None = None
     overrides: list[str] = field(default_factory=list)
@@ -119,11 +107,16 @@ def load_results(folder: Path | str) -> RunResults:
         created=manifest.created if manifest else None,
         stages=manifest.stages if manifest else {},
         history=reading.history(files.history),
+        fit=FitResults.load(files),
         test=TestResults.load(files),
-        energy=_energy(files.result("energy.json")),
+        energy=EnergyResults.load(files),
+        conversion=ConversionResults.load(files),
+        predictions=PredictionResults.load(files),
+        tasks=TaskResults.load(files),
         sample=SampleResults.load(files),
-        hardware=reading.json_object(files.result("hardware.json")),
-        validation=_validation(folder / "results"),
+        hardware=HardwareResults.load(files),
+        verification=VerificationResults.load(files),
+        validation=_validation(files),
         config=config,
         config_text=config_text,
         overrides=reading.yaml_list(files.overrides),
@@ -133,50 +126,9 @@ def load_results(folder: Path | str) -> RunResults:
     )
 
 
-def _validation(folder: Path) -> list[dict[str, Any]]:
-    found = []
-    for key, name in (
-        ("reporting.before_training", "validation"),
-        ("reporting.after_training", "validation_trained"),
-    ):
-        path = folder / f"{name}.json"
-        content = reading.json_object(path)
-        if content is None:
-            continue
-        results = content.get("results")
-        if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
-            expected, reason = t("reporting.kind_validation"), t("reporting.results_no_list")
-            raise reading.broken(path, expected, reason)
-        found += [{**each, "when": t(key), "run_level": content.get("level")} for each in results]
-    return found
-
-
-def _energy(path: Path) -> EnergyResults | None:
-    data = reading.json_object(path)
-    if data is None:
-        return None
-    try:
-        rows = [
-            ComparisonRow(
-                **{
-                    **row,
-                    "energy_uj": Range(**row["energy_uj"]),
-                    "breakdown": {key: Range(**part) for key, part in row["breakdown"].items()},
-                }
-            )
-            for row in data["comparison"]
-        ]
-        modelled = data["modelled"]
-        return EnergyResults(
-            metrics=dict(data["metrics"]),
-            layers={name: Range(**part) for name, part in modelled["layers"].items()},
-            table=list(data["layers"]),
-            comparison=rows,
-            verdict=list(data["verdict"]),
-            comparison_source=str(data["comparison_source"]),
-            uncovered=dict(modelled["uncovered"]),
-            unpriced=dict(data["unpriced"]),
-            uncounted=list(data["uncounted"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise reading.broken(path, t("reporting.kind_profile"), repr(error)) from error
+def _validation(files: RunFolder) -> dict[str, ValidationResults]:
+    found = {
+        "validate": ValidationResults.load(files),
+        "validate_trained": TrainedValidationResults.load(files),
+    }
+    return {stage: results for stage, results in found.items() if results is not None}

@@ -74,5 +74,5 @@ def test_warnings_reach_the_report(tmp_path, capsys):
     assert "validate warning: " in printed
     # What nobody found has no section.
     for file in tmp_path.glob("results/validation*.json"):
-        file.write_text('{"level": "basic", "results": []}')
+        file.write_text('{"version": 1, "level": "basic", "results": []}')
     assert 'id="validation"' not in build_report(tmp_path).read_text()

@@ -47,6 +47,6 @@ def test_a_run_without_a_profiler_has_no_such_section_and_misses_none(folder):
 
 
 def test_a_broken_file_is_named(folder):
-    (folder / "results" / "energy.json").write_text('{"metrics": {}}')
-    with pytest.raises(ResultsError, match=r"energy\.json.*what the profile stage writes"):
+    (folder / "results" / "energy.json").write_text('{"version": 1, "metrics": {}}')
+    with pytest.raises(ResultsError, match=r"energy\.json.*missing required field"):
         load_results(folder)

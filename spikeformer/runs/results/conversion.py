@@ -1,0 +1,47 @@
+"""A converted network beside its original."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from spikeformer.conversion import ConversionReport, Evaluation
+from spikeformer.runs.results.result import Result
+
+
+@dataclass(frozen=True)
+class ConversionResults(Result):
+    """What the convert stage found.
+
+    Attributes:
+        pretrained: What was converted: a folder, or a name on the hub.
+        evaluation: Both networks on the test split, at each timestep.
+        report: What became of every module.
+        losses: Losses of the distillation, by epoch.
+
+    Raises:
+        ValueError: The evaluation has no timestep.
+    """
+
+    file: ClassVar[str] = "results/conversion.json"
+
+    pretrained: str
+    evaluation: Evaluation
+    report: ConversionReport
+    losses: list[float]
+
+    def __post_init__(self) -> None:
+        if not self.evaluation.steps:
+            raise ValueError("expected figures of at least one timestep, got none")
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what holds after the last timestep."""
+        last = self.evaluation.last
+        return {
+            "original_accuracy": self.evaluation.original_accuracy,
+            "accuracy": last.accuracy,
+            "agreement": last.agreement,
+            "events_per_neuron": last.events_per_neuron,
+            "timesteps": last.timesteps,
+            "num_samples": self.evaluation.num_samples,
+        }

@@ -1,0 +1,64 @@
+"""What a sample takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypedDict
+
+from spikeformer.profiling import ComparisonRow, EnergyEstimate
+from spikeformer.runs.results.result import Result
+
+
+class EnergyMetrics(TypedDict):
+    """The numbers of `EnergyRecording.get_metrics`, which says what each of them is."""
+
+    energy_per_sample_uj: float
+    energy_per_sample_low_uj: float
+    energy_per_sample_high_uj: float
+    energy_total_uj: float
+    samples: int
+    timesteps: int
+    synaptic_operations: float
+    macs: float
+    acs: float
+    dense_operations: float
+    neuron_updates: float
+    memory_accesses: float
+    firing_rate: float | None
+    sparsity: float
+    footprint_bytes: float
+    connection_sparsity: float
+    kind: str
+    backend: str
+    source: str
+
+
+@dataclass(frozen=True)
+class EnergyResults(Result):
+    """What the profile stage found for one sample of the test split.
+
+    Attributes:
+        metrics: Energies in µJ, operations, `kind` ("estimate" or "measured"), `source` and so on.
+        modelled: The modelled energy by purpose and layer, whatever a counter measured.
+        table: One record for each layer: its kind, operations and energies.
+        comparison: The network beside its ANN and quantised baselines.
+        verdict: Sentences on who wins.
+        comparison_source: Publications behind the comparison.
+        unpriced: Values that went through operations without a published energy.
+        uncounted: Layers with weights of which nothing was counted.
+    """
+
+    file: ClassVar[str] = "results/energy.json"
+
+    metrics: EnergyMetrics
+    modelled: EnergyEstimate
+    table: list[dict[str, Any]]
+    comparison: list[ComparisonRow]
+    verdict: list[str]
+    comparison_source: str
+    unpriced: dict[str, int]
+    uncounted: list[str]
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the metrics."""
+        return dict(self.metrics)

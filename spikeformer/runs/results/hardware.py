@@ -1,0 +1,62 @@
+"""The network on a chip: equal to PyTorch, and what it takes there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from spikeformer.hardware import ArithmeticComparison, Measurement
+from spikeformer.runs.results.result import Result
+
+
+@dataclass(frozen=True)
+class VerificationResults(Result):
+    """The network's spike graph against the network, spike for spike.
+
+    Attributes:
+        graph: PyTorch in float64 against the graph in NumPy.
+        float32: PyTorch in float64 against PyTorch in float32.
+    """
+
+    file: ClassVar[str] = "hardware/equivalence.json"
+
+    graph: ArithmeticComparison
+    float32: ArithmeticComparison
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what was compared, and how often it differs."""
+        return {
+            "samples": self.graph.samples,
+            "mismatches": self.graph.mismatches,
+            "compared": self.graph.compared,
+            "float32_mismatches": self.float32.mismatches,
+        }
+
+
+@dataclass(frozen=True)
+class HardwareResults(Measurement, Result):
+    """What the deploy stage measured on a target.
+
+    Attributes:
+        accuracy_before: Accuracy in the target's arithmetic before fine-tuning, where there was
+            any.
+    """
+
+    file: ClassVar[str] = "results/hardware.json"
+
+    accuracy_before: float | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        """Return the numbers that stand for the whole; the last comparison is the chip's."""
+        first, *others = self.comparisons
+        placed = self.placement
+        return {
+            "samples": self.samples,
+            "mismatches": first.mismatches,
+            "accuracy": self.accuracy["chip"],
+            "accuracy_pytorch": self.accuracy["pytorch"],
+            "agreement": self.agreement,
+            **self.traffic,
+            **({"chip_mismatches": others[-1].mismatches} if others else {}),
+            **({"cores": placed.num_cores, "chips": placed.num_chips} if placed else {}),
+        }
