@@ -17,7 +17,7 @@ OPS = sorted(path.parent.name for path in (REPOSITORY / "spikeformer" / "ops").g
 def test_every_op_has_a_benchmark_a_page_and_tests(op):
     assert benchmark_modules()[op] == f"bench.ops.{op}"
     assert (REPOSITORY / "docs" / "api" / "ops" / f"{op}.md").exists()
-    assert (REPOSITORY / "tests" / "ops" / f"test_{op}.py").exists()
+    assert (REPOSITORY / "tests" / "ops" / op / "test_op.py").exists()
 
 
 @pytest.mark.parametrize("module", benchmark_modules().values())

@@ -47,7 +47,7 @@ def test_other_neurons_may_fire_other_numbers():
         (AudioSpikeEncoder(8, 3), torch.rand(2, 100), "n_fft=256"),
         (AudioSpikeEncoder(8, 3), torch.rand(2, 16, 9), "num_mels=32"),
         (AudioSpikeEncoder(8, 3), torch.rand(2, 1, 32, 9), "num_mels=32"),
-        (TextSpikeEncoder(20, 8, 3), torch.rand(2, 7), "whole-number"),
+        (TextSpikeEncoder(20, 8, 3), torch.rand(2, 7), "integer token"),
         (TextSpikeEncoder(20, 8, 3), torch.full((2, 7), 20), "vocab_size - 1 = 19"),
         (TextSpikeEncoder(20, 8, 3, max_length=6), torch.ones(2, 7).long(), "max_length=6"),
     ],

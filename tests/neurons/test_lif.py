@@ -99,7 +99,7 @@ def test_the_reset_passes_a_gradient_unless_detached(reset, detach_reset):
 @resets
 def test_gradcheck_with_a_smooth_spike(reset, monkeypatch):
     smooth = lambda x, surrogate, slope: torch.sigmoid(4 * x)  # noqa: E731
-    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.dynamics"), "spike", smooth)
+    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.reference"), "spike", smooth)
     neuron = LifNeuron(0.8, 3.0, reset)
 
     def run(current, membrane):
