@@ -48,7 +48,7 @@ REASONS = {
         {"write_text"},
         "sPyNNaker's settings, in the worker's private folder.",
     ),
-    "pipeline/stages/test.py": ({"open"}, "The temporary file of `replacing`."),
+    "runs/results/sample.py": ({"open"}, "The temporary file of `replacing`."),
     "reporting/report.py": ({"write_text"}, "The temporary file of `replacing`."),
     "reporting/svg.py": ({"open"}, "The temporary file of `replacing`."),
     "training/plugins.py": ({"open"}, "The temporary file of `replacing`."),
