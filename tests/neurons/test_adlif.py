@@ -71,7 +71,7 @@ def test_the_adaptation_acts_one_step_later():
 
 def test_gradcheck_with_a_smooth_spike(monkeypatch):
     smooth = lambda x, surrogate, slope: torch.sigmoid(4 * x)  # noqa: E731
-    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.dynamics"), "spike", smooth)
+    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.reference"), "spike", smooth)
     neuron = AdLifNeuron(0.8, 3.0, 5.0, 0.4)
 
     def run(current, *state):

@@ -47,7 +47,7 @@ def test_spikes_have_a_gradient_in_the_decay():
 
 def test_gradcheck_with_a_smooth_spike(monkeypatch):
     smooth = lambda x, surrogate, slope: torch.sigmoid(4 * x)  # noqa: E731
-    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.dynamics"), "spike", smooth)
+    monkeypatch.setattr(importlib.import_module("spikeformer.ops.lif.reference"), "spike", smooth)
     neuron = ParametricLifNeuron(0.8, 3.0).double()
 
     def run(current, logit):

@@ -23,10 +23,13 @@ import lightning as L
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from bench.client import SCRIPTS, interpreter
 from spikeformer.cli import compose
 from spikeformer.config import instantiate
+from spikeformer.data import SpikingDataModule
+from spikeformer.training import cosine_with_warmup
 from spikeformer.training.callbacks import EpochSeed
 from spikeformer.training.history import HistoryRecorder
 
@@ -108,8 +111,9 @@ def train(call: Callable[..., Any], config: DictConfig, sizes: dict[str, int], l
             "gradient_clip_val": config.trainer.gradient_clip_val,
         },
     )
-    remote, recorder = Remote(call, lr, instantiate(config.scheduler)), HistoryRecorder()
-    data = instantiate(config.data)
+    scheduler = instantiate(config.scheduler, (LRScheduler, cosine_with_warmup))
+    remote, recorder = Remote(call, lr, scheduler), HistoryRecorder()
+    data = instantiate(config.data, SpikingDataModule)
     trainer = L.Trainer(
         max_epochs=config.trainer.max_epochs,
         limit_train_batches=config.trainer.limit_train_batches,
