@@ -44,7 +44,9 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
 def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) -> list[str]:
     if (folder / RUN_FILE).is_file():
         raise ConfigurationError(t("cli.is_run", folder=folder))
-    saved = _saved_overrides(folder, SWEEP_FILE)
+    # Where the sweep lies is known, whatever its file says.
+    here = "hydra.sweep.dir"
+    saved = [o for o in _saved_overrides(folder, SWEEP_FILE) if _key(o) != here]
     # Flags and their values come before all overrides.
     start = arguments.index(given[0])
     flags = list(arguments[:start])
@@ -56,7 +58,7 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
     if other:
         raise ConfigurationError(t("cli.keeps_children", override=other[0]))
     kept = [override for override in saved if _key(override) not in newer]
-    return [*flags, *kept, *new, f"hydra.sweep.dir='{folder}'"]
+    return [*flags, *kept, *new, f"{here}='{folder}'"]
 
 
 def _sweeping(overrides: Sequence[str]) -> list[str]:
