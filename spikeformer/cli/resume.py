@@ -44,9 +44,8 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
 def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) -> list[str]:
     if (folder / RUN_FILE).is_file():
         raise ConfigurationError(t("cli.is_run", folder=folder))
-    # Where the sweep lies is known, whatever its file says.
     here = "hydra.sweep.dir"
-    saved = [o for o in _saved_overrides(folder, SWEEP_FILE) if _key(o) != here]
+    saved = [o for o in _saved_overrides(folder, SWEEP_FILE) if not _names(o, here, folder)]
     # Flags and their values come before all overrides.
     start = arguments.index(given[0])
     flags = list(arguments[:start])
@@ -59,6 +58,12 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
         raise ConfigurationError(t("cli.keeps_children", override=other[0]))
     kept = [override for override in saved if _key(override) not in newer]
     return [*flags, *kept, *new, f"{here}='{folder}'"]
+
+
+def _names(override: str, key: str, folder: Path) -> bool:
+    """Return whether an override gives a key this folder, as an earlier resume recorded it."""
+    value = override.partition("=")[2].strip("'\"")
+    return _key(override) == key and Path(value).resolve() == folder.resolve()
 
 
 def _sweeping(overrides: Sequence[str]) -> list[str]:
