@@ -31,7 +31,8 @@ class FitResults(Result):
     def numbers(self) -> dict[str, Any]:
         """Return all of it as one level of names."""
         fields = asdict(self)
-        return {**fields, **fields.pop("metrics")}
+        metrics = fields.pop("metrics")
+        return {**fields, **metrics}
 
 
 @dataclass(frozen=True)
