@@ -1,7 +1,7 @@
 """Consents, requests and uses of personal data, on record. A tool, not legal advice."""
 
 from spikeformer.compliance.auditor import ComplianceAuditor
-from spikeformer.compliance.gate import ConsentGate
+from spikeformer.compliance.gate import ConsentGate, DataUse, LedgerHead, UseCount
 from spikeformer.compliance.law import (
     ComplianceFramework,
     ProcessingPurpose,
@@ -24,10 +24,12 @@ __all__ = [
     "Consent",
     "ConsentGate",
     "DataSubject",
+    "DataUse",
     "Entry",
     "Finding",
     "KeyVault",
     "Ledger",
+    "LedgerHead",
     "PrivacyManager",
     "ProcessingPurpose",
     "Request",
@@ -35,6 +37,7 @@ __all__ = [
     "RequestType",
     "RunUse",
     "SubjectState",
+    "UseCount",
     "default_folder",
     "due_date",
     "notice",

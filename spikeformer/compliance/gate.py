@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from spikeformer.compliance.law import ProcessingPurpose, notice
+from spikeformer.compliance.law import ProcessingPurpose
 from spikeformer.compliance.manager import PrivacyManager
 from spikeformer.compliance.runs import weights_hash
 from spikeformer.compliance.subject import refusal_label
@@ -15,6 +15,55 @@ from spikeformer.config import registered
 from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.files import value_hash
 from spikeformer.i18n import t
+
+
+@dataclass(frozen=True)
+class UseCount:
+    """Some people's samples.
+
+    Attributes:
+        subjects: Number of people.
+        samples: Number of their samples.
+    """
+
+    subjects: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class LedgerHead:
+    """The ledger's newest entry, by which its later state can be verified.
+
+    Attributes:
+        folder: Where the ledger lies.
+        entry: Number of the entry.
+        mac: Its authentication code.
+    """
+
+    folder: str
+    entry: int
+    mac: str
+
+
+@dataclass(frozen=True)
+class DataUse:
+    """Whose data a run uses, in numbers; nobody is named.
+
+    Attributes:
+        organization: Who is responsible.
+        purpose: What the data are used for.
+        used: Who agreed.
+        left_out: Who was left out, by a reason of `SubjectState.refusal`.
+        selection: Hash of who was admitted, with how many samples.
+        ledger: The entry that records it.
+    """
+
+    organization: str
+    purpose: ProcessingPurpose
+    used: UseCount
+    left_out: dict[str, UseCount]
+    selection: str
+    ledger: LedgerHead
 
 
 @registered
@@ -105,7 +154,7 @@ class ConsentGate:
 
     def record(
         self, folder: Path, *, checkpoint: str | None = None, cache: str | None = None
-    ) -> dict[str, Any]:
+    ) -> DataUse:
         """Put on record that a run uses the samples admitted, before it does.
 
         Args:
@@ -114,7 +163,7 @@ class ConsentGate:
             cache: Folder where decoded data are kept.
 
         Returns:
-            Counts, and the head of the ledger, ready for JSON; nobody is named.
+            Counts, and the head of the ledger.
 
         Raises:
             ComplianceError: Somebody withdrew since the data were read: nothing is trained.
@@ -122,27 +171,25 @@ class ConsentGate:
         links = self.manager.vault.links(self.used)
         subjects = {str(links[name]): count for name, count in self.used.items()}
         left_out = {
-            reason: {"subjects": len(samples), "samples": sum(samples.values())}
+            reason: UseCount(len(samples), sum(samples.values()))
             for reason, samples in sorted(self.left_out.items())
         }
         entry = self.manager.record_run(
             folder,
             self.purpose,
             subjects=subjects,
-            left_out=left_out,
+            left_out={reason: asdict(count) for reason, count in left_out.items()},
             checkpoint=weights_hash(checkpoint),
             cache=cache,
         )
-        return {
-            "organization": self.manager.organization_name,
-            "purpose": self.purpose.value,
-            "subjects": len(subjects),
-            "samples": sum(subjects.values()),
-            "left_out": left_out,
-            "selection": self.selection,
-            "ledger": {"folder": str(self.manager.folder), "entry": entry.seq, "mac": entry.mac},
-            "notice": notice(),
-        }
+        return DataUse(
+            organization=self.manager.organization_name,
+            purpose=self.purpose,
+            used=UseCount(len(subjects), sum(subjects.values())),
+            left_out=left_out,
+            selection=self.selection,
+            ledger=LedgerHead(str(self.manager.folder), entry.seq, entry.mac),
+        )
 
     def record_outputs(self, folder: Path, files: Mapping[str, str]) -> None:
         """Put on record what the run wrote: SHA-256 by path in its folder."""

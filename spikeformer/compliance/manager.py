@@ -245,7 +245,7 @@ class PrivacyManager:
     def refusals(
         self, subject_ids: Iterable[str], purpose: ProcessingPurpose
     ) -> dict[str, str | None]:
-        """Return the same for many at once: "unknown", "no consent", "expired", "withdrawn"..."""
+        """Return the same for many at once: "unknown", "no_consent", "expired", "withdrawn"..."""
         known, now = self.states(), self.now()
         found: dict[str, str | None] = {}
         for subject_id, pseudonym in self.vault.links(subject_ids).items():

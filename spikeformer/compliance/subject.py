@@ -105,7 +105,7 @@ class SubjectState:
         if purpose.value in self.withdrawn:
             return "withdrawn"
         if consent is None:
-            return "no consent"
+            return "no_consent"
         if consent.expires is not None and consent.expires <= at:
             return "expired"
         return None
@@ -164,7 +164,7 @@ class SubjectState:
 
 def refusal_label(reason: str) -> str:
     """Return a reason of `SubjectState.refusal` in the current locale."""
-    return t(f"compliance.refusal_{reason.replace(' ', '_')}")
+    return t(f"compliance.refusal_{reason}")
 
 
 def states(entries: Iterable[Entry]) -> dict[str, SubjectState]:

@@ -18,7 +18,7 @@ from spikeformer.conversion.evaluation.evaluation import (
 )
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.pretrained import PretrainedTransformer
-from spikeformer.conversion.report import ConversionReport, ModuleReport
+from spikeformer.conversion.report import ConversionReport, ModuleReport, ModuleStatus
 
 __all__ = [
     "Activity",
@@ -28,6 +28,7 @@ __all__ = [
     "Evaluation",
     "Fired",
     "ModuleReport",
+    "ModuleStatus",
     "NeuronState",
     "PretrainedTransformer",
     "SpikeformerConverter",

@@ -4,13 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.tracing.plan import Plan
 from spikeformer.i18n import t
 
-CONVERTED, FLOATING, REFUSED, UNUSED = "converted", "floating point", "refused", "no arithmetic"
+
+class ModuleStatus(StrEnum):
+    """What became of a module."""
+
+    CONVERTED = "converted"
+    """Its products see spikes."""
+    FLOATING = "floating"
+    """It stays in floating point."""
+    REFUSED = "refused"
+    """It has no spiking form, and stays in floating point because `strict=False`."""
+    UNUSED = "unused"
+    """It has no arithmetic of its own."""
+
+    @property
+    def label(self) -> str:
+        """Its name in the current locale; an unused module is never shown."""
+        return "" if self is ModuleStatus.UNUSED else t(f"conversion.status_{self.value}")
 
 
 @dataclass(frozen=True)
@@ -20,14 +37,13 @@ class ModuleReport:
     Attributes:
         path: Its path in the network; "" is the network itself.
         type: Its class.
-        status: "converted" (its products see spikes), "floating point", "refused" (stays floating
-            point because `strict=False`), or "no arithmetic" of its own.
+        status: What became of it.
         reason: What that means for it.
     """
 
     path: str
     type: str
-    status: str
+    status: ModuleStatus
     reason: str
 
 
@@ -67,25 +83,30 @@ class ConversionReport:
         modules = [ModuleReport(path, kind, *_status(plan, path)) for path, kind in types.items()]
         return cls(modules, len(populations), coding, timesteps, trade_off, choice)
 
-    def count(self, status: str) -> int:
+    def count(self, status: ModuleStatus) -> int:
         """Return how many modules have a status."""
         return sum(module.status == status for module in self.modules)
+
+    @property
+    def computing(self) -> list[ModuleReport]:
+        """The modules with arithmetic of their own."""
+        return [module for module in self.modules if module.status is not ModuleStatus.UNUSED]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
-        rows = [module for module in self.modules if module.status != UNUSED]
-        labels = _status_labels()
-        cells = [(row.path or "(root)", row.type, labels[row.status]) for row in rows]
+        rows = self.computing
+        cells = [(row.path or "(root)", row.type, row.status.label) for row in rows]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             + f"  {row.reason}"
             for line, row in zip(cells, rows, strict=True)
         ]
-        counts = ", ".join(f"{self.count(status)} {label}" for status, label in labels.items())
+        shown = [status for status in ModuleStatus if status is not ModuleStatus.UNUSED]
+        counts = ", ".join(f"{self.count(status)} {status.label}" for status in shown)
         head = t(
             "conversion.summary",
             counts=counts,
@@ -97,29 +118,22 @@ class ConversionReport:
         return "\n".join([head, *lines])
 
 
-def _status_labels() -> dict[str, str]:
-    """Return the statuses of modules that compute, in the current locale."""
-    return {
-        CONVERTED: t("conversion.status_converted"),
-        FLOATING: t("conversion.status_floating"),
-        REFUSED: t("conversion.status_refused"),
-    }
-
-
-def _status(plan: Plan, path: str) -> tuple[str, str]:
+def _status(plan: Plan, path: str) -> tuple[ModuleStatus, str]:
     products = [op for op in plan.operations.values() if op.module == path]
     floating, refused = plan.floating.get(path, []), plan.refused.get(path, [])
     kept = t("conversion.on_the_rate", names=", ".join(floating)) if floating else ""
     if refused:
-        return REFUSED, t("conversion.stays_floating", names=", ".join(refused))
+        return ModuleStatus.REFUSED, t("conversion.stays_floating", names=", ".join(refused))
     spiking = [op for op in products if any(op.sites.values())]
     if spiking:
         names = ", ".join(dict.fromkeys(op.function for op in spiking))
         if kept:
-            return CONVERTED, t("conversion.on_events_and_floating", names=names, kept=kept)
-        return CONVERTED, t("conversion.on_events", names=names)
+            return ModuleStatus.CONVERTED, t(
+                "conversion.on_events_and_floating", names=names, kept=kept
+            )
+        return ModuleStatus.CONVERTED, t("conversion.on_events", names=names)
     if products:
-        return FLOATING, t("conversion.takes_input")
+        return ModuleStatus.FLOATING, t("conversion.takes_input")
     if floating:
-        return FLOATING, kept
-    return UNUSED, ""
+        return ModuleStatus.FLOATING, kept
+    return ModuleStatus.UNUSED, ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
@@ -12,11 +11,10 @@ from spikeformer.compliance import ConsentGate
 from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule, TableDataModule
 from spikeformer.error_handling import ConfigurationError, ConsentsChangedError
-from spikeformer.files import write_json
 from spikeformer.i18n import t
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.caching import RunCaches
-from spikeformer.runs.layout import RunFolder
+from spikeformer.runs import PrivacyResults, RunFolder
 from spikeformer.training.callbacks import ConsentWatch
 
 
@@ -50,14 +48,21 @@ def record_use(
         ConsentsChangedError: The run was begun with data of others, so that what it has must not
             be gone on with.
     """
-    file = RunFolder(folder).result("privacy.json")
-    if file.is_file() and json.loads(file.read_text())["selection"] != gate.selection:
+    files = RunFolder(folder)
+    before = PrivacyResults.load(files)
+    if before is not None and before.selection != gate.selection:
         raise ConsentsChangedError(t("pipeline.consents_changed"))
     disk = caches.shared.tensors.disk if caches is not None else None
-    used = gate.record(folder, checkpoint=checkpoint, cache=str(disk.folder) if disk else None)
-    write_json(file, used)
-    told = {"samples": used["samples"], "count": used["subjects"], "purpose": used["purpose"]}
-    announce("privacy", t("pipeline.used", **told, left_out=gate.reasons()))
+    use = gate.record(folder, checkpoint=checkpoint, cache=str(disk.folder) if disk else None)
+    PrivacyResults(**vars(use)).save(files)
+    message = t(
+        "pipeline.used",
+        samples=use.used.samples,
+        count=use.used.subjects,
+        purpose=use.purpose.value,
+        left_out=gate.reasons(),
+    )
+    announce("privacy", message)
 
 
 def consent_watch(data: SpikingDataModule, folder: Path) -> list[ConsentWatch]:

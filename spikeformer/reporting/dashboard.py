@@ -16,21 +16,22 @@ from spikeformer.reporting import formats
 from spikeformer.reporting.pages import template_environment
 from spikeformer.runs.summary import RunSummary, summarize_runs
 
+_ENERGY = "energy_per_sample_uj"
 _LABELED = (
     "accuracy",
-    "val_accuracy",
+    "val/accuracy",
     "firing_rate",
-    "energy_uj",
-    "parameters",
-    "training_seconds",
+    _ENERGY,
+    "num_parameters",
+    "seconds",
     "epochs",
     "original_accuracy",
     "agreement",
     "events_per_neuron",
 )
 """Results whose labels are messages of their own, in the table's order."""
-_BOUNDS = ("energy_low_uj", "energy_high_uj")
-_AXES = ("accuracy", "val_accuracy", "firing_rate", "energy_uj")
+_BOUNDS = ("energy_per_sample_low_uj", "energy_per_sample_high_uj")
+_AXES = ("accuracy", "val/accuracy", "firing_rate", _ENERGY)
 """Results that have an axis among the parallel coordinates."""
 _PROGRESS = ("val/accuracy", "val/loss", "train/loss")
 """What the curves show: the first of these that a run has."""
@@ -119,7 +120,7 @@ def _numeric(runs: Iterable[RunSummary], key: str) -> bool:
 
 def _label(key: str) -> str:
     if key in _LABELED:
-        return t(f"reporting.label_{key}")
+        return t(f"reporting.label_{key.replace('/', '_')}")
     return t("reporting.label_test", metric=_metric(key))
 
 
@@ -135,13 +136,13 @@ def _row(run: RunSummary, page: Path) -> dict[str, Any]:
     for key, value in run.settings.items():
         cells[f"settings.{key}"] = {"text": _shown(value), "value": value}
     for key, number in run.numbers.items():
-        is_count = key == "parameters"
+        is_count = key == "num_parameters"
         text = format_number(number, ",.0f") if is_count else formats.metric_value(key, number)
         cells[f"numbers.{key}"] = {"text": text, "value": number}
     low, high = (run.numbers.get(key) for key in _BOUNDS)
     if low is not None and high is not None:
         bounds = {"low": format_number(low, ".3g"), "high": format_number(high, ".3g")}
-        cells["numbers.energy_uj"]["title"] = f"{t('reporting.range', **bounds)} µJ"
+        cells[f"numbers.{_ENERGY}"]["title"] = f"{t('reporting.range', **bounds)} µJ"
     link = None
     if run.report is not None:
         link = quote(os.path.relpath(run.report.resolve(), page.resolve().parent))
@@ -179,7 +180,7 @@ def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
                 "name": f"{run.name} ({run.path})",
                 "group": str(run.settings.get("neuron", run.settings.get("model", "run"))),
                 "accuracy": _finite(run.numbers.get("accuracy")),
-                "energy": [_finite(run.numbers.get(k)) for k in ("energy_uj", *_BOUNDS)],
+                "energy": [_finite(run.numbers.get(k)) for k in (_ENERGY, *_BOUNDS)],
                 "epoch": run.curves.get("epoch", []),
                 "rate": run.curves.get("val/firing_rate", run.curves.get("train/firing_rate", [])),
                 "progress": run.curves.get(progress, []),

@@ -6,13 +6,20 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from spikeformer.i18n import t
 from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
+from spikeformer.runs.results import (
+    ConversionResults,
+    EnergyResults,
+    FitResults,
+    Result,
+    TestResults,
+)
 
 _NOT_SETTINGS = ("hydra", "logger", "name", "objective", "paths", "pipeline", "trusted_packages")
 _GROUPS = ("data", "model", "neuron")
@@ -32,7 +39,7 @@ class RunSummary:
         status: "done", "running" or "failed"; "broken" where a file could not be read.
         problem: What failed, or which file is broken.
         settings: What the command line set, and the groups that were chosen.
-        numbers: What came out, by name: `accuracy`, `val_accuracy`, `firing_rate`, `energy_uj`, ...
+        numbers: What came out, by the names of `Result.numbers`: `accuracy`, `val/accuracy`, ...
         curves: Values per epoch, by column of `metrics.csv`.
         report: The run's own page, if there is one.
     """
@@ -154,29 +161,23 @@ def _settings(
     return settings
 
 
-_RENAMED = {
-    ("fit", "val/accuracy"): "val_accuracy",
-    ("fit", "num_parameters"): "parameters",
-    ("fit", "seconds"): "training_seconds",
-    ("convert", "accuracy"): "accuracy",
-    ("convert", "original_accuracy"): "original_accuracy",
-    ("convert", "agreement"): "agreement",
-    ("convert", "events_per_neuron"): "events_per_neuron",
-    ("profile", "energy_per_sample_uj"): "energy_uj",
-    ("profile", "energy_per_sample_low_uj"): "energy_low_uj",
-    ("profile", "energy_per_sample_high_uj"): "energy_high_uj",
+_KINDS: Mapping[str, type[Result]] = {
+    "fit": FitResults,
+    "test": TestResults,
+    "convert": ConversionResults,
+    "profile": EnergyResults,
 }
-"""Numbers of stages, under the name that means the same in every run."""
+"""What the stages found by which runs are compared."""
 
 
 def _numbers(stages: Mapping[str, StageRecord], epochs: int) -> dict[str, float]:
     numbers: dict[str, float] = {"epochs": epochs} if epochs else {}
-    for stage, record in stages.items():
-        for key, value in record.result.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                continue
-            if stage == "test" and key != "num_samples":
-                numbers[key] = value
-            elif (stage, key) in _RENAMED:
-                numbers[_RENAMED[stage, key]] = value
+    for stage, kind in _KINDS.items():
+        result = stages[stage].result if stage in stages else {}
+        numbers |= {key: x for key, x in result.items() if kind.compares(key) and is_number(x)}
     return numbers
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a stage's result is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from spikeformer.cli import main
-from spikeformer.runs import Manifest
+from spikeformer.compliance import LedgerHead, ProcessingPurpose, UseCount
+from spikeformer.runs import Manifest, PrivacyResults, RunFolder
 from tests.compliance.records import agreed, make
 
 
@@ -71,9 +72,11 @@ def test_a_run_whose_consents_changed_is_not_offered_to_be_resumed(command, tmp_
     lines = [f"word{n} and more,{n % 2},p{n % 4 // 2}" for n in range(40)]
     (tmp_path / "texts.csv").write_text("\n".join(["text,label,speaker", *lines]))
     run = tmp_path / "run"
-    (run / "results").mkdir(parents=True)
+    run.mkdir()
     (run / "overrides.yaml").write_text("[]")
-    (run / "results" / "privacy.json").write_text('{"selection": "of others"}')
+    purpose, ledger = ProcessingPurpose.MODEL_TRAINING, LedgerHead("", 1, "")
+    others = PrivacyResults("Lab", purpose, UseCount(1, 1), {}, "of others", ledger)
+    others.save(RunFolder(run))
     Manifest(run, "run").save()
     status, errors, _ = command(
         f"pipeline.resume={run}",

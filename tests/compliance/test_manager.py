@@ -24,7 +24,7 @@ def everything_on_disk(folder):
 def test_registering_gives_no_right(manager):
     assert manager.register_data_subject(ANNA) is True
     assert manager.register_data_subject(ANNA) is False
-    assert manager.refusal("anna", TRAINING) == "no consent"
+    assert manager.refusal("anna", TRAINING) == "no_consent"
     assert manager.refusal("nobody", TRAINING) == "unknown"
 
 

@@ -13,7 +13,7 @@ def test_consent_is_for_a_purpose_and_a_time(manager, clock):
     assert manager.record_consent("anna", [TRAINING], expires=START + timedelta(days=9)) is True
     assert manager.record_consent("anna", [TRAINING], expires=START + timedelta(days=9)) is False
     assert manager.refusal("anna", TRAINING) is None
-    assert manager.refusal("anna", ProcessingPurpose.SHARING) == "no consent"
+    assert manager.refusal("anna", ProcessingPurpose.SHARING) == "no_consent"
     clock.forward(days=9)
     assert manager.refusal("anna", TRAINING) == "expired"
     assert manager.record_consent("anna", [TRAINING]) is True

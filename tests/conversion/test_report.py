@@ -10,9 +10,9 @@ def test_the_report_lists_every_module():
     report = converter.report()
     assert {module.path for module in report.modules} == set(dict(snn.original.named_modules()))
     status = {module.path: module.status for module in report.modules}
-    assert status["embeddings.patch_embeddings.projection"] == "floating point"
+    assert status["embeddings.patch_embeddings.projection"] == "floating"
     assert status["layers.0.attention"] == status["layers.1.mlp.fc2"] == "converted"
-    assert status["layernorm"] == "floating point"
-    assert status["layers"] == "no arithmetic"
+    assert status["layernorm"] == "floating"
+    assert status["layers"] == "unused"
     assert "layers.0.mlp.fc1" in str(report)
     assert "T = 4" in str(report)

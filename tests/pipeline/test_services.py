@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import lightning as L
 import pytest
 
@@ -13,6 +11,7 @@ from spikeformer.error_handling import ConfigurationError, ConsentsChangedError
 from spikeformer.pipeline import Manifest
 from spikeformer.pipeline.ranks import SameConfiguration
 from spikeformer.pipeline.services import Services
+from spikeformer.runs import PrivacyResults, RunFolder
 from spikeformer.training.callbacks import ConsentWatch
 from tests.compliance.records import agreed, make
 
@@ -82,8 +81,9 @@ def test_consents_are_recorded_and_watched(services, texts, tmp_path):
     texts.setup("fit")
     assert isinstance(made.around([], texts)[-1], ConsentWatch)
     made.before_stages()
-    used = json.loads((tmp_path / "run" / "results" / "privacy.json").read_text())
-    assert used["subjects"] == 2
+    used = PrivacyResults.load(RunFolder(tmp_path / "run"))
+    assert used is not None
+    assert used.used.subjects == 2
 
 
 def test_a_run_begun_with_data_of_others_is_refused(services, texts, records):

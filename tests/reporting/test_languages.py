@@ -11,11 +11,13 @@ import pytest
 import yaml
 
 from spikeformer import figure_style
+from spikeformer.compliance import LedgerHead, ProcessingPurpose, UseCount
 from spikeformer.i18n import available_locales, text_direction, use_locale
 from spikeformer.i18n.locales import CATALOGUES
 from spikeformer.reporting import build_dashboard, build_report
 from spikeformer.reporting.sections.cache import cache
 from spikeformer.reporting.sections.privacy import privacy
+from spikeformer.runs import PrivacyResults
 from tests.reporting.synthetic import write_run
 
 
@@ -80,9 +82,14 @@ def test_the_dashboard_speaks(tmp_path):
 
 
 def test_consents_and_caches_speak():
-    ledger = {"entry": 3, "mac": "0123456789abcdef0123"}
-    used = {"purpose": "model_training", "samples": 1200, "subjects": 2, "organization": "Lab"}
-    used |= {"left_out": {"no consent": {"samples": 5, "subjects": 1}}, "ledger": ledger}
+    used = PrivacyResults(
+        "Lab",
+        ProcessingPurpose.MODEL_TRAINING,
+        UseCount(2, 1200),
+        {"no_consent": UseCount(1, 5)},
+        "",
+        LedgerHead("", 3, "0123456789abcdef0123"),
+    )
     kept = {"memory_hits": 2, "disk_hits": 1, "misses": 1, "hit_rate": 0.75, "seconds_saved": 4.0}
     with use_locale("es"):
         consents = dict(privacy(SimpleNamespace(privacy=used)).values["facts"])

@@ -48,11 +48,11 @@ def test_a_finished_run(tmp_path):
     assert (run.path, run.sweep, run.status, run.report) == ("sweep/0", "sweep", "done", None)
     assert run.numbers == {
         "epochs": 2,
-        "parameters": 7,
-        "val_accuracy": 0.5,
+        "num_parameters": 7,
+        "val/accuracy": 0.5,
         "accuracy": 0.75,
-        "energy_uj": 2.0,
-        "energy_low_uj": 1.0,
+        "energy_per_sample_uj": 2.0,
+        "energy_per_sample_low_uj": 1.0,
     }
     assert run.settings == {
         "neuron": "Lif",

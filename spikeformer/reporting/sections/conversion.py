@@ -42,12 +42,7 @@ def conversion(results: RunResults) -> Content | None:
         "written": _written(found.pretrained, report),
         "rows": _rows(evaluation),
         "num_samples": evaluation.num_samples,
-        "statuses": {
-            "converted": t("conversion.status_converted"),
-            "floating point": t("conversion.status_floating"),
-            "refused": t("conversion.status_refused"),
-        },
-        "modules": [module for module in report.modules if module.status != "no arithmetic"],
+        "modules": report.computing,
     }
     return Content(values, figures)
 

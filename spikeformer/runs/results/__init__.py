@@ -3,6 +3,7 @@
 from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.energy import EnergyResults
 from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
+from spikeformer.runs.results.privacy import PrivacyResults
 from spikeformer.runs.results.result import Result
 from spikeformer.runs.results.run import RunResults, load_results
 from spikeformer.runs.results.sample import SampleResults
@@ -17,6 +18,7 @@ __all__ = [
     "FitResults",
     "HardwareResults",
     "PredictionResults",
+    "PrivacyResults",
     "Result",
     "RunResults",
     "SampleResults",

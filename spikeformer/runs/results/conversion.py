@@ -34,6 +34,11 @@ class ConversionResults(Result):
         if not self.evaluation.steps:
             raise ValueError("expected figures of at least one timestep, got none")
 
+    @classmethod
+    def compares(cls, name: str) -> bool:
+        """Whether it tells how good the converted network is."""
+        return name not in ("timesteps", "num_samples")
+
     def numbers(self) -> dict[str, Any]:
         """Return what holds after the last timestep."""
         last = self.evaluation.last

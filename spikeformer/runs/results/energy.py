@@ -59,6 +59,11 @@ class EnergyResults(Result):
     unpriced: dict[str, int]
     uncounted: list[str]
 
+    @classmethod
+    def compares(cls, name: str) -> bool:
+        """Whether it is the energy of a sample, or one of its bounds."""
+        return name.startswith("energy_per_sample_")
+
     def numbers(self) -> dict[str, Any]:
         """Return the metrics."""
         return dict(self.metrics)

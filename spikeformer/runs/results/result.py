@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
 import msgspec
 import numpy as np
@@ -46,10 +47,19 @@ class Result:
         if content is None:
             return None
         cls.check_version(content.pop("version", None), path)
+        cls._restore_nan(content)
         try:
             return msgspec.convert(content, cls, dec_hook=_array)
         except (msgspec.ValidationError, OverflowError, RecursionError) as error:
             raise reading.broken(path, "JSON", error) from error
+
+    @classmethod
+    def _restore_nan(cls, content: dict[str, Any]) -> None:
+        """Read null among named numbers as NaN, which strict writers of JSON write as null."""
+        for name, kind in get_type_hints(cls).items():
+            if kind == dict[str, float] and isinstance(content.get(name), dict):
+                values = content[name].items()
+                content[name] = {key: math.nan if x is None else x for key, x in values}
 
     @classmethod
     def check_version(cls, found: Any, path: Path) -> None:
@@ -57,6 +67,11 @@ class Result:
         if found != cls.version:
             versions = {"expected": cls.version, "version": found}
             raise reading.ResultsError(t("reporting.other_version", path=path, **versions))
+
+    @classmethod
+    def compares(cls, name: str) -> bool:
+        """Whether one of `numbers` stands in a table of many runs, under this name."""
+        return False
 
     def numbers(self) -> dict[str, Any]:
         """Return the few numbers that stand for the whole, for the manifest and the loggers."""

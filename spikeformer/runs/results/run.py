@@ -16,6 +16,7 @@ from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.energy import EnergyResults
 from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
+from spikeformer.runs.results.privacy import PrivacyResults
 from spikeformer.runs.results.sample import SampleResults
 from spikeformer.runs.results.tasks import TaskResults
 from spikeformer.runs.results.test import TestResults
@@ -48,7 +49,7 @@ class RunResults:
         overrides: What the user changed on the command line.
         environment: Machine, package versions, git state, seed and command.
         cache: How often the caches had the answer, if the run used them.
-        privacy: Whose data the run used, by pseudonym, if it asked for consents.
+        privacy: Whose data the run used, if it asked for consents.
     """
 
     folder: Path
@@ -71,7 +72,7 @@ class RunResults:
     overrides: list[str] = field(default_factory=list)
     environment: dict[str, Any] | None = None
     cache: dict[str, Any] | None = None
-    privacy: dict[str, Any] | None = None
+    privacy: PrivacyResults | None = None
 
 
 def load_results(folder: Path | str) -> RunResults:
@@ -122,7 +123,7 @@ def load_results(folder: Path | str) -> RunResults:
         overrides=reading.yaml_list(files.overrides),
         environment=reading.json_object(files.environment),
         cache=(manifest.cache if manifest else None) or None,
-        privacy=reading.json_object(files.result("privacy.json")),
+        privacy=PrivacyResults.load(files),
     )
 
 

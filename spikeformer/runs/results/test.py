@@ -47,6 +47,11 @@ class TestResults(Result):
         if names and len(names) != len(matrix):
             raise ValueError(f"expected {len(matrix)} names of classes, got {len(names)}")
 
+    @classmethod
+    def compares(cls, name: str) -> bool:
+        """Whether it is a metric."""
+        return name != "num_samples"
+
     def numbers(self) -> dict[str, Any]:
         """Return the metrics and the number of samples."""
         return {**self.metrics, "num_samples": self.num_samples}

@@ -28,6 +28,11 @@ class FitResults(Result):
     num_parameters: int
     metrics: dict[str, float]
 
+    @classmethod
+    def compares(cls, name: str) -> bool:
+        """Whether it is the accuracy, the size or the time."""
+        return name in ("val/accuracy", "num_parameters", "seconds")
+
     def numbers(self) -> dict[str, Any]:
         """Return all of it as one level of names."""
         fields = asdict(self)

@@ -6,14 +6,21 @@ import math
 
 import pytest
 
-from spikeformer.conversion import Coding, ConversionReport, Evaluation, ModuleReport, StepFigures
+from spikeformer.conversion import (
+    Coding,
+    ConversionReport,
+    Evaluation,
+    ModuleReport,
+    ModuleStatus,
+    StepFigures,
+)
 from spikeformer.reporting import build_report
 from spikeformer.runs import ConversionResults, RunFolder
 
 MODULES = [
-    ModuleReport("", "Model", "no arithmetic", ""),
-    ModuleReport("encoder/<0>", "Linear", "converted", "2 products"),
-    ModuleReport("層", "LayerNorm", "floating point", ""),
+    ModuleReport("", "Model", ModuleStatus.UNUSED, ""),
+    ModuleReport("encoder/<0>", "Linear", ModuleStatus.CONVERTED, "2 products"),
+    ModuleReport("層", "LayerNorm", ModuleStatus.FLOATING, ""),
 ]
 CHOICE = {"levels": 8, "timesteps": 4, "agreement": 0.9, "error": 0.1, "energy_uj": 2.5}
 

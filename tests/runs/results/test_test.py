@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 
+from spikeformer.reporting import build_report
 from spikeformer.runs import ResultsError, RunFolder, TestResults
 
 
@@ -44,6 +45,17 @@ def test_test_results_without_classes_come_back(folder):
     assert TestResults.load(folder) == TestResults({"mse": 0.5})
 
 
+def test_test_results_read_null_as_not_a_number(folder):
+    path = folder.result("test.json")
+    path.parent.mkdir()
+    path.write_text('{"version": 1, "metrics": {"auroc": null, "accuracy": 0.5}}')
+    found = TestResults.load(folder)
+    assert found is not None
+    assert found.metrics["accuracy"] == 0.5
+    assert math.isnan(found.metrics["auroc"])
+    assert "nan" in build_report(folder.path).read_text(encoding="utf-8")
+
+
 def test_test_results_as_numbers():
     assert TestResults({"mse": 0.5}, num_samples=4).numbers() == {"mse": 0.5, "num_samples": 4}
 
@@ -52,7 +64,6 @@ def test_test_results_as_numbers():
     "content",
     [
         {"metrics": {"accuracy": "good"}},
-        {"metrics": {"accuracy": None}},
         {"class_names": "abc"},
         {"num_samples": "many"},
         {"confusion_matrix": [[1, 2]]},
