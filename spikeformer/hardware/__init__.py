@@ -1,7 +1,7 @@
 """From a trained network to neuromorphic chips: lower, quantise, place, run, verify.
 
-Its names stand in `public`, which is imported when the first of them is used: the options of the
-targets, below this package, have to be known where no torch is.
+The modules are imported when one of their names is first used: the options of the targets, below
+this package, have to be known where no torch is.
 """
 
 from __future__ import annotations
@@ -10,21 +10,140 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from spikeformer.hardware import public
-    from spikeformer.hardware.public import *  # noqa: F403
+    from spikeformer.hardware.deployer import (
+        DeployedModel,
+        HardwareModel,
+        NeuromorphicDeployer,
+        Recording,
+        traffic,
+    )
+    from spikeformer.hardware.energy import modelled_energy, operation_counts
+    from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
+    from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
+    from spikeformer.hardware.ir.nir import export_nir
+    from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, place
+    from spikeformer.hardware.ir.quantisation import quantise
+    from spikeformer.hardware.lowering import (
+        GraphBuilder,
+        Lowered,
+        Rows,
+        TracedTensor,
+        check_supported,
+        lower,
+        lowers,
+        refuses,
+    )
+    from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
+    from spikeformer.hardware.reference import Reference, record_reference
+    from spikeformer.hardware.rounding import RoundedWeights
+    from spikeformer.hardware.summary import activity, layer_table, state_ranges
+    from spikeformer.hardware.target import Target
+    from spikeformer.hardware.targets.loihi2.target import LOIHI2, Loihi2Deployer
+    from spikeformer.hardware.targets.simulation.simulate import (
+        Extremes,
+        simulate,
+        simulate_integers,
+    )
+    from spikeformer.hardware.targets.simulation.target import SimulatedModel, SimulationDeployer
+    from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer
+    from spikeformer.hardware.verify import (
+        ArithmeticComparison,
+        Comparison,
+        LayerComparison,
+        accuracy,
+        agreement,
+        compare,
+        reference_spikes,
+    )
 
-    __all__: list[str] = []
-    __all__ += public.__all__
+__all__ = [
+    "LOIHI2",
+    "ArithmeticComparison",
+    "ChipLayer",
+    "ChipLimits",
+    "Comparison",
+    "Core",
+    "DeployedModel",
+    "Extremes",
+    "GraphBuilder",
+    "HardwareModel",
+    "IntegerGraph",
+    "IntegerNeurons",
+    "LayerComparison",
+    "Loihi2Deployer",
+    "Lowered",
+    "Measurement",
+    "NeuromorphicDeployer",
+    "NumberFormat",
+    "Placement",
+    "Population",
+    "Projection",
+    "Readout",
+    "Recording",
+    "Reference",
+    "RoundedWeights",
+    "Rows",
+    "SimulatedModel",
+    "SimulationDeployer",
+    "SpiNNakerDeployer",
+    "SpikeGraph",
+    "Target",
+    "TracedTensor",
+    "accuracy",
+    "activity",
+    "agreement",
+    "arithmetic_label",
+    "check_supported",
+    "compare",
+    "export_nir",
+    "layer_table",
+    "lower",
+    "lowers",
+    "measure",
+    "modelled_energy",
+    "operation_counts",
+    "place",
+    "quantise",
+    "record_reference",
+    "reference_spikes",
+    "refuses",
+    "simulate",
+    "simulate_integers",
+    "state_ranges",
+    "traffic",
+]
+
+_MODULES = (
+    "deployer",
+    "energy",
+    "ir.graph",
+    "ir.integers",
+    "ir.nir",
+    "ir.placement",
+    "ir.quantisation",
+    "lowering",
+    "measurement",
+    "reference",
+    "rounding",
+    "summary",
+    "target",
+    "targets.loihi2.target",
+    "targets.simulation.simulate",
+    "targets.simulation.target",
+    "targets.spinnaker.target",
+    "verify",
+)
+"""Where the names stand."""
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name != "__all__":
-        raise AttributeError(name)
-    public = import_module(f"{__name__}.public")
-    if name != "__all__" and name not in public.__all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(public, name)
+    if name in __all__:
+        for module in _MODULES:
+            found = vars(import_module(f"{__name__}.{module}"))
+            if name in found:
+                return globals().setdefault(name, found[name])
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *import_module(f"{__name__}.public").__all__]
+    return [*globals(), *__all__]
