@@ -78,6 +78,9 @@ _HOMES = {
         "TrainingHistory",
     ),
 }
+PROVIDERS = {"technologies": ("spikeformer.hardware.targets.prices",)}
+"""Modules that fill a registry of a package below them, which imports them at the first need."""
+
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)

@@ -25,6 +25,7 @@ from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.reference import split_signs
 from spikeformer.hardware.target import Target
+from spikeformer.profiling import register_technologies
 
 REALS = "reals_numpy"
 INTEGERS = "integers_numpy"
@@ -196,6 +197,12 @@ class NeuromorphicDeployer(ABC):
 
     target: ClassVar[Target] = Target("custom")
     """What is known of the target."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Let profilers price operations by the figures of the target."""
+        super().__init_subclass__(**kwargs)
+        if "target" in vars(cls):
+            register_technologies(*cls.target.prices)
 
     @property
     def limits(self) -> ChipLimits | None:

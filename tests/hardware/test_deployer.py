@@ -14,7 +14,9 @@ from spikeformer.hardware import (
     Population,
     SimulationDeployer,
     SpikeGraph,
+    Target,
 )
+from spikeformer.profiling import TECHNOLOGIES, Chip, Cost, EnergyProfiler, Range
 from tests.hardware.networks import HARD, images, vit
 
 
@@ -69,6 +71,16 @@ def test_network_that_does_not_know_its_input_is_told():
     with pytest.raises(HardwareCompatibilityError, match="input_shape="):
         SimulationDeployer().compile(plain)
     assert SimulationDeployer().compile(plain, input_shape=(3,)).graph.num_neurons == 2
+
+
+def test_prices_of_a_target_are_known_to_profilers():
+    price = Chip("own chip", synaptic_operation=Cost(Range.exactly(2.0), "measured"))
+
+    class OwnDeployer(SimulationDeployer):
+        target = Target("own", "Own", prices=(price,))
+
+    assert TECHNOLOGIES["own chip"] is OwnDeployer.target.prices[0]
+    assert EnergyProfiler("own chip").backend == "own chip"
 
 
 def test_network_compiled_for_another_target_is_refused():

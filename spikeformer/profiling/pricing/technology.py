@@ -1,4 +1,4 @@
-"""What prices operations: an interface with one digital and several neuromorphic answers."""
+"""What prices operations: the interface, and a registry that chips fill."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 
+from spikeformer import PROVIDERS
 from spikeformer.profiling.counting.counts import LayerCounts
 from spikeformer.profiling.pricing.costs import Cost, Range
 
@@ -43,16 +44,14 @@ class Technology(ABC):
 class Technologies(Mapping[str, Technology]):
     """Technologies by name.
 
-    Those of chips stand with their chips, in packages above this one, and register themselves: the
-    first question that what is registered does not settle imports the `providers`.
-
-    Args:
-        providers: Modules that call `register_technologies` when they are imported.
+    Those of chips stand with their chips, in packages above this one, and register themselves. A
+    look-up that finds nothing imports the built-in chips first, which `spikeformer.PROVIDERS`
+    lists.
     """
 
-    def __init__(self, *providers: str) -> None:
+    def __init__(self) -> None:
         self._found: dict[str, Technology] = {}
-        self._providers = list(providers)
+        self._providers = list(PROVIDERS["technologies"])
 
     def register(self, *technologies: Technology) -> None:
         """Add technologies, or put them in the place of those of the same names."""
@@ -60,7 +59,9 @@ class Technologies(Mapping[str, Technology]):
 
     def _all(self) -> dict[str, Technology]:
         while self._providers:
+            registered = dict(self._found)
             import_module(self._providers.pop())
+            self._found |= registered  # somebody's own figures stay
         return self._found
 
     def __getitem__(self, name: str) -> Technology:
@@ -73,12 +74,14 @@ class Technologies(Mapping[str, Technology]):
         return len(self._all())
 
 
-TECHNOLOGIES = Technologies("spikeformer.hardware.targets.prices")
+TECHNOLOGIES = Technologies()
 """What an estimate can be made for, by name."""
 
 
 def register_technologies(*technologies: Technology) -> None:
     """Let the profiler price operations by the figures of a chip of your own.
+
+    Prices of a deployer's `target` need no such call: they are registered with its class.
 
     Example:
         >>> from spikeformer.profiling import Chip, Cost, Range, TECHNOLOGIES
