@@ -1,8 +1,9 @@
 """Watch a network while it runs: its modules by path, its operations one by one, its spikes."""
 
-from spikeformer.instrument.activity import ActivityProbe, LayerActivity, spikes_of, watch_spikes
+from spikeformer.instrument.activity import ActivityProbe, LayerActivity, watch_spikes
 from spikeformer.instrument.hooks import ModuleWatch, Observe, eager, module_paths, unfused
 from spikeformer.instrument.passes import PassWatcher, Trail
+from spikeformer.instrument.recognition import NeuronKind, neuron_kind, recognises, spikes_of
 from spikeformer.instrument.streams import Function, FunctionStream, OperationStream
 
 __all__ = [
@@ -11,12 +12,15 @@ __all__ = [
     "FunctionStream",
     "LayerActivity",
     "ModuleWatch",
+    "NeuronKind",
     "Observe",
     "OperationStream",
     "PassWatcher",
     "Trail",
     "eager",
     "module_paths",
+    "neuron_kind",
+    "recognises",
     "spikes_of",
     "unfused",
     "watch_spikes",

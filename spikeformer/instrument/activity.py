@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from spikeformer.instrument.hooks import ModuleWatch
+from spikeformer.instrument.recognition import neuron_kind
 from spikeformer.metrics import FiringRate, SaturatedNeurons, SilentNeurons
-from spikeformer.neurons import SpikingNeuron
 
 
 @dataclass
@@ -39,26 +39,30 @@ def watch_spikes(
 
     Args:
         model: The network.
-        observe: What to call; spikes (batch, timesteps, *features) as the layer gives them on.
+        observe: What to call; spikes are (batch, timesteps, *features), of one timestep where the
+            layer is called for each.
         uncompiled: Run compiled networks uncompiled meanwhile.
 
     Returns:
         The watch; close it, or use it in a `with` block.
     """
+    kinds = {path: neuron_kind(module) for path, module in model.named_modules()}
+    spiking = {
+        path: kind
+        for path, kind in kinds.items()
+        if kind is not None and kind.does_fire(model.get_submodule(path))
+    }
 
     def hear(path: str, neuron: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
-        observe(path, spikes_of(output))
+        observe(path, spiking[path].batch_first(neuron, output))
 
-    return ModuleWatch(model, hear, SpikingNeuron, uncompiled=uncompiled)
-
-
-def spikes_of(output: Any) -> Any:
-    """Return the spikes in what a neuron returned, which may hold its state too."""
-    return output[0] if isinstance(output, tuple) else output
+    return ModuleWatch(model, hear, paths=spiking, uncompiled=uncompiled)
 
 
 class ActivityProbe:
     """Context manager that collects `LayerActivity` by layer name; leaves no hooks behind.
+
+    Layers are those that `neuron_kind` recognises: ours, those of other libraries, your own.
 
     A compiled model runs uncompiled inside, since a compiled graph does not call new hooks.
 

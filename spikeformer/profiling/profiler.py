@@ -20,6 +20,7 @@ from spikeformer.error_handling import (
 )
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import OperationCounts
+from spikeformer.profiling.counting.timing import Declared
 from spikeformer.profiling.counting.work import NetworkWork
 from spikeformer.profiling.metering import COUNTERS
 from spikeformer.profiling.pricing.comparison import ComparisonReport, compare_counts
@@ -94,11 +95,20 @@ class EnergyProfiler:
         if self.backend in MEASURED_BACKENDS:
             COUNTERS[self.backend]().close()
 
-    def measure(self) -> EnergyRecording:
+    def measure(
+        self, *, time_axis: int | None = None, timesteps: int | None = None
+    ) -> EnergyRecording:
         """Return a recording to be used in a `with` block.
 
         Models are found by hooks on every forward pass inside the block; nothing stays behind, also
-        when the block raises an error.
+        when the block raises an error. Samples and timesteps show in the neurons, ours and those of
+        SpikingJelly, snnTorch, Norse and sinabs (`spikeformer.instrument.recognises` adds others);
+        where they do not, the recording asks for what is to be said here.
+
+        Args:
+            time_axis: Axis of time in the networks' inputs: 0 for (timesteps, batch, ...), 1 for
+                (batch, timesteps, ...); None where neurons tell, or there is none.
+            timesteps: Timesteps of a sample; None where neurons or `time_axis` tell.
 
         Raises:
             BackendUnavailableError: On entering: the counter is absent or may not be read.
@@ -106,7 +116,10 @@ class EnergyProfiler:
         """
         backend, open_counter = self.backend, self._counter()
         technology = TECHNOLOGIES.get(backend, TECHNOLOGIES["simulation"])
-        return EnergyRecording(backend, technology, self._models, open_counter, self._remember)
+        time = Declared(time_axis, timesteps)
+        return EnergyRecording(
+            backend, technology, self._models, open_counter, self._remember, time
+        )
 
     def _counter(self) -> Any:
         if self.backend != "auto":
@@ -128,6 +141,8 @@ class EnergyProfiler:
         models: Sequence[nn.Module] | Mapping[str, nn.Module],
         *,
         inputs: Inputs | None = None,
+        time_axis: int | None = None,
+        timesteps: int | None = None,
     ) -> ComparisonReport:
         """Put networks side by side with their ANN and quantised baselines.
 
@@ -140,6 +155,8 @@ class EnergyProfiler:
             models: Networks in the order of the table, perhaps by name.
             inputs: A batch to run them on; None takes what was
                 counted of them in the last `measure` block.
+            time_axis: Axis of time in `inputs`, as for `measure`.
+            timesteps: Timesteps of a sample, as for `measure`.
 
         Raises:
             ProfilingError: A network has never run, and there are no `inputs`.
@@ -149,15 +166,15 @@ class EnergyProfiler:
         if not named:
             raise ArgumentError("models", models, "at least one torch.nn.Module")
         if inputs is not None:
-            self._run(list(named.values()), unlabelled(inputs))
+            self._run(list(named.values()), unlabelled(inputs), Declared(time_axis, timesteps))
         return compare_counts({name: self._counts(name, model) for name, model in named.items()})
 
-    def _run(self, models: Sequence[nn.Module], inputs: Inputs) -> None:
+    def _run(self, models: Sequence[nn.Module], inputs: Inputs, time: Declared) -> None:
         simulation = EnergyProfiler("simulation").attach(*models)
         for model in models:
             training = model.training
             try:
-                with torch.no_grad(), simulation.measure():
+                with torch.no_grad(), simulation.measure(**vars(time)):
                     model.eval()
                     call(model, inputs)
             finally:

@@ -13,6 +13,7 @@ from spikeformer.error_handling import ProfilingError
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counter import OperationCounter
 from spikeformer.profiling.counting.counts import OperationCounts
+from spikeformer.profiling.counting.timing import Declared
 from spikeformer.profiling.counting.work import NetworkWork, combined
 from spikeformer.profiling.metering import EnergyCounter
 from spikeformer.profiling.metering.sampler import Sampler, claim, release
@@ -42,12 +43,14 @@ class EnergyRecording:
         models: tuple[nn.Module, ...],
         open_counter: Callable[[], EnergyCounter] | None,
         finished: Callable[[list[NetworkWork]], None],
+        time: Declared,
     ) -> None:
         self.backend = backend
         self._technology = technology
         self._models = models
         self._open_counter = open_counter
         self._finished = finished
+        self._time = time
         self._counter: OperationCounter | None = None
         self._sampler: Sampler | None = None
         self._state = "new"
@@ -61,7 +64,9 @@ class EnergyRecording:
                 self._sampler = Sampler(self._open_counter(), _READINGS_PER_SECOND)
                 self._sampler.start()
             passes = None if self._sampler is None else 1
-            self._counter = OperationCounter(*self._models, passes=passes).__enter__()
+            self._counter = OperationCounter(
+                *self._models, passes=passes, **vars(self._time)
+            ).__enter__()
         except BaseException:
             release(self)
             raise

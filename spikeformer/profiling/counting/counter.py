@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.instrument import OperationStream, PassWatcher, eager, spikes_of, unfused
+from spikeformer.instrument import (
+    NeuronKind,
+    OperationStream,
+    PassWatcher,
+    eager,
+    neuron_kind,
+    unfused,
+)
+from spikeformer.instrument.recognition import States, tensors
 from spikeformer.models import AttentionMechanism
-from spikeformer.neurons import SpikingNeuron
 from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
-from spikeformer.profiling.counting.operations import COUNTERS, OPERATIONS, UNPRICED
+from spikeformer.profiling.counting.operations import COUNTERS, NEURONS, OPERATIONS, UNPRICED
 from spikeformer.profiling.counting.scene import CountedSpikes, NetworkFacts, Scene, over_time
 from spikeformer.profiling.counting.spike_attention import MECHANISMS, attention_products
+from spikeformer.profiling.counting.timing import Declared, Timing
 from spikeformer.profiling.counting.work import NetworkWork
 
 
@@ -26,6 +34,7 @@ class _Frame:
     """A module at work."""
 
     scene: Scene
+    neurons: NeuronKind | None = None
     counts_neurons: bool = False
     counts_products: bool = False
 
@@ -41,6 +50,9 @@ class OperationCounter(PassWatcher[_Frame]):
         *models: Count only these; none counts every network that runs.
         passes: Count only so many forward passes of each network, None all. Samples are always
             counted.
+        time_axis: Axis of time in the networks' inputs, where they have one and neurons do not
+            show it: 0 for (timesteps, batch, ...), 1 for (batch, timesteps, ...).
+        timesteps: Timesteps of a sample, where neurons do not show them.
 
     Example:
         >>> import torch
@@ -50,16 +62,26 @@ class OperationCounter(PassWatcher[_Frame]):
         [('Linear', 24.0)]
     """
 
-    def __init__(self, *models: nn.Module, passes: int | None = None) -> None:
+    def __init__(
+        self,
+        *models: nn.Module,
+        passes: int | None = None,
+        time_axis: int | None = None,
+        timesteps: int | None = None,
+    ) -> None:
         super().__init__()
         for model in models:
             if not isinstance(model, nn.Module):
                 raise ArgumentError("model", type(model).__name__, "a torch.nn.Module")
         self.models = models
         self.passes = passes
+        self.declared = Declared(time_axis, timesteps)
         self._works: dict[int, NetworkWork] = {}
         self._work: NetworkWork | None = None
-        self._batch: int | None = None
+        self._timing = Timing("", self.declared, False)
+        self._early: list[tuple[Any, tuple[Any, ...], Any, _Frame]] = []
+        self._states = States()
+        self._continues = False
         self._calls: dict[tuple[str, str], int] = {}
         self._fired: CountedSpikes | None = None
         self._stream: OperationStream | None = None
@@ -87,9 +109,12 @@ class OperationCounter(PassWatcher[_Frame]):
             return False
         if id(network) not in self._works:
             self._works[id(network)] = NetworkWork(network, NetworkFacts.of(network))
-        self._work = self._works[id(network)]
-        self._batch, self._calls = None, defaultdict(int)
-        if self.passes is None or self._work.passes < self.passes:
+        work = self._work = self._works[id(network)]
+        self._calls, self._continues = defaultdict(int), False
+        name = type(network).__name__
+        self._timing = Timing(name, self.declared, work.network.spiking, first=work.step)
+        new = not work.each_pass_a_step or not self._states.held_by(network)
+        if self.passes is None or work.started < self.passes + (not new):
             self._stream = OperationStream(OPERATIONS, self._count)
             self._stream.__enter__()  # type: ignore[no-untyped-call]
         return True
@@ -98,36 +123,63 @@ class OperationCounter(PassWatcher[_Frame]):
         """Describe where the operations of a module happen."""
         assert self._work is not None
         shape = _shape(args)
-        if self._batch is None and shape:
-            self._batch = shape[0]
-            self._work.network.guess_timesteps(shape)
+        if self._timing.shape is None and shape:
+            self._timing.start(shape, self._work.network.timesteps)
         name = self._work.network.names.get(id(module)) or type(module).__name__
-        scene = Scene(name, _kind(module), self._work.network, self._batch or 1, shape)
+        scene = Scene(name, _kind(module), self._work.network, self._timing, shape)
         frame = _Frame(scene)
         if self._stream is not None and type(module) in MECHANISMS:
             self._count_attention(frame, cast(AttentionMechanism, module), *args)
-        if module._parameters and not module._modules and not isinstance(module, SpikingNeuron):
-            self._work.ran.add(name)
+        # A layer of neurons inside of another, or of its surrogate gradient, is part of it.
+        if not any(outer.neurons for outer in self.frames):
+            frame.neurons = neuron_kind(module)
+        if frame.neurons is None:
+            if module._parameters and not module._modules:
+                self._work.ran.add(name)
+        elif frame.neurons.axis(module) is None and not self._timing.calls[name]:
+            self._continues |= self._work.passes > 0 and self._states.go_on(module, args)
         return frame
 
     def leave(self, frame: _Frame, module: nn.Module, output: Any) -> None:
-        """Count a neuron that no operation has shown."""
-        if self._stream is not None and isinstance(module, SpikingNeuron):
-            spikes = spikes_of(output)
-            if not frame.counts_neurons and isinstance(spikes, Tensor):
-                self._count_neuron(frame, module, spikes)
+        """Count neurons that no operation has shown."""
+        if frame.neurons is None or output is None:
+            return
+        spikes, axis = frame.neurons.batch_first(module, output), frame.neurons.axis(module)
+        if not isinstance(spikes, Tensor) or spikes.dim() < 2:
+            return
+        if axis is None:
+            self._states.keep(module, output)
+        with _disable_current_modes(), torch.no_grad():
+            self._timing.hear(frame.scene.layer, axis, *spikes.shape[:2])
+            self._count_early()
+            if self._stream is not None and not frame.counts_neurons:
+                self._count_neurons(frame, module, output, spikes)
 
     def end(self) -> None:
         """Add the samples of a pass."""
-        assert self._work is not None
-        self._work.passes += 1
-        self._work.samples += self._batch or 1
-        if self._stream is not None:
-            self._work.counted_samples += self._batch or 1
+        work = self._work
+        assert work is not None
+        with _disable_current_modes(), torch.no_grad():
+            self._count_early()
+        counted = self._stream is not None
         self._stop()
+        called = {count for (_, kind), count in self._calls.items() if kind != "neuron"}
+        steps = self._timing.steps(called)
+        stepped = bool(self._timing.calls) and steps == 1 and self._timing.timesteps == 1
+        if stepped and self.declared.timesteps not in (None, 1):
+            self._continues = work.step % self.declared.timesteps > 0
+        work.end_pass(
+            self._timing.batch,
+            steps,
+            goes_on=stepped and self._continues,
+            counted=counted,
+        )
+        work.each_pass_a_step = stepped
+        work.steps_of_a_sample = self.declared.timesteps if stepped else None
 
     def _stop(self) -> None:
         self._fired = None
+        self._early.clear()
         if self._stream is not None:
             stream, self._stream = self._stream, None
             stream.__exit__(None, None, None)  # type: ignore[no-untyped-call]
@@ -149,46 +201,71 @@ class OperationCounter(PassWatcher[_Frame]):
     def _count(self, operation: Any, args: tuple[Any, ...], out: Any) -> None:
         """Count one operation of torch; autograd has seen it already, and sees nothing of this."""
         assert self._work is not None
-        counter = COUNTERS.get(operation)
-        if counter is None:
+        if operation not in COUNTERS:
             self._work.unpriced[UNPRICED[operation]] += args[0].numel()
             return
         frame = self.frames[-1]
+        if not self._timing.settled and operation in NEURONS:
+            self._timing.hear(frame.scene.layer, 1, *out[0].shape[:2])
+            self._count_early()
+        if self._timing.settled:
+            self._count_now(operation, args, out, frame)
+        else:
+            # What follows may change it in place.
+            kept = tuple(x if self._is_weight(x) else x.clone() for x in tensors(args))
+            place = iter(kept)
+            args = tuple(next(place) if isinstance(x, Tensor) else x for x in args)
+            self._early.append((operation, args, out, frame))
+
+    def _is_weight(self, x: Tensor) -> bool:
+        assert self._work is not None
+        return x.untyped_storage().data_ptr() in self._work.network.parameters
+
+    def _count_early(self) -> None:
+        """Count what ran before it was known what samples and timesteps are."""
+        early, self._early = self._early, []
+        for operation in early:
+            self._count_now(*operation)
+
+    def _count_now(self, operation: Any, args: tuple[Any, ...], out: Any, frame: _Frame) -> None:
+        assert self._work is not None
         if frame.counts_products:
             return
         frame.scene.fired = self._fired
-        found = counter(frame.scene, args, out)
+        found = COUNTERS[operation](frame.scene, args, out)
         self._fired = frame.scene.fired
         for counts in found if isinstance(found, list) else [found]:
             if counts.neuron_updates:
                 frame.counts_neurons = True
             self._work.add(self._in_time(counts))
 
-    @torch.no_grad()
-    def _count_neuron(self, frame: _Frame, neuron: SpikingNeuron, spikes: Tensor) -> None:
-        """Count a neuron that runs no operation of its own, from what it fired."""
+    def _count_neurons(self, frame: _Frame, module: nn.Module, output: Any, spikes: Tensor) -> None:
+        """Count neurons that run no operation of their own, from what they fired."""
         assert self._work is not None
-        self._work.network.timesteps = max(self._work.network.timesteps, spikes.shape[1])
-        timeline = over_time(frame.scene.contents(spikes).size)
+        assert frame.neurons is not None
+        fires = frame.neurons.does_fire(module)
+        timeline = over_time(frame.scene.contents(spikes).size) if fires else []
         counts = neuron_layer(
             frame.scene.layer,
             updates=spikes.numel(),
             spikes=sum(timeline),
             neurons=spikes[0, 0].numel(),
-            states=1 if neuron.initial_state(spikes).adaptation is None else 2,
+            states=frame.neurons.num_states(module, output, spikes),
+            fires=fires,
             steps=spikes.shape[1],
             timeline=timeline,
         )
-        self._work.add(counts)
+        self._work.add(self._in_time(counts))
 
     def _in_time(self, counts: LayerCounts) -> LayerCounts:
         """A layer that is called once for each timestep works in the next one at each call."""
-        if counts.steps > 1 or not counts.timeline:
+        if counts.steps > 1 or not (counts.timeline or counts.neuron_updates):
             return counts
         key = counts.name, counts.kind
-        step = self._calls[key]
+        step = self._timing.first + self._calls[key]
         self._calls[key] += 1
-        return replace(counts, steps=step + 1, timeline=(0.0,) * step + counts.timeline)
+        timeline = (0.0,) * step + counts.timeline if counts.timeline else ()
+        return replace(counts, steps=step + 1, timeline=timeline)
 
 
 def _kind(module: nn.Module) -> str:
@@ -203,15 +280,4 @@ def _shape(args: tuple[Any, ...]) -> tuple[int, ...]:
     """Shape of the first tensor among a module's inputs; empty if there is none."""
     if args and isinstance(args[0], Tensor):
         return args[0].shape
-    return next((tuple(x.shape) for x in _tensors(args)), ())
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
+    return next((tuple(x.shape) for x in tensors(args)), ())

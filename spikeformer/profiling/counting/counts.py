@@ -22,7 +22,8 @@ class LayerCounts:
 
     Attributes:
         name: Name of the layer in its network.
-        kind: "linear", "conv", "attention", "matmul", "embedding", "norm" or "neuron".
+        kind: "linear", "conv", "attention", "matmul", "embedding", "norm", "neuron", or
+            "integrator" for neurons that do not spike.
         steps: Timesteps for which the layer ran in each sample; 1 in an ANN.
         dense: Operations of the full product, zeros included, over all timesteps.
         macs: Multiply-accumulates with two operands that are not zero.
@@ -100,6 +101,11 @@ class LayerCounts:
         return replace(parts[0], **sums, **sizes, packets=packets, timeline=timeline)
 
     @property
+    def fires(self) -> bool:
+        """Whether the layer can spike."""
+        return self.kind != "integrator"
+
+    @property
     def memory_accesses(self) -> float:
         """Values and events read from or written to memory."""
         activations = self.activation_reads + self.activation_writes
@@ -145,8 +151,9 @@ class OperationCounts:
     @property
     def firing_rate(self) -> float | None:
         """Spikes per neuron and timestep; None in a network without spiking neurons."""
-        updates = sum(layer.neuron_updates for layer in self.layers)
-        spikes = sum(layer.spikes for layer in self.layers if layer.neuron_updates)
+        firing = [layer for layer in self.layers if layer.neuron_updates and layer.fires]
+        updates = sum(layer.neuron_updates for layer in firing)
+        spikes = sum(layer.spikes for layer in firing)
         return spikes / updates if updates else None
 
     @property
@@ -285,6 +292,7 @@ def neuron_layer(
     spikes: float,
     neurons: float,
     states: int = 1,
+    fires: bool = True,
     packets: float | None = None,
     steps: int = 1,
     timeline: Iterable[float] = (),
@@ -300,6 +308,7 @@ def neuron_layer(
         spikes: Spikes sent.
         neurons: Neurons of the layer.
         states: Numbers that each neuron remembers: 2 with an adaptation current.
+        fires: Whether it spikes, or only integrates as a readout does.
         packets: Messages that a chip routed for them, if it counted.
         steps: Timesteps in each sample.
         timeline: Spikes at each timestep.
@@ -310,7 +319,7 @@ def neuron_layer(
     """
     return LayerCounts(
         name=name,
-        kind="neuron",
+        kind="neuron" if fires else "integrator",
         steps=steps,
         neuron_updates=updates,
         spikes=spikes,

@@ -167,7 +167,7 @@ def _spike_attention(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerC
 def _lif(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
     spikes = out[0]
     timeline = over_time(spikes)
-    scene.network.timesteps = max(scene.network.timesteps, spikes.shape[1])
+    scene.timing.timesteps = max(scene.timing.timesteps, spikes.shape[1])
     scene.fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
     return neuron_layer(
         scene.layer,
@@ -185,6 +185,9 @@ def _norm_lif(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
     norm = LayerCounts(name=scene.layer, kind="norm", foldable_macs=args[0].numel())
     return [norm, _lif(scene, args, out)]
 
+
+NEURONS = frozenset([ours.lif, ours.norm_lif, ours.spike_attention])
+"""Operations that are neurons, whose first result is spikes (batch, timesteps, ...)."""
 
 OPERATIONS = frozenset([*COUNTERS, *UNPRICED])
 """All that the counter hears of."""

@@ -51,7 +51,7 @@ def convolution(
     """
     steps = scene.steps(x.shape[0])
     kind, size = found or scene.contents(x)
-    planes = size.reshape(-1, steps, *size.shape[1:]).sum((0, 2)).double()
+    planes = scene.split(size, steps).sum((0, 2)).double()
     operations = (planes * reach.to(x.device)).flatten(1).sum(1)
     return _count(
         scene,

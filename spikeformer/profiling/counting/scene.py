@@ -8,8 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from spikeformer.instrument import neuron_kind
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.profiling.counting.contents import Contents, contents
+from spikeformer.profiling.counting.timing import Timing
 
 
 @dataclass
@@ -18,14 +20,14 @@ class NetworkFacts:
 
     Attributes:
         names: Name of every module, by its identity.
-        timesteps: Timesteps that it simulates at once, as it says or as its neurons show.
+        timesteps: Timesteps that it says it simulates at once, if all its neurons are ours.
         spiking: Whether it has spiking neurons.
         levels: Levels of those that fire fractions.
         parameters: Addresses of its parameters in memory.
     """
 
     names: dict[int, str]
-    timesteps: int
+    timesteps: int | None
     spiking: bool
     levels: tuple[int, ...]
     parameters: frozenset[int]
@@ -35,23 +37,16 @@ class NetworkFacts:
         """Look through a model."""
         modules = dict(model.named_modules())
         counts = (getattr(module, "timesteps", None) for module in modules.values())
-        neurons = [module for module in modules.values() if isinstance(module, SpikingNeuron)]
+        neurons = [module for module in modules.values() if neuron_kind(module) is not None]
         levels = (getattr(neuron, "max_spikes", None) for neuron in neurons)
+        ours = all(isinstance(neuron, SpikingNeuron) for neuron in neurons)
         return cls(
             names={id(module): name for name, module in modules.items()},
-            timesteps=next((t for t in counts if isinstance(t, int)), 1),
+            timesteps=next((t for t in counts if isinstance(t, int)), None) if ours else None,
             spiking=bool(neurons),
             levels=tuple({n for n in levels if isinstance(n, int)}),
             parameters=frozenset(p.untyped_storage().data_ptr() for p in model.parameters()),
         )
-
-    def guess_timesteps(self, shape: tuple[int, ...]) -> None:
-        """Take the time axis of an input (batch, timesteps, features) for what it looks like.
-
-        Neurons show the timesteps of a network that does not say them; layers may come first.
-        """
-        if self.spiking and self.timesteps == 1 and len(shape) == 3:
-            self.timesteps = shape[1]
 
 
 class CountedSpikes(NamedTuple):
@@ -71,7 +66,7 @@ class Scene:
         layer: Name of the innermost module at work.
         kind: What sort of layer that is.
         network: The network it belongs to.
-        batch: Samples in this call of the network.
+        timing: Samples and timesteps of this call of the network.
         shape: Shape of what came into the innermost module.
         fired: What a neuron fired last.
     """
@@ -79,27 +74,46 @@ class Scene:
     layer: str
     kind: str
     network: NetworkFacts
-    batch: int
+    timing: Timing
     shape: tuple[int, ...]
     fired: CountedSpikes | None = None
 
+    @property
+    def batch(self) -> int:
+        """Samples in this call of the network."""
+        return self.timing.batch
+
     def steps(self, rows: int) -> int:
         """Return how many timesteps an operand with so many rows in front has: all or one."""
-        timesteps = self.network.timesteps
+        timesteps = self.timing.timesteps
         if timesteps == 1 or rows % (self.batch * timesteps):
             return 1
         if self.kind in ("linear", "conv"):
             flat = self.shape[:1] == (self.batch * timesteps,)
-            apart = len(self.shape) > 2 and self.shape[:2] == (self.batch, timesteps)
+            apart = len(self.shape) > 2 and self._is_apart(*self.shape[:2])
             return timesteps if flat or apart else 1
         return timesteps
+
+    def _is_apart(self, first: int, second: int) -> bool:
+        """Whether two axes are those of samples (with others in one axis) and timesteps."""
+        if self.timing.time_first:
+            return first == self.timing.timesteps and second % self.batch == 0
+        return (first, second) == (self.batch, self.timing.timesteps)
+
+    def split(self, rows: Tensor, steps: int) -> Tensor:
+        """Return rows of samples and timesteps as (samples, steps, ...)."""
+        if self.timing.time_first:
+            return rows.reshape(steps, -1, *rows.shape[1:]).transpose(0, 1)
+        return rows.reshape(-1, steps, *rows.shape[1:])
 
     def by_step(self, rows: Tensor, steps: int) -> list[float]:
         """Sum a tensor whose rows are samples times timesteps (times others) for each timestep."""
         fired = self.fired
         if fired is not None and fired.address == rows.data_ptr() and fired.size == rows.numel():
             return fired.timeline if steps > 1 else [sum(fired.timeline)]
-        return over_time(rows.reshape(self.batch if steps > 1 else 1, steps, -1))
+        if steps == 1:
+            return over_time(rows.reshape(1, 1, -1))
+        return over_time(self.split(rows.reshape(self.batch * steps, -1), steps))
 
     def contents(self, x: Tensor) -> Contents:
         """Look at the values of an operand."""

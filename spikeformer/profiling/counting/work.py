@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from torch import nn
 
 from spikeformer.error_handling import ProfilingError
+from spikeformer.i18n import t
+from spikeformer.instrument import neuron_kind
 from spikeformer.profiling.counting.counts import LayerCounts, OperationCounts
 from spikeformer.profiling.counting.scene import NetworkFacts
 
@@ -22,6 +24,12 @@ class NetworkWork:
         network: What is known of it.
         samples: Samples that went through it.
         counted_samples: Those of them whose operations were counted.
+        passes: Forward passes.
+        started: Those of them that began with new samples.
+        timesteps: Most timesteps that a sample had, if neurons showed or somebody declared them.
+        step: Timestep that the next pass is if it goes on with the samples of the last.
+        each_pass_a_step: Whether the last pass was a single timestep.
+        steps_of_a_sample: Timesteps declared of a sample whose timesteps are passes.
         layers: Counts of every layer, in the order in which they ran first.
         unpriced: Values that went through operations without a price, by what they are called.
         ran: Layers with weights that ran.
@@ -32,6 +40,12 @@ class NetworkWork:
     samples: int = 0
     counted_samples: int = 0
     passes: int = 0
+    started: int = 0
+    timesteps: int = 1
+    step: int = 0
+    each_pass_a_step: bool = False
+    steps_of_a_sample: int | None = None
+    partly: bool = False
     layers: dict[tuple[str, str], list[LayerCounts]] = field(default_factory=dict)
     unpriced: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     ran: set[str] = field(default_factory=set)
@@ -43,10 +57,45 @@ class NetworkWork:
         if len(parts) > 256:
             parts[:] = [LayerCounts.merged(parts)]
 
+    def end_pass(self, batch: int, steps: int, *, goes_on: bool, counted: bool) -> None:
+        """Add a pass to the samples, or to the timesteps of those of the pass before."""
+        self.passes += 1
+        if goes_on:
+            self.partly |= self.counted_samples > 0 and not counted and self.started == 1
+            self.step += steps
+        else:
+            self.started += 1
+            self.samples += batch
+            self.counted_samples += batch * counted
+            self.step = steps
+        self.timesteps = max(self.timesteps, self.step)
+
     def counts(self) -> OperationCounts:
-        """Return everything counted so far."""
-        layers = tuple(LayerCounts.merged(parts) for parts in self.layers.values())
-        return OperationCounts(layers, max(1, self.counted_samples), type(self.model).__name__)
+        """Return everything counted so far.
+
+        Raises:
+            ProfilingError: The last sample is not complete, or was not counted to its end.
+        """
+        name = type(self.model).__name__
+        declared = self.steps_of_a_sample
+        if declared is not None and self.step != declared:
+            raise ProfilingError(
+                t("profiling.unfinished", network=name, steps=self.step, timesteps=declared)
+            )
+        if self.partly:
+            raise ProfilingError(t("profiling.partly_counted", network=name))
+        layers = tuple(self._merged(parts) for parts in self.layers.values())
+        return OperationCounts(layers, max(1, self.counted_samples), name)
+
+    def _merged(self, parts: Sequence[LayerCounts]) -> LayerCounts:
+        """Return a layer's counts, with no more timesteps where it runs several times in one."""
+        layer, steps = LayerCounts.merged(parts), self.timesteps
+        if not self.network.spiking or layer.steps <= steps:
+            return layer
+        timeline = [0.0] * steps
+        for call, operations in enumerate(layer.timeline):
+            timeline[call * steps // layer.steps] += operations
+        return replace(layer, steps=steps, timeline=tuple(timeline) if layer.timeline else ())
 
     def uncounted(self) -> list[str]:
         """Return layers with weights that ran and of which nothing was counted."""
@@ -67,6 +116,8 @@ def combined(works: Sequence[NetworkWork]) -> OperationCounts:
             "Nothing was measured: no network ran inside the block. Call the model itself, as "
             "in `model(batch)`; hooks do not see calls of its methods."
         )
+    if len(works) > 1:
+        _refuse_loose_neurons(works)
     parts = [work.counts() for work in works]
     if len(parts) == 1:
         return parts[0]
@@ -77,3 +128,11 @@ def combined(works: Sequence[NetworkWork]) -> OperationCounts:
     ]
     samples = max(part.samples for part in parts)
     return OperationCounts(tuple(layers), samples, " + ".join(part.name for part in parts))
+
+
+def _refuse_loose_neurons(works: Sequence[NetworkWork]) -> None:
+    """Refuse layers that a script calls one by one: its loop over time shows in none of them."""
+    for work in works:
+        kind = neuron_kind(work.model)
+        if kind is not None and kind.axis(work.model) is None:
+            raise ProfilingError(t("profiling.loose_neurons", name=type(work.model).__name__))
