@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections import defaultdict
-from collections.abc import Callable
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
 from spikeformer.hardware.ir.graph import Array
+from spikeformer.instrument import ModuleWatch, spikes_of
 from spikeformer.neurons import SpikingNeuron
 
 BATCH = 64
@@ -51,16 +51,24 @@ def record_reference(
     net = copy.deepcopy(model).cpu().to(dtype).eval()
     found: dict[str, list[Array]] = defaultdict(list)
     inputs: dict[str, list[Array]] = defaultdict(list)
-    calls: dict[str, int] = {}
-    for path, module in net.named_modules():
+    calls: Counter[str] = Counter()
+    for _, module in net.named_modules():
         if dtype == torch.float64 and hasattr(module, "backend"):
             module.backend = "reference"  # the definition in plain torch; kernels are for float32
-        if isinstance(module, SpikingNeuron):
-            module.register_forward_hook(_keep(path, calls, found))
-        elif isinstance(module, SpikeEncoder):
-            module.register_forward_hook(_keep_encoded(inputs))
+
+    def observe(path: str, module: Any, args: Any, kwargs: Any, output: Any) -> None:
+        spikes = spikes_of(output)
+        if isinstance(module, SpikeEncoder):
+            if not module.constant:
+                for name, train in split_signs(module, spikes).items():
+                    inputs[name].append(train)
+            return
+        calls[path] += 1
+        name = path if calls[path] == 1 else f"{path}_{calls[path]}"
+        found[name].append(spikes.flatten(2).numpy().astype(np.uint8))
+
     outputs = []
-    with torch.no_grad():
+    with torch.no_grad(), ModuleWatch(net, observe, (SpikingNeuron, SpikeEncoder)):
         for batch in torch.split(samples, BATCH):
             calls.clear()
             outputs.append(net(batch.to(dtype)).mean(dim=1).numpy())
@@ -77,21 +85,3 @@ def split_signs(encoder: SpikeEncoder, spikes: Tensor) -> dict[str, Array]:
         parts = {"input.up": flat > 0, "input.down": flat < 0}
         return {name: part.astype(np.uint8) for name, part in parts.items()}
     return {"input": flat.astype(np.uint8)}
-
-
-def _keep(path: str, calls: dict[str, int], found: dict[str, list[Array]]) -> Callable[..., None]:
-    def hook(module: nn.Module, args: Any, spikes: Tensor) -> None:
-        calls[path] = calls.get(path, 0) + 1
-        name = path if calls[path] == 1 else f"{path}_{calls[path]}"
-        found[name].append(spikes.flatten(2).numpy().astype(np.uint8))
-
-    return hook
-
-
-def _keep_encoded(inputs: dict[str, list[Array]]) -> Callable[..., None]:
-    def hook(module: SpikeEncoder, args: Any, spikes: Tensor) -> None:
-        if not module.constant:
-            for name, train in split_signs(module, spikes).items():
-                inputs[name].append(train)
-
-    return hook

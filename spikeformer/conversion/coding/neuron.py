@@ -88,7 +88,7 @@ def _fused(
     if not x[0].is_contiguous():
         x = x.contiguous()
     theta = theta.expand(shape if theta.ndim else ()).permute(order if theta.ndim else ())
-    rate = torch.zeros(x.shape[1:]) if state is None else state.rate.permute(order).contiguous()
+    rate = torch.zeros_like(x[0]) if state is None else state.rate.permute(order).contiguous()
     lost = None
     if coding.leak:
         before = None if state is None else state.lost

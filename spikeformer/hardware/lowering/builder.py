@@ -14,22 +14,26 @@ from spikeformer.hardware.ir.operators import Operator
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.i18n import t
+from spikeformer.instrument import Trail
 
 
 class GraphBuilder:
     """A spike graph in the making.
+
+    Args:
+        trail: Knows which module is running.
 
     Attributes:
         timesteps: Steps for each sample, known from the first population on.
         encoder: Path of the encoder whose spike trains come in; None where values do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
         self.encoder: str | None = None
         self.timesteps: int | None = None
         self._populations: dict[str, Population] = {}
         self._projections: list[Projection] = []
-        self._path: list[str] = []
         self._layers: dict[int, tuple[str, str | None]] = {}
         # Keeps noted weights alive, so that no others get their id.
         self._noted: list[Operator] = []
@@ -37,15 +41,7 @@ class GraphBuilder:
     @property
     def path(self) -> str:
         """Path of the module that is running."""
-        return self._path[-1] if self._path else ""
-
-    def enter(self, path: str) -> None:
-        """Note that a module begins."""
-        self._path.append(path)
-
-    def leave(self) -> None:
-        """Note that the module which began last is done."""
-        self._path.pop()
+        return self._trail.path
 
     def note_weights(self, operator: Operator, norm_of: Operator | None = None) -> None:
         """Remember which layer weights are from, or by which norm those of `norm_of` became them.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +17,7 @@ from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
 from spikeformer.hardware.lowering.traced import MixedTimeError, recording
 from spikeformer.i18n import t
+from spikeformer.instrument import Trail, unfused, watch_spikes
 
 
 @dataclass(frozen=True)
@@ -66,28 +66,18 @@ def lower(
         return model
     check_supported(model)
     net = copy.deepcopy(model).cpu().double().eval()
-    builder = GraphBuilder()
-    for path, module in net.named_modules():
-        _watch(module, path, builder)
+    builder = GraphBuilder(trail := Trail(net))
+    for module in net.modules():
         rule = rule_for(module)
         if rule is not None:
             module.forward = rule(builder)
     try:
-        with torch.no_grad(), recording(partial(compute, builder)):
+        # A watched neuron runs by itself, where it would else be part of a fused kernel.
+        watch = watch_spikes(net, lambda path, spikes: None)
+        with watch, unfused, trail, torch.no_grad(), recording(partial(compute, builder)):
             output = net(builder.source("input", input_shape, "values"))
     except MixedTimeError:
         raise builder.refuse(t("hardware.mixes_timesteps")) from None
     encoder = None if builder.encoder is None else model.get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
     return Lowered(builder.graph(output, name), encoder, builder.layers)
-
-
-def _watch(module: nn.Module, path: str, builder: GraphBuilder) -> None:
-    """Tell the builder which module runs.
-
-    The hooks also make attention compute step by step what it would do in one fused kernel.
-    """
-    enter: Callable[..., Any] = lambda *_: builder.enter(path)  # noqa: E731
-    leave: Callable[..., Any] = lambda *_: builder.leave()  # noqa: E731
-    module.register_forward_pre_hook(enter)
-    module.register_forward_hook(leave)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from lightning.pytorch.plugins import DoublePrecision
 
 from spikeformer.conversion import Coding, fire
 
@@ -53,6 +54,18 @@ def test_time_can_be_cut_anywhere(neuron_model, encoding):
     second = fire(x[2:], torch.tensor(1.0), first.state, 3, coding)
     assert torch.equal(torch.cat([first.rates, second.rates]), whole.rates)
     assert torch.equal(torch.cat([first.events, second.events]), whole.events)
+
+
+@pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
+def test_fire_does_not_depend_on_the_default_precision(neuron_model):
+    """Inside a trainer with `precision=64-true` new tensors have 64 bits."""
+    x, coding = torch.randn(4, 3, 50), Coding(neuron_model=neuron_model)
+    expected = fire(x, torch.tensor(1.0), None, 1, coding)
+    with DoublePrecision().forward_context(), torch.no_grad():
+        assert torch.get_default_dtype() == torch.float64
+        found = fire(x, torch.tensor(1.0, dtype=torch.float32), None, 1, coding)
+    assert found.state.rate.dtype == torch.float32
+    assert torch.equal(found.rates, expected.rates)
 
 
 def test_a_constant_that_does_not_move_in_memory():
