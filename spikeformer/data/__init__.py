@@ -9,6 +9,7 @@ from spikeformer.data.datasets import DictBatches, TensorBatches, TokenBatches
 from spikeformer.data.digits import DigitsDataModule
 from spikeformer.data.digits_av import AudioVisualDigitsDataModule
 from spikeformer.data.image import ImageDataModule
+from spikeformer.data.preparation import Preparation
 from spikeformer.data.sampling import EpochSampler
 from spikeformer.data.spectrogram import log_mel, mel_filters
 from spikeformer.data.tables import Part, TableDataModule
@@ -22,6 +23,7 @@ __all__ = [
     "EpochSampler",
     "ImageDataModule",
     "Part",
+    "Preparation",
     "SpikingDataModule",
     "Splits",
     "TableDataModule",

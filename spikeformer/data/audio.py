@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from spikeformer.data.augmentation import random_mask, random_shift
 from spikeformer.data.cached import through_cache
-from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.decode import encoded
 from spikeformer.data.recordings import read_waveforms
@@ -27,7 +26,8 @@ class AudioDataModule(TableDataModule):
 
     A recording is cut or padded with silence to `num_frames` frames, its log-mel power (see
     `log_mel`) is scaled by the training split's range: 1 is the loudest value of the training
-    split, 0 is `dynamic_range_db` below it and everything quieter.
+    split, 0 is `dynamic_range_db` below it and everything quieter. The data of a trained network
+    have the range of its training.
 
     Args:
         audio_key: Column of the recordings; None finds it by its type.
@@ -83,6 +83,7 @@ class AudioDataModule(TableDataModule):
         if in_channels != 1:
             raise ArgumentError("in_channels", in_channels, "1: a spectrogram has one channel")
         self.audio_key = audio_key
+        self._loudest: float | None = None
         self.sample_rate = check_positive_int("sample_rate", sample_rate)
         self.n_fft = check_positive_int("n_fft", n_fft)
         self.hop_length = check_positive_int("hop_length", hop_length)
@@ -106,9 +107,11 @@ class AudioDataModule(TableDataModule):
 
     def build(self, parts: dict[str, Part]) -> dict[str, Dataset[Any]]:
         """Compute the spectrograms of each part and scale them."""
-        column = input_column(parts["train"].table, "audio", self.audio_key)
+        column = parts["train"].column("audio", self.audio_key)
         images = {name: self._spectrograms(part, column) for name, part in parts.items()}
-        loudest = images["train"].max()
+        known = None if self.given is None else self.given.loudest_db
+        self._loudest = float(images["train"].max()) if known is None else known
+        loudest = self._loudest
         quietest = loudest - self.dynamic_range_db
         return {
             name: TensorBatches(
@@ -117,6 +120,10 @@ class AudioDataModule(TableDataModule):
             )
             for name, part in parts.items()
         }
+
+    def fitted(self) -> dict[str, Any]:
+        """Return the loudness that is 1."""
+        return {"loudest_db": self._loudest}
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
         """Shift the images in time and blank stripes of them."""

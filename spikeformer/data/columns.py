@@ -19,15 +19,22 @@ INPUT_NAMES = {
 LABEL_NAMES = ("label", "labels", "target", "class", "category", "sentiment")
 
 
-def input_column(table: Any, kind: str, override: str | None) -> str:
-    """Name of the column that holds the `kind` ("image", "audio" or "text") of each sample."""
+def input_column(table: Any, kind: str, override: str | None, labels: str | None = None) -> str:
+    """Name of the column that holds the `kind` ("image", "audio" or "text") of each sample.
+
+    Args:
+        table: A `datasets.Dataset`.
+        kind: What to look for.
+        override: The name, if the person gives one.
+        labels: The column of the classes, which may be texts too; it is no input.
+    """
 
     def fits(feature: Any) -> bool:
         if kind == "text":
             return getattr(feature, "dtype", None) in ("string", "large_string")
         return type(feature).__name__ == kind.capitalize()
 
-    return _find(table, f"{kind}_key", override, fits, INPUT_NAMES[kind])
+    return _find(table, f"{kind}_key", override, fits, INPUT_NAMES[kind], labels)
 
 
 def label_column(table: Any, override: str | None) -> str:
@@ -45,6 +52,7 @@ def _find(
     override: str | None,
     fits: Callable[[Any], bool],
     names: Sequence[str],
+    other: str | None = None,
 ) -> str:
     columns = list(table.column_names)
     if override is not None:
@@ -58,10 +66,11 @@ def _find(
                 columns=", ".join(map(repr, columns)),
             )
         )
-    fitting = [column for column in columns if fits(table.features[column])]
+    fitting = [name for name in columns if fits(table.features[name]) and name != other]
     if len(fitting) == 1:
         return fitting[0]
-    named = [name for name in names if name in (fitting or columns)]
+    plain = {column.strip().lower(): column for column in (fitting or columns)}
+    named = [plain[name] for name in names if name in plain]
     if named:
         return named[0]
     found = t("data.several_columns_fit") if fitting else t("data.no_column_fits")
@@ -70,18 +79,26 @@ def _find(
     )
 
 
-def class_names_of(table: Any, column: str) -> list[str | int]:
+def class_names_of(table: Any, column: str) -> list[str]:
     """The classes in the order of their numbers: declared ones, or the sorted values found."""
     names = getattr(table.features[column], "names", None)
     if names is not None:
         for name in names:
-            if not _is_text(name):
-                raise DataError(t("data.no_class_name", column=column, name=ascii(name)))
+            check_class_name(column, name)
         return list(names)
-    values = _values(table, column)
-    if values.dtype.kind not in "iubU":
+    found = set(_values(table, column))
+    if not all(isinstance(value, bool | int | str) for value in found):
         raise DataError(t("data.not_classes", column=column, type=table.features[column]))
-    return [value.item() for value in np.unique(values)]
+    return [str(value) for value in sorted(found)]
+
+
+def check_class_name(column: str, name: Any) -> None:
+    """Raise `DataError` if a name cannot be written into a file.
+
+    It may come from a folder or a file's header.
+    """
+    if not _is_text(name):
+        raise DataError(t("data.no_class_name", column=column, name=ascii(name)))
 
 
 def _is_text(name: Any) -> bool:
@@ -92,31 +109,40 @@ def _is_text(name: Any) -> bool:
         return False
 
 
-def labels_of(table: Any, column: str, classes: list[str | int], split: str) -> Indices | None:
+def labels_of(table: Any, column: str, classes: Sequence[str], split: str) -> Indices | None:
     """Class number of each sample; None if the split is published without labels (all -1)."""
+    declared = getattr(table.features[column], "names", None)
     values = _values(table, column)
-    if values.dtype.kind in "iub" and len(values) and (values.astype(np.int64) == -1).all():
+    if values and all(type(value) is int and value == -1 for value in values):
         return None
-    if getattr(table.features[column], "names", None) is None:
-        numbers = {value: number for number, value in enumerate(classes)}
-        unknown = sorted({value.item() for value in np.unique(values)} - set(classes))
-        if unknown:
-            raise DataError(t("data.unknown_labels", split=split, labels=unknown[:5]))
-        values = np.array([numbers[value.item()] for value in values], np.int64)
-    labels = values.astype(np.int64)
-    wrong = (labels < 0) | (labels >= len(classes))
-    if wrong.any():
-        raise DataError(
-            t("data.label_outside", split=split, samples=int(wrong.sum()), last=len(classes) - 1)
-        )
-    return labels
+    if declared is not None:
+        outside = sum(not 0 <= value < len(declared) for value in values)
+        if outside:
+            raise DataError(
+                t("data.label_outside", split=split, samples=outside, last=len(declared) - 1)
+            )
+        values = [declared[value] for value in values]
+    numbers = {name: number for number, name in enumerate(classes)}
+    named = [str(value) for value in values]
+    unknown = sorted({name for name in named if name not in numbers})
+    if unknown:
+        raise DataError(t("data.unknown_labels", split=split, labels=unknown[:5]))
+    return np.array([numbers[name] for name in named], np.int64)
 
 
-def _values(table: Any, column: str) -> np.ndarray[Any, np.dtype[Any]]:
+def _values(table: Any, column: str) -> list[Any]:
+    """Return the cells; whole numbers as integers, texts without blanks around them."""
     values = table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
-    if any(value is None for value in values):
-        raise DataError(t("data.empty_cells", column=column, cells=values.count(None)))
-    return np.array(values)
+    gaps = sum(value is None or value != value or value == "" for value in values)
+    if gaps:
+        raise DataError(t("data.empty_cells", column=column, cells=gaps))
+    return [_plain(value) for value in values]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value.strip() if isinstance(value, str) else value
 
 
 def check_classes(configured: int | None, found: list[str], where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -15,9 +16,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from spikeformer.caching import TensorCache
 from spikeformer.cross_platform import get_platform_info, loader_workers
+from spikeformer.data.layout import LeftOut
+from spikeformer.data.preparation import Preparation
 from spikeformer.data.sampling import EpochSampler, derive_seed
 from spikeformer.error_handling import SIGNALS, ArgumentError, DataError, check_positive_int
-from spikeformer.i18n import t
+from spikeformer.i18n import format_number, t
 
 
 @dataclass
@@ -65,6 +68,10 @@ class SpikingDataModule(L.LightningDataModule):
     task = "classification"
     cache: TensorCache | None = None
     """Where to keep what was decoded; set before `setup`."""
+    given: Preparation | None = None
+    """How the data of the network's training were prepared; see `use`."""
+    trains_on = False
+    """Whether a network goes on learning from these data after `use`."""
 
     def __init__(
         self, *, batch_size: int = 64, num_workers: int | None = None, seed: int = 0
@@ -77,6 +84,7 @@ class SpikingDataModule(L.LightningDataModule):
             raise ArgumentError("seed", seed, "an integer of at least 0")
         self.num_workers = num_workers
         self.seed = seed
+        self.left_out = LeftOut()
         self._splits: Splits | None = None
 
     def load(self) -> Splits:
@@ -112,6 +120,66 @@ class SpikingDataModule(L.LightningDataModule):
         """Number of classes (of the vocabulary, for language modelling)."""
         return len(self.class_names)
 
+    @property
+    def preparation(self) -> Preparation:
+        """What other data need for a network that was trained on these, after `setup`."""
+        return Preparation(class_names=list(self.class_names), **self.fitted())
+
+    def fitted(self) -> dict[str, Any]:
+        """Return what `load` took from the training split, as arguments of `Preparation`."""
+        return {}
+
+    def use(self, given: Preparation, *, trains: bool = False) -> None:
+        """Prepare these data as those were that a network was trained on; before `setup`.
+
+        Classes get the numbers that they had by their names, texts the same tokens, and
+        spectrograms the same scale.
+
+        Args:
+            given: The `preparation` of the network's training.
+            trains: Whether the network is to be trained on with these data: they may have other
+                classes then.
+
+        Raises:
+            DataError: `setup` has run, and prepared the data in another way.
+        """
+        if self._splits is not None:
+            given.check_same(self.preparation)
+        self.given, self.trains_on = given, trains
+
+    def data_files(self) -> list[Path]:
+        """Return the files on this machine that the data are read from."""
+        return []
+
+    def summary(self) -> str:
+        """Return what was found, in one line: splits, classes, and what was left out."""
+        splits = self.splits
+        counts = [
+            f"{name} {format_number(len(part))}"
+            for name in ("train", "val", "test")
+            if (part := getattr(splits, name)) is not None and hasattr(part, "__len__")
+        ]
+        told = [t("data.found_samples", splits=", ".join(counts))]
+        if names := splits.class_names:
+            some = ", ".join([*names[:10], *(["..."] if len(names) > 10 else [])])
+            told.append(t("data.found_classes", count=len(names), names=some))
+        if self.left_out:
+            told.append(t("data.found_left_out", files=str(self.left_out)))
+        return "; ".join(told)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the data: their `preparation`."""
+        return {} if self._splits is None else {"preparation": self.preparation.to_plain()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Prepare the data as those of a checkpoint, or make sure that they are.
+
+        Raises:
+            DataError: They are not.
+        """
+        if "preparation" in state_dict:
+            self.use(Preparation.from_plain(state_dict["preparation"]))
+
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Text of each token id, for people to read; the number itself where there is no text."""
         return [str(token) for token in ids]
@@ -120,6 +188,8 @@ class SpikingDataModule(L.LightningDataModule):
         """Load the splits, once; every process of a distributed run does this for itself."""
         if self._splits is None:
             self._splits = self.load()
+            if self.given is not None and not self.trains_on:
+                self.given.check_same(self.preparation)
         if self._splits.val is None and self.trainer is not None:
             # Otherwise Lightning warns, at each fit, that the list of validation loaders is empty.
             self.trainer.limit_val_batches = 0

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from spikeformer.data.layout import LeftOut
+from spikeformer.data.pictures import eight_bits
 from spikeformer.data.sources import optional_import
 from spikeformer.data.tables import Part
 from spikeformer.error_handling import DataError
@@ -67,19 +71,38 @@ def read_bytes(cell: dict[str, Any], roots: Sequence[Path]) -> bytes:
         with suppress(UnsafePathError):
             found.append(inside(root, cell["path"]))
     path = next((path for path in found if path.exists()), None)
-    path = path or (found[0] if found else inside(roots[0], cell["path"]))
+    if path is None:
+        absolute = found and Path(cell["path"]).is_absolute()
+        path = found[0] if absolute else inside(roots[0], cell["path"])
     if path.exists() and not path.is_file():  # a pipe or a device
         raise OSError(errno.EINVAL, t("data.no_regular_file"), str(path))
     return path.read_bytes()
 
 
-def decode_image(content: bytes, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Decode one image; scale and crop it about its centre if its size differs.
+@dataclass(frozen=True)
+class Look:
+    """How images are decoded.
+
+    Attributes:
+        channels: 1 for grey, 3 for colour.
+        size: (height, width); others are scaled and cropped about their centre.
+        bit_depth: Bits that deep images use of 16; None takes the file's word.
+        background: What shows where images are transparent, "white" or "black".
+    """
+
+    channels: int
+    size: tuple[int, int]
+    bit_depth: int | None = None
+    background: str = "white"
+
+
+def decode_image(content: bytes, look: Look, several: Callable[[], None] | None = None) -> Any:
+    """Decode one image.
 
     Args:
         content: The encoded image, in one of `FORMATS`.
-        channels: 1 for grey, 3 for colour.
-        size: (height, width).
+        look: How.
+        several: Called if there are more pictures in it than the first, which is decoded.
 
     Returns:
         (channels, height, width) uint8.
@@ -87,19 +110,22 @@ def decode_image(content: bytes, channels: int, size: tuple[int, int]) -> np.nda
     pil = optional_import("PIL.Image", t("data.for_images"), package="pillow")
     ops = optional_import("PIL.ImageOps", t("data.for_images"), package="pillow")
     with pil.open(io.BytesIO(content), formats=FORMATS) as opened:
-        image = ops.exif_transpose(opened).convert(MODES[channels])
-    if image.size != size[::-1]:
-        image = ops.fit(image, size[::-1], pil.Resampling.BICUBIC)
+        if several and opened.format != "MPO" and getattr(opened, "n_frames", 1) > 1:
+            several()
+        mode = MODES[look.channels]
+        image = eight_bits(opened, mode, bit_depth=look.bit_depth, background=look.background)
+    if image.size != look.size[::-1]:
+        image = ops.fit(image, look.size[::-1], pil.Resampling.BICUBIC)
     pixels = np.asarray(image, np.uint8)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return pixels[None] if look.channels == 1 else pixels.transpose(2, 0, 1)
 
 
 class ImageDecoder:
     """Decodes rows of a table, naming the row that fails."""
 
-    def __init__(self, part: Part, column: str, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, part: Part, column: str, look: Look, left_out: LeftOut) -> None:
         self.table, self.column = encoded(part.table, column, "Image"), column
-        self.channels, self.size = channels, size
+        self.look, self.left_out = look, left_out
         self.name, self.roots = part.name, part.roots
 
     def __len__(self) -> int:
@@ -113,7 +139,9 @@ class ImageDecoder:
 
     def _one(self, cell: dict[str, Any], number: int) -> np.ndarray:
         try:
-            return decode_image(read_bytes(cell, self.roots), self.channels, self.size)
+            name = str(cell.get("path") or number)
+            note = partial(self.left_out.add, "frames", name)
+            return decode_image(read_bytes(cell, self.roots), self.look, note)
         except Exception as error:  # Pillow lets out whatever its readers stumble over
             path = t("data.no_image")
             if isinstance(cell, dict):
@@ -124,7 +152,8 @@ class ImageDecoder:
 
     def all(self) -> Tensor:
         """Decode everything, with a progress line if it takes more than a moment."""
-        images = torch.empty(len(self), self.channels, *self.size, dtype=torch.uint8)
+        shape = (len(self), self.look.channels, *self.look.size)
+        images = torch.empty(shape, dtype=torch.uint8)
         view = images.numpy()
         starts = range(0, len(self), CHUNK)
         # Pillow frees the interpreter lock while it decodes, so threads do help.

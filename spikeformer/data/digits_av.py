@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikeformer.data.augmentation import add_noise, random_shift
-from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import DictBatches
 from spikeformer.data.digits import DigitsDataModule
 from spikeformer.data.recordings import read_waveforms
@@ -127,7 +126,7 @@ class AudioVisualDigitsDataModule(TableDataModule):
 
     def build(self, parts: dict[str, Part]) -> dict[str, Dataset[Any]]:
         """Decode the recordings of each part and give each an image of its class and split."""
-        column = input_column(parts["train"].table, "audio", self.audio_key)
+        column = parts["train"].column("audio", self.audio_key)
         images = DigitsDataModule(split_seed=self.split_seed, test_fraction=0.2, val_fraction=0.1)
         images.setup()
         pools = {

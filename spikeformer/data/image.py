@@ -11,24 +11,28 @@ import torch
 from torch.utils.data import Dataset
 
 from spikeformer.data.cached import through_cache
-from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import TensorBatches
-from spikeformer.data.decode import MODES, DecodedBatches, ImageDecoder, decode_image
+from spikeformer.data.decode import MODES, DecodedBatches, ImageDecoder, Look, decode_image
 from spikeformer.data.image_augmentation import ImageAugmentation
+from spikeformer.data.pictures import BACKGROUNDS, BIT_DEPTHS, eight_bits
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
-from spikeformer.error_handling import ArgumentError, check_interval, check_positive
+from spikeformer.error_handling import ArgumentError, check_choice, check_interval, check_positive
 
 
 class ImageDataModule(TableDataModule):
     """Images, (batch, in_channels, height, width) in [0, 1].
 
-    Images of another size are scaled to cover `image_size` and cropped about their centre. They
-    are decoded once, into memory, as long as they fit in `memory_limit_gib`.
+    Images of another size are scaled to cover `image_size` and cropped about their centre; of
+    files with several pictures the first counts. Images are decoded once, into memory, as long as
+    they fit in `memory_limit_gib`.
 
     Args:
         image_key: Column of the images; None finds it by its type.
         image_size: (height, width) in pixels.
         in_channels: 3 for colour, 1 for grey (colour images become grey).
+        bit_depth: Bits that images stored in 16 use of them: 10, 12, 14 or 16. None takes the
+            file's word, and refuses images that are too dark to have been taken with 16.
+        background: "white" or "black": what shows where images are transparent.
         crop_padding: Training images are padded by this many pixels and cropped back at random.
         horizontal_flip: Flip half of the training images left to right.
         mixup: Probability that a training batch is mixed by mixup (Zhang et al. 2018, weights
@@ -57,6 +61,8 @@ class ImageDataModule(TableDataModule):
         image_key: str | None = None,
         image_size: Sequence[int] = (32, 32),
         in_channels: int = 3,
+        bit_depth: int | None = None,
+        background: str = "white",
         crop_padding: int = 0,
         horizontal_flip: bool = False,
         mixup: float = 0.0,
@@ -70,6 +76,11 @@ class ImageDataModule(TableDataModule):
             raise ArgumentError("image_size", list(size), "[height, width], each at least 1")
         if in_channels not in MODES:
             raise ArgumentError("in_channels", in_channels, "1 (grey) or 3 (colour)")
+        if bit_depth not in (None, *BIT_DEPTHS):
+            expected = f"null or one of {', '.join(map(str, BIT_DEPTHS))}"
+            raise ArgumentError("bit_depth", bit_depth, expected)
+        self.bit_depth = bit_depth
+        self.background = check_choice("background", background, BACKGROUNDS)
         if crop_padding < 0:
             raise ArgumentError("crop_padding", crop_padding, "an integer of at least 0")
         check_interval("mixup", mixup, 0, 1)
@@ -85,7 +96,7 @@ class ImageDataModule(TableDataModule):
         """Decode the images of each part."""
         if self._augments:
             _ = self._augmentation  # a missing package shows before minutes of decoding
-        column = input_column(parts["train"].table, "image", self.image_key)
+        column = parts["train"].column("image", self.image_key)
         return {name: self._build(part, column) for name, part in parts.items()}
 
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
@@ -97,11 +108,12 @@ class ImageDataModule(TableDataModule):
 
     def _build(self, part: Part, column: str) -> Dataset[Any]:
         height, width = self.image_size
-        decoder = ImageDecoder(part, column, self.in_channels, (height, width))
+        look = Look(self.in_channels, (height, width), self.bit_depth, self.background)
+        decoder = ImageDecoder(part, column, look, self.left_out)
         targets = torch.from_numpy(part.labels)
         if len(decoder) * self.in_channels * height * width > self.memory_limit_gib * 2**30:
             return DecodedBatches(decoder, targets)
-        how = (decode_image, self.in_channels, self.image_size, version("pillow"))
+        how = (decode_image, eight_bits, vars(look), version("pillow"))
         images = through_cache(self.cache, decoder.table, column, part.roots, how, decoder.all)
         return TensorBatches(images, targets)
 

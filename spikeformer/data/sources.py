@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import re
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from spikeformer.data.columns import check_class_name
+from spikeformer.data.delimited import read_csv
+from spikeformer.data.layout import LeftOut, arrange_images, files_below, splits_of_tables
 from spikeformer.error_handling import (
     ArgumentError,
     DataError,
     MissingDependencyError,
+    SpikeformerError,
     check_choice,
 )
 from spikeformer.i18n import t
@@ -20,26 +24,30 @@ from spikeformer.i18n import t
 # In the order of preference: parquet may come with JSON notes, images with a CSV of metadata.
 SUFFIXES = {
     "parquet": (".parquet",),
-    "image_folder": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    "image_folder": (
+        *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+        *(".pgm", ".ppm", ".pnm", ".jp2"),
+    ),
     "csv": (".csv", ".tsv"),
     "json": (".json", ".jsonl"),
-}
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
 }
 PROBE_SECONDS = 10.0
 
 # split name -> datasets.Dataset, which has no types to offer
 Tables = dict[str, Any]
+
+
+@dataclass
+class Source:
+    """What was read.
+
+    Attributes:
+        tables: The splits.
+        left_out: Files that were not read.
+    """
+
+    tables: Tables
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def load_tables(
@@ -49,7 +57,7 @@ def load_tables(
     subset: str | None = None,
     format: str = "auto",  # noqa: A002, the key's name in the configuration
     cache_dir: str | None = None,
-) -> Tables:
+) -> Source:
     """Return the splits found at `path`, or of the hub set `source` if `path` is None.
 
     Raises:
@@ -62,7 +70,7 @@ def load_tables(
         return _from_path(Path(path).expanduser(), format, cache_dir)
     if source is None:
         raise ArgumentError("source", source, "the name of a hub set, unless data.path is given")
-    return _from_hub(source, subset, cache_dir)
+    return Source(_from_hub(source, subset, cache_dir))
 
 
 def roots_of(path: str | None, cache_dir: str | None) -> tuple[Path, ...]:
@@ -82,37 +90,76 @@ def roots_of(path: str | None, cache_dir: str | None) -> tuple[Path, ...]:
     return *(Path(place).expanduser() for place in places if place), downloads
 
 
-def _from_path(path: Path, format: str, cache_dir: str | None) -> Tables:  # noqa: A002
+def files_of(path: Path, format: str, left_out: LeftOut) -> tuple[str, list[Path]]:  # noqa: A002
+    """Return the kind of the data at a path and its files, those in a folder relative to it.
+
+    Args:
+        path: A folder or a file.
+        format: One of `SUFFIXES`, or "auto".
+        left_out: Notes the others.
+
+    Raises:
+        DataError: There are none.
+    """
     if not path.exists():
         raise DataError(t("data.no_such_path", path=str(path), folder=Path.cwd()))
-    files = sorted(f for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
+    files = files_below(path, left_out) if path.is_dir() else [path]
     for kind in SUFFIXES if format == "auto" else (format,):
         found = [file for file in files if file.suffix.lower() in SUFFIXES[kind]]
+        chosen = set(found)
+        for file in files if found else ():
+            if file not in chosen:
+                left_out.add("other_kind", str(file))
         if found:
-            return _read(kind, path, found, cache_dir)
+            return kind, found
     wanted = t("data.readable_data") if format == "auto" else t("data.files_of", format=format)
     suffixes = [s for kind, some in SUFFIXES.items() if format in ("auto", kind) for s in some]
     raise DataError(t("data.no_files", path=str(path), wanted=wanted, suffixes=", ".join(suffixes)))
 
 
-def _read(kind: str, path: Path, files: list[Path], cache_dir: str | None) -> Tables:
+def _from_path(path: Path, format: str, cache_dir: str | None) -> Source:  # noqa: A002
     datasets = optional_import("datasets", t("data.for_reading"))
+    left_out = LeftOut()
+    kind, files = files_of(path, format, left_out)
     if kind == "parquet":
-        _check_parquet(files)
-    options: dict[str, Any] = {"data_files": _by_split(path, files)}
-    if kind == "image_folder":
-        options = {"data_dir": str(path)}
-    elif files[0].suffix.lower() == ".tsv":
-        options["sep"] = "\t"
+        _check_parquet([path / file for file in files])
     try:
-        builder = kind.replace("_", "")
-        return dict(datasets.load_dataset(builder, cache_dir=cache_dir, **options))
-    except ImportError:
+        if kind == "image_folder":
+            tables = _image_folder(path, files, left_out)
+        else:
+            splits = splits_of_tables(path, files, left_out)
+            places = {split: [path / file for file in some] for split, some in splits.items()}
+            if kind == "csv":
+                tables = read_csv(places)
+            else:
+                names = {split: [str(file) for file in some] for split, some in places.items()}
+                tables = dict(datasets.load_dataset(kind, cache_dir=cache_dir, data_files=names))
+    except (ImportError, SpikeformerError):
         raise
     except Exception as error:  # whatever the readers stumble over in a damaged file
         raise DataError(
             t("data.unreadable_path", path=str(path), kind=kind, reason=_reason(error))
         ) from error
+    return Source(tables, left_out)
+
+
+def _image_folder(path: Path, files: list[Path], left_out: LeftOut) -> Tables:
+    """Return a table of the images' paths and classes for each split."""
+    datasets = optional_import("datasets", t("data.for_reading"))
+    arrow = optional_import("pyarrow", t("data.for_reading"))
+    if not path.is_dir():
+        raise DataError(t("data.no_folder", path=str(path)))
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    rows: dict[str, dict[str, list[Any]]] = {}
+    for picture in arrange_images(repr(str(path)), files, left_out):
+        check_class_name("label", picture.label)
+        table = rows.setdefault(picture.split, {"image": [], "label": []})
+        table["image"].append({"bytes": None, "path": str(picture.file)})
+        table["label"].append(picture.label)
+    return {
+        split: datasets.Dataset(arrow.table(columns, schema=features.arrow_schema))
+        for split, columns in rows.items()
+    }
 
 
 def _check_parquet(files: list[Path]) -> None:
@@ -125,18 +172,6 @@ def _check_parquet(files: list[Path]) -> None:
             raise DataError(
                 t("data.broken_parquet", file=str(file), reason=_reason(error))
             ) from error
-
-
-def _by_split(path: Path, files: list[Path]) -> dict[str, list[str]]:
-    """Group files by the split their name or folder tells; all are training data if none tells."""
-    groups: dict[str, list[str]] = {}
-    for file in files:
-        inside = file.relative_to(path) if path.is_dir() else Path(file.name)
-        words = re.split(r"[^a-z]+", inside.as_posix().lower())
-        told = [SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS]
-        groups.setdefault(told[-1] if told else "", []).append(str(file))
-    unnamed = groups.pop("", [])
-    return groups if "train" in groups else {"train": unnamed, **groups} if unnamed else groups
 
 
 def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:

@@ -12,9 +12,17 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from spikeformer.compliance import ConsentGate
-from spikeformer.data.columns import check_classes, class_names_of, label_column, labels_of
+from spikeformer.data.columns import (
+    check_classes,
+    class_names_of,
+    input_column,
+    label_column,
+    labels_of,
+)
 from spikeformer.data.datamodule import SpikingDataModule, Splits
-from spikeformer.data.sources import Tables, load_tables, roots_of
+from spikeformer.data.layout import LeftOut
+from spikeformer.data.preparation import check_known
+from spikeformer.data.sources import Tables, files_of, load_tables, roots_of
 from spikeformer.data.splits import Indices, check_fraction, stratified_draw, stratified_split
 from spikeformer.data.subjects import People, nobody_left, with_consent, without
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
@@ -56,6 +64,7 @@ class Part:
         labels: (samples,) class of each sample; zeros if the task has no classes.
         people: (samples,) the person of each sample, where they are asked for their consent.
         roots: Folders in which the files must lie that cells of the table name.
+        label_key: Column of the classes; None if the task has none.
     """
 
     name: str
@@ -63,12 +72,25 @@ class Part:
     labels: Indices
     people: People | None = None
     roots: tuple[Path, ...] = (Path(),)
+    label_key: str | None = None
 
     def pick(self, indices: Indices, name: str | None = None) -> Part:
         """The samples at `indices`."""
         people = None if self.people is None else self.people[indices]
         table, labels = self.table.select(indices), self.labels[indices]
-        return Part(name or self.name, table, labels, people, self.roots)
+        return replace(self, name=name or self.name, table=table, labels=labels, people=people)
+
+    def column(self, kind: str, override: str | None) -> str:
+        """The column that holds the "image", "audio" or "text" of each sample.
+
+        Args:
+            kind: What to look for.
+            override: The name, if the person gives one.
+
+        Raises:
+            DataError: None fits, or several do.
+        """
+        return input_column(self.table, kind, override, self.label_key)
 
 
 class TableDataModule(SpikingDataModule):
@@ -81,7 +103,8 @@ class TableDataModule(SpikingDataModule):
     Args:
         source: Name of a set on the Hugging Face hub; used if `path` is None.
         path: Folder or file with the data instead; its split is read off file and folder names
-            (train, validation, test), and everything is training data if they tell nothing.
+            (train, validation, test). All of it is training data if they tell nothing, or one
+            split alone.
         subset: Configuration of the hub set, where it has several.
         format: "parquet", "csv", "json" or "image_folder"; "auto" goes by the file names.
         label_key: Column of the classes; None finds it by its type.
@@ -132,6 +155,9 @@ class TableDataModule(SpikingDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, num_workers=num_workers, seed=seed)
+        named = [name for name in (train_split, val_split, test_split) if name is not None]
+        if len(set(named)) < len(named):
+            raise ArgumentError("val_split", val_split, "three different splits")
         if source is None and path is None:
             raise ArgumentError("source", None, "the name of a hub set, unless `path` is given")
         if split_seed < 0:
@@ -170,13 +196,14 @@ class TableDataModule(SpikingDataModule):
 
     def load(self) -> Splits:
         """Read the tables, choose the splits and build them."""
-        tables = load_tables(
+        source = load_tables(
             self.source,
             self.path,
             subset=self.subset,
             format=self.format,
             cache_dir=self.cache_dir,
         )
+        tables, self.left_out = source.tables, source.left_out
         people: dict[str, People] = {}
         if self.gate is not None:
             tables, people = with_consent(tables, self.gate, self.where)
@@ -188,6 +215,13 @@ class TableDataModule(SpikingDataModule):
         built = self.build(chosen)
         self._people = {name: part.people for name, part in chosen.items()}
         return Splits(built["train"], built.get("val"), built["test"], classes)
+
+    def data_files(self) -> list[Path]:
+        """Return the files in `path` that are read."""
+        if self.path is None:
+            return []
+        path = Path(self.path).expanduser()
+        return [path / file for file in files_of(path, self.format, LeftOut())[1]]
 
     def leave_out(self, gone: Collection[str]) -> None:
         """Go on without the samples of some people, from the next loaders on.
@@ -226,20 +260,38 @@ class TableDataModule(SpikingDataModule):
             return [], parts
         train = tables[self.train_split]
         column = label_column(train, self.label_key)
-        classes = class_names_of(train, column)
+        classes = self._classes(class_names_of(train, column))
         if labels_of(train, column, classes, self.train_split) is None:
             raise DataError(t("data.train_has_no_labels", split=self.train_split, where=self.where))
         parts = {}
         for name, table in tables.items():
             labels = labels_of(table, column, classes, name)
             if labels is not None:
-                parts[name] = Part(name, table, labels)
-        return [str(name) for name in classes], parts
+                parts[name] = Part(name, table, labels, label_key=column)
+        if len(classes) == 1:
+            raise DataError(t("data.single_class", where=self.where, name=classes[0]))
+        return classes, parts
+
+    def _classes(self, found: list[str]) -> list[str]:
+        """Return the names in the order that the network knows, if it was trained before."""
+        known = [] if self.given is None else self.given.class_names
+        if not known or (self.trains_on and set(found) != set(known)):
+            return found
+        check_known(found, known)
+        return list(known)
 
     def _choose(self, parts: dict[str, Part]) -> dict[str, Part]:
         train = self._limit(parts[self.train_split], self.limit_train)
-        val = _first(parts, [self.val_split] if self.val_split else VALIDATION_NAMES)
-        test = _first(parts, [self.test_split] if self.test_split else ("test",))
+        # No two of them are the same split, whatever they are called.
+        asked = {self.train_split, self.val_split, self.test_split}
+        val = _first(
+            parts,
+            [self.val_split] if self.val_split else [n for n in VALIDATION_NAMES if n not in asked],
+        )
+        test = _first(
+            parts,
+            [self.test_split] if self.test_split else {"test"} - asked,
+        )
         if self.test_split and test is None:
             raise DataError(t("data.test_has_no_labels", split=self.test_split, where=self.where))
         if test is None:

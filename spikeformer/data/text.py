@@ -10,10 +10,15 @@ from typing import Any, Unpack
 import torch
 from torch.utils.data import Dataset
 
-from spikeformer.data.columns import input_column
 from spikeformer.data.datasets import TokenBatches
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
-from spikeformer.data.tokenizer import Encoder, pretrained_encoder, trained_encoder
+from spikeformer.data.tokenizer import (
+    Encoder,
+    encoder_from,
+    pretrained_encoder,
+    trained_encoder,
+    vocabulary_hash,
+)
 from spikeformer.error_handling import ArgumentError, DataError, check_choice, check_positive_int
 from spikeformer.i18n import t
 
@@ -90,10 +95,12 @@ class TextDataModule(TableDataModule):
 
     def build(self, parts: dict[str, Part]) -> dict[str, Dataset[Any]]:
         """Load or train the tokenizer and encode the sentences of each part."""
-        column = input_column(parts["train"].table, "text", self.text_key)
+        column = parts["train"].column("text", self.text_key)
         texts = {name: _sentences(part, column) for name, part in parts.items()}
         if self.tokenizer is not None:
             encoder = pretrained_encoder(self.tokenizer)
+        elif self.given is not None and self.given.tokenizer is not None:
+            encoder = encoder_from(self.given.tokenizer)
         else:
             encoder = trained_encoder(
                 texts["train"], self.tokenizer_kind, self.vocab_size, self._cache_folder()
@@ -109,6 +116,14 @@ class TextDataModule(TableDataModule):
             )
         self._encoder = encoder
         return {name: self._build(part, texts[name], encoder) for name, part in parts.items()}
+
+    def fitted(self) -> dict[str, Any]:
+        """Return the tokenizer that was trained here, or what tells a pretrained one."""
+        encoder = self._encoder
+        assert encoder is not None
+        if encoder.trained:
+            return {"tokenizer": encoder.tokenizer.to_str()}
+        return {"vocabulary": vocabulary_hash(encoder)}
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Text of each token id."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from spikeformer.data.sources import network_errors, optional_import, unreachable
 from spikeformer.error_handling import DataError
-from spikeformer.files import write_text
+from spikeformer.files import value_hash, write_text
 from spikeformer.i18n import t
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
@@ -74,6 +74,31 @@ def trained_encoder(
         tokenizer = _train(library, sentences, kind, vocab_size)
         # Two processes may train the same tokenizer at once.
         write_text(file, tokenizer.to_str())
+    return _trained(tokenizer)
+
+
+def encoder_from(content: str) -> Encoder:
+    """Return a tokenizer that was trained before.
+
+    Args:
+        content: Its JSON, as a `Preparation` keeps it.
+
+    Raises:
+        DataError: It is no tokenizer of ours.
+    """
+    library = optional_import("tokenizers", t("data.for_tokenizer_training"))
+    try:
+        return _trained(library.Tokenizer.from_str(content))
+    except Exception as error:  # the library's own, of any kind
+        raise DataError(t("data.no_preparation", reason=error)) from error
+
+
+def vocabulary_hash(encoder: Encoder) -> str:
+    """Return the SHA-256 of a tokenizer's tokens and ids."""
+    return value_hash(dict(encoder.tokenizer.get_vocab()))
+
+
+def _trained(tokenizer: Any) -> Encoder:
     pad, unknown, bos, eos = (tokenizer.token_to_id(token) for token in SPECIAL_TOKENS)
     return Encoder(tokenizer, tokenizer.get_vocab_size(), pad, unknown, bos, eos, trained=True)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader, Dataset
 
-from spikeformer.data import SpikingDataModule, Splits
+from spikeformer.data import Preparation, SpikingDataModule, Splits
 from spikeformer.data.sampling import derive_seed
 from spikeformer.error_handling import (
     ArgumentError,
@@ -105,9 +107,23 @@ class TaskSequence(SpikingDataModule):
         """Fetch the data."""
         self.base.prepare_data()
 
+    def fitted(self) -> dict[str, Any]:
+        """Return what the base took from the training split."""
+        return self.base.fitted()
+
+    def use(self, given: Preparation, *, trains: bool = False) -> None:
+        """Prepare the data as those of a training were; the classes are those of the tasks."""
+        super().use(given, trains=trains)
+        self.base.use(replace(given, class_names=[]), trains=trains)
+
+    def data_files(self) -> list[Path]:
+        """Return the files of the base."""
+        return self.base.data_files()
+
     def load(self) -> Splits:
         """Return the splits with the samples of all tasks."""
         found = self.base.load()
+        self.left_out = self.base.left_out
         for part in PARTS:
             dataset = getattr(found, part)
             if dataset is None:

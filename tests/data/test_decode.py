@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from spikeformer.data import ImageDataModule
-from spikeformer.data.decode import decode_image, read_bytes
+from spikeformer.data.decode import Look, decode_image, read_bytes
 from spikeformer.error_handling import DataError
 from spikeformer.files import UnsafePathError
 
@@ -185,4 +185,4 @@ def test_damage_anywhere_in_a_parquet_file_is_one_error(table, load, tmp_path):
 
 
 def test_decode_image_keeps_pixels():
-    assert (decode_image(png(7), 3, (8, 8)) == 7).all()
+    assert (decode_image(png(7), Look(3, (8, 8))) == 7).all()

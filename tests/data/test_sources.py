@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from spikeformer.data.sources import _by_split, load_tables, network_errors, optional_import
+from spikeformer.data.sources import load_tables, network_errors, optional_import
 from spikeformer.error_handling import ArgumentError, DataError, MissingDependencyError
 
 
 def test_parquet_splits_and_features(image_parquet, cache):
-    tables = load_tables(None, str(image_parquet(per_class=4)), cache_dir=cache)
+    tables = load_tables(None, str(image_parquet(per_class=4)), cache_dir=cache).tables
     assert {name: len(table) for name, table in tables.items()} == {"train": 12, "test": 12}
     assert type(tables["train"].features["img"]).__name__ == "Image"
 
@@ -24,23 +24,9 @@ def test_csv_tsv_and_json(tmp_path, cache):
     }.items():
         file = tmp_path / name
         file.write_text(content)
-        table = load_tables(None, str(file), cache_dir=cache)["train"]
+        table = load_tables(None, str(file), cache_dir=cache).tables["train"]
         assert table["text"][:] == ["fine", "bad"]
         assert table["label"][:] == [0, 1]
-
-
-def test_splits_are_read_off_names(tmp_path):
-    names = ["train-00000.parquet", "data/dev.parquet", "data/test-0.parquet", "train/1.parquet"]
-    groups = _by_split(tmp_path, [tmp_path / name for name in names])
-    assert {split: len(files) for split, files in groups.items()} == {
-        "train": 2,
-        "validation": 1,
-        "test": 1,
-    }
-    plain = _by_split(tmp_path, [tmp_path / "reviews.csv", tmp_path / "more.csv"])
-    assert {split: len(files) for split, files in plain.items()} == {"train": 2}
-    # "contest" and "latest" are not "test".
-    assert set(_by_split(tmp_path, [tmp_path / "contest_latest.csv"])) == {"train"}
 
 
 def test_absent_path(tmp_path):
@@ -132,7 +118,9 @@ def test_hub_set_cached_earlier_is_used_without_a_network(image_parquet, tmp_pat
     """A cache as `datasets` leaves it: <cache>/<owner>___<name>/<config>/<version>/<hash>."""
     import datasets
 
-    table = load_tables(None, str(image_parquet(per_class=4)), cache_dir=str(tmp_path / "other"))
+    table = load_tables(
+        None, str(image_parquet(per_class=4)), cache_dir=str(tmp_path / "other")
+    ).tables
     folder = tmp_path / "cache" / "someone___pictures" / "default" / "0.0.0" / "abc123"
     folder.mkdir(parents=True)
     info = table["train"].info.copy()
@@ -146,7 +134,7 @@ def test_hub_set_cached_earlier_is_used_without_a_network(image_parquet, tmp_pat
             w.finalize()
         info.splits.add(datasets.SplitInfo(name, num_examples=len(part), dataset_name="pictures"))
     info.write_to_directory(str(folder))
-    found = load_tables("someone/pictures", None, cache_dir=str(tmp_path / "cache"))
+    found = load_tables("someone/pictures", None, cache_dir=str(tmp_path / "cache")).tables
     assert {name: len(part) for name, part in found.items()} == {"train": 12, "test": 12}
 
 
@@ -177,7 +165,7 @@ def test_hub_set_with_a_network(monkeypatch, image_parquet, cache):
     import datasets
     import huggingface_hub
 
-    tables = load_tables(None, str(image_parquet(per_class=2)), cache_dir=cache)
+    tables = load_tables(None, str(image_parquet(per_class=2)), cache_dir=cache).tables
     asked = []
 
     def load(name, subset, *, cache_dir):
@@ -188,7 +176,7 @@ def test_hub_set_with_a_network(monkeypatch, image_parquet, cache):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *_, **__: None)
     monkeypatch.setattr(datasets, "load_dataset", load)
-    assert set(load_tables("a/b", None, subset="c", cache_dir="d")) == {"train", "test"}
+    assert set(load_tables("a/b", None, subset="c", cache_dir="d").tables) == {"train", "test"}
     assert asked == [("a/b", "c", "d")]
     with pytest.raises(DataError, match=r"data\.source='a/b' cannot be loaded.*'wrong'.*subset"):
         load_tables("a/b", None, subset="wrong")

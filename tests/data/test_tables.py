@@ -105,7 +105,8 @@ def test_limits_are_stratified_and_repeat(load, folder):
         ({"train": [0.5, 1.5] * 9}, {}, "not classes"),
         ({"train": [-1] * 9, "test": [0, 1]}, {}, "no labels"),
         ({"train": AB, "test": ["a", "c"]}, {}, r"labels that the training split lacks: \['c'\]"),
-        ({"train": ["a"], "test": ["a"]}, {}, "train split .* is empty"),
+        ({"train": ["a", "b"], "test": ["a"]}, {"val_fraction": 0.9}, "train split .* is empty"),
+        ({"train": ["a"], "test": ["a"]}, {}, "single class, .a."),
     ],
 )
 def test_what_does_not_fit_is_named_with_its_remedy(load, splits, options, message):
@@ -132,3 +133,45 @@ def test_values_outside_their_range(wrong):
 def test_source_or_path_is_needed():
     with pytest.raises(ArgumentError, match="source"):
         Rows()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"train_split": "validation"},
+        {"train_split": "test"},
+        {"val_split": "test"},
+        {"test_split": "validation"},
+        {"val_split": "test", "train_split": "validation"},
+    ],
+)
+def test_two_splits_never_share_rows(tmp_path, cache, options):
+    """The rows of each file have numbers of their own."""
+    for start, name in ((0, "validation"), (100, "test"), (200, "train")):
+        rows = [f"{start + n},{'ab'[n % 2]}" for n in range(40)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["number,label", *rows]))
+    data = Rows(path=str(tmp_path), cache_dir=cache, **options)
+    data.setup()
+    parts = [numbers(part) for part in (data.splits.train, data.splits.val, data.splits.test)]
+    assert all(parts)
+    assert len(set().union(*parts)) == sum(map(len, parts))
+
+
+def test_a_lone_table_named_as_a_split_is_divided(tmp_path, cache):
+    file = tmp_path / "reviews_dev.csv"
+    file.write_text("number,label\n" + "".join(f"{n},{n % 2}\n" for n in range(100)))
+    for path in (file, tmp_path):
+        data = Rows(path=str(path), cache_dir=cache)
+        data.setup()
+        assert [len(p) for p in (data.splits.train, data.splits.val, data.splits.test)] == [
+            72,
+            8,
+            20,
+        ]
+
+
+def test_one_split_is_not_asked_for_twice():
+    with pytest.raises(ArgumentError, match="three different splits"):
+        Rows(path="x", val_split="test", test_split="test")
+    with pytest.raises(ArgumentError, match="three different splits"):
+        Rows(path="x", train_split="test", test_split="test")

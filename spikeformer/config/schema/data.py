@@ -62,6 +62,8 @@ class ImageConfig(TableConfig):
     image_key: str | None = None
     image_size: list[int] = field(default_factory=lambda: [32, 32])
     in_channels: int = 3
+    bit_depth: int | None = None
+    background: str = "white"
     crop_padding: int = 0
     horizontal_flip: bool = False
     mixup: float = 0.0
