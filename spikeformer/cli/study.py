@@ -20,6 +20,7 @@ from spikeformer.cli.space import Space, grid, search_space
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import write_text
 from spikeformer.i18n import t
+from spikeformer.runs.summary import is_number, named_number
 
 log = logging.getLogger(__name__)
 
@@ -248,15 +249,14 @@ def score(results: Mapping[str, Mapping[str, Any]], objective: str) -> float:
     Raises:
         ConfigurationError: The results have no such number.
     """
-    stage, _, name = objective.partition(".")
-    value = results.get(stage, {}).get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    value = named_number(results, objective)
+    if value is None:
         known = [
             f"{stage}.{name}"
             for stage, numbers in results.items()
             for name, number in numbers.items()
-            if isinstance(number, int | float) and not isinstance(number, bool)
+            if is_number(number)
         ]
         message = t("cli.no_such_objective", objective=objective, known=", ".join(known))
         raise ConfigurationError(message)
-    return float(value)
+    return value

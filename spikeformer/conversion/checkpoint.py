@@ -9,6 +9,8 @@ folder/
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -116,6 +118,9 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
     """
     folder = Path(folder)
     content, weights = _read(folder / "conversion.json"), folder / "model.safetensors"
+    if not weights.is_file():
+        absent = {"file": weights.name, "reason": os.strerror(errno.ENOENT)}
+        raise ConversionError(t("conversion.no_converted", folder=folder, **absent))
     try:
         layout = _layout(weights)
         if ann_model is None:

@@ -15,7 +15,7 @@ from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.stages.test import Test
 from spikeformer.pipeline.stages.validate import Validate, ValidateTrained
 from spikeformer.pipeline.stages.verify import Verify
-from spikeformer.runs import LoadedRun, Manifest, StageRecord, build_network, load_run
+from spikeformer.runs import LoadedRun, LoadedSweep, Manifest, StageRecord, build_network, load_run
 
 __all__ = [
     "Compile",
@@ -24,6 +24,7 @@ __all__ = [
     "Deploy",
     "Fit",
     "LoadedRun",
+    "LoadedSweep",
     "Manifest",
     "Predict",
     "Profile",

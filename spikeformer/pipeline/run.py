@@ -10,14 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from spikeformer.config import masked, recorded
-from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import write_json, write_text
-from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.environment import describe_environment
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
-from spikeformer.runs.network import put_weights, read_weights
+from spikeformer.runs.network import choose_checkpoint, put_weights, read_weights
 
 
 @dataclass
@@ -49,28 +47,18 @@ class Run:
         """The checkpoint after the last full epoch."""
         return self.files.checkpoint("last")
 
-    @property
-    def tuned_checkpoint(self) -> Path:
-        """The weights that were fine-tuned for the chip."""
-        return self.files.hardware / "finetuned.ckpt"
-
-    def trained(self, stage: str, weights: str = "last") -> nn.Module:
+    def trained(self, weights: str = "last") -> nn.Module:
         """Return the run's network with what it trained, or else the checkpoint that it was given.
 
         Each file is read once. A network that has the weights already is left alone.
 
         Args:
-            stage: Who asks, for the message.
             weights: "last", "best", or "finetuned" for the chip.
 
         Raises:
             ConfigurationError: There are no such weights, or not of this network.
         """
-        file = self.tuned_checkpoint if weights == "finetuned" else self.files.checkpoint(weights)
-        if weights != "finetuned" and not file.is_file():
-            if not self.config.checkpoint:
-                raise ConfigurationError(t("pipeline.no_weights", stage=stage, file=file.name))
-            file = Path(self.config.checkpoint)
+        file = choose_checkpoint(self.files, self.config, weights)
         key = (file, file.stat().st_mtime_ns if file.is_file() else 0)
         if key not in self._weights:
             self._weights[key] = read_weights(file)

@@ -4,7 +4,7 @@ Stages write it; the report, the dashboard and a notebook read it from here.
 """
 
 from spikeformer.runs.layout import RunFolder
-from spikeformer.runs.loading import LoadedRun, load_run
+from spikeformer.runs.loading import LoadedRun, LoadedSweep, load_run
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.network import build_network, load_weights
 from spikeformer.runs.reading import ResultsError
@@ -33,6 +33,7 @@ __all__ = [
     "FitResults",
     "HardwareResults",
     "LoadedRun",
+    "LoadedSweep",
     "Manifest",
     "PredictionResults",
     "PrivacyResults",

@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "hardware"
 
     @property
+    def finetuned(self) -> Path:
+        """The weights that were fine-tuned for the chip."""
+        return self.hardware / "finetuned.ckpt"
+
+    @property
     def converted(self) -> Path:
         """The converted network."""
         return self.path / "converted"

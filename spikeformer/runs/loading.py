@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
@@ -16,10 +16,12 @@ from spikeformer.config import read_config
 from spikeformer.conversion import load_converted
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.i18n import t
+from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest
-from spikeformer.runs.network import build_network, load_weights
+from spikeformer.runs.network import build_network, choose_checkpoint, load_weights
 from spikeformer.runs.results import RunResults, load_results
+from spikeformer.runs.summary import RunSummary, named_number, summarize_runs
 from spikeformer.training import TrainingHistory
 
 
@@ -31,8 +33,8 @@ class LoadedRun:
         folder: The run folder.
         config: The configuration it was made with.
         model: The network with its trained weights, in evaluation mode.
-        results: What its test measured.
-        history: What happened in each epoch.
+        results: What its stages found.
+        history: What happened in each epoch; empty if it trained nothing.
         manifest: Its stages.
     """
 
@@ -44,55 +46,117 @@ class LoadedRun:
     manifest: Manifest
 
 
+@dataclass
+class LoadedSweep(LoadedRun):
+    """A sweep's best run in memory, and what came out of all of its runs.
+
+    Attributes:
+        runs: All runs, newest first.
+        objective: By what the best was chosen, as in "maximize fit.val/accuracy".
+    """
+
+    runs: list[RunSummary]
+    objective: str
+
+
 def load_run(
     path: str | Path, weights: str = "last", *, trusted: Collection[str] = ()
 ) -> LoadedRun:
     """Load what `python train.py` left in a run folder, of whatever kind the run is.
 
     The network is the one that the run trained, or converted, or else that of the checkpoint which
-    it was given.
+    it was given. A sweep's folder gives a `LoadedSweep`: its best run by the first of the sweep's
+    objectives, or by validation accuracy, validation loss, accuracy of the converted network,
+    test accuracy or energy, whichever its runs have first.
 
     Args:
-        path: The run folder.
-        weights: "last" or "best", of a run that trained.
+        path: The folder of a run or of a sweep.
+        weights: "last" or "best", of a run that trained; "finetuned" for those that were tuned
+            for a chip.
         trusted: Packages of your own that the run's configuration may name. What the folder itself
             says of trust does not count: it may be a stranger's.
 
     Raises:
-        ConfigurationError: The folder holds no run, or is that of a sweep, whose runs lie in it;
-            or the weights are absent. The message names what is missing.
+        ConfigurationError: The folder holds no run, the weights or a number by which to choose a
+            sweep's best run are absent, or a file cannot be read. The message names what is
+            missing.
+        ConversionError: The converted network is absent or cannot be read.
 
     Example:
         >>> run = load_run("outputs/2026-01-31/12-00-00-run")  # doctest: +SKIP
         >>> run.model(images).mean(dim=1).argmax(dim=-1)       # doctest: +SKIP
     """
     files = RunFolder(Path(path))
-    check_choice("weights", weights, ("last", "best"))
+    check_choice("weights", weights, ("last", "best", "finetuned"))
     if not files.config.is_file():
         if files.sweep.is_file():
-            inside = ", ".join(
-                sorted(child.parent.name for child in files.path.glob("*/config.yaml"))
-            )
-            raise ConfigurationError(t("pipeline.is_sweep", folder=files.path, runs=inside))
+            return _load_sweep(files.path, weights, trusted)
         raise ConfigurationError(t("pipeline.no_run_folder", folder=files.path))
     config = read_config(files.config)
     config.trusted_packages = list(trusted)
+    results = load_results(files.path)
+    epochs: list[Any] = [] if results.history is None else results.history.to_dict("records")
     return LoadedRun(
         files.path,
         config,
-        _load_model(files, config, weights).eval(),
-        load_results(files.path),
-        _read_history(files.history),
+        _load_model(files, config, weights, "convert" in results.stages).eval(),
+        results,
+        TrainingHistory(epochs),
         Manifest.open(files.path, config.get("name", files.path.name)),
     )
 
 
-def _load_model(files: RunFolder, config: DictConfig, weights: str) -> nn.Module:
-    if (files.converted / "conversion.json").is_file():
+_OBJECTIVES = (
+    "maximize fit.val/accuracy",
+    "minimize fit.val/loss",
+    "maximize convert.accuracy",
+    "maximize test.accuracy",
+    "minimize profile.energy_per_sample_uj",
+)
+"""By what the best of a sweep without an objective is chosen: the first that its runs have."""
+
+
+def _load_sweep(folder: Path, weights: str, trusted: Collection[str]) -> LoadedSweep:
+    runs = summarize_runs(folder)
+    objectives = _objectives(runs)
+    for objective in objectives:
+        best = _best(runs, objective)
+        if best is not None:
+            run = load_run(best.folder, weights, trusted=trusted)
+            return LoadedSweep(**vars(run), runs=runs, objective=objective)
+    names = ", ".join(sorted(run.path for run in runs))
+    known = ", ".join(objectives)
+    raise ConfigurationError(t("pipeline.no_best_run", folder=folder, runs=names, objectives=known))
+
+
+def _objectives(runs: Sequence[RunSummary]) -> tuple[str, ...]:
+    """Return the first objective of a search, or else those of a sweep without one."""
+    for run in runs:
+        if run.status != "broken":
+            config, _ = reading.yaml_mapping(RunFolder(run.folder).config)
+            found = (config or {}).get("objective")
+            if isinstance(found, list) and found:
+                return (str(found[0]),)
+    return _OBJECTIVES
+
+
+def _best(runs: Sequence[RunSummary], objective: str) -> RunSummary | None:
+    """Return the run with the best of a number; None if none has it."""
+    direction, _, name = objective.partition(" ")
+    found = []
+    for run in runs:
+        if run.status != "broken":
+            stages = Manifest.open(run.folder, run.name).stages
+            number = named_number({key: stage.result for key, stage in stages.items()}, name)
+            if number is not None and math.isfinite(number):
+                found.append((number if direction == "maximize" else -number, run))
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _load_model(files: RunFolder, config: DictConfig, weights: str, converts: bool) -> nn.Module:
+    if converts or files.converted.is_dir():
         return load_converted(files.converted)
-    checkpoint = files.checkpoint(weights)
-    if not checkpoint.parent.is_dir() and config.get("checkpoint"):
-        checkpoint = Path(config.checkpoint)
+    checkpoint = choose_checkpoint(files, config, weights)
     try:
         model = build_network(config)
     except OmegaConfBaseException as error:
@@ -100,10 +164,3 @@ def _load_model(files: RunFolder, config: DictConfig, weights: str) -> nn.Module
         raise ConfigurationError(f"{files.config}: {reason}") from error
     load_weights(model, checkpoint)
     return model
-
-
-def _read_history(path: Path) -> TrainingHistory:
-    if not path.is_file():
-        return TrainingHistory()
-    records: list[Any] = pd.read_csv(path).to_dict("records")
-    return TrainingHistory(records)

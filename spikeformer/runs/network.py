@@ -12,6 +12,7 @@ from spikeformer.config import instantiate
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
+from spikeformer.runs.layout import RunFolder
 from spikeformer.training import SpikingModule
 
 
@@ -24,6 +25,29 @@ def build_network(config: DictConfig) -> nn.Module:
         network: nn.Module = backbone
         return network
     return SpikingNetwork(backbone, instantiate(config.task.head, nn.Module, trusted=trusted))
+
+
+def choose_checkpoint(files: RunFolder, config: DictConfig, weights: str = "last") -> Path:
+    """Return the file with a run's weights: its own, or that of the checkpoint it was given.
+
+    A run that has trained never falls back on what it began with.
+
+    Args:
+        files: The run's.
+        config: Its configuration.
+        weights: "last", "best", or "finetuned" for the chip.
+
+    Raises:
+        ConfigurationError: There are no such weights.
+    """
+    if weights == "finetuned":
+        return files.finetuned
+    own = files.checkpoint(weights)
+    if own.is_file():
+        return own
+    if any(own.parent.glob("*.ckpt")) or not config.get("checkpoint"):
+        raise ConfigurationError(t("pipeline.no_weights", folder=files.path, file=own.name))
+    return Path(config.checkpoint)
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -181,3 +181,10 @@ def _numbers(stages: Mapping[str, StageRecord], epochs: int) -> dict[str, float]
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a stage's result is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def named_number(results: Mapping[str, Mapping[str, Any]], name: str) -> float | None:
+    """Return a number of a run's stages, such as `fit.val/accuracy`; None if there is none."""
+    stage, _, key = name.partition(".")
+    value = results.get(stage, {}).get(key)
+    return float(value) if is_number(value) else None

@@ -40,33 +40,33 @@ def test_trained_reads_each_file_once(run):
     last, best = run.files.checkpoint("last"), run.files.checkpoint("best")
     save(run, last, 1.0)
     save(run, best, 2.0)
-    assert values(run.trained("test")) == {1.0}
-    assert values(run.trained("test", "best")) == {2.0}
-    assert not run.trained("test").training
+    assert values(run.trained()) == {1.0}
+    assert values(run.trained("best")) == {2.0}
+    assert not run.trained().training
     stamp = last.stat().st_mtime_ns
     last.write_bytes(b"not read again")
     os.utime(last, ns=(stamp, stamp))
-    assert values(run.trained("verify")) == {1.0}
+    assert values(run.trained()) == {1.0}
 
 
 def test_trained_sees_a_file_that_was_written_anew(run):
     file = save(run, run.files.checkpoint("last"), 1.0)
-    run.trained("test")
+    run.trained()
     save(run, file, 3.0)
     os.utime(file, ns=(1, 1))
-    assert values(run.trained("test")) == {3.0}
+    assert values(run.trained()) == {3.0}
 
 
 def test_trained_mends_a_network_that_was_changed_or_rounded(run):
     save(run, run.files.checkpoint("last"), 0.1)
     expected = torch.tensor(0.1)
-    net = run.trained("test")
+    net = run.trained()
     net.bfloat16().float()
     assert all((p != expected).any() for p in net.parameters())
-    assert all((p == expected).all() for p in run.trained("test").parameters())
+    assert all((p == expected).all() for p in run.trained().parameters())
     with torch.no_grad():
         next(net.parameters()).add_(1)
-    assert all((p == expected).all() for p in run.trained("test").parameters())
+    assert all((p == expected).all() for p in run.trained().parameters())
 
 
 def test_a_network_is_lowered_once_for_all_stages(run):
@@ -75,17 +75,17 @@ def test_a_network_is_lowered_once_for_all_stages(run):
     torch.save({"state_dict": state}, run.files.checkpoint("last"))
     deployer = make_deployer(run.config)
     shape = next(iter(run.parts.data.train_dataloader()))[0].shape[1:]
-    first = lowered_network(deployer, run.trained("verify"), shape)
-    assert lowered_network(deployer, run.trained("compile"), shape) is first
+    first = lowered_network(deployer, run.trained(), shape)
+    assert lowered_network(deployer, run.trained(), shape) is first
     with torch.no_grad():
         next(run.parts.module.net.parameters()).add_(1)
-    assert lowered_network(deployer, run.trained("compile"), shape) is not first
+    assert lowered_network(deployer, run.trained(), shape) is not first
 
 
 def test_trained_takes_the_given_checkpoint_where_nothing_was_trained(run, tmp_path):
     with pytest.raises(ConfigurationError, match=r"last\.ckpt"):
-        run.trained("test")
+        run.trained()
     run.config.checkpoint = str(save(run, tmp_path / "given.ckpt", 4.0))
-    assert values(run.trained("test")) == {4.0}
+    assert values(run.trained()) == {4.0}
     with pytest.raises(ConfigurationError, match=r"finetuned\.ckpt"):  # nothing stands for these
-        run.trained("deploy", "finetuned")
+        run.trained("finetuned")

@@ -1,8 +1,10 @@
-"""A run folder may be a stranger's."""
+"""`load_run` opens every kind of run; a run folder may be a stranger's."""
 
 from __future__ import annotations
 
+import math
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -10,21 +12,33 @@ import yaml
 
 from spikeformer.cli import compose
 from spikeformer.config import recorded
-from spikeformer.error_handling import ConfigurationError
-from spikeformer.pipeline import build_network, load_run
+from spikeformer.conversion import SpikeformerConverter, save_converted
+from spikeformer.error_handling import ConfigurationError, ConversionError
+from spikeformer.runs import (
+    FitResults,
+    LoadedSweep,
+    Manifest,
+    PredictionResults,
+    RunFolder,
+    StageRecord,
+    TestResults,
+    build_network,
+    load_run,
+)
 from tests.commands import SMALL
+from tests.conversion.networks import vit
+from tests.reporting.synthetic import write_energy, write_hardware
 
 
 @pytest.fixture
 def folder(tmp_path):
     """What a run of a small network leaves, as far as `load_run` needs it."""
-    config = recorded(compose(*SMALL))
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    net = build_network(compose(*SMALL))
-    (tmp_path / "checkpoints").mkdir()
-    state = {f"net.{key}": value for key, value in net.state_dict().items()}
-    torch.save({"state_dict": state}, tmp_path / "checkpoints" / "last.ckpt")
-    return tmp_path
+    config, folder = compose(*SMALL), tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(recorded(config)))
+    state = {f"net.{key}": value for key, value in build_network(config).state_dict().items()}
+    torch.save({"state_dict": state}, folder / "checkpoints" / "last.ckpt")
+    return folder
 
 
 def change(folder, group, value):
@@ -85,25 +99,170 @@ def test_load_run_refuses_configs_that_are_none(folder, content):
         load_run(folder)
 
 
-def test_load_run_takes_the_checkpoint_that_a_run_was_given(folder):
-    """A run that evaluates, predicts, profiles or deploys trains nothing."""
-    trained = load_run(folder).model.state_dict()
-    elsewhere = folder.with_name("given.ckpt")
-    (folder / "checkpoints" / "last.ckpt").rename(elsewhere)
-    with pytest.raises(ConfigurationError, match=r"last\.ckpt"):
+def finish(folder, *results):
+    """Leave what stages found in a run folder, as they do."""
+    files = RunFolder(folder)
+    manifest = Manifest(folder, folder.name)
+    for stage, result in results:
+        result.save(files)
+        manifest.stages[stage] = StageRecord("done", result=result.numbers())
+    manifest.save()
+    return folder
+
+
+def fitted(accuracy, loss=0.5):
+    return "fit", FitResults(2, 4, 1.0, 100, {"val/accuracy": accuracy, "val/loss": loss})
+
+
+def predicted(accuracy=0.75):
+    return "predict", PredictionResults(accuracy, 4, 100.0, 1.0, 2.0, 1, 1)
+
+
+def evaluated(accuracy=0.5, **more):
+    return "test", TestResults({"accuracy": accuracy, **more}, num_samples=4)
+
+
+def same(one, other):
+    return all(torch.equal(x, other.state_dict()[key]) for key, x in one.state_dict().items())
+
+
+def test_load_run_opens_a_run_that_trained(folder):
+    finish(folder, fitted(0.75), evaluated(auroc=float("nan")))
+    (folder / "metrics.csv").write_text("epoch,train/loss\n0,2.0\n1,1.0\n")
+    run = load_run(folder)
+    assert not run.model.training
+    assert [epoch["train/loss"] for epoch in run.history] == [2.0, 1.0]
+    assert run.results.fit.metrics["val/accuracy"] == 0.75
+    assert run.results.test.metrics["accuracy"] == 0.5
+    assert list(run.manifest.stages) == ["fit", "test"]
+
+
+def test_load_run_reads_a_run_with_a_metric_that_is_null(folder):
+    finish(folder, fitted(0.75), evaluated(auroc=0.5))
+    path = folder / "results" / "test.json"
+    path.write_text(path.read_text().replace('"auroc": 0.5', '"auroc": null'))
+    assert math.isnan(load_run(folder).results.test.metrics["auroc"])
+
+
+def test_load_run_chooses_weights(folder):
+    checkpoints = RunFolder(folder).checkpoint("last").parent
+    state = torch.load(checkpoints / "last.ckpt", weights_only=True)["state_dict"]
+    other = {"state_dict": {key: torch.zeros_like(x) for key, x in state.items()}}
+    with pytest.raises(ConfigurationError, match=r"run holds no checkpoints/best\.ckpt"):
+        load_run(folder, "best")
+    torch.save(other, checkpoints / "best.ckpt")
+    assert not any(x.any() for x in load_run(folder, "best").model.state_dict().values())
+    assert any(x.any() for x in load_run(folder).model.state_dict().values())
+    with pytest.raises(ConfigurationError, match=r"finetuned\.ckpt"):
+        load_run(folder, "finetuned")
+    (folder / "hardware").mkdir()
+    (checkpoints / "best.ckpt").rename(folder / "hardware" / "finetuned.ckpt")
+    tuned = load_run(folder, "finetuned").model
+    assert not any(x.any() for x in tuned.state_dict().values())
+    with pytest.raises(ValueError, match="weights"):
+        load_run(folder, "first")
+
+
+@pytest.mark.parametrize("kind", ["evaluate", "predict", "profile", "deploy"])
+def test_load_run_opens_a_run_that_was_given_a_checkpoint(folder, kind):
+    trained = load_run(folder).model
+    given = folder.with_name("given.ckpt")
+    RunFolder(folder).checkpoint("last").rename(given)
+    change(folder, "checkpoint", str(given))
+    if kind in ("profile", "deploy"):
+        {"profile": write_energy, "deploy": write_hardware}[kind](folder)
+    finish(folder, *{"evaluate": [evaluated()], "predict": [predicted()]}.get(kind, []))
+    run = load_run(folder)
+    assert same(run.model, trained)
+    assert len(run.history) == 0
+    found = {
+        "evaluate": run.results.test,
+        "predict": run.results.predictions,
+        "profile": run.results.energy,
+        "deploy": run.results.hardware,
+    }
+    assert [name for name, result in found.items() if result is not None] == [kind]
+
+
+def test_load_run_does_not_take_the_given_checkpoint_of_a_run_that_trained(folder):
+    last = RunFolder(folder).checkpoint("last")
+    given = folder.with_name("given.ckpt")
+    given.write_bytes(last.read_bytes())
+    change(folder, "checkpoint", str(given))
+    with pytest.raises(ConfigurationError, match=r"best\.ckpt"):
+        load_run(folder, "best")
+
+
+def test_load_run_says_that_the_given_checkpoint_is_gone(folder):
+    RunFolder(folder).checkpoint("last").unlink()
+    with pytest.raises(ConfigurationError, match=r"holds no checkpoints/last\.ckpt"):
         load_run(folder)
-    (folder / "checkpoints").rmdir()
-    change(folder, "checkpoint", str(elsewhere))
-    again = load_run(folder).model.state_dict()
-    assert all(torch.equal(again[key], value) for key, value in trained.items())
+    change(folder, "checkpoint", "gone.ckpt")
+    with pytest.raises(ConfigurationError, match=r"gone\.ckpt: there is no such file"):
+        load_run(folder)
 
 
-def test_load_run_names_a_sweep_s_runs(folder):
-    sweep = folder.with_name("sweep")
-    (sweep / "3").mkdir(parents=True)
-    (sweep / "sweep.yaml").write_text("- seed=1,2")
-    (sweep / "3" / "config.yaml").write_text("seed: 1")
-    with pytest.raises(ConfigurationError, match=r"folder of a sweep.*: 3"):
-        load_run(sweep)
-    with pytest.raises(ConfigurationError, match="is no run folder"):
+def test_load_run_opens_a_conversion(folder):
+    spiking, images = SpikeformerConverter(timesteps=2).convert(vit()), torch.rand(1, 3, 16, 16)
+    manifest = Manifest(folder, "run", stages={"convert": StageRecord("done")})
+    manifest.save()
+    with pytest.raises(ConversionError, match=r"converted.*conversion\.json"):
+        load_run(folder)
+    save_converted(spiking, folder / "converted")
+    model = load_run(folder).model
+    with torch.no_grad():
+        expected, found = spiking(images), model(images)
+    assert torch.equal(found.last_hidden_state, expected.last_hidden_state)
+    (folder / "converted" / "model.safetensors").unlink()
+    with pytest.raises(ConversionError, match=r"model\.safetensors"):
+        load_run(folder)
+
+
+@pytest.fixture
+def sweep(folder):
+    """A function that makes a sweep's folder of runs with these results."""
+
+    def make(*runs, objective=()):
+        root = folder.with_name("sweep")
+        for number, results in enumerate(runs):
+            child = root / str(number)
+            shutil.copytree(folder, child)
+            change(child, "objective", list(objective))
+            finish(child, *results)
+        (root / "sweep.yaml").write_text("- seed=1,2")
+        return root
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("runs", "objective", "best", "chosen"),
+    [
+        ([[fitted(0.5)], [fitted(0.9)], [fitted(0.7)]], [], "1", "maximize fit.val/accuracy"),
+        (
+            [[fitted(0.5, 2.0)], [fitted(0.9, 3.0)], [fitted(0.7, math.nan)]],
+            ["minimize fit.val/loss", "maximize fit.val/accuracy"],
+            "0",
+            "minimize fit.val/loss",
+        ),
+        ([[evaluated(0.5)], [], [evaluated(0.75)]], [], "2", "maximize test.accuracy"),
+    ],
+)
+def test_load_run_opens_a_sweep_at_its_best_run(sweep, runs, objective, best, chosen):
+    root = sweep(*runs, objective=objective)
+    (root / "broken").mkdir()
+    (root / "broken" / "manifest.json").write_text("{half")
+    found = load_run(root)
+    assert isinstance(found, LoadedSweep)
+    assert found.folder == root / best
+    assert found.objective == chosen
+    assert same(found.model, load_run(root / best).model)
+    assert sorted(run.path for run in found.runs) == ["0", "1", "2", "broken"]
+
+
+def test_load_run_names_a_sweep_s_runs_where_none_is_best(sweep, folder):
+    root = sweep([fitted(0.5)], [], objective=["maximize fit.val/f1"])
+    with pytest.raises(ConfigurationError, match=r"runs \(0, 1\).*maximize fit\.val/f1"):
+        load_run(root)
+    with pytest.raises(ConfigurationError, match=r"is no run folder: it holds no config\.yaml"):
         load_run(folder.with_name("nothing"))

@@ -42,7 +42,7 @@ class Compile(Stage):
         deployer = make_deployer(run.config)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         shape = samples.inputs.shape[1:]
-        net = run.trained(self.name)
+        net = run.trained()
         compiled = deployer.compile(lowered_network(deployer, net, shape))
         rounded: dict[str, float] = {}
         if run.config.hardware.qat_epochs:
@@ -50,7 +50,7 @@ class Compile(Stage):
             hardware_folder(run)
             assert deployer.target.numbers is not None
             finetune(run, shape, deployer.target.numbers)
-            net = run.trained(self.name, "finetuned")
+            net = run.trained("finetuned")
             compiled = deployer.compile(lowered_network(deployer, net, shape))
             rounded["integer_accuracy"] = _integer_accuracy(compiled, samples)
         compiled.save(hardware_folder(run))
@@ -69,7 +69,7 @@ class Compile(Stage):
     def outputs(self, run: Run) -> list[Path]:
         """Return the compiled network's files."""
         files = [run.folder / "hardware" / name for name in ("graph.json", "graph.npz")]
-        return [*files, run.tuned_checkpoint] if run.config.hardware.qat_epochs else files
+        return [*files, run.files.finetuned] if run.config.hardware.qat_epochs else files
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return target, cores, latency and, with fine-tuning, what it did to the accuracy."""

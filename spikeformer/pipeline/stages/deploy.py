@@ -52,7 +52,7 @@ class Deploy(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        net = run.trained(self.name, "finetuned" if run.config.hardware.qat_epochs else "last")
+        net = run.trained("finetuned" if run.config.hardware.qat_epochs else "last")
         reference = run.parts.services.reference(net, samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
         tell = partial(announce, self.name)

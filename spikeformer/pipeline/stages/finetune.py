@@ -60,7 +60,7 @@ def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> Non
     finally:
         module.optimizer, module.scheduler = optimizer, scheduler
     module.cpu()
-    with replacing(run.tuned_checkpoint) as path:
+    with replacing(run.files.finetuned) as path:
         torch.save({"state_dict": module.state_dict()}, path)
 
 

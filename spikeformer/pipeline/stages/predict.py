@@ -41,7 +41,7 @@ class Predict(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Answer, write the table, and return accuracy, throughput and latencies."""
-        net = run.trained(self.name, self.weights)
+        net = run.trained(self.weights)
         config: ConcurrencyConfig = instantiate(
             run.config.concurrency or {"_target_": "spikeformer.config.ConcurrencyConfig"},
             ConcurrencyConfig,

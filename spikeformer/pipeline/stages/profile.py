@@ -45,7 +45,7 @@ class Profile(Stage):
             run.config.profiler, EnergyProfiler, trusted=run.config.trusted_packages
         )
         module = run.parts.module
-        run.trained(self.name, self.weights)
+        run.trained(self.weights)
         module.to(run.parts.trainer.strategy.root_device).eval()
         batches = list(self._batches(run))
         with torch.no_grad():

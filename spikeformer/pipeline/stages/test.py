@@ -42,7 +42,7 @@ class Test(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Test on one device, and write `results/test.json` and `results/sample.npz`."""
         module, data = run.parts.module, run.parts.data
-        run.trained(self.name, self.weights)
+        run.trained(self.weights)
         outputs = _OutputCollector()
         settings = run.config.trainer
         trainer = single_device_trainer(

@@ -97,7 +97,7 @@ class ValidateTrained(Validate):
 
     def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
         """Return what is wrong after training."""
-        net = run.trained(self.name)
+        net = run.trained()
         run.parts.data.setup("test")
         inputs, _ = next(iter(run.parts.data.test_dataloader()))
         return validator.validate_model(net.cpu(), probe=first(inputs, _SAMPLES))

@@ -44,7 +44,7 @@ class Verify(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compare, and write `hardware/equivalence.json`."""
-        net = run.trained(self.name)
+        net = run.trained()
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         deployer = make_deployer(run.config)
         graph = lowered_network(deployer, net, samples.inputs.shape[1:]).graph
