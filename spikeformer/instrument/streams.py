@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import cache
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -55,13 +56,18 @@ class OperationStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         wanted: Operations to hear of.
         observe: What to call.
+        others: Called with every operation that is not wanted and not made of others, such as
+            `torch.ops.aten.mm.default`, and the seconds that it took.
     """
 
     def __init__(
-        self, wanted: Container[Any], observe: Callable[[Any, tuple[Any, ...], Any], None]
+        self,
+        wanted: Container[Any],
+        observe: Callable[[Any, tuple[Any, ...], Any], None],
+        others: Callable[[Any, float], None] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._wanted, self._observe = wanted, observe
+        self._wanted, self._observe, self._others = wanted, observe, others
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -84,7 +90,12 @@ class OperationStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
             # In inference mode torch hands over what is made of operations to be seen.
             with self:
                 return func.decompose(*args, **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
+        if self._others is None:
+            return func(*args, **(kwargs or {}))
+        start = perf_counter()
+        out = func(*args, **(kwargs or {}))
+        self._others(func, perf_counter() - start)
+        return out
 
 
 @cache

@@ -115,6 +115,11 @@ class EnergyRecording:
         return combined(self.works)
 
     @property
+    def uncounted(self) -> dict[str, float]:
+        """What ran and was not counted, with its share of the time of its network."""
+        return {name: share for work in self.works for name, share in work.uncounted().items()}
+
+    @property
     def samples(self) -> int:
         """Samples that went through, counted or not."""
         return max((work.samples for work in self.works), default=0)
@@ -135,7 +140,8 @@ class EnergyRecording:
         `energy_total_uj`. Of one sample: `synaptic_operations`, `macs` and `acs` (both effective),
         `dense_operations`, `neuron_updates` and `memory_accesses`. In [0, 1]: `firing_rate` (None
         without spiking neurons) and `sparsity`. Of the networks: `timesteps`, `footprint_bytes` and
-        `connection_sparsity`. And `samples`, `kind` ("estimate" or "measured"), `backend` and
+        `connection_sparsity`. `uncounted` maps what ran and was not counted to its share of the
+        time, in [0, 1]. And `samples`, `kind` ("estimate" or "measured"), `backend` and
         `source`.
 
         Raises:
@@ -160,6 +166,7 @@ class EnergyRecording:
             "sparsity": counts.sparsity,
             "footprint_bytes": sum(map(footprint, models)),
             "connection_sparsity": connection_sparsity(models),
+            "uncounted": self.uncounted,
             "kind": self.kind,
             "backend": self.backend,
             "source": self.source,
@@ -186,7 +193,10 @@ class EnergyRecording:
         return self._sampler.bounds(joules, seconds) * (1e6 / self.samples)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row for each layer: its operations and modelled energy for one sample."""
+        """Return one row for each layer: its operations and modelled energy for one sample.
+
+        What was not counted has rows too, of kind "uncounted", with its `time_share`.
+        """
         import pandas as pd
 
         counts, layers = self.counts, self.estimate.layers
@@ -200,6 +210,10 @@ class EnergyRecording:
         for name, row in rows.items():
             energy = layers[name]
             row |= {"energy_uj": energy.value, "low_uj": energy.low, "high_uj": energy.high}
+            row["time_share"] = 0.0
+        for name, share in self.uncounted.items():
+            zeros = dict.fromkeys((*_COLUMNS, "energy_uj", "low_uj", "high_uj"), 0.0)
+            rows[name] = {"layer": name, "kind": "uncounted", **zeros, "time_share": share}
         return pd.DataFrame(list(rows.values()))
 
     def plot(self) -> Figure:

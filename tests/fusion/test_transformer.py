@@ -123,7 +123,7 @@ def test_the_counter_sees_every_layer_and_the_gates_attention():
     with OperationCounter(model) as counter, torch.no_grad():
         model(inputs)
     (work,) = counter.works
-    assert work.uncounted() == []
+    assert work.uncounted() == {}
     dense = {layer.name: layer.dense for layer in work.counts().layers if layer.kind == "attention"}
     for name in DIMS:
         found = dense[f"fusion.attentions.{name}.mechanism"]

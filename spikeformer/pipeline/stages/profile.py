@@ -90,8 +90,10 @@ class Profile(Stage):
 def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> EnergyResults:
     """Return the result of a recording of one network."""
     comparison = profiler.compare([recording.works[0].model])
+    metrics = recording.get_metrics()
+    uncounted = metrics.pop("uncounted")
     return EnergyResults(
-        metrics=cast(EnergyMetrics, recording.get_metrics()),
+        metrics=cast(EnergyMetrics, metrics),
         modelled=recording.estimate,
         table=[
             {str(key): value for key, value in row.items()}
@@ -101,5 +103,5 @@ def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> Ener
         verdict=comparison.verdict(),
         comparison_source=comparison.source,
         unpriced=dict(recording.works[0].unpriced),
-        uncounted=recording.works[0].uncounted(),
+        uncounted=uncounted,
     )

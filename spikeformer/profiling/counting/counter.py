@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_map_only
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.instrument import (
@@ -22,6 +26,7 @@ from spikeformer.instrument import (
 from spikeformer.instrument.recognition import States, tensors
 from spikeformer.models import AttentionMechanism
 from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
+from spikeformer.profiling.counting.free import is_free
 from spikeformer.profiling.counting.operations import COUNTERS, NEURONS, OPERATIONS, UNPRICED
 from spikeformer.profiling.counting.scene import CountedSpikes, NetworkFacts, Scene, over_time
 from spikeformer.profiling.counting.spike_attention import MECHANISMS, attention_products
@@ -35,6 +40,8 @@ class _Frame:
 
     scene: Scene
     neurons: NeuronKind | None = None
+    inside_neurons: bool = False
+    started: float = 0.0
     counts_neurons: bool = False
     counts_products: bool = False
 
@@ -85,11 +92,13 @@ class OperationCounter(PassWatcher[_Frame]):
         self._calls: dict[tuple[str, str], int] = {}
         self._fired: CountedSpikes | None = None
         self._stream: OperationStream | None = None
+        self._begun = self._counting = 0.0
 
     @property
     def works(self) -> list[NetworkWork]:
         """What each network did, in the order in which they ran first; losses are no networks."""
-        return [work for work in self._works.values() if work.layers]
+        works = list(self._works.values())
+        return [w for w in works if w.layers] or [w for w in works if w.unknown_seconds]
 
     def __enter__(self) -> Self:
         # A compiled graph calls no hooks, and a fused fast path hides its products.
@@ -115,8 +124,9 @@ class OperationCounter(PassWatcher[_Frame]):
         self._timing = Timing(name, self.declared, work.network.spiking, first=work.step)
         new = not work.each_pass_a_step or not self._states.held_by(network)
         if self.passes is None or work.started < self.passes + (not new):
-            self._stream = OperationStream(OPERATIONS, self._count)
+            self._stream = OperationStream(OPERATIONS, self._count, self._hear_of)
             self._stream.__enter__()  # type: ignore[no-untyped-call]
+        self._begun, self._counting = perf_counter(), 0.0
         return True
 
     def enter(self, module: nn.Module, args: tuple[Any, ...]) -> _Frame:
@@ -127,29 +137,32 @@ class OperationCounter(PassWatcher[_Frame]):
             self._timing.start(shape, self._work.network.timesteps)
         name = self._work.network.names.get(id(module)) or type(module).__name__
         scene = Scene(name, _kind(module), self._work.network, self._timing, shape)
-        frame = _Frame(scene)
+        inside = bool(self.frames) and self.frames[-1].inside_neurons
+        # A layer of neurons inside of another, or of its surrogate gradient, is part of it.
+        neurons = None if inside else neuron_kind(module)
+        frame = _Frame(scene, neurons, inside or neurons is not None, self._clock())
         if self._stream is not None and type(module) in MECHANISMS:
             self._count_attention(frame, cast(AttentionMechanism, module), *args)
-        # A layer of neurons inside of another, or of its surrogate gradient, is part of it.
-        if not any(outer.neurons for outer in self.frames):
-            frame.neurons = neuron_kind(module)
-        if frame.neurons is None:
-            if module._parameters and not module._modules:
-                self._work.ran.add(name)
-        elif frame.neurons.axis(module) is None and not self._timing.calls[name]:
+        if neurons is not None and neurons.axis(module) is None and not self._timing.calls[name]:
             self._continues |= self._work.passes > 0 and self._states.go_on(module, args)
         return frame
 
     def leave(self, frame: _Frame, module: nn.Module, output: Any) -> None:
         """Count neurons that no operation has shown."""
-        if frame.neurons is None or output is None:
+        if output is None:
             return
-        spikes, axis = frame.neurons.batch_first(module, output), frame.neurons.axis(module)
-        if not isinstance(spikes, Tensor) or spikes.dim() < 2:
+        if frame.neurons is None:
+            if module._parameters and not module._modules and not frame.inside_neurons:
+                assert self._work is not None
+                self._work.ran[frame.scene.layer] += self._clock() - frame.started
             return
+        axis = frame.neurons.axis(module)
         if axis is None:
             self._states.keep(module, output)
-        with _disable_current_modes(), torch.no_grad():
+        with self._apart():
+            spikes = frame.neurons.batch_first(module, output)
+            if not isinstance(spikes, Tensor) or spikes.dim() < 2:
+                return
             self._timing.hear(frame.scene.layer, axis, *spikes.shape[:2])
             self._count_early()
             if self._stream is not None and not frame.counts_neurons:
@@ -159,9 +172,11 @@ class OperationCounter(PassWatcher[_Frame]):
         """Add the samples of a pass."""
         work = self._work
         assert work is not None
-        with _disable_current_modes(), torch.no_grad():
+        with self._apart():
             self._count_early()
         counted = self._stream is not None
+        if counted:
+            work.seconds += self._clock()
         self._stop()
         called = {count for (_, kind), count in self._calls.items() if kind != "neuron"}
         steps = self._timing.steps(called)
@@ -204,18 +219,39 @@ class OperationCounter(PassWatcher[_Frame]):
         if operation not in COUNTERS:
             self._work.unpriced[UNPRICED[operation]] += args[0].numel()
             return
-        frame = self.frames[-1]
-        if not self._timing.settled and operation in NEURONS:
+        start, frame = perf_counter(), self.frames[-1]
+        if operation in NEURONS:
             self._timing.hear(frame.scene.layer, 1, *out[0].shape[:2])
             self._count_early()
         if self._timing.settled:
             self._count_now(operation, args, out, frame)
         else:
             # What follows may change it in place.
-            kept = tuple(x if self._is_weight(x) else x.clone() for x in tensors(args))
-            place = iter(kept)
-            args = tuple(next(place) if isinstance(x, Tensor) else x for x in args)
-            self._early.append((operation, args, out, frame))
+            kept = tree_map_only(Tensor, lambda x: x if self._is_weight(x) else x.clone(), args)
+            self._early.append((operation, kept, out, frame))
+        self._counting += perf_counter() - start
+
+    def _hear_of(self, operation: Any, seconds: float) -> None:
+        """Note an operation that nobody counts, unless there is nothing to count."""
+        frame = self.frames[-1]
+        if not is_free(operation) and not frame.inside_neurons:
+            assert self._work is not None
+            name = operation.name().removeprefix("aten::").partition(".")[0]
+            self._work.unknown_seconds[frame.scene.layer, name] += seconds
+
+    def _clock(self) -> float:
+        """Return the seconds since the pass began without those that counting took."""
+        return perf_counter() - self._begun - self._counting
+
+    @contextmanager
+    def _apart(self) -> Iterator[None]:
+        """Inside, nothing is counted, differentiated or part of the time that a pass took."""
+        start = perf_counter()
+        try:
+            with _disable_current_modes(), torch.no_grad():
+                yield
+        finally:
+            self._counting += perf_counter() - start
 
     def _is_weight(self, x: Tensor) -> bool:
         assert self._work is not None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikeformer.metrics import spread_of_inputs, window_reach
 from spikeformer.profiling.counting.contents import Contents
-from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
+from spikeformer.profiling.counting.counts import LayerCounts, dense_layer, neuron_layer
 from spikeformer.profiling.counting.products import (
     convolution,
     pairwise,
@@ -33,9 +33,14 @@ UNPRICED = {
     aten._log_softmax: "softmax",
     aten.gelu: "gelu",
     aten.silu: "silu",
+    aten.silu_: "silu",
+    aten.mish: "mish",
     aten.tanh: "tanh",
+    aten.tanh_: "tanh",
     aten.sigmoid: "sigmoid",
+    aten.sigmoid_: "sigmoid",
     aten.exp: "exp",
+    aten.exp_: "exp",
     aten.erf: "erf",
 }
 """Operations that take arithmetic for which there is no published energy, by what to call them."""
@@ -145,6 +150,45 @@ def _layer_norm(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
     )
 
 
+@_counts(aten.mkldnn_rnn_layer)
+def _rnn_layer(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
+    """One layer and direction of an LSTM: the gates' products with the input and the last output.
+
+    What the layer returns is what its gates get in the next timestep.
+    """
+    x, into, recurrent, hidden, reverse = args[0], args[1], args[2], args[5], args[7]
+    outputs, hidden = (y.reshape(-1, recurrent.shape[1]) for y in (out[0], hidden))
+    rows = len(hidden)
+    before = torch.cat([outputs[rows:], hidden] if reverse else [hidden, outputs[:-rows]])
+    parts = ((x.reshape(-1, into.shape[1]), into), (before, recurrent))
+    return [weighted(scene, rows, weight.t()) for rows, weight in parts]
+
+
+@_counts(aten._cudnn_rnn)
+def _cudnn_rnn(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
+    """All layers of an RNN, LSTM or GRU; what passes between them is not seen, so no zeros are."""
+    x, weights = args[0], [weight for weight in args[1] if weight.dim() == 2]
+    rows = x.numel() // x.shape[-1]
+    return [_dense_rows(scene, rows, *weight.shape) for weight in weights]
+
+
+@_counts(torch.ops.quantized.linear_dynamic, torch.ops.quantized.linear)
+def _quantised_linear(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
+    weight, x = args[1].unpack()[0].dequantize(), args[0]
+    x = x.dequantize() if x.is_quantized else x
+    return weighted(scene, x.reshape(-1, weight.shape[1]), weight.t())
+
+
+@_counts(torch.ops.quantized.conv2d, torch.ops.quantized.conv2d_relu)
+def _quantised_conv(scene: Scene, args: Sequence[Any], out: Tensor) -> LayerCounts:
+    packed, x = args[1], args[0].dequantize()
+    weight = packed.unpack()[0].dequantize()
+    geometry = (packed.stride(), packed.padding(), packed.dilation())
+    reach = window_reach(x.shape[2:], weight.shape[2:], *geometry)
+    reach = reach * (weight.shape[0] // packed.groups())
+    return convolution(scene, x, weight, reach, out)
+
+
 @_counts(ours.spike_linear)
 def _spike_linear(scene: Scene, args: Sequence[Any], out: Tensor) -> LayerCounts:
     return weighted(scene, args[0], args[1].t(), found=Contents("spikes", args[0]))
@@ -158,6 +202,23 @@ def _spike_conv2d(scene: Scene, args: Sequence[Any], out: Tensor) -> LayerCounts
     return convolution(scene, x, weight, reach, out, found=Contents("spikes", x))
 
 
+def _dense_rows(scene: Scene, rows: int, outputs: int, inputs: int) -> LayerCounts:
+    """Count rows of real values, not seen, times a weight."""
+    steps = scene.steps(rows)
+    macs = float(rows * inputs * outputs)
+    return dense_layer(
+        scene.layer,
+        scene.kind,
+        macs=macs,
+        inputs=rows * inputs,
+        outputs=rows * outputs,
+        weights=inputs * outputs,
+        samples=scene.batch,
+        steps=steps,
+        timeline=[macs / steps] * steps,
+    )
+
+
 @_counts(ours.spike_attention)
 def _spike_attention(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
     return fused_attention(scene, args, out[0])
@@ -167,7 +228,6 @@ def _spike_attention(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerC
 def _lif(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
     spikes = out[0]
     timeline = over_time(spikes)
-    scene.timing.timesteps = max(scene.timing.timesteps, spikes.shape[1])
     scene.fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
     return neuron_layer(
         scene.layer,

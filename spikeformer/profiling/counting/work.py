@@ -32,7 +32,9 @@ class NetworkWork:
         steps_of_a_sample: Timesteps declared of a sample whose timesteps are passes.
         layers: Counts of every layer, in the order in which they ran first.
         unpriced: Values that went through operations without a price, by what they are called.
-        ran: Layers with weights that ran.
+        ran: Seconds that layers with weights took, by name.
+        unknown_seconds: Seconds that operations took which nothing counts, by layer and operation.
+        seconds: Seconds that all passes took, without counting them.
     """
 
     model: nn.Module
@@ -48,7 +50,11 @@ class NetworkWork:
     partly: bool = False
     layers: dict[tuple[str, str], list[LayerCounts]] = field(default_factory=dict)
     unpriced: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    ran: set[str] = field(default_factory=set)
+    ran: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    unknown_seconds: dict[tuple[str, str], float] = field(
+        default_factory=lambda: defaultdict(float)
+    )
+    seconds: float = 0.0
 
     def add(self, counts: LayerCounts) -> None:
         """Keep one operation's counts; many of one layer are summed up from time to time."""
@@ -90,16 +96,24 @@ class NetworkWork:
     def _merged(self, parts: Sequence[LayerCounts]) -> LayerCounts:
         """Return a layer's counts, with no more timesteps where it runs several times in one."""
         layer, steps = LayerCounts.merged(parts), self.timesteps
-        if not self.network.spiking or layer.steps <= steps:
+        if layer.steps <= steps:
             return layer
         timeline = [0.0] * steps
         for call, operations in enumerate(layer.timeline):
             timeline[call * steps // layer.steps] += operations
         return replace(layer, steps=steps, timeline=tuple(timeline) if layer.timeline else ())
 
-    def uncounted(self) -> list[str]:
-        """Return layers with weights that ran and of which nothing was counted."""
-        return sorted(self.ran - {name for name, _ in self.layers})
+    def uncounted(self) -> dict[str, float]:
+        """Return what ran and was not counted, with its share of the time of all passes.
+
+        It is layers with weights of which nothing was counted, and operations that are neither
+        counted nor free: "layer (operation)". On a GPU the time is what launching them took.
+        """
+        known = {layer for layer, _ in (*self.layers, *self.unknown_seconds)}
+        silent = {name: seconds for name, seconds in self.ran.items() if name not in known}
+        unknown = {f"{layer} ({name})": s for (layer, name), s in self.unknown_seconds.items()}
+        whole = max(self.seconds, sum(unknown.values()) + sum(silent.values()))
+        return {name: seconds / whole for name, seconds in sorted({**silent, **unknown}.items())}
 
 
 def combined(works: Sequence[NetworkWork]) -> OperationCounts:

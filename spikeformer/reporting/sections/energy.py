@@ -71,5 +71,9 @@ def _notes(found: EnergyResults) -> list[str]:
         )
         notes.append(t("reporting.unpriced", parts=parts))
     if found.uncounted:
-        notes.append(t("reporting.uncounted", names=", ".join(found.uncounted)))
+        names = ", ".join(
+            t("reporting.share_of_time", name=name, share=share)
+            for name, share in found.uncounted.items()
+        )
+        notes.append(t("reporting.uncounted", names=names))
     return notes

@@ -10,7 +10,7 @@ from spikeformer.runs.results.result import Result
 
 
 class EnergyMetrics(TypedDict):
-    """The numbers of `EnergyRecording.get_metrics`, which says what each of them is."""
+    """What `EnergyRecording.get_metrics` says, but for `uncounted`."""
 
     energy_per_sample_uj: float
     energy_per_sample_low_uj: float
@@ -45,7 +45,7 @@ class EnergyResults(Result):
         verdict: Sentences on who wins.
         comparison_source: Publications behind the comparison.
         unpriced: Values that went through operations without a published energy.
-        uncounted: Layers with weights of which nothing was counted.
+        uncounted: What ran and was not counted, with its share of the time.
     """
 
     file: ClassVar[str] = "results/energy.json"
@@ -57,7 +57,7 @@ class EnergyResults(Result):
     verdict: list[str]
     comparison_source: str
     unpriced: dict[str, int]
-    uncounted: list[str]
+    uncounted: dict[str, float]
 
     @classmethod
     def compares(cls, name: str) -> bool:

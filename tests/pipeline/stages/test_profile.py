@@ -47,7 +47,7 @@ def test_a_run_ends_with_an_energy(finished):
     assert content["metrics"] == results["profile"]
     assert content["metrics"]["samples"] == 360
     assert content["metrics"]["kind"] == "estimate"
-    assert content["uncounted"] == []
+    assert content["uncounted"] == {}
     assert [row["network"] for row in content["comparison"]] == ["ANN", "QNN", "SNN", "SNN"]
     assert 'id="energy"' in (folder / "report.html").read_text()
     assert (folder / "figures" / "energy_comparison.png").is_file()

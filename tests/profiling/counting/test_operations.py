@@ -6,7 +6,7 @@ from torch import nn
 
 from spikeformer.neurons import AdLifNeuron, LifNeuron, ParametricLifNeuron
 from spikeformer.profiling import LayerCounts, OperationCounter
-from tests.profiling.brute_force import spikes_like
+from tests.profiling.brute_force import conv_products, spikes_like
 
 
 class Call(nn.Module):
@@ -86,3 +86,96 @@ def test_norms_and_embeddings():
     assert (norm.macs, norm.acs, norm.foldable_macs) == (72, 36, 0)
     batch = counted(nn.Sequential(nn.BatchNorm2d(3)), torch.randn(2, 3, 4, 4))["0:norm"]
     assert (batch.macs, batch.foldable_macs) == (0, 96)
+
+
+def gates_by_hand(rnn: nn.RNNBase, x: torch.Tensor) -> int:
+    """Return the products of all timesteps, layers and directions; x is (batch, steps, inputs)."""
+    weights = [w for name, w in rnn.named_parameters() if name.startswith("weight")]
+    return sum(w.numel() for w in weights) * x.shape[0] * x.shape[1]
+
+
+@pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
+@pytest.mark.parametrize("inference", [False, True])
+def test_recurrent_layers(kind, inference):
+    rnn, x = kind(5, 4, num_layers=2, batch_first=True, bidirectional=True), torch.rand(2, 3, 5)
+    with torch.inference_mode(inference), OperationCounter() as counter:
+        rnn(x)
+    counts = counter.works[0].counts()
+    assert sum(layer.dense for layer in counts.layers) == gates_by_hand(rnn, x)
+    assert (counts.samples, counts.timesteps) == (2, 1)  # a sequence is no simulated time
+    assert counter.works[0].uncounted() == {}
+
+
+def test_an_lstm_spares_what_spikes_spare():
+    rnn, x = nn.LSTM(5, 4, batch_first=True), spikes_like(2, 3, 5)
+    with torch.no_grad(), OperationCounter() as counter:
+        rnn(x)
+    (layer,) = counter.works[0].counts().layers
+    assert layer.acs == 16 * x.sum()
+    assert layer.macs == 2 * 2 * 4 * 16  # the first timestep has no output before it
+    assert layer.skipped_macs == 2 * 1 * 4 * 16
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_recurrent_cells(kind):
+    cell, x = kind(5, 4), torch.rand(2, 5)
+    counts = counted(cell, x)
+    assert sum(x.dense for x in counts.values()) == 2 * sum(
+        w.numel() for n, w in cell.named_parameters() if n.startswith("weight")
+    )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_quantised_layers():
+    quantisation = torch.ao.quantization
+    net = nn.Sequential(
+        quantisation.QuantStub(), nn.Conv2d(2, 3, 3, padding=1), nn.Flatten(), nn.Linear(48, 5)
+    ).eval()
+    net.qconfig = quantisation.get_default_qconfig(torch.backends.quantized.engine)
+    x = torch.rand(2, 2, 4, 4)
+    prepared = quantisation.prepare(net)
+    prepared(x)
+    counts = counted(quantisation.convert(prepared), x)
+    _, dense = conv_products(x, nn.Conv2d(2, 3, 3, padding=1))
+    assert [layer.dense for layer in counts.values()] == [dense, 2 * 48 * 5]
+
+    dynamic = quantisation.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)), {nn.Linear})
+    assert counted(dynamic, spikes_like(2, 4))["0:matmul"].dense == 2 * 4 * 3
+
+
+def test_what_nobody_counts_is_named_with_its_share_of_the_time():
+    @torch.library.custom_op("a_lab::twice", mutates_args=())
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+    class Lab(nn.Module):
+        def forward(self, x):
+            return torch.cdist(twice(x), x).relu().sum(1, keepdim=True)
+
+    class Raw(nn.Module):
+        """Computes where torch does not see it."""
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return torch.from_numpy(x.numpy() * self.weight.detach().numpy())
+
+    net = nn.Sequential(nn.Linear(4, 4), Lab(), Raw())
+    with torch.no_grad(), OperationCounter() as counter:
+        net(torch.rand(4, 4))
+    uncounted = counter.works[0].uncounted()
+    assert set(uncounted) == {"1 (_cdist_forward)", "1 (a_lab::twice)", "2"}
+    assert all(0 < share < 1 for share in uncounted.values())
+    assert sum(uncounted.values()) <= 1
+
+
+def test_a_network_of_which_nothing_is_counted_is_still_named():
+    class Distance(nn.Module):
+        def forward(self, x):
+            return torch.cdist(x, x)
+
+    with OperationCounter() as counter:
+        Distance()(torch.rand(3, 4))
+    assert list(counter.works[0].uncounted()) == ["Distance (_cdist_forward)"]

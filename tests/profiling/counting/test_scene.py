@@ -19,11 +19,11 @@ class Call(nn.Module):
         return self.function(*self.parts, *inputs)
 
 
-def counted(model, *inputs, samples=None) -> dict[str, LayerCounts]:
-    with torch.no_grad(), OperationCounter() as counter:
+def counted(model, *inputs, **time) -> dict[str, LayerCounts]:
+    with torch.no_grad(), OperationCounter(**time) as counter:
         model(*inputs)
     (work,) = counter.works
-    assert work.samples == (samples or inputs[0].shape[0])
+    assert work.samples == inputs[0].shape[0]
     return {f"{layer.name}:{layer.kind}": layer for layer in work.counts().layers}
 
 
@@ -32,7 +32,7 @@ def test_a_network_that_is_stepped_through_time_has_a_timeline():
     model = Call(
         lambda linear, x: torch.stack([linear(x[:, t]) for t in range(x.shape[1])], 1), layer
     )
-    counts = counted(model, x)["parts.0:linear"]
+    counts = counted(model, x, timesteps=5)["parts.0:linear"]
     assert counts.steps == 5
     assert counts.timeline == tuple(2 * x.sum((0, 2)))
     assert counts.acs == 2 * x.sum()

@@ -170,7 +170,7 @@ def test_a_text_network_counts_its_table_and_every_layer():
         model(torch.randint(20, (2, 5)))
     counts = counter.works[0].counts()
     assert {layer.kind for layer in counts.layers} >= {"embedding", "linear", "neuron", "attention"}
-    assert counter.works[0].uncounted() == []
+    assert counter.works[0].uncounted() == {}
 
 
 def test_spikes_of_a_neuron_are_those_of_its_layer():
