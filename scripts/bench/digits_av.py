@@ -26,7 +26,7 @@ sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from bench import digits_av_page  # noqa: E402
+from bench import digits_av_cells, digits_av_page  # noqa: E402
 from bench.machine import describe  # noqa: E402
 from spikeformer import load_run  # noqa: E402
 from spikeformer.config import instantiate  # noqa: E402
@@ -206,7 +206,7 @@ def results(
         found = predictions(model, changed, targets)
         for name, x in changed.items() if len(changed) > 1 else ():
             # A modality that is alone predicts the same whatever noise the other one has.
-            heard = name, described[digits_av_page.NOISES[name]]
+            heard = name, described[digits_av_cells.NOISES[name]]
             if heard not in alone:
                 alone[heard] = accuracy(model, {name: x}, targets)
             found[f"{name}_alone"] = alone[heard]
