@@ -109,7 +109,7 @@ def measure(
     targets: Array,
     *,
     prices: Sequence[Technology] = (),
-    tell: Callable[[str], None] = lambda text: None,
+    announce: Callable[[str], None] = lambda text: None,
 ) -> Measurement:
     """Run a reference's samples on a deployed network, in real numbers and in the target's own.
 
@@ -118,18 +118,18 @@ def measure(
         reference: What PyTorch computed for the samples.
         targets: Their classes, (samples,).
         prices: What prices the target's operations.
-        tell: Called with a line before anything that may take long.
+        announce: Called with a line before anything that may take long.
     """
     compiled, graph = deployed.compiled, deployed.compiled.graph
     expected = reference_spikes(graph, reference)
-    tell(_announcement(len(targets), deployed.float_arithmetic))
+    announce(_announcement(len(targets), deployed.float_arithmetic))
     start = time.perf_counter()
     real = deployed.execute_float(reference.inputs)
     seconds = {"float": time.perf_counter() - start}
     comparisons = [compare(graph, expected, real).between(PYTORCH, deployed.float_arithmetic)]
     chip = real
     if deployed.arithmetic != deployed.float_arithmetic:
-        tell(_announcement(len(targets), deployed.arithmetic))
+        announce(_announcement(len(targets), deployed.arithmetic))
         start = time.perf_counter()
         chip = deployed.execute(reference.inputs)
         seconds["chip"] = time.perf_counter() - start

@@ -77,7 +77,7 @@ class Services:
             watch.ask(trainer)
 
     def note_caches(self, manifest: Manifest) -> None:
-        """Put into the manifest, at its next change, how often the caches had the answer."""
+        """Put into the manifest, at its next change, how often the caches were hit."""
         if self.caches is not None:
             manifest.cache = self.caches.to_dict()
 
@@ -88,7 +88,7 @@ class Services:
             self.gate.record_outputs(self.folder, outputs)
 
     def close(self) -> None:
-        """Say how often the caches had the answer."""
+        """Say how often the caches were hit."""
         if self.caches is not None and self.caches.stats.lookups:
             announce("cache", str(self.caches.stats))
 

@@ -147,9 +147,9 @@ class EnergyProfiler:
         """Put networks side by side with their ANN and quantised baselines.
 
         Every spiking network gets a row for itself in full precision and with 8-bit weights; beside
-        it stand an ordinary network and that network at `ceil(log2(T + 1))` bits. Ordinary networks
-        are those among `models`; if there are none, they are the spiking ones with their layers run
-        once on ordinary numbers. All of it is modelled in 45 nm, the one technology that runs all.
+        it stand an ANN and that ANN at `ceil(log2(T + 1))` bits. ANNs are those among `models`; if
+        there are none, they are the spiking ones with their layers run once on real numbers. All
+        of it is modelled in 45 nm, the one technology that runs all.
 
         Args:
             models: Networks in the order of the table, perhaps by name.

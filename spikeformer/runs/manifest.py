@@ -57,7 +57,7 @@ class Manifest:
         name: Name of the run.
         created: When it was first started, ISO 8601 in UTC.
         stages: Records by stage name, in the order in which they first ran.
-        cache: How often the caches had the answer; empty without them.
+        cache: How often the caches were hit; empty without them.
         choices: The option of each config group; empty outside of the command line.
     """
 

@@ -27,7 +27,7 @@ def found():
     classes = reference.outputs.argmax(axis=1)
     told: list[str] = []
     prices = Loihi2Deployer.target.prices
-    return measure(deployed, reference, classes, prices=prices, tell=told.append), told, graph
+    return measure(deployed, reference, classes, prices=prices, announce=told.append), told, graph
 
 
 def test_measure_compares_real_numbers_and_integers(found):

@@ -56,7 +56,7 @@ _recorder: ContextVar[Recorder] = ContextVar("_recorder")
 
 @contextmanager
 def recording(recorder: Recorder) -> Iterator[None]:
-    """Let `recorder` answer for every traced tensor used inside."""
+    """Let `recorder` handle every operation on traced tensors inside."""
     token = _recorder.set(recorder)
     try:
         yield

@@ -55,11 +55,11 @@ class Deploy(Stage):
         net = run.trained("finetuned" if run.config.hardware.qat_epochs else "last")
         reference = run.parts.services.reference(net, samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
-        tell = partial(announce, self.name)
+        log = partial(announce, self.name)
         deployer = make_deployer(run.config)
         prices = deployer.target.prices
-        with _deployed(deployer, compiled, tell) as deployed:
-            found = measure(deployed, reference, samples.targets, prices=prices, tell=tell)
+        with _deployed(deployer, compiled, log) as deployed:
+            found = measure(deployed, reference, samples.targets, prices=prices, announce=log)
         before = run.manifest.stages["compile"].result.get("integer_accuracy_before")
         results = HardwareResults(**vars(found), accuracy_before=before)
         results.save(RunFolder(run.folder))
@@ -85,11 +85,11 @@ class Deploy(Stage):
 
 
 def _deployed(
-    deployer: NeuromorphicDeployer, compiled: HardwareModel, tell: Callable[[str], None]
+    deployer: NeuromorphicDeployer, compiled: HardwareModel, log: Callable[[str], None]
 ) -> DeployedModel:
     """Return the network on its target, or its graph in NumPy if the simulator cannot hold it."""
     synapses, most = compiled.graph.num_synapses, deployer.target.max_synapses
     if most is None or synapses <= most:
         return deployer.deploy(compiled)
-    tell(t("pipeline.too_many_synapses", synapses=synapses, most=most))
+    log(t("pipeline.too_many_synapses", synapses=synapses, most=most))
     return SimulatedModel(compiled)

@@ -1,4 +1,4 @@
-"""The stage that answers test samples one by one, as a service would."""
+"""The stage that predicts test samples one by one, as a service would."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Predict(Stage):
         self.weights = check_choice("weights", weights, ("last", "best"))
 
     def run(self, run: Run) -> dict[str, Any]:
-        """Answer, write the table, and return accuracy, throughput and latencies."""
+        """Predict, write the table, and return accuracy, throughput and latencies."""
         net = run.trained(self.weights)
         config: ConcurrencyConfig = instantiate(
             run.config.concurrency or {"_target_": "spikeformer.config.ConcurrencyConfig"},

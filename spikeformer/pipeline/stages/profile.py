@@ -1,4 +1,4 @@
-"""The stage that tells the energy of a trained network."""
+"""The stage that profiles the energy of a trained network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from spikeformer.runs.results.energy import EnergyMetrics
 
 
 class Profile(Stage):
-    """Runs the network on test samples and tells what a sample takes, beside its rivals.
+    """Estimates or measures the energy of a test sample, beside that of its baselines.
 
     Args:
         weights: "last" (after the last epoch) or "best" (by validation).

@@ -42,7 +42,7 @@ class Validate(Stage):
         return bool(config.validation)
 
     def run(self, run: Run) -> dict[str, Any]:
-        """Look, tell warnings, and stop at errors."""
+        """Look, log warnings, and stop at errors."""
         validator: ComprehensiveValidator = instantiate(
             run.config.validation, ComprehensiveValidator, trusted=run.config.trusted_packages
         )

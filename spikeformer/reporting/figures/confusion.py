@@ -23,7 +23,7 @@ def plot_confusion_matrix(
 ) -> Figure:
     """Draw how often each true class (row) was taken for each class (column).
 
-    Right answers are blue, errors vermilion; the opacity is the square root of the share of the
+    Right predictions are blue, errors vermilion; the opacity is the square root of the share of the
     row and at least 0.3, so that a single error in a large class stays visible. The background
     shines through, and the figure reads on a dark page too. Counts are written into matrices of up
     to 20 classes.

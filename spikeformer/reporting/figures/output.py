@@ -32,9 +32,9 @@ def plot_output(
         output: Network output of one sample, shape (timesteps, classes).
         class_names: One name per class; indices by default.
         target: Index of the true class, if there is one.
-        winner: Whether the largest average is the answer, as in classification; without it the
+        winner: Whether the largest average is the prediction, as in classification; without it the
             outputs are values of equal rank.
-        running_mean: Draw the average over the timesteps so far, which shows when the answer
+        running_mean: Draw the average over the timesteps so far, which shows when the prediction
             settles: `m[t] = (o[1] + ... + o[t]) / t`.
 
     Raises:

@@ -10,7 +10,7 @@ from spikeformer.runs.results import RunResults
 
 @register_section("cache", title="Cache", order=58, source="manifest.json", optional=True)
 def cache(results: RunResults) -> Content | None:
-    """Show how often the caches had the answer, and the time that saved."""
+    """Show how often the caches were hit, and the time that saved."""
     found = results.cache
     if not found:
         return None

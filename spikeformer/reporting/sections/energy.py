@@ -1,4 +1,4 @@
-"""What a sample takes, layer by layer, and beside ordinary networks."""
+"""What a sample takes, layer by layer, and beside its ANN."""
 
 from __future__ import annotations
 

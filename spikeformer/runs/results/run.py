@@ -48,7 +48,7 @@ class RunResults:
         config_text: The same as the YAML text that was saved.
         overrides: What the user changed on the command line.
         environment: Machine, package versions, git state, seed and command.
-        cache: How often the caches had the answer, if the run used them.
+        cache: How often the caches were hit, if the run used them.
         privacy: Whose data the run used, if it asked for consents.
     """
 
