@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from spikeformer.config import ConcurrencyConfig
 from spikeformer.cross_platform import get_platform_info
 from spikeformer.data.batch import device_of, to_device
 from spikeformer.error_handling import ConcurrencyError
+from spikeformer.instrument import copy_network
 
 
 @dataclass(eq=False)
@@ -80,12 +80,12 @@ def _copy(model: nn.Module, device: torch.device) -> nn.Module:
     """Return a copy with modules of its own, so that no hidden state is shared between threads."""
     tensors = [*model.parameters(), *model.buffers()]
     shared: dict[int, Any] = {id(x): x for x in tensors if x.device == device}
-    return copy.deepcopy(model, shared).to(device).eval()
+    return copy_network(model, shared).to(device).eval()
 
 
 def _spread(model: nn.Module, devices: Sequence[torch.device]) -> nn.Module:
     """Return a copy whose layers with weights lie on the devices in order, in equal shares."""
-    spread = copy.deepcopy(model).eval()
+    spread = copy_network(model).eval()
     layers = [m for m in spread.modules() if any(True for _ in m.parameters(recurse=False))]
     sizes = [sum(p.numel() for p in m.parameters(recurse=False)) for m in layers]
     total, before = sum(sizes), 0

@@ -27,6 +27,7 @@ from spikeformer.conversion.tracing.plan import Plan
 from spikeformer.error_handling import ConversionError, MissingDependencyError, SpikeformerError
 from spikeformer.files import UnreadableFileError, read_json, replacing, write_json
 from spikeformer.i18n import t
+from spikeformer.instrument import uncompiled
 
 FORMAT = 2
 MAX_TIMESTEPS = 2**16
@@ -125,6 +126,7 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
         layout = _layout(weights)
         if ann_model is None:
             ann_model = _make(content, folder, layout)
+        ann_model = uncompiled(ann_model)
         write_out_attention(ann_model)
         spiking = SpikingModel(
             ann_model.eval(), content.coding, content.timesteps, content.confidence

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +26,7 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.i18n import t
+from spikeformer.instrument import copy_network, uncompiled, unfused
 
 HEADROOM = 1.5
 """How far above the largest activation of made-up inputs the largest level lies."""
@@ -127,8 +127,14 @@ class SpikeformerConverter:
             raise ArgumentError("ann_model", type(ann_model).__name__, "a torch.nn.Module")
         if isinstance(ann_model, SpikingModel):
             raise ConversionError("This network is converted already; convert its original.")
+        for path, module in ann_model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                raise ConversionError(
+                    f"{path or 'The network'} is TorchScript, whose layers nothing here sees. "
+                    "Convert the Python network that it was traced or scripted from."
+                )
         _check_weights(ann_model)
-        network = copy.deepcopy(ann_model).eval()
+        network = uncompiled(copy_network(ann_model)).eval()
         write_out_attention(network)
         return SpikingModel(network, self.coding, self.timesteps)
 
@@ -188,7 +194,8 @@ def verify(spiking: SpikingModel, inputs: Any) -> None:
         ConversionError: It does not.
     """
     args, kwargs = arguments(inputs)
-    with torch.no_grad():
+    # Fused layers differ at padding, which nobody reads.
+    with torch.no_grad(), unfused:
         wanted = spiking.original(*args, **kwargs)
         outputs = spiking.without_neurons(*args, **kwargs)
     for output in outputs:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch import Tensor, nn
 
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.execution import Execution, ExecutionRecorder, Tuner
+from spikeformer.conversion.guard import hand_out
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.interception import intercept
@@ -24,7 +22,7 @@ from spikeformer.error_handling import (
     check_interval,
     check_positive_int,
 )
-from spikeformer.instrument import PassWatcher, Trail, module_paths
+from spikeformer.instrument import Trail
 
 CHUNK = 4
 """Timesteps that pass through the network together: fewer calls for more memory."""
@@ -77,8 +75,14 @@ class SpikingModel(nn.Module):
         self._recorder: ExecutionRecorder | None = None
         self.eval()
 
+    @torch.compiler.disable
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the original returns, computed with spikes."""
+        if torch._C._get_tracing_state() is not None or torch.compiler.is_exporting():
+            raise ConversionError(
+                "A converted network cannot be traced or exported: how many events it has depends "
+                "on its input. Keep it with save_converted(network, folder), or trace `original`."
+            )
         early = None if self.confidence is None else EarlyExit(self.confidence)
         for outputs in self._chunks(self._execution(), args, kwargs):
             if early is not None and early.add(outputs):
@@ -138,7 +142,7 @@ class SpikingModel(nn.Module):
     def __getattr__(self, name: str) -> Any:
         """Hand out what the original has, its `config` for one.
 
-        Methods that run the original network are refused: nothing in them would spike.
+        What would run the original network is refused: nothing in it would spike (`guard.py`).
         """
         try:
             return super().__getattr__(name)
@@ -146,10 +150,7 @@ class SpikingModel(nn.Module):
             original = self.__dict__.get("_modules", {}).get("original")
             if original is None:
                 raise
-            value = getattr(original, name)
-            if inspect.ismethod(value) and value.__self__ is original:
-                return _without_passes(value)
-            return value
+            return hand_out(self, original, name)
 
     def _execution(self) -> Execution:
         return Execution(
@@ -202,44 +203,6 @@ class SpikingModel(nn.Module):
                 "without writing activations into tensors in place."
             ) from error
         return collected
-
-
-class _Refusal(PassWatcher[None]):
-    """Refuses what runs modules of a converted network past its neurons.
-
-    Args:
-        method: The method that is at work, of the original.
-    """
-
-    def __init__(self, method: Any) -> None:
-        super().__init__()
-        self.name, self.modules = method.__name__, module_paths(method.__self__)
-        self.thread = threading.get_ident()
-
-    def begin(self, network: nn.Module) -> bool:
-        """Refuse a pass of this thread.
-
-        Raises:
-            ConversionError: It runs the original network.
-        """
-        if id(network) in self.modules and threading.get_ident() == self.thread:
-            raise ConversionError(
-                f"`{self.name}` runs the original network, without spikes. Call the converted "
-                f"network itself, or `original.{self.name}` if that is what you want."
-            )
-        return False
-
-    def enter(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """Never called: no pass begins."""
-
-
-def _without_passes(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with _Refusal(method):
-            return method(*args, **kwargs)
-
-    return call
 
 
 class Thresholds(nn.Module):

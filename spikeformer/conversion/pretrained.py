@@ -6,14 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spikeformer.conversion.preprocessing import Preprocessing
+from spikeformer.data.tokenizer import Encoder
 from spikeformer.error_handling import ConversionError, MissingDependencyError
 from spikeformer.i18n import t
 
 PROBE_SECONDS = 10.0
+
+CLASSIFIERS = (
+    "ForImageClassification",
+    "ForImageClassificationWithTeacher",
+    "ForSequenceClassification",
+)
+"""How the names of classes end that return logits of a whole input."""
 
 OWN_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 """Implementations of attention that are part of `transformers`."""
@@ -23,16 +30,16 @@ class PretrainedTransformer(nn.Module):
     """A classifier of `transformers` that takes images or token ids as our data modules give them.
 
     Images in [0, 1] are scaled to the size and normalised with the mean and deviation that the
-    model was trained with (its image processor's). The output has one timestep, so that it can be
-    trained and tested as any other network here.
+    model was trained with (its image processor's, `preprocessing.py`). The output has one timestep,
+    so that it can be trained and tested as any other network here.
 
     Args:
         pretrained: A folder that `save_pretrained` wrote, or a name on the Hugging Face hub.
         num_classes: Classes of the data; None accepts any number.
 
     Raises:
-        ConversionError: There is no such model, it cannot be read, it is no classifier, or it has
-            another number of classes.
+        ConversionError: There is no such model, it cannot be read, it is no classifier, it has
+            another number of classes, or nothing says how its images are prepared.
         MissingDependencyError: `transformers` is not installed.
     """
 
@@ -53,15 +60,12 @@ class PretrainedTransformer(nn.Module):
                     num_classes=num_classes,
                 )
             )
-        self.image_size: tuple[int, int] | None = None
+        self.prepare: Preprocessing | None = None
         if model.main_input_name == "pixel_values":
-            size = model.config.image_size
-            self.image_size = (size, size) if isinstance(size, int) else tuple(size)
-            channels = model.config.num_channels
-            self.mean: Tensor
-            self.deviation: Tensor
-            for name, values in _normalisation(self.pretrained, channels).items():
-                self.register_buffer(name, values, persistent=False)
+            self.prepare = Preprocessing.of(self.pretrained, model.config)
+        elif getattr(model.config, "pad_token_id", 0) is None:
+            # Heads of decoders look for the last token that is no padding, which is this one.
+            model.config.pad_token_id = model.config.eos_token_id
 
     def forward(
         self,
@@ -82,36 +86,86 @@ class PretrainedTransformer(nn.Module):
             ConversionError: The model takes something else than the data gives.
         """
         if isinstance(inputs, Mapping):
-            if self.image_size is not None:
-                raise _mismatch(
-                    self.pretrained,
-                    t("conversion.images"),
-                    t("conversion.token_ids"),
-                    "data=cifar10",
-                )
-            mask = inputs.get("mask")
-            ids: Tensor = inputs["input_ids"]
-            rows = self.model.get_input_embeddings().weight.shape[0]
-            if int(ids.max()) >= rows:
-                raise ConversionError(
-                    t(
-                        "conversion.unknown_token",
-                        token=int(ids.max()),
-                        pretrained=self.pretrained,
-                        rows=rows,
-                    )
-                )
-            return {"input_ids": ids, **({} if mask is None else {"attention_mask": mask.long()})}
-        if self.image_size is None:
+            return self._tokens(inputs)
+        if self.prepare is None:
             raise _mismatch(
                 self.pretrained, t("conversion.token_ids"), t("conversion.images"), "data=sst2"
             )
-        images = inputs
-        if images.shape[1] == 1 and self.mean.shape[0] == 3:
-            images = images.expand(-1, 3, -1, -1)
-        if images.shape[-2:] != self.image_size:
-            images = F.interpolate(images, self.image_size, mode="bilinear", antialias=True)
-        return {"pixel_values": (images - self.mean) / self.deviation}
+        return {"pixel_values": self.prepare(inputs)}
+
+    def _tokens(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+        if self.prepare is not None:
+            raise _mismatch(
+                self.pretrained, t("conversion.images"), t("conversion.token_ids"), "data=cifar10"
+            )
+        ids, mask = inputs["input_ids"], inputs.get("mask")
+        if int(ids.max()) >= self.num_tokens:
+            raise ConversionError(
+                t(
+                    "conversion.unknown_token",
+                    token=int(ids.max()),
+                    pretrained=self.pretrained,
+                    rows=self.num_tokens,
+                )
+            )
+        if (longest := self._longest()) is not None and ids.shape[1] > longest:
+            raise ConversionError(
+                t(
+                    "conversion.too_long",
+                    length=ids.shape[1],
+                    pretrained=self.pretrained,
+                    longest=longest,
+                )
+            )
+        return {"input_ids": ids, **({} if mask is None else {"attention_mask": mask.long()})}
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the model has embeddings of."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    def _longest(self) -> int | None:
+        """Return how many tokens a text may have; None where the model sets no limit."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        for path, module in self.model.named_modules():
+            if isinstance(module, nn.Embedding) and path.endswith("position_embeddings"):
+                # RoBERTa counts from behind the padding token.
+                before = 0 if module.padding_idx is None else module.padding_idx + 1
+                return module.num_embeddings - before
+        return limit if isinstance(limit, int) and limit > 0 else None
+
+    def check_tokenizer(self, encoder: Encoder) -> None:
+        """Refuse a tokenizer whose token ids mean something else to the model.
+
+        Raises:
+            ConversionError: It was trained on the data, is made up since its folder holds none, or
+                has more tokens than the model, or less than half as many.
+        """
+        size = encoder.size
+        reason = None
+        if encoder.trained:
+            reason = t("conversion.tokenizer_of_data")
+        elif not _has_vocabulary(encoder.tokenizer):
+            reason = t("conversion.no_tokenizer", name=encoder.tokenizer.name_or_path)
+        elif not self.num_tokens // 2 <= size <= self.num_tokens:
+            reason = t("conversion.other_vocabulary", size=size, rows=self.num_tokens)
+        if reason is not None:
+            raise ConversionError(
+                t("conversion.tokenizer_does_not_fit", pretrained=self.pretrained, reason=reason)
+            )
+
+
+def _has_vocabulary(tokenizer: Any) -> bool:
+    """Whether a tokenizer was read from files: without any, `transformers` makes an empty one."""
+    from transformers.utils import cached_file
+
+    options: dict[str, Any] = {
+        "local_files_only": True,
+        "_raise_exceptions_for_missing_entries": False,
+        "_raise_exceptions_for_connection_errors": False,
+    }
+    files = tokenizer.vocab_files_names.values()
+    return not files or any(cached_file(tokenizer.name_or_path, f, **options) for f in files)
 
 
 def load_pretrained(name: str) -> Any:
@@ -139,11 +193,11 @@ def load_pretrained(name: str) -> Any:
             options = {}
             config = read_config(name)
         kind = getattr(transformers, (config.architectures or ["none"])[0], None)
-        if kind is None or not kind.__name__.endswith(
-            ("ForImageClassification", "ForSequenceClassification")
-        ):
+        if kind is None or not kind.__name__.endswith(CLASSIFIERS):
             saved = ", ".join(config.architectures or ["nothing"])
             raise ConversionError(t("conversion.no_classifier", name=name, found=saved))
+        if kind.main_input_name not in ("pixel_values", "input_ids"):
+            raise ConversionError(t("conversion.no_classifier", name=name, found=kind.__name__))
         model = kind.from_pretrained(name, trust_remote_code=False, **options)
     except ConversionError:
         raise
@@ -189,24 +243,6 @@ def _foreign_code(values: Any) -> str | None:
         if (inner := _foreign_code(value)) is not None:
             return inner
     return None
-
-
-def _normalisation(name: str, channels: int) -> dict[str, Tensor]:
-    """Return mean and deviation of each channel that a model was trained with."""
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    try:
-        # The file itself: the processor's class may need packages that nothing here does.
-        values, _ = ImageProcessingMixin.get_image_processor_dict(name)
-    except OSError:
-        values = {}
-    if values.get("do_normalize", True):
-        mean = values.get("image_mean") or [0.5] * channels
-        deviation = values.get("image_std") or [0.5] * channels
-    else:
-        mean, deviation = [0.0] * channels, [1.0] * channels
-    numbers = {"mean": mean, "deviation": deviation}
-    return {key: torch.tensor(value).reshape(-1, 1, 1) for key, value in numbers.items()}
 
 
 def _mismatch(name: str, takes: str, gives: str, remedy: str) -> ConversionError:

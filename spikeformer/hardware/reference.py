@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
 from spikeformer.hardware.ir.graph import Array
-from spikeformer.instrument import ModuleWatch, spikes_of
+from spikeformer.instrument import ModuleWatch, copy_network, spikes_of, uncompiled
 from spikeformer.neurons import SpikingNeuron
 
 BATCH = 64
@@ -48,7 +47,7 @@ def record_reference(
         samples: Inputs, (samples, ...).
         dtype: Precision in which the network runs.
     """
-    net = copy.deepcopy(model).cpu().to(dtype).eval()
+    net = uncompiled(copy_network(model)).cpu().to(dtype).eval()
     found: dict[str, list[Array]] = defaultdict(list)
     inputs: dict[str, list[Array]] = defaultdict(list)
     calls: Counter[str] = Counter()

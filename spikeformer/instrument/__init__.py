@@ -1,6 +1,7 @@
 """Watch a network while it runs: its modules by path, its operations one by one, its spikes."""
 
 from spikeformer.instrument.activity import ActivityProbe, LayerActivity, watch_spikes
+from spikeformer.instrument.copies import copy_network, uncompiled
 from spikeformer.instrument.hooks import ModuleWatch, Observe, eager, module_paths, unfused
 from spikeformer.instrument.passes import PassWatcher, Trail
 from spikeformer.instrument.recognition import NeuronKind, neuron_kind, recognises, spikes_of
@@ -17,11 +18,13 @@ __all__ = [
     "OperationStream",
     "PassWatcher",
     "Trail",
+    "copy_network",
     "eager",
     "module_paths",
     "neuron_kind",
     "recognises",
     "spikes_of",
+    "uncompiled",
     "unfused",
     "watch_spikes",
 ]

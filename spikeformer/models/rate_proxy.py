@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
+from spikeformer.instrument import copy_network
 from spikeformer.models.layers import SpikeConv2d, SpikeLinear
 from spikeformer.neurons import RateNeuron, SpikingNeuron
 
@@ -39,7 +39,7 @@ def rate_proxy(net: nn.Module, timesteps: int | None = None) -> nn.Module:
     if timesteps is None:
         timesteps = _timesteps(net)
     shared: dict[int, Any] = {id(x): x for x in (*net.parameters(), *net.buffers())}
-    proxy = copy.deepcopy(net, shared)
+    proxy = copy_network(net, shared)
     for module in proxy.modules():  # hooks on the network are not meant for its proxy
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()

@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spikeformer.config import check_targets, instantiate
+from spikeformer.conversion import PretrainedTransformer
 from spikeformer.cross_platform import AUTO
-from spikeformer.data import SpikingDataModule
+from spikeformer.data import SpikingDataModule, TextDataModule
 from spikeformer.data.batch import first
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
@@ -71,6 +72,8 @@ def build(config: DictConfig, folder: Path) -> Components:
     callbacks = services.around([EpochSeed(config.seed), history, *callbacks], data)
     trainer = build_trainer(config, folder, loggers, callbacks)
     check_backends(config, trainer)
+    if isinstance(module.net, PretrainedTransformer) and isinstance(data, TextDataModule):
+        module.net.check_tokenizer(data.encoder)
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
     dry_run(module, data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from spikeformer.data.batch import Inputs, call, first, num_samples
+from spikeformer.instrument import copy_network
 
 _COPIES_OF_WEIGHTS = 4
 """Weights, their gradients, and the two moments that Adam keeps."""
@@ -30,7 +30,7 @@ def saved_bytes(net: nn.Module, inputs: Inputs) -> int:
         >>> saved_bytes(nn.Linear(3, 5, bias=False), torch.ones(2, 3))  # the input
         24
     """
-    trial = copy.deepcopy(net).train()
+    trial = copy_network(net).train()
     weights = {p.untyped_storage().data_ptr() for p in trial.parameters()}
     storages: dict[int, tuple[Tensor, int]] = {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.data.batch import Inputs, call
-from spikeformer.instrument import LayerActivity, ModuleWatch, eager, spikes_of
+from spikeformer.instrument import LayerActivity, ModuleWatch, copy_network, eager, spikes_of
 from spikeformer.neurons import SpikingNeuron
 
 _BATCH, _TOKENS, _TIMESTEPS = 8, 16, 4
@@ -124,7 +123,7 @@ def unsettled_norms_on_batches(network: nn.Module) -> nn.Module:
 
 def record(model: nn.Module, inputs: Inputs) -> ProbeRun:
     """Run a copy of a network twice on the same input and note what its neurons do."""
-    network = unsettled_norms_on_batches(copy.deepcopy(model))
+    network = unsettled_norms_on_batches(copy_network(model))
     layers: dict[str, LayerRecord] = {}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     with eager:

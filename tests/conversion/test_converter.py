@@ -155,3 +155,18 @@ def test_what_is_no_network_is_told():
         SpikeformerConverter().convert(SpikeformerConverter().convert(mlp()))
     with pytest.raises(ConversionError, match="convert"):
         SpikeformerConverter().report()
+
+
+@pytest.mark.parametrize("compiled", [torch.compile, lambda net, **_: net], ids=["yes", "no"])
+def test_compiled_networks_and_computed_weights_are_converted(compiled):
+    network, x = mlp(), torch.randn(4, 6)
+    expected = SpikeformerConverter(4).convert(network, x)(x)
+    nn.utils.parametrizations.weight_norm(network[0])
+    snn = SpikeformerConverter(4).convert(compiled(network, backend="eager"), x)
+    torch.testing.assert_close(snn(x), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_torchscript_is_refused():
+    network = torch.jit.trace(mlp(), torch.randn(4, 6))
+    with pytest.raises(ConversionError, match="TorchScript"):
+        SpikeformerConverter(4).convert(network, torch.randn(4, 6))

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import copy
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch import nn
 
 from spikeformer.conversion import SpikeformerConverter
 from spikeformer.error_handling import ArgumentError, ConversionError
@@ -120,53 +118,15 @@ def test_precision_can_be_changed_after_conversion(encoding, change):
     assert error < (0.01 if change == "double" else 0.1)
 
 
-def test_methods_that_would_run_the_original_are_refused():
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body, self.width = nn.Linear(6, 3), 6
-
-        def forward(self, x):
-            return self.body(x)
-
-        def generate(self, x):
-            return self(x)
-
-        def features(self, x):
-            return self.body(x)
-
-        def sizes(self, factor):
-            return factor * self.width
-
+def test_a_converted_network_runs_uncompiled_inside_a_compiled_one():
     x = torch.randn(4, 6)
-    snn = SpikeformerConverter(2).convert(Net().eval(), x)
-    for method in (snn.generate, snn.features):
-        with pytest.raises(ConversionError, match="runs the original network, without spikes"):
-            method(x)
-    assert snn.sizes(2) == 12
-    assert snn.original.generate(x).shape == snn(x).shape == (4, 3)
+    snn = SpikeformerConverter(4).convert(mlp(), x)
+    expected = snn(x)
+    assert torch.equal(torch.compile(snn, backend="eager")(x), expected)
 
 
-def test_a_refused_method_leaves_other_threads_alone():
-    entered, done = threading.Event(), threading.Event()
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.body = nn.Linear(6, 3)
-
-        def forward(self, x):
-            return self.body(x)
-
-        def wait(self):
-            entered.set()
-            return done.wait(30)
-
+def test_a_converted_network_cannot_be_traced():
     x = torch.randn(4, 6)
-    snn = SpikeformerConverter(2).convert(Net().eval(), x)
-    thread = threading.Thread(target=snn.wait)
-    thread.start()
-    entered.wait(30)
-    assert torch.equal(snn(x), snn(x))
-    done.set()
-    thread.join()
+    snn = SpikeformerConverter(4).convert(mlp(), x)
+    with pytest.raises(ConversionError, match="cannot be traced or exported"):
+        torch.jit.trace(snn, x)

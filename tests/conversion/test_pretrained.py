@@ -3,18 +3,29 @@ from __future__ import annotations
 import json
 
 import pytest
+import tokenizers
 import torch
+import transformers
 
-from spikeformer.conversion import PretrainedTransformer
+from spikeformer.conversion import PretrainedTransformer, SpikeformerConverter
 from spikeformer.conversion.pretrained import load_pretrained, read_config
+from spikeformer.data.tokenizer import pretrained_encoder, trained_encoder
 from spikeformer.error_handling import ConversionError
-from tests.conversion.networks import vit, vit_classifier
+from tests.conversion.networks import IMAGE, TEXT, bert_classifier, relative, vit, vit_classifier
+
+PROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "size": {"height": 16}}
+
+
+def save_processor(folder, **changes):
+    values = {**PROCESSOR, **changes}
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+    return folder
 
 
 @pytest.fixture
 def folder(tmp_path):
     vit_classifier().save_pretrained(tmp_path)
-    return tmp_path
+    return save_processor(tmp_path)
 
 
 def ask_for(folder, **keys):
@@ -26,7 +37,10 @@ def ask_for(folder, **keys):
 def test_pretrained_transformer_gives_the_outputs_of_the_model(folder):
     network, images = PretrainedTransformer(str(folder), num_classes=5), torch.rand(2, 3, 16, 16)
     with torch.no_grad():
-        expected = load_pretrained(str(folder))(pixel_values=(images - 0.5) / 0.5).logits
+        mean, deviation = (
+            torch.tensor(PROCESSOR[name])[:, None, None] for name in ("image_mean", "image_std")
+        )
+        expected = load_pretrained(str(folder))(pixel_values=(images - mean) / deviation).logits
         torch.testing.assert_close(network(images), expected.unsqueeze(1))
 
 
@@ -64,3 +78,130 @@ def test_load_pretrained_refuses_configurations_that_are_none(folder, text):
     (folder / "config.json").write_text(text)
     with pytest.raises(ConversionError, match="cannot be loaded"):
         load_pretrained(str(folder))
+
+
+def tiny(kind):
+    vision = {**IMAGE, "num_hidden_layers": 1}
+    text = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1, "vocab_size": 9}
+    cnn = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "num_labels": 5}
+    parts = {"vision_config": vision, "text_config": {**text, "num_hidden_layers": 1}}
+    config = {
+        "ResNet": lambda: cnn,
+        "RegNet": lambda: {**cnn, "groups_width": 4},
+        "Siglip": lambda: {**parts, "num_labels": 5},
+        "CLIP": lambda: {**parts, "num_labels": 5},
+    }[kind]()
+    made = getattr(transformers, f"{kind}Config")(**config)
+    return getattr(transformers, f"{kind}ForImageClassification")(made)
+
+
+@pytest.mark.parametrize("kind", ["ResNet", "RegNet", "Siglip", "CLIP"])
+def test_other_families_of_vision_are_taken_and_converted(kind, tmp_path):
+    tiny(kind).save_pretrained(tmp_path)
+    save_processor(tmp_path, size={"shortest_edge": 16})
+    network, images = PretrainedTransformer(str(tmp_path), num_classes=5), torch.rand(2, 3, 24, 24)
+    inputs = network.arguments(images)
+    assert inputs["pixel_values"].shape == (2, 3, 16, 16)
+    snn = SpikeformerConverter(timesteps=8).convert(network.model, inputs)
+    with torch.no_grad():
+        assert relative(snn(**inputs).logits, network(images)[:, 0]) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"do_normalize": False}, lambda x: x),
+        ({"do_rescale": False, "do_normalize": False}, lambda x: 255 * x),
+        (
+            {"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False},
+            lambda x: 2 * x - 1,
+        ),
+        ({"do_flip_channel_order": True, "do_normalize": False}, lambda x: x.flip(1)),
+        ({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}, lambda x: 4 * x - 2),
+    ],
+)
+def test_images_are_prepared_as_the_image_processor_says(folder, changes, expected):
+    save_processor(folder, **changes)
+    images = torch.rand(2, 3, 16, 16)
+    pixels = PretrainedTransformer(str(folder)).arguments(images)["pixel_values"]
+    torch.testing.assert_close(pixels, expected(images))
+
+
+def test_nothing_is_made_up_where_the_image_processor_is_absent(folder):
+    (folder / "preprocessor_config.json").unlink()
+    with pytest.raises(ConversionError, match=r"no image processor.*save_pretrained"):
+        PretrainedTransformer(str(folder))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"image_mean": None},
+        {"image_mean": [0.5]},
+        {"image_std": [0.2, 0.0, 0.2]},
+        {"image_std": 0.5},
+        {"max_num_patches": 16},
+    ],
+)
+def test_an_image_processor_that_does_not_fit_is_refused(folder, changes):
+    save_processor(folder, **changes)
+    with pytest.raises(ConversionError, match="does not fit the model"):
+        PretrainedTransformer(str(folder))
+
+
+def test_images_of_other_channels_are_refused(folder):
+    with pytest.raises(ConversionError, match="3 channels, but the data gives 4"):
+        PretrainedTransformer(str(folder)).arguments(torch.rand(2, 4, 16, 16))
+
+
+def test_texts_longer_than_the_model_takes_are_refused(tmp_path):
+    config = transformers.RobertaConfig(**TEXT, max_position_embeddings=10, pad_token_id=1)
+    transformers.RobertaForSequenceClassification(config).save_pretrained(tmp_path)
+    network = PretrainedTransformer(str(tmp_path))
+    assert network(input_ids=torch.full((1, 8), 5)).shape == (1, 1, 2)
+    with pytest.raises(ConversionError, match=r"9 tokens.*at most 8.*data\.max_length=8"):
+        network(input_ids=torch.full((1, 9), 5))
+
+
+def test_sequences_of_a_decoder_are_classified_in_batches(tmp_path):
+    config = transformers.GPT2Config(
+        n_embd=8, n_layer=1, n_head=1, vocab_size=9, eos_token_id=8, bos_token_id=8
+    )
+    transformers.GPT2ForSequenceClassification(config).save_pretrained(tmp_path)
+    network = PretrainedTransformer(str(tmp_path))
+    ids = torch.tensor([[1, 2, 8], [1, 2, 3]])
+    with torch.no_grad():
+        alone = network(input_ids=ids[:1, :2], mask=torch.ones(1, 2))
+        torch.testing.assert_close(network(input_ids=ids, mask=ids != 8)[:1], alone)
+
+
+def test_only_classifiers_of_images_and_token_ids_are_taken(tmp_path):
+    config = transformers.Wav2Vec2Config(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
+    )
+    config.architectures = ["Wav2Vec2ForSequenceClassification"]
+    config.save_pretrained(tmp_path)
+    with pytest.raises(ConversionError, match="holds Wav2Vec2ForSequenceClassification"):
+        load_pretrained(str(tmp_path))
+
+
+def words(folder, number):
+    vocabulary = {f"w{index}": index for index in range(number - 1)} | {"[UNK]": number - 1}
+    model = tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]")
+    tokenizer = tokenizers.Tokenizer(model)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+
+
+def test_a_tokenizer_must_be_the_model_s(tmp_path):
+    bert_classifier().save_pretrained(tmp_path)  # knows 50 tokens
+    network = PretrainedTransformer(str(tmp_path))
+    with pytest.raises(ConversionError, match=r"holds no tokenizer.*Set data\.tokenizer"):
+        network.check_tokenizer(pretrained_encoder(str(tmp_path)))
+    for number in (51, 24):
+        words(tmp_path / str(number), number)
+        with pytest.raises(ConversionError, match=f"has {number} tokens, the model 50"):
+            network.check_tokenizer(pretrained_encoder(str(tmp_path / str(number))))
+    with pytest.raises(ConversionError, match="trained on the data"):
+        network.check_tokenizer(trained_encoder(["a b c"], "word", 50, tmp_path))
+    words(tmp_path, 48)
+    network.check_tokenizer(pretrained_encoder(str(tmp_path)))

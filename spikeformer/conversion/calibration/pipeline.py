@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,6 +26,7 @@ from spikeformer.error_handling import (
     check_positive,
     check_positive_int,
 )
+from spikeformer.instrument import copy_network, uncompiled
 
 MODES = ("layer_wise", "channel_wise")
 
@@ -117,7 +117,7 @@ class ConversionPipeline:
         if isinstance(fine_tune_epochs, bool) or fine_tune_epochs < 0:
             raise ArgumentError("fine_tune_epochs", fine_tune_epochs, "an integer of at least 0")
         spiking = self.converter.prepare(ann_model)
-        original = self.original = copy.deepcopy(ann_model).eval()
+        original = self.original = uncompiled(copy_network(ann_model)).eval()
         batches = [
             to_device(inputs, device_of(original))
             for inputs, _ in take(self.calibration_data, calibration_samples)

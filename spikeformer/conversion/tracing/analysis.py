@@ -19,7 +19,12 @@ from spikeformer.instrument import Function, Trail
 
 # What a tensor is, as far as it matters; one that has no mark is an activation.
 _STATIC, _RAW, _PROBABILITIES = "static", "raw", "probabilities"
-_PASSES_ON = ("dropout", "to", "type_as", "contiguous", "float", "clone", "detach")
+_PASSES_ON = frozenset(
+    ["dropout", "type", "type_as", "contiguous", "clone", "detach", "masked_fill"]
+) | frozenset(["to", "float", "double", "half", "bfloat16"])
+_KEEPS_ROWS = frozenset(
+    ["view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "expand", "where"]
+)
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "__imul__", "mul_", "multiply")
 
 
@@ -139,6 +144,10 @@ class Analysis:
             return _PROBABILITIES
         if name in _PASSES_ON:
             return marks[0]
+        others = [mark for mark in marks if mark is not _PROBABILITIES]
+        if len(others) < len(marks) and (name in _KEEPS_ROWS or name in _PRODUCTS):
+            # Heads may be put aside, keys masked or weighted: what is summed over stays tokens.
+            return _PROBABILITIES if all(mark in (_STATIC, _RAW) for mark in others) else None
         given = all(
             mark is _RAW or (mark is _STATIC and not isinstance(tensor, nn.Parameter))
             for tensor, mark in zip(tensors, marks, strict=True)

@@ -253,6 +253,8 @@ NONLINEAR = frozenset(
         "cummin",
         "norm",
         "vector_norm",
+        "linalg_norm",
+        "linalg_vector_norm",
         "std",
         "var",
         "std_mean",

@@ -78,7 +78,10 @@ def intercept(engine: Engine) -> Iterator[None]:
         handler = _HANDLERS.get(function)
         if handler is None:
             return engine.other(function, args, kwargs)
-        return handler(engine, function, *args, **kwargs)
+        names = _NAMES.get(handler, {})
+        return handler(
+            engine, function, *args, **{names.get(key, key): kwargs[key] for key in kwargs}
+        )
 
     with unfused, FunctionStream(run):
         yield
@@ -190,10 +193,16 @@ def _attention(
         scores = scores.masked_fill(~attn_mask, -math.inf) if boolean else scores + attn_mask
     # Probabilities have no channels: they lie over tokens, whose number changes.
     roles = {
-        "probabilities": (scores.softmax(dim=-1), ()),
+        "probabilities": (_softmax(scores), ()),
         "value": (value, _channels(value, -1)),
     }
     return engine.bilinear("attention", roles, torch.matmul)
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Softmax over keys; a query that may attend to none gets 0 from all, as in torch's kernels."""
+    nothing = (scores == -math.inf).all(dim=-1, keepdim=True)
+    return scores.softmax(dim=-1).masked_fill(nothing, 0.0)
 
 
 def _multi_head_attention(
@@ -249,7 +258,7 @@ def _multi_head_attention(
     scores = scores / math.sqrt(q.shape[-1])
     if scores_mask is not None:
         scores = scores + scores_mask
-    probabilities = scores.softmax(dim=-1)
+    probabilities = _softmax(scores)
     roles = {"probabilities": (probabilities, ()), "value": (v, _channels(v, -1))}
     mixed = engine.bilinear("attention", roles, torch.matmul)
     out = _linear(
@@ -289,6 +298,12 @@ def _merged_mask(
     return merged
 
 
+_NAMES: dict[Callable[..., Any], dict[str, str]] = {
+    _matmul: {"input": "left", "other": "right", "mat2": "right", "vec": "right"},
+    _addmm: {"mat1": "left", "batch1": "left", "mat2": "right", "batch2": "right"},
+}
+"""What torch's functions call the operands of products, which differs from one to the next."""
+
 _HANDLERS: dict[Function, Callable[..., Any]] = {
     F.linear: _linear,
     **dict.fromkeys(
@@ -325,3 +340,6 @@ _HANDLERS: dict[Function, Callable[..., Any]] = {
     F.scaled_dot_product_attention: _attention,
     F.multi_head_attention_forward: _multi_head_attention,
 }
+
+PRODUCTS = frozenset(_HANDLERS)
+"""Functions that multiply activations with weights or with each other."""

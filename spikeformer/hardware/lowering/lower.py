@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
 from spikeformer.hardware.lowering.traced import MixedTimeError, recording
 from spikeformer.i18n import t
-from spikeformer.instrument import Trail, unfused, watch_spikes
+from spikeformer.instrument import Trail, copy_network, uncompiled, unfused, watch_spikes
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def lower(
     if isinstance(model, Lowered):
         return model
     check_supported(model)
-    net = copy.deepcopy(model).cpu().double().eval()
+    net = uncompiled(copy_network(model)).cpu().double().eval()
     builder = GraphBuilder(trail := Trail(net))
     for module in net.modules():
         rule = rule_for(module)
@@ -78,6 +77,8 @@ def lower(
             output = net(builder.source("input", input_shape, "values"))
     except MixedTimeError:
         raise builder.refuse(t("hardware.mixes_timesteps")) from None
-    encoder = None if builder.encoder is None else model.get_submodule(builder.encoder)
+    encoder = None
+    if builder.encoder is not None:
+        encoder = uncompiled(copy_network(model)).get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
     return Lowered(builder.graph(output, name), encoder, builder.layers)

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from spikeformer.conversion import SpikeformerConverter
+from tests.conversion.networks import relative
 
 
 class Gated(nn.Module):
@@ -57,3 +58,35 @@ def test_a_shared_layer_keeps_the_neurons_that_one_of_its_calls_needs(raw_first)
     snn = SpikeformerConverter(timesteps=2).convert(Net().eval(), torch.randn(4, 8))
     assert snn.plan.operations["shared"].sites == {"input": "shared"}
     assert list(snn.thresholds.by_site()) == ["shared"]
+
+
+class Attention(nn.Module):
+    def __init__(self, change):
+        super().__init__()
+        self.query, self.change = nn.Linear(8, 8), change
+
+    def forward(self, x):
+        query = self.query(x)
+        probabilities = (query @ query.mT).softmax(dim=-1)
+        return self.change(probabilities) @ query
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p: p.type(p.dtype),
+        lambda p: p.masked_fill(torch.eye(p.shape[-1], dtype=torch.bool), 0.0),
+        lambda p: torch.where(torch.eye(p.shape[-1], dtype=torch.bool), 0.0, p),
+        lambda p: p.view(-1, *p.shape[1:]),
+        lambda p: p * torch.full((), 0.5),
+    ],
+    ids=["type", "masked_fill", "where", "view", "mul"],
+)
+def test_attention_takes_other_numbers_of_tokens_than_at_calibration(change):
+    snn = SpikeformerConverter(timesteps=16).convert(
+        Attention(change).eval(), torch.randn(2, 12, 8)
+    )
+    for tokens in (3, 20):
+        x = torch.randn(2, tokens, 8)
+        with torch.no_grad():
+            assert relative(snn(x), snn.original(x)) < 0.05

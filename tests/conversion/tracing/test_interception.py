@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from spikeformer.conversion import SpikeformerConverter
 from spikeformer.error_handling import ConversionError
+from spikeformer.instrument import unfused
 from tests.conversion.networks import relative
 
 
@@ -196,3 +197,62 @@ def test_static_keys_are_refused():
 
     with pytest.raises(ConversionError, match=r"`attention` \(MultiheadAttention\).*add_bias_kv"):
         SpikeformerConverter().convert(Net(), torch.randn(3, 2, 8))
+
+
+@pytest.mark.parametrize("norm_first", [False, True])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.filterwarnings("ignore:enable_nested_tensor")
+def test_encoders_with_padding_and_with_samples_that_are_all_padding(norm_first, nested):
+    layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=norm_first)
+    network = nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested).eval()
+    x, padding = torch.randn(3, 5, 16), torch.zeros(3, 5, dtype=torch.bool)
+    padding[1, 3:] = True
+    padding[2] = True
+    inputs = {"src": x, "src_key_padding_mask": padding}
+    snn = SpikeformerConverter(16).convert(network, inputs)
+    with torch.no_grad(), unfused:
+        ours, theirs = snn(**inputs), network(**inputs)
+    assert ours.isfinite().all()
+    assert relative(ours[~padding], theirs[~padding]) < 0.01
+
+
+def test_a_query_that_may_attend_to_nothing_gets_nothing():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.query = nn.Linear(8, 8)
+
+        def forward(self, x, mask):
+            query = self.query(x)
+            return nn.functional.scaled_dot_product_attention(query, query, query, attn_mask=mask)
+
+    x, mask = torch.randn(2, 4, 8), torch.ones(2, 4, 4, dtype=torch.bool).tril()
+    mask[0, 1] = False
+    snn = SpikeformerConverter(16).convert(Net().eval(), {"x": x, "mask": mask})
+    assert not snn(x, mask)[0, 1].any()
+    assert relative(snn(x, mask), snn.original(x, mask)) < 0.01
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda a, b: torch.matmul(input=a, other=b),
+        lambda a, b: torch.bmm(a, mat2=b),
+        lambda a, b: a.new_zeros(()).baddbmm(batch1=a, batch2=b),
+        lambda a, b: torch.baddbmm(a.new_zeros(()), a, batch2=b),
+    ],
+)
+def test_products_with_named_operands(product):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 4)
+
+        def forward(self, x):
+            y = self.body(x)
+            return product(y, y)
+
+    x = torch.randn(3, 4, 4)
+    snn = SpikeformerConverter(16).convert(Net().eval(), x)
+    assert relative(snn(x), snn.original(x)) < 0.01
+    assert len(snn.plan.operations) == 2
