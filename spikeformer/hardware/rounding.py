@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, Self
 
 import torch
@@ -106,12 +105,7 @@ class RoundedWeights:
             found = neurons[target].scale
             scale.fill_(found if not scale else min(found, float(scale)))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for layer in self.layers:
             module = self.model.get_submodule(layer)
             original = module.parametrizations.weight.original  # type: ignore[union-attr]
