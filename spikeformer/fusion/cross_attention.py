@@ -15,6 +15,7 @@ from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.mechanisms import QKTokenAttention
 from spikeformer.models.norm import masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory
+from spikeformer.ops.spike_attention import coincidence
 
 
 class CrossModalAttentionFusion(ModalityFusion):
@@ -138,7 +139,8 @@ class _AskedTokens(nn.Module):
         """Return the currents `x` with what passes added; `asked` is True where others ask."""
         query = self.query_neuron(question, norm=masked(self.query_norm, over_tokens(asked, 1)))
         heads = (*key.shape[:3], self.num_heads, -1)
-        passed = self.mechanism(((key * query).view(heads), key.view(heads))).flatten(-2)
+        matches = coincidence(key, query, counts=self.query_neuron.fires_integers)
+        passed = self.mechanism((matches.view(heads), key.view(heads))).flatten(-2)
         both = _both(mask, asked)
         current = self.out_norm(self.out(passed), over_tokens(both, x.shape[2]))
         return x + silence(self.dropout(current), asked)

@@ -14,6 +14,7 @@ from spikeformer.fusion.modalities import Masks, over_tokens, silence
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.norm import token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory
+from spikeformer.ops.spike_attention import coincidence
 
 
 class GatedFusion(ModalityFusion):
@@ -87,7 +88,9 @@ class GatedFusion(ModalityFusion):
         mixed = {}
         for name, s in spikes.items():
             heads = s.view(*s.shape[:3], self.num_heads, -1)
-            passed = (heads * of_each[name].unsqueeze(-1)).flatten(-2)
+            gate = of_each[name].unsqueeze(-1)
+            counts = self.gate_neuron.fires_integers
+            passed = coincidence(heads, gate, counts=counts).flatten(-2)
             norm_mask = over_tokens(masks[name], s.shape[2])
             mixed[name] = self.dropout(self.out_norms[name](self.outs[name](passed), norm_mask))
         return mixed

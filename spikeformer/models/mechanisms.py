@@ -65,10 +65,11 @@ def _attend(
             **dynamics,
         )
         return spikes
+    counts = layer.neuron.fires_integers
     current = attention_current(
-        query, key, value, mechanism=mechanism, scale=scale, causal=layer.causal
+        query, key, value, mechanism=mechanism, scale=scale, causal=layer.causal, counts=counts
     )
-    return attention_output(layer.neuron(current), query, key, mechanism=mechanism)
+    return attention_output(layer.neuron(current), query, key, mechanism=mechanism, counts=counts)
 
 
 class MechanismFactory(Protocol):

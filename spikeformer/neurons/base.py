@@ -69,6 +69,15 @@ class SpikingNeuron(nn.Module, ABC):
         """Whether all spikes are 0 or 1, so that ops behind the neuron may keep one bit of each."""
         return False
 
+    @property
+    def fires_integers(self) -> bool:
+        """Whether spikes are fractions n / D that stand for n unit spikes of a timestep.
+
+        What multiplies spikes takes their minimum then, an AND of unit spikes
+        (`ops.spike_attention.coincidence`).
+        """
+        return False
+
     def dynamics(self) -> LifArguments | None:
         """Return the arguments with which `ops.lif`, or an op that has it inside, does the same.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from spikeformer.error_handling import check_positive_int
-from spikeformer.neurons.base import SpikingNeuron, decay_of
-from spikeformer.ops import LifState
+from spikeformer.error_handling import check_choice, check_positive_int
+from spikeformer.neurons.base import decay_of
+from spikeformer.neurons.fused import FusedNeuron
+from spikeformer.ops import BACKENDS
+from spikeformer.ops.lif import LifArguments
 
 
-class IntegerLifNeuron(SpikingNeuron):
+class IntegerLifNeuron(FusedNeuron):
     r"""LIF neuron that may fire up to `max_spikes` times in one timestep.
 
     With `beta = exp(-dt / tau_mem)` and theta the threshold::
@@ -19,15 +21,16 @@ class IntegerLifNeuron(SpikingNeuron):
         n[t] = round(clip(u[t] / theta, 0, D))
         v[t] = u[t] - theta * n[t]
 
-    The output is `n[t] / D`, so that it stays in [0, 1]; `unit_spikes` unrolls it to D binary
-    timesteps whose mean is the same, which is how a chip runs it. Backward passes the gradient
-    where `0 <= u / theta <= D` and blocks it elsewhere.
+    Ties are rounded to the even number. The output is `n[t] / D`, so that it stays in [0, 1];
+    `unit_spikes` unrolls it to D binary timesteps whose mean is the same. Backward passes the
+    gradient where `0 <= u / theta <= D` and blocks it elsewhere.
 
     Args:
         threshold: Membrane potential of one spike; above 0.
         tau_mem: Membrane time constant in ms; above 0.
         max_spikes: D, the largest number of spikes in one timestep.
         check_finite: Refuse NaN and Inf currents.
+        backend: Kernel: "auto", "reference", "cpu" or "triton".
 
     Source: Luo et al., *Integer-Valued Training and Spike-Driven Inference*, ECCV 2024,
     arXiv:2407.20708; normalised output: Yao et al., 2025, doi:10.1109/TPAMI.2025.3530246.
@@ -40,25 +43,32 @@ class IntegerLifNeuron(SpikingNeuron):
         max_spikes: int = 4,
         *,
         check_finite: bool = False,
+        backend: str = "auto",
     ) -> None:
         super().__init__(threshold, check_finite=check_finite)
         self.tau_mem = tau_mem
         self.decay = decay_of("tau_mem", tau_mem)
         self.max_spikes = check_positive_int("max_spikes", max_spikes)
+        self.backend = check_choice("backend", backend, BACKENDS)
 
-    def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
-        """Return spike counts divided by `max_spikes`, and the membrane after the last timestep."""
-        membrane = (state or self.initial_state(current)).membrane
-        counts = []
-        for x in current.unbind(1):
-            membrane = self.decay * membrane + x
-            clipped = (membrane / self.threshold).clamp(0, self.max_spikes)
-            # Straight through the rounding: its derivative is taken as one.
-            count = clipped + (clipped.round() - clipped).detach()
-            membrane = membrane - self.threshold * count
-            counts.append(count)
-        spikes = torch.stack(counts, dim=1) / self.max_spikes
-        return spikes.to(current.dtype), LifState(membrane)
+    @property
+    def fires_integers(self) -> bool:
+        """Whether spikes are fractions n / D that stand for n unit spikes of a timestep: yes."""
+        return True
+
+    def _lif_arguments(self) -> LifArguments:
+        return {
+            "decay": self.decay,
+            "threshold": self.threshold,
+            "reset": "subtract",
+            "detach_reset": False,
+            "surrogate": "fast_sigmoid",  # not used: the gradient passes through the rounding
+            "slope": None,
+            "adaptation_decay": None,
+            "adaptation_strength": 0.0,
+            "max_spikes": self.max_spikes,
+            "backend": self.backend,
+        }
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""

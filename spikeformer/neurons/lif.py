@@ -5,18 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from spikeformer.error_handling import check_choice
-from spikeformer.neurons.base import (
-    LifNorm,
-    Norm,
-    SpikingNeuron,
-    _is_plain_call,
-    decay_of,
-)
-from spikeformer.ops import BACKENDS, SURROGATES, LifState, lif
+from spikeformer.neurons.base import decay_of
+from spikeformer.neurons.fused import FusedNeuron
+from spikeformer.ops import BACKENDS, SURROGATES
 from spikeformer.ops.lif import RESETS, LifArguments
 
 
-class LifNeuron(SpikingNeuron):
+class LifNeuron(FusedNeuron):
     r"""Leaky integrate-and-fire neuron with a surrogate gradient.
 
     In discrete time with dt = 1 ms and `beta = exp(-dt / tau_mem)`::
@@ -72,33 +67,6 @@ class LifNeuron(SpikingNeuron):
         """The factor `beta` by which the membrane shrinks in one timestep."""
         return self._decay
 
-    @property
-    def binary(self) -> bool:
-        """Whether all spikes are 0 or 1: always, but a subclass may have equations of its own."""
-        return type(self).integrate is LifNeuron.integrate
-
-    def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
-        """Return spikes of `current`'s shape and the membrane after its last timestep."""
-        return lif(current, state, **self._lif_arguments())
-
-    def integrate_normed(
-        self, current: Tensor, state: LifState | None, norm: Norm
-    ) -> tuple[Tensor, LifState]:
-        """Do what `integrate(norm(current), state)` does, fused if `norm` is a `LifNorm`."""
-        if self.binary and isinstance(norm, LifNorm):
-            return norm.lif(current, state, **self._lif_arguments())
-        return super().integrate_normed(current, state, norm)
-
-    def dynamics(self) -> LifArguments | None:
-        """Return the arguments of `ops.lif` that do the same; None where only a call will do."""
-        # A subclass with equations of its own inherits this method, but is not described by it.
-        ours = (type(self).forward, type(self).integrate) == (
-            LifNeuron.forward,
-            LifNeuron.integrate,
-        )
-        may_fuse = ours and not self.check_finite and _is_plain_call(self)
-        return self._lif_arguments() if may_fuse else None
-
     def _lif_arguments(self) -> LifArguments:
         return {
             "decay": self.decay,
@@ -109,6 +77,7 @@ class LifNeuron(SpikingNeuron):
             "slope": self.surrogate_slope,
             "adaptation_decay": None,
             "adaptation_strength": 0.0,
+            "max_spikes": None,
             "backend": self.backend,
         }
 

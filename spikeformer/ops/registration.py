@@ -18,7 +18,7 @@ from torch._library.custom_ops import CustomOpDef
 STATE = "Tensor? membrane, Tensor? adaptation"
 NEURON = (
     "Tensor? parameters, float[] numbers, str reset, bool detach_reset, str surrogate, "
-    "float slope, str backend"
+    "float slope, int max_spikes, str backend"
 )
 GRADIENTS = "Tensor grad_spikes, Tensor? grad_membrane, Tensor? grad_adaptation"
 

@@ -131,6 +131,16 @@ def spike(x: Tensor, surrogate: str = "fast_sigmoid", slope: float | None = None
     return spikes
 
 
+def spike_count(level: Tensor, max_spikes: int) -> Tensor:
+    """Round a membrane in units of its threshold to a number of spikes, 0 to `max_spikes`.
+
+    The derivative is one where 0 <= level <= max_spikes, and zero elsewhere: straight through the
+    rounding (Luo et al. 2024, arXiv:2407.20708).
+    """
+    clipped = level.clamp(0, max_spikes)
+    return clipped + (clipped.round() - clipped).detach()
+
+
 def resolve_slope(surrogate: str, slope: float | None) -> float:
     """Check a surrogate's name and return the slope to use: the given one or its default.
 

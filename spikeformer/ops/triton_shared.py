@@ -30,6 +30,8 @@ _RECTANGLE = tl.constexpr(SURROGATES["rectangle"].code)
 _ERF = tl.constexpr(SURROGATES["erf"].code)
 _SOFT_SIGN = tl.constexpr(SURROGATES["soft_sign"].code)
 
+# Adding and subtracting 1.5 * 2^23 rounds a small float32 to an integer.
+_ROUNDER = tl.constexpr(12582912.0)
 _HALF_PI = tl.constexpr(0.5 * math.pi)
 _INVERSE_SQRT_PI = tl.constexpr(1.0 / math.sqrt(math.pi))
 
@@ -72,6 +74,14 @@ def derivative(x: tl.tensor, slope: tl.tensor, SURROGATE: tl.constexpr) -> tl.te
 
 
 @triton.jit
+def count(level: tl.tensor, most: tl.tensor) -> tl.tensor:
+    """Round a membrane in units of its threshold to 0 to `most` spikes, ties to the even number."""
+    # NaN passes, as the membrane's does.
+    clipped = tl.where(level < 0.0, 0.0, tl.where(level > most, most, level))
+    return (clipped + _ROUNDER) - _ROUNDER
+
+
+@triton.jit
 def step(
     current: tl.tensor,
     membrane: tl.tensor,
@@ -82,15 +92,21 @@ def step(
     strength: tl.tensor,
     TO_ZERO: tl.constexpr,
     ADAPTIVE: tl.constexpr,
+    most: tl.tensor = 1.0,
+    COUNTS: tl.constexpr = False,
 ) -> tl.tuple:
     """Potential v' before the reset, spikes, and membrane and adaptation current after it.
 
-    Without ADAPTIVE the adaptation current comes back as it is.
+    Without ADAPTIVE the adaptation current comes back as it is. With COUNTS a neuron fires 0 to
+    `most` spikes at once.
     """
     pre = decay * membrane + current
     if ADAPTIVE:
         pre = pre - adaptation
-    fired = tl.where(pre - threshold >= 0.0, 1.0, 0.0)
+    if COUNTS:
+        fired = count(tl.div_rn(pre, threshold), most)
+    else:
+        fired = tl.where(pre - threshold >= 0.0, 1.0, 0.0)
     membrane = pre * (1.0 - fired) if TO_ZERO else pre - threshold * fired
     if ADAPTIVE:
         adaptation = adaptation_decay * adaptation + strength * fired
@@ -110,20 +126,34 @@ def step_backward(
     TO_ZERO: tl.constexpr,
     DETACH_RESET: tl.constexpr,
     ADAPTIVE: tl.constexpr,
+    most: tl.tensor = 1.0,
+    COUNTS: tl.constexpr = False,
 ) -> tl.tuple:
     """Gradients of v' and of the threshold, and the spikes, from those of `step`'s results.
+
+    With COUNTS that of the spikes passes straight through their rounding.
 
     The gradient of v' is that of the current. With it, before this timestep, that of the membrane
     is decay * grad_pre, and that of the adaptation current adaptation_decay * grad_adaptation
     - grad_pre.
     """
-    distance = pre - threshold
-    fired = tl.where(distance >= 0.0, 1.0, 0.0)
+    if COUNTS:
+        distance = tl.div_rn(pre, threshold)
+        fired = count(distance, most)
+    else:
+        distance = pre - threshold
+        fired = tl.where(distance >= 0.0, 1.0, 0.0)
     if ADAPTIVE:
         grad_spikes = grad_spikes + strength * grad_adaptation
     if not DETACH_RESET:
         grad_spikes = grad_spikes - (pre if TO_ZERO else threshold) * grad_membrane
-    through_spike = grad_spikes * derivative(distance, slope, SURROGATE)
+    if COUNTS:
+        passes = (distance >= 0.0) & (distance <= most)
+        through_spike = tl.where(passes, grad_spikes / threshold, 0.0)
+        of_threshold = through_spike * distance
+    else:
+        through_spike = grad_spikes * derivative(distance, slope, SURROGATE)
+        of_threshold = through_spike
     grad_kept = grad_membrane * (1.0 - fired) if TO_ZERO else grad_membrane
-    grad_threshold = -through_spike if TO_ZERO else -(through_spike + fired * grad_membrane)
+    grad_threshold = -of_threshold if TO_ZERO else -(of_threshold + fired * grad_membrane)
     return through_spike + grad_kept, grad_threshold, fired

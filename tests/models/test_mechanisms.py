@@ -164,9 +164,9 @@ def test_fractions_of_integer_neurons_keep_their_values(causal):
         (torch.randint(0, 5, (2, 4, 5, 2, 3)) / 4).requires_grad_() for _ in range(3)
     )
     mechanism = SpikeDrivenAttention(IntegerLifNeuron, 0.5, causal=causal)
-    match = key * value
+    match = torch.minimum(key, value)
     count = match.cumsum(2) if causal else match.sum(2, keepdim=True)
-    expected = query * mechanism.neuron(count)
+    expected = torch.minimum(query, mechanism.neuron(count).expand_as(query))
     out = mechanism((query, key, value))
     assert len(expected.unique()) > 3
     torch.testing.assert_close(out, expected)

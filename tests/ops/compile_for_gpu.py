@@ -41,8 +41,8 @@ def compile_only(target):
 def lif():
     numbers, tensor = [0.9, 1.0, 0.7, 0.2], torch.ones(4)
 
-    def run(current, state, adaptation, parameters, reset, detach, surrogate, affine):
-        dynamics = Dynamics(parameters, reset, detach, surrogate, 2.0, "triton")
+    def run(current, state, adaptation, parameters, reset, detach, surrogate, affine, most=0):
+        dynamics = Dynamics(parameters, reset, detach, surrogate, 2.0, most, "triton")
         lif_forward(current, (state, adaptation), dynamics, affine)
         lif_backward(current, (state, adaptation), dynamics, current, (state, adaptation), affine)
 
@@ -54,6 +54,7 @@ def lif():
         for dtype in (torch.float32, torch.bfloat16):
             current = torch.ones(2, timesteps, features, dtype=dtype)
             run(current, state, state, tensor, "zero", False, "atan", affine)
+            run(current, state, None, tensor, "subtract", False, "atan", affine, most=4)
 
 
 def norm_lif():

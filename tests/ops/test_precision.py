@@ -46,6 +46,18 @@ def run_lif(leaf, backend):
     )
 
 
+def run_counts(leaf, backend):
+    current, state = leaf(rand(2, 9, 7) * 4 - 1), leaf(rand(2, 7, seed=1))
+    return lif(
+        current,
+        LifState(state),
+        decay=leaf(rand() * 0 + 0.875),
+        threshold=0.75,
+        max_spikes=3,
+        backend=backend,
+    )
+
+
 def run_norm_lif(leaf, backend):
     weight, bias = (leaf(rand(5, seed=seed) + 0.5) for seed in (1, 2))
     mean, var = (leaf(rand(5, seed=seed) + 0.5).detach() for seed in (3, 4))
@@ -82,6 +94,7 @@ def run_conv(leaf, backend):
 
 OPS = {
     "lif": run_lif,
+    "lif with counts": run_counts,
     "norm_lif": run_norm_lif,
     "ssa": lambda *arguments: run_attention(*arguments, "ssa"),
     "sdsa": lambda *arguments: run_attention(*arguments, "sdsa"),

@@ -27,7 +27,8 @@ def test_float32_like_is_empty_for_what_is_absent():
 def test_differentiate_gives_gradients_of_what_was_given():
     current, membrane = torch.rand(2, 3, 4).requires_grad_(), torch.rand(2, 4).requires_grad_()
     numbers = [0.9, 1.0, 0.0, 0.0]
-    neuron = Dynamics(numbers, "subtract", False, "atan", 2.0, "cpu").for_operator(current.device)
+    dynamics = Dynamics(numbers, "subtract", False, "atan", 2.0, 0, "cpu")
+    neuron = dynamics.for_operator(current.device)
     _, final, _ = lif_op(current, membrane, None, *neuron)
     # Nobody asks for the gradient of the spikes, which counts as zero.
     grads = torch.autograd.grad(final.sum(), (current, membrane))

@@ -57,6 +57,7 @@ class IntegerLifConfig:
     tau_mem: float = 20.0
     max_spikes: int = 4
     check_finite: bool = False
+    backend: str = "auto"
 
 
 @schema("neuron", "relu")

@@ -7,7 +7,6 @@ keeping that block's membranes in a scratch buffer, and returns through it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,10 +54,16 @@ def forward(
 ) -> None:
     """Write the spikes and the final state of a (b, t, f) current with contiguous features."""
     tasks = Tasks.of(current, sums=False)
-    kernel = forward_kernel(current.dtype, dynamics.reset, state[1] is not None, affine is not None)
+    kernel = forward_kernel(
+        current.dtype,
+        dynamics.reset,
+        state[1] is not None,
+        affine is not None,
+        dynamics.max_spikes > 0,
+    )
     arguments = (
         tasks.shape,
-        _numbers(dynamics.parameters),
+        _numbers(dynamics),
         *strided(current),
         *map(flat, affine or (None,) * 3),
         *map(flat, state),
@@ -91,10 +96,11 @@ def backward(
         state[1] is not None,
         with_parameters,
         affine is not None,
+        dynamics.max_spikes > 0,
     )
     arguments = (
         tasks.shape,
-        (*_numbers(dynamics.parameters), np.float32(dynamics.slope)),
+        (*_numbers(dynamics), np.float32(dynamics.slope)),
         *strided(current),
         *map(flat, affine or (None,) * 3),
         *map(flat, state),
@@ -114,6 +120,7 @@ def backward(
     return grad_parameters.float(), torch.from_numpy(affine_sums).sum(0)
 
 
-def _numbers(parameters: Tensor | Sequence[Tensor | float]) -> tuple[np.float32, ...]:
+def _numbers(dynamics: Dynamics) -> tuple[np.float32, ...]:
+    parameters = dynamics.parameters
     numbers = parameters.tolist() if isinstance(parameters, Tensor) else parameters
-    return tuple(map(np.float32, numbers))
+    return tuple(map(np.float32, (*numbers, dynamics.max_spikes)))

@@ -4,6 +4,9 @@ Kernels see memory as flat arrays with a batch and a time stride; features are c
 one block of features of a group of samples. Arithmetic follows the reference operation by operation
 and without contraction, so float32 spikes are bit-equal to it.
 
+With `counts`, neurons fire up to `most` spikes at once, which leave as a fraction of `most`, and
+the gradient passes straight through the rounding.
+
 With `affine`, neurons integrate `(current - center) * scale + offset` with one number of each for
 every feature: batch norm on its way into the membrane.
 """
@@ -19,7 +22,7 @@ import torch
 from numba import njit
 from numba.extending import register_jitable
 
-from spikeformer.ops.derivatives import DERIVATIVES, ONE, ZERO
+from spikeformer.ops.derivatives import DERIVATIVES, ONE, ROUNDER, ZERO
 from spikeformer.ops.formats import FORMATS
 from spikeformer.ops.surrogates import SURROGATES
 
@@ -56,8 +59,18 @@ def _total(row: Any) -> Any:
     return row[0]
 
 
+@register_jitable
+def count(level: Any, most: Any) -> Any:
+    """Round a membrane in units of its threshold to 0 to `most` spikes, ties to the even number."""
+    # NaN passes, as the membrane's does.
+    clipped = ZERO if level < ZERO else (most if level > most else level)
+    return (clipped + ROUNDER) - ROUNDER
+
+
 @cache
-def forward_kernel(dtype: torch.dtype, reset: str, adaptive: bool, affine: bool) -> Kernel:
+def forward_kernel(
+    dtype: torch.dtype, reset: str, adaptive: bool, affine: bool, counts: bool
+) -> Kernel:
     """Compile the walk through time that writes spikes and the final state."""
     _, load, store = FORMATS[dtype]
     to_zero = reset == "zero"
@@ -81,7 +94,7 @@ def forward_kernel(dtype: torch.dtype, reset: str, adaptive: bool, affine: bool)
         adaptation: Any,
     ) -> None:
         batch, timesteps, features, group_size = shape
-        decay, threshold, adaptation_decay, strength = parameters
+        decay, threshold, adaptation_decay, strength, most = parameters
         num_blocks = (features + BLOCK - 1) // BLOCK
         for task in range(first, last):
             group = task // num_blocks
@@ -110,8 +123,12 @@ def forward_kernel(dtype: torch.dtype, reset: str, adaptive: bool, affine: bool)
                         pre = decay * v[j] + i
                         if adaptive:
                             pre = pre - a[j]
-                        fired = ONE if pre - threshold >= ZERO else ZERO
-                        s[j] = store(fired)
+                        if counts:
+                            fired = count(pre / threshold, most)
+                            s[j] = store(fired / most)
+                        else:
+                            fired = ONE if pre - threshold >= ZERO else ZERO
+                            s[j] = store(fired)
                         v[j] = pre * (ONE - fired) if to_zero else pre - threshold * fired
                         if adaptive:
                             a[j] = adaptation_decay * a[j] + strength * fired
@@ -128,6 +145,7 @@ def backward_kernel(
     adaptive: bool,
     with_parameters: bool,
     affine: bool,
+    counts: bool,
 ) -> Kernel:
     """Compile the walk through time and back that writes gradients.
 
@@ -164,7 +182,7 @@ def backward_kernel(
         affine_sums: Any,
     ) -> None:
         batch, timesteps, features, group_size = shape
-        decay, threshold, adaptation_decay, strength, slope = parameters
+        decay, threshold, adaptation_decay, strength, most, slope = parameters
         scratch = np.empty(_HISTORY + timesteps * rows, np.float32)
         num_blocks = (features + BLOCK - 1) // BLOCK
         for task in range(first, last):
@@ -195,7 +213,10 @@ def backward_kernel(
                         pre = decay * now[j] + i
                         if adaptive:
                             pre = pre - now[BLOCK + j]
-                        fired = ONE if pre - threshold >= ZERO else ZERO
+                        if counts:
+                            fired = count(pre / threshold, most)
+                        else:
+                            fired = ONE if pre - threshold >= ZERO else ZERO
                         now[rows + j] = pre * (ONE - fired) if to_zero else pre - threshold * fired
                         if adaptive:
                             now[rows + BLOCK + j] = (
@@ -224,16 +245,26 @@ def backward_kernel(
                         if adaptive:
                             a = now[BLOCK + j]
                             pre = pre - a
-                        distance = pre - threshold
-                        fired = ONE if distance >= ZERO else ZERO
+                        if counts:
+                            distance = pre / threshold
+                            fired = count(distance, most)
+                        else:
+                            distance = pre - threshold
+                            fired = ONE if distance >= ZERO else ZERO
                         dv = scratch[_GRAD_MEMBRANE + j]
                         ds = load(ds_out[j])
+                        if counts:
+                            ds = ds / most
                         if adaptive:
                             da = scratch[_GRAD_ADAPTATION + j]
                             ds = ds + strength * da
                         if not detach_reset:
                             ds = ds - (pre if to_zero else threshold) * dv
-                        through_spike = ds * derivative(distance, slope)
+                        if counts:
+                            passes = ZERO <= distance <= most
+                            through_spike = ds / threshold if passes else ZERO
+                        else:
+                            through_spike = ds * derivative(distance, slope)
                         dpre = through_spike + (dv * (ONE - fired) if to_zero else dv)
                         dx[j] = store(dpre)
                         scratch[_GRAD_MEMBRANE + j] = decay * dpre
@@ -244,7 +275,11 @@ def backward_kernel(
                             scratch[_SUM_SCALE + j] += dpre * centred
                         if with_parameters:
                             scratch[_SUM_DECAY + j] += dpre * v
-                            dthreshold = through_spike if to_zero else through_spike + fired * dv
+                            dthreshold = through_spike
+                            if counts:
+                                dthreshold = through_spike * distance
+                            if not to_zero:
+                                dthreshold = dthreshold + fired * dv
                             scratch[_SUM_THRESHOLD + j] -= dthreshold
                             if adaptive:
                                 scratch[_SUM_ADAPTATION_DECAY + j] += da * a

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Required, Self, TypedDict
 import torch
 from torch import Tensor
 
-from spikeformer.error_handling import ArgumentError, check_choice
+from spikeformer.error_handling import ArgumentError, check_choice, check_positive_int
 from spikeformer.ops.dispatch import resolve_backend
 from spikeformer.ops.surrogates import resolve_slope
 
@@ -29,6 +29,7 @@ class LifArguments(TypedDict, total=False):
     slope: float | None
     adaptation_decay: Tensor | float | None
     adaptation_strength: Tensor | float
+    max_spikes: int | None
     backend: str
 
 
@@ -55,6 +56,8 @@ class Dynamics(NamedTuple):
         detach_reset: Whether the reset lets no gradient through the spike.
         surrogate: Name in `SURROGATES`.
         slope: Its slope.
+        max_spikes: Most spikes of a neuron in one timestep; 0 where spikes are 0 or 1 and have the
+            surrogate's gradient.
         backend: "reference", "cpu" or "triton".
     """
 
@@ -63,6 +66,7 @@ class Dynamics(NamedTuple):
     detach_reset: bool
     surrogate: str
     slope: float
+    max_spikes: int
     backend: str
 
     @classmethod
@@ -80,6 +84,7 @@ class Dynamics(NamedTuple):
         slope: float | None = None,
         adaptation_decay: Tensor | float | None = None,
         adaptation_strength: Tensor | float = 0.0,
+        max_spikes: int | None = None,
         backend: str = "auto",
     ) -> tuple[Self, State]:
         """Check the arguments of an op that lets neurons integrate a current from a state.
@@ -101,10 +106,13 @@ class Dynamics(NamedTuple):
                 raise ArgumentError(name, tuple(value.shape), "a number or a 0-dim tensor")
         check_choice("reset", reset, RESETS)
         slope = resolve_slope(surrogate, slope)
+        if max_spikes is not None:
+            _check_counts(max_spikes, reset, adaptive=adaptive)
         checked = _checked_state(current, state, adaptive)
         backend = resolve_backend(backend, current.device, op=op, dtype=current.dtype)
         numbers = tuple(parameters.values())
-        return cls(numbers, reset, detach_reset, surrogate, slope, backend), checked
+        most = max_spikes or 0
+        return cls(numbers, reset, detach_reset, surrogate, slope, most, backend), checked
 
     @classmethod
     def of_operator(
@@ -126,6 +134,15 @@ def zero_state(current: Tensor) -> Tensor:
     """A state of zeros: without the time axis, in float32 or wider."""
     dtype = torch.promote_types(current.dtype, torch.float32)
     return current.new_zeros(current.shape[:1] + current.shape[2:], dtype=dtype)
+
+
+def _check_counts(max_spikes: int, reset: str, *, adaptive: bool) -> None:
+    check_positive_int("max_spikes", max_spikes)
+    if reset != "subtract":
+        raise ArgumentError("reset", reset, "'subtract' with `max_spikes`")
+    if adaptive:
+        received, expected = "an adaptation current", "no adaptation with `max_spikes`"
+        raise ArgumentError("adaptation_decay", received, expected)
 
 
 def _scalar(value: Tensor | float, device: torch.device) -> Tensor:

@@ -22,6 +22,7 @@ def lif(
     slope: float | None = None,
     adaptation_decay: Tensor | float | None = None,
     adaptation_strength: Tensor | float = 0.0,
+    max_spikes: int | None = None,
     backend: str = "auto",
 ) -> tuple[Tensor, LifState]:
     """Leaky integrate-and-fire neurons over all timesteps of their input current.
@@ -37,6 +38,14 @@ def lif(
     Backward uses the surrogate in place of the derivative of H. Gradients reach the current, the
     initial state and every parameter given as a tensor, from the spikes and from the final state.
 
+    With `max_spikes` = D a neuron fires integers: n spikes at once, and the output is n / D.
+
+        n[t]  = round(clip(v'[t] / threshold, 0, D))    (ties to the even number)
+        v[t]  = v'[t] - threshold n[t]
+
+    Backward takes the derivative of the rounding as one, so the gradient passes where
+    0 <= v' / threshold <= D; surrogates have no part in it.
+
     Args:
         current: Input current, (batch, timesteps, *features), in units of the threshold.
         state: State after an earlier call; None starts from zero.
@@ -48,11 +57,13 @@ def lif(
         slope: Slope of the surrogate; None means its default.
         adaptation_decay: Factor on the adaptation current per timestep; None means no adaptation.
         adaptation_strength: What one spike adds to the adaptation current.
+        max_spikes: D, the most spikes of a neuron in one timestep, for reset "subtract" without
+            adaptation; None means spikes 0 or 1.
         backend: One of `BACKENDS`; "auto" picks by device.
 
     Returns:
-        Spikes 0 or 1 with the shape, dtype and memory layout of `current`, and the state after the
-        last timestep, (batch, *features), float32 (float64 for float64 input).
+        Spikes 0 or 1, or n / D, with the shape, dtype and memory layout of `current`, and the state
+        after the last timestep, (batch, *features), float32 (float64 for float64 input).
 
     Raises:
         ArgumentError: If an argument is outside its documented range or the state does not fit.
@@ -60,7 +71,9 @@ def lif(
 
     References:
         Neftci, Mostafa & Zenke 2019, arXiv:1901.09948 (surrogate gradients); Fang et al. 2021,
-        arXiv:2007.05785 (learnable decay); Bellec et al. 2018, arXiv:1803.09574 (adaptation).
+        arXiv:2007.05785 (learnable decay); Bellec et al. 2018, arXiv:1803.09574 (adaptation); Luo
+        et al. 2024, arXiv:2407.20708 (integers); Yao et al. 2025, doi:10.1109/TPAMI.2025.3530246
+        (their normalised output).
 
     Example:
         >>> spikes, state = lif(torch.full((1, 4, 1), 0.5), decay=1.0)
@@ -79,6 +92,7 @@ def lif(
         slope=slope,
         adaptation_decay=adaptation_decay,
         adaptation_strength=adaptation_strength,
+        max_spikes=max_spikes,
         backend=backend,
     )
     if dynamics.backend == "reference":

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.ops.lif.dynamics import Dynamics, LifState, State, zero_state
-from spikeformer.ops.surrogates import spike
+from spikeformer.ops.surrogates import spike, spike_count
 
 
 def lif_reference(current: Tensor, state: State, dynamics: Dynamics) -> tuple[Tensor, LifState]:
@@ -29,8 +29,12 @@ def lif_reference(current: Tensor, state: State, dynamics: Dynamics) -> tuple[Te
         membrane = decay * membrane + current_b.to(membrane.dtype)
         if adaptation is not None:
             membrane = membrane - adaptation
-        spikes_b = spike(membrane - threshold, dynamics.surrogate, dynamics.slope)
-        spikes_t.append(spikes_b)
+        if dynamics.max_spikes:
+            spikes_b = spike_count(membrane / threshold, dynamics.max_spikes)
+            spikes_t.append(spikes_b / dynamics.max_spikes)
+        else:
+            spikes_b = spike(membrane - threshold, dynamics.surrogate, dynamics.slope)
+            spikes_t.append(spikes_b)
         resetting = spikes_b.detach() if dynamics.detach_reset else spikes_b
         if dynamics.reset == "zero":
             membrane = membrane * (1.0 - resetting)

@@ -88,6 +88,7 @@ def forward_kernel(
     initial_adaptation: tl.tensor,
     parameters: tl.tensor,
     numbers: tl.tuple,
+    most: tl.tensor,
     spikes: tl.tensor,
     final_membrane: tl.tensor,
     final_adaptation: tl.tensor,
@@ -96,6 +97,7 @@ def forward_kernel(
     current_strides: tl.tuple,
     spikes_strides: tl.tuple,
     TO_ZERO: tl.constexpr,
+    COUNTS: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
@@ -124,8 +126,20 @@ def forward_kernel(
             if first + k < timesteps:
                 i = _apply(affine, xs[k])
                 _, fired, v, a = step(
-                    i, v, a, decay, threshold, adaptation_decay, strength, TO_ZERO, ADAPTIVE
+                    i,
+                    v,
+                    a,
+                    decay,
+                    threshold,
+                    adaptation_decay,
+                    strength,
+                    TO_ZERO,
+                    ADAPTIVE,
+                    most,
+                    COUNTS,
                 )
+                if COUNTS:
+                    fired = tl.div_rn(fired, most)
                 tl.store(spikes + (first + k) * spikes_stride, fired, mask=mask)
     tl.store(final_membrane + state, v, mask=mask)
     if ADAPTIVE:
@@ -141,6 +155,7 @@ def backward_kernel(
     initial_adaptation: tl.tensor,
     parameters: tl.tensor,
     numbers: tl.tuple,
+    most: tl.tensor,
     slope: tl.tensor,
     grad_spikes: tl.tensor,
     grad_membrane: tl.tensor,
@@ -162,6 +177,7 @@ def backward_kernel(
     TO_ZERO: tl.constexpr,
     DETACH_RESET: tl.constexpr,
     WITH_PARAMETERS: tl.constexpr,
+    COUNTS: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
@@ -212,7 +228,17 @@ def backward_kernel(
             for k in tl.static_range(CHUNK):
                 i = _apply(affine, xs[k])
                 _, _, v, a = step(
-                    i, v, a, decay, threshold, adaptation_decay, strength, TO_ZERO, ADAPTIVE
+                    i,
+                    v,
+                    a,
+                    decay,
+                    threshold,
+                    adaptation_decay,
+                    strength,
+                    TO_ZERO,
+                    ADAPTIVE,
+                    most,
+                    COUNTS,
                 )
         # Nothing promises that the thread that stores a number is the one that loads it.
         tl.debug_barrier()
@@ -238,15 +264,26 @@ def backward_kernel(
                 adaptations += (a,)
                 i = _apply(affine, xs[k])
                 pre, _, v, a = step(
-                    i, v, a, decay, threshold, adaptation_decay, strength, TO_ZERO, ADAPTIVE
+                    i,
+                    v,
+                    a,
+                    decay,
+                    threshold,
+                    adaptation_decay,
+                    strength,
+                    TO_ZERO,
+                    ADAPTIVE,
+                    most,
+                    COUNTS,
                 )
                 pres += (pre,)
 
             for k in tl.static_range(CHUNK - 1, -1, -1):
                 if first + k < timesteps:
+                    grad = ds[k] / most if COUNTS else ds[k]
                     dpre, dthreshold, fired = step_backward(
                         pres[k],
-                        ds[k],
+                        grad,
                         dv,
                         da,
                         threshold,
@@ -256,6 +293,8 @@ def backward_kernel(
                         TO_ZERO,
                         DETACH_RESET,
                         ADAPTIVE,
+                        most,
+                        COUNTS,
                     )
                     tl.store(dx_rows + (first + k) * grad_current_stride, dpre, mask=mask)
                     sum_decay += dpre * vs[k]

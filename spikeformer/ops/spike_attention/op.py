@@ -9,8 +9,13 @@ from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, LifState
+from spikeformer.ops.lif.op import lif
 from spikeformer.ops.spike_attention.operator import current_shape, spike_attention_op
-from spikeformer.ops.spike_attention.reference import spike_attention_reference
+from spikeformer.ops.spike_attention.reference import (
+    attention_current,
+    attention_output,
+    spike_attention_reference,
+)
 
 MECHANISMS = ("ssa", "qk_token", "sdsa")
 
@@ -41,9 +46,14 @@ def spike_attention(
     Sums and products are in float32 whatever the inputs are, under autocast too. Backward keeps
     one bit of each spike and computes everything else again.
 
+    With `max_spikes` = D, neurons and inputs are integer ones, fractions n / D. Gates and matches
+    are then minima instead of products, `min(k, v)`: in as many of their D unit spikes two neurons
+    fire together. "ssa" multiplies the fractions. Backward keeps the inputs as they are.
+
     Args:
-        query: Spikes 0 or 1, (batch, timesteps, tokens, heads, channels), of any strides. Nothing
-            checks the values; with others the gradients are wrong.
+        query: Spikes 0 or 1, or n / D with `max_spikes`, (batch, timesteps, tokens, heads,
+            channels), of any strides. Nothing checks the values; with others the gradients are
+            wrong.
         key: Spikes shaped like `query`. "ssa", and "sdsa", each without `causal`, take another
             number of tokens than there are queries.
         value: Spikes shaped like `key`; None for "qk_token".
@@ -54,10 +64,10 @@ def spike_attention(
         **neuron: Arguments of `lif`: `decay`, `threshold`, `reset` and so on, and `backend`.
 
     Returns:
-        Spikes 0 or 1 with the shape and dtype of `query`, and the neurons' state after the last
-        timestep in float32 (float64 for float64 input): (batch, tokens, heads) for "qk_token",
-        (batch, 1, heads, channels) for "sdsa" without `causal`, else (batch, tokens, heads,
-        channels).
+        Spikes of the same kind with the shape and dtype of `query`, and the neurons' state after
+        the last timestep in float32 (float64 for float64 input): (batch, tokens, heads) for
+        "qk_token", (batch, 1, heads, channels) for "sdsa" without `causal`, else (batch, tokens,
+        heads, channels).
 
     Raises:
         ArgumentError: If an argument is outside its documented range or the tensors do not fit.
@@ -79,6 +89,12 @@ def spike_attention(
     # The current is never stored, but it has a shape, and with it the state.
     current = query.new_empty(()).expand(current_shape(query, mechanism, causal))
     dynamics, checked = Dynamics.of("spike_attention", current, state, **neuron)
+    if dynamics.max_spikes and dynamics.backend != "reference":
+        counted = attention_current(
+            query, key, value, mechanism=mechanism, scale=scale, causal=causal, counts=True
+        )
+        fired, final = lif(counted, state, **neuron)
+        return attention_output(fired, query, key, mechanism=mechanism, counts=True), final
     if dynamics.backend == "reference":
         return spike_attention_reference(
             query,

@@ -35,9 +35,12 @@ def spike_attention_reference(
         scale: Factor on the attended values of "ssa".
         causal: Whether a token sees only itself and those before it.
     """
-    current = attention_current(query, key, value, mechanism=mechanism, scale=scale, causal=causal)
+    counts = dynamics.max_spikes > 0
+    current = attention_current(
+        query, key, value, mechanism=mechanism, scale=scale, causal=causal, counts=counts
+    )
     fired, final = lif_reference(current, state, dynamics)
-    return attention_output(fired, query, key, mechanism=mechanism), final
+    return attention_output(fired, query, key, mechanism=mechanism, counts=counts), final
 
 
 def attention_current(
@@ -48,18 +51,20 @@ def attention_current(
     mechanism: str,
     scale: float,
     causal: bool,
+    counts: bool = False,
 ) -> Tensor:
     """What the neurons integrate: (b, t, n, h) for "qk_token", else (b, t, n, h, d).
 
     It counts coincidences, so it is in float32 or wider whatever the inputs are; "sdsa" without
-    `causal` has one count for all tokens, (b, t, 1, h, d).
+    `causal` has one count for all tokens, (b, t, 1, h, d). With `counts`, spikes are those of
+    integer neurons, and coincide in as many of their unit spikes as the fewer of the two.
     """
     wide = torch.promote_types(query.dtype, torch.float32)
     if mechanism == "qk_token":
         return query.sum(dim=-1, dtype=wide)
     assert value is not None
     if mechanism == "sdsa":
-        match = key * value
+        match = coincidence(key, value, counts=counts)
         if causal:
             return match.cumsum(dim=2, dtype=wide)
         return match.sum(dim=2, keepdim=True, dtype=wide)
@@ -80,11 +85,23 @@ def keys_meet_values_first(query: Tensor, key: Tensor) -> bool:
     return channels * (queries + keys) < 2 * queries * keys
 
 
-def attention_output(fired: Tensor, query: Tensor, key: Tensor, *, mechanism: str) -> Tensor:
+def attention_output(
+    fired: Tensor, query: Tensor, key: Tensor, *, mechanism: str, counts: bool = False
+) -> Tensor:
     """The spikes that leave: those that fired, or those that they let through."""
     fired = fired.to(query.dtype)
     if mechanism == "qk_token":
-        return fired.unsqueeze(-1) * key
+        return coincidence(fired.unsqueeze(-1), key, counts=counts)
     if mechanism == "sdsa":
-        return query * fired
+        return coincidence(query, fired, counts=counts)
     return fired
+
+
+def coincidence(one: Tensor, other: Tensor, *, counts: bool) -> Tensor:
+    """How often two neurons fire together: the product of bits, or the minimum with `counts`.
+
+    Unit spikes of an integer neuron follow one another from the start of its timestep
+    (`neurons.unit_spikes`), so those of two neurons meet as often as the fewer of them are, which
+    an AND of bits computes in each of the D steps.
+    """
+    return torch.minimum(one, other) if counts else one * other

@@ -20,7 +20,7 @@ from spikeformer.ops.spike_attention import attention_current
 from spikeformer.ops.spike_attention.reference import keys_meet_values_first
 from spikeformer.profiling.counting.contents import Contents
 from spikeformer.profiling.counting.counts import LayerCounts, event_layer, neuron_layer
-from spikeformer.profiling.counting.scene import Scene, over_time
+from spikeformer.profiling.counting.scene import Scene, over_time, spread
 
 MECHANISMS: dict[type[nn.Module], str] = {
     QKTokenAttention: "qk_token",
@@ -48,7 +48,8 @@ def attention_products(
 
     - "qk_token": a spike of the query adds to its token's gate.
     - "sdsa": a spike of the key adds to its channel's gate where the value fires too.
-    - "ssa": spikes that coincide add to the first product; each spike of the third operand adds a
+    - "ssa": spikes that coincide (each of a neuron's with each of the other's, if they are integer
+      ones) add to the first product; each spike of the third operand adds a
       row of the first product's integers to the second.
 
     The gates' own work, an AND of bits, is left out.
@@ -56,16 +57,18 @@ def attention_products(
     batch, steps, tokens, heads, channels = query.shape
     full = batch * steps * heads
     given = [
-        Contents("spikes", x) if binary else scene.contents(x)
+        Contents("spikes", x) if binary else scene.contents(x, steps)
         for x in (query, key, value)
         if x is not None
     ]
     query, key, *rest = (found.size for found in given)
+    unit_steps = max(found.unit_steps for found in given)
     if not rest:
         operations = query if additions is None else additions
         dense, targets = full * tokens * channels, tokens * heads
     elif mechanism == "sdsa":
-        operations = key * rest[0] if additions is None else additions
+        # Unit spikes meet as often as the fewer of the two are; of bits it is the product.
+        operations = torch.minimum(key, rest[0]) if additions is None else additions
         dense = full * key.shape[2] * channels
         targets = heads * channels * (tokens if causal else 1)
     else:
@@ -77,14 +80,14 @@ def attention_products(
         "attention",
         events=_events(scene, [found.size for found in given]),
         operations=sum(timeline),
-        dense=float(dense),
+        dense=float(dense * unit_steps),
         weights=0.0,
         targets=float(targets),
-        inputs=sum(found.size.numel() for found in given),
-        outputs=batch * steps * targets,
+        inputs=sum(found.size.numel() for found in given) * unit_steps,
+        outputs=batch * steps * targets * unit_steps,
         graded=any(found.kind != "spikes" for found in given),
-        steps=steps,
-        timeline=timeline,
+        steps=steps * unit_steps,
+        timeline=spread(timeline, unit_steps),
     )
 
 
@@ -126,7 +129,7 @@ def fused_attention(scene: Scene, args: Sequence[Any], spikes: Tensor) -> list[L
     few, are computed once more.
     """
     query, key, value, membrane, adaptation = args[:5]
-    neuron, mechanism, causal = args[5:12], args[12], args[14]
+    neuron, mechanism, causal = args[5:13], args[13], args[15]
     fired, additions = spikes, None
     if mechanism != "ssa":
         # Sums over a short axis are several times faster in contiguous memory.

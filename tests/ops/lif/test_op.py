@@ -152,7 +152,7 @@ def test_reference_passes_gradcheck_with_a_smooth_spike(reset, adaptive, monkeyp
 
     def run(current, membrane, adaptation, decay, threshold, adaptation_decay, strength):
         parameters = (decay, threshold, adaptation_decay, strength)
-        dynamics = Dynamics(parameters, reset, False, "sigmoid", 4.0, "reference")
+        dynamics = Dynamics(parameters, reset, False, "sigmoid", 4.0, 0, "reference")
         state = LifState(membrane, adaptation if adaptive else None)
         spikes, final = lif_reference(current, state, dynamics)
         return (spikes, *final) if adaptive else (spikes, final.membrane)
@@ -254,6 +254,9 @@ def test_a_state_without_adaptation_starts_it_from_zero(backend):
         ({"surrogate": "step"}, "'fast_sigmoid'"),
         ({"slope": 0.0}, "slope"),
         ({"backend": "gpu"}, "'auto'"),
+        ({"max_spikes": 0}, "max_spikes"),
+        ({"max_spikes": 2, "reset": "zero"}, "reset.*'subtract' with `max_spikes`"),
+        ({"max_spikes": 2, "adaptation_decay": 0.5}, "adaptation_decay.*no adaptation"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -23,10 +23,13 @@ def operator_arguments(dtype, device, *, full):
 
 
 @pytest.mark.parametrize("kernel", ["cpu", "triton"])
-@pytest.mark.parametrize(("dtype", "full"), [(torch.float32, False), (torch.bfloat16, True)])
-def test_operators_pass_opcheck(dtype, full, kernel):
+@pytest.mark.parametrize(
+    ("dtype", "full", "max_spikes"),
+    [(torch.float32, False, 0), (torch.bfloat16, True, 0), (torch.float32, False, 4)],
+)
+def test_operators_pass_opcheck(dtype, full, max_spikes, kernel):
     arguments = operator_arguments(dtype, device_of(kernel), full=full)
-    options = ("subtract", False, "fast_sigmoid", 25.0, kernel)
+    options = ("subtract", False, "fast_sigmoid", 25.0, max_spikes, kernel)
     torch.library.opcheck(lif_op, (*arguments, *options))
     constant = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments]
     grads = (constant[0], constant[1], constant[2])

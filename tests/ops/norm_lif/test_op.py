@@ -77,6 +77,7 @@ def test_kernel_equals_reference_in_half_precision(dtype, backend):
     [
         {"reset": "zero", "detach_reset": True, "surrogate": "sigmoid"},
         {"adaptation_decay": 0.9, "adaptation_strength": 0.3},
+        {"max_spikes": 4},
     ],
 )
 def test_every_neuron(neuron, backend):
@@ -181,7 +182,7 @@ def operator_arguments(backend):
     def rand(*shapes):
         return tuple(torch.rand(shape, device=device, requires_grad=True) for shape in shapes)
 
-    options = ([], "subtract", False, "sigmoid", 4.0, backend, 3, 1e-5)
+    options = ([], "subtract", False, "sigmoid", 4.0, 0, backend, 3, 1e-5)
     return rand((2, 3, 12), (4,), (4,)), rand((2, 12), (2, 12), (4,)), options
 
 

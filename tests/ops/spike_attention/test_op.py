@@ -155,7 +155,7 @@ def operator_arguments(mechanism, *, full):
 @pytest.mark.parametrize("mechanism", ["ssa", "qk_token", "sdsa"])
 def test_operators_pass_opcheck(mechanism, full):
     arguments = operator_arguments(mechanism, full=full)
-    options = ("subtract", False, "fast_sigmoid", 25.0, "cpu", mechanism, 0.125, False)
+    options = ("subtract", False, "fast_sigmoid", 25.0, 0, "cpu", mechanism, 0.125, False)
     torch.library.opcheck(spike_attention_op, (*arguments, *options, True))
     constant = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments]
     out, membrane, adaptation, *bits = spike_attention_op(*constant, *options, True)
