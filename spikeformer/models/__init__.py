@@ -23,6 +23,7 @@ from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
 from spikeformer.models.stem import ConvStem, SpikingConv, Stem, StemFactory
+from spikeformer.models.unrolled import unrolled
 
 __all__ = [
     "AttentionFactory",
@@ -52,4 +53,5 @@ __all__ = [
     "rate_proxy",
     "share_batch_norms",
     "sparsity_loss",
+    "unrolled",
 ]

@@ -37,16 +37,25 @@ def rate_proxy(net: nn.Module, timesteps: int | None = None) -> nn.Module:
     if not any(isinstance(module, SpikingNeuron) for module in net.modules()):
         raise ArgumentError("net", type(net).__name__, "a network with spiking neurons")
     if timesteps is None:
-        timesteps = _timesteps(net)
+        timesteps = declared_timesteps(net)
     shared: dict[int, Any] = {id(x): x for x in (*net.parameters(), *net.buffers())}
-    proxy = copy_network(net, shared)
-    for module in proxy.modules():  # hooks on the network are not meant for its proxy
+    return _replaced(without_hooks(copy_network(net, shared)), timesteps)
+
+
+def without_hooks(copied: nn.Module) -> nn.Module:
+    """Remove hooks from a copied network: those on the network are not meant for the copy."""
+    for module in copied.modules():
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
-    return _replaced(proxy, timesteps)
+    return copied
 
 
-def _timesteps(net: nn.Module) -> int | None:
+def declared_timesteps(net: nn.Module) -> int | None:
+    """Return the `timesteps` of a network's layers, None where none has any.
+
+    Raises:
+        ArgumentError: They differ.
+    """
     values = {getattr(module, "timesteps", None) for module in net.modules()}
     found = {value for value in values if isinstance(value, int)}
     if len(found) > 1:

@@ -7,6 +7,7 @@ from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
 from spikeformer.neurons.rate import RateNeuron
 from spikeformer.neurons.relu import ReluNeuron
+from spikeformer.neurons.unrolled import UnrolledNeuron
 from spikeformer.ops import LifState
 
 NEURONS: dict[str, type[SpikingNeuron]] = {
@@ -30,5 +31,6 @@ __all__ = [
     "RateNeuron",
     "ReluNeuron",
     "SpikingNeuron",
+    "UnrolledNeuron",
     "unit_spikes",
 ]

@@ -25,10 +25,17 @@ from spikeformer.instrument import (
 )
 from spikeformer.instrument.recognition import States, tensors
 from spikeformer.models import AttentionMechanism
+from spikeformer.neurons import SpikingNeuron
 from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
 from spikeformer.profiling.counting.free import is_free
 from spikeformer.profiling.counting.operations import COUNTERS, NEURONS, OPERATIONS, UNPRICED
-from spikeformer.profiling.counting.scene import CountedSpikes, NetworkFacts, Scene, over_time
+from spikeformer.profiling.counting.scene import (
+    CountedSpikes,
+    NetworkFacts,
+    Scene,
+    over_time,
+    spread,
+)
 from spikeformer.profiling.counting.spike_attention import MECHANISMS, attention_products
 from spikeformer.profiling.counting.timing import Declared, Timing
 from spikeformer.profiling.counting.work import NetworkWork
@@ -203,10 +210,12 @@ class OperationCounter(PassWatcher[_Frame]):
     def _count_attention(
         self, frame: _Frame, mechanism: AttentionMechanism, projections: tuple[Tensor, ...]
     ) -> None:
-        """Count a mechanism whose neurons must be called, so that no operation is all of it."""
-        if mechanism.neuron.dynamics() is not None:
+        """Count a mechanism of which no operation is all: integer neurons, or some to be called."""
+        dynamics = mechanism.neuron.dynamics()
+        if dynamics is not None and dynamics["max_spikes"] is None:
             return
         assert self._work is not None
+        frame.scene.fired = self._fired
         query, key, *rest = projections
         name, value = MECHANISMS[type(mechanism)], rest[0] if rest else None
         counts = attention_products(frame.scene, query, key, value, name, mechanism.causal)
@@ -265,7 +274,7 @@ class OperationCounter(PassWatcher[_Frame]):
 
     def _count_now(self, operation: Any, args: tuple[Any, ...], out: Any, frame: _Frame) -> None:
         assert self._work is not None
-        if frame.counts_products:
+        if frame.counts_products and operation is not torch.ops.spikeformer.lif:
             return
         frame.scene.fired = self._fired
         found = COUNTERS[operation](frame.scene, args, out)
@@ -280,16 +289,23 @@ class OperationCounter(PassWatcher[_Frame]):
         assert self._work is not None
         assert frame.neurons is not None
         fires = frame.neurons.does_fire(module)
-        timeline = over_time(frame.scene.contents(spikes).size) if fires else []
+        counts_up = isinstance(module, SpikingNeuron) and module.fires_integers
+        unit_steps = int(getattr(module, "max_spikes", 1)) if counts_up else 1
+        timeline: list[float] = []
+        if fires:
+            events = spikes * unit_steps if counts_up else frame.scene.contents(spikes).size
+            timeline = over_time(events)
+            if counts_up:
+                self._fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
         counts = neuron_layer(
             frame.scene.layer,
-            updates=spikes.numel(),
+            updates=spikes.numel() * unit_steps,
             spikes=sum(timeline),
             neurons=spikes[0, 0].numel(),
             states=frame.neurons.num_states(module, output, spikes),
             fires=fires,
-            steps=spikes.shape[1],
-            timeline=timeline,
+            steps=spikes.shape[1] * unit_steps,
+            timeline=spread(timeline, unit_steps),
         )
         self._work.add(self._in_time(counts))
 

@@ -17,7 +17,7 @@ from spikeformer.profiling.counting.products import (
     softmax_attention,
     weighted,
 )
-from spikeformer.profiling.counting.scene import CountedSpikes, Scene, over_time
+from spikeformer.profiling.counting.scene import CountedSpikes, Scene, over_time, spread
 from spikeformer.profiling.counting.spike_attention import fused_attention
 
 Counter = Callable[[Scene, Sequence[Any], Any], LayerCounts | list[LayerCounts]]
@@ -224,26 +224,32 @@ def _spike_attention(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerC
     return fused_attention(scene, args, out[0])
 
 
-@_counts(ours.lif)
-def _lif(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
-    spikes = out[0]
-    timeline = over_time(spikes)
+def fired_neurons(scene: Scene, spikes: Tensor, *, adaptive: bool, max_spikes: int) -> LayerCounts:
+    """Count neurons from what they fired: those with `max_spikes` as so many binary steps."""
+    unit_steps = max(1, max_spikes)
+    timeline = [unit_steps * fired for fired in over_time(spikes)]
     scene.fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
     return neuron_layer(
         scene.layer,
-        updates=spikes.numel(),
+        updates=spikes.numel() * unit_steps,
         spikes=sum(timeline),
         neurons=spikes[0, 0].numel(),
-        states=1 if args[2] is None else 2,
-        steps=spikes.shape[1],
-        timeline=timeline,
+        states=2 if adaptive else 1,
+        steps=spikes.shape[1] * unit_steps,
+        timeline=spread(timeline, unit_steps),
     )
+
+
+@_counts(ours.lif)
+def _lif(scene: Scene, args: Sequence[Any], out: Any) -> LayerCounts:
+    return fired_neurons(scene, out[0], adaptive=args[2] is not None, max_spikes=args[9])
 
 
 @_counts(ours.norm_lif)
 def _norm_lif(scene: Scene, args: Sequence[Any], out: Any) -> list[LayerCounts]:
     norm = LayerCounts(name=scene.layer, kind="norm", foldable_macs=args[0].numel())
-    return [norm, _lif(scene, args, out)]
+    neurons = fired_neurons(scene, out[0], adaptive=args[6] is not None, max_spikes=args[13])
+    return [norm, neurons]
 
 
 NEURONS = frozenset([ours.lif, ours.norm_lif, ours.spike_attention])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikeformer.profiling.counting.contents import Contents
 from spikeformer.profiling.counting.counts import LayerCounts, dense_layer, event_layer
-from spikeformer.profiling.counting.scene import Scene
+from spikeformer.profiling.counting.scene import Scene, spread
 
 
 def weighted(
@@ -21,11 +21,11 @@ def weighted(
     rows, inputs = x.shape
     outputs = weight.shape[1]
     steps = scene.steps(rows)
-    kind, size = found or scene.contents(x)
-    events = scene.by_step(size, steps)
+    found = found or scene.contents(x, steps)
+    events = scene.by_step(found.size, steps)
     return _count(
         scene,
-        kind,
+        found.kind,
         events=sum(events),
         operations=[number * outputs for number in events],
         dense=float(rows * inputs * outputs),
@@ -33,6 +33,7 @@ def weighted(
         outputs=rows * outputs,
         weights=inputs * outputs,
         steps=steps,
+        unit_steps=found.unit_steps,
     )
 
 
@@ -50,12 +51,12 @@ def convolution(
     `reach` (*size) tells how many outputs each input pixel has a part in.
     """
     steps = scene.steps(x.shape[0])
-    kind, size = found or scene.contents(x)
-    planes = scene.split(size, steps).sum((0, 2)).double()
+    found = found or scene.contents(x, steps)
+    planes = scene.split(found.size, steps).sum((0, 2)).double()
     operations = (planes * reach.to(x.device)).flatten(1).sum(1)
     return _count(
         scene,
-        kind,
+        found.kind,
         events=float(planes.sum()),
         operations=operations.tolist(),
         dense=x.shape[0] * x.shape[1] * float(reach.double().sum()),
@@ -63,6 +64,7 @@ def convolution(
         outputs=out.numel(),
         weights=weight.numel(),
         steps=steps,
+        unit_steps=found.unit_steps,
     )
 
 
@@ -74,7 +76,9 @@ def pairwise(scene: Scene, a: Tensor, b: Tensor) -> LayerCounts:
     """
     (groups, rows, inner), columns = a.shape, b.shape[2]
     steps = scene.steps(groups)
-    (kind_a, size_a), (kind_b, size_b) = scene.contents(a), scene.contents(b)
+    (kind_a, size_a, units_a), (kind_b, size_b, units_b) = (
+        scene.contents(x, steps) for x in (a, b)
+    )
     events_a, events_b = size_a.sum(1), size_b.sum(2)  # of each inner place
     kinds = {kind_a, kind_b}
     if kinds == {"spikes"} or "real" not in kinds or kinds == {"real"}:
@@ -94,6 +98,7 @@ def pairwise(scene: Scene, a: Tensor, b: Tensor) -> LayerCounts:
         outputs=groups * rows * columns,
         weights=b.numel() / (scene.batch * steps),
         steps=steps,
+        unit_steps=max(units_a, units_b),
     )
 
 
@@ -130,13 +135,15 @@ def _count(
     outputs: float,
     weights: float,
     steps: int,
+    unit_steps: int = 1,
 ) -> LayerCounts:
+    """Return the counts; each timestep is `unit_steps` of them."""
     shared: dict[str, Any] = {
-        "inputs": inputs,
-        "outputs": outputs,
+        "inputs": inputs * unit_steps,
+        "outputs": outputs * unit_steps,
         "weights": weights,
-        "steps": steps,
-        "timeline": operations,
+        "steps": steps * unit_steps,
+        "timeline": spread(operations, unit_steps),
     }
     if kind == "real":
         return dense_layer(
@@ -152,7 +159,7 @@ def _count(
         scene.kind,
         events=events,
         operations=sum(operations),
-        dense=dense,
+        dense=dense * unit_steps,
         targets=outputs / (scene.batch * steps),
         graded=kind == "graded",
         **shared,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class NetworkFacts:
         timesteps: Timesteps that it says it simulates at once, if all its neurons are ours.
         spiking: Whether it has spiking neurons.
         levels: Levels of those that fire fractions.
+        unit_steps: D where all of them are integer neurons with one D; else 1.
         parameters: Addresses of its parameters in memory.
     """
 
@@ -30,6 +32,7 @@ class NetworkFacts:
     timesteps: int | None
     spiking: bool
     levels: tuple[int, ...]
+    unit_steps: int
     parameters: frozenset[int]
 
     @classmethod
@@ -38,13 +41,17 @@ class NetworkFacts:
         modules = dict(model.named_modules())
         counts = (getattr(module, "timesteps", None) for module in modules.values())
         neurons = [module for module in modules.values() if neuron_kind(module) is not None]
-        levels = (getattr(neuron, "max_spikes", None) for neuron in neurons)
-        ours = all(isinstance(neuron, SpikingNeuron) for neuron in neurons)
+        own = [neuron for neuron in neurons if isinstance(neuron, SpikingNeuron)]
+        ours = len(own) == len(neurons)
+        graded = [neuron for neuron in own if neuron.fires_integers]
+        levels = {int(getattr(neuron, "max_spikes", 1)) for neuron in graded}
+        alike = len(levels) == 1 and len(graded) == len(neurons)
         return cls(
             names={id(module): name for name, module in modules.items()},
             timesteps=next((t for t in counts if isinstance(t, int)), None) if ours else None,
             spiking=bool(neurons),
-            levels=tuple({n for n in levels if isinstance(n, int)}),
+            levels=tuple(levels),
+            unit_steps=levels.copy().pop() if alike else 1,
             parameters=frozenset(p.untyped_storage().data_ptr() for p in model.parameters()),
         )
 
@@ -115,9 +122,20 @@ class Scene:
             return over_time(rows.reshape(1, 1, -1))
         return over_time(self.split(rows.reshape(self.batch * steps, -1), steps))
 
-    def contents(self, x: Tensor) -> Contents:
-        """Look at the values of an operand."""
-        return contents(x, spiking=self.network.spiking, levels=self.network.levels)
+    def contents(self, x: Tensor, steps: int = 1) -> Contents:
+        """Look at the values of an operand that has so many timesteps.
+
+        What comes before the first neuron and has no time is the same in all unit steps of an
+        integer network, and is computed once.
+        """
+        network = self.network
+        held = self.fired is None and steps == 1
+        return contents(
+            x,
+            spiking=network.spiking,
+            levels=network.levels,
+            unit_steps=1 if held else network.unit_steps,
+        )
 
     def is_parameter(self, x: Tensor) -> bool:
         """Whether a tensor is a parameter of the network, or a view of one."""
@@ -133,6 +151,11 @@ def over_time(x: Tensor) -> list[float]:
     else:
         sums = x.sum(features, dtype=torch.float32).sum(0, dtype=torch.float64).tolist()
     return sums
+
+
+def spread(timeline: Sequence[float], unit_steps: int) -> list[float]:
+    """Spread what happens in each timestep of an integer network evenly over its unit steps."""
+    return [work / unit_steps for work in timeline for _ in range(unit_steps)]
 
 
 # Sums of so many spikes are exact in float32, even of a few spikes at once.

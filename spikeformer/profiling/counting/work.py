@@ -95,7 +95,8 @@ class NetworkWork:
 
     def _merged(self, parts: Sequence[LayerCounts]) -> LayerCounts:
         """Return a layer's counts, with no more timesteps where it runs several times in one."""
-        layer, steps = LayerCounts.merged(parts), self.timesteps
+        layer = LayerCounts.merged(parts)
+        steps = self.timesteps * self.network.unit_steps
         if layer.steps <= steps:
             return layer
         timeline = [0.0] * steps
