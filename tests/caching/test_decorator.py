@@ -5,11 +5,7 @@ import torch
 
 from spikeformer.caching import (
     Cache,
-    ModelStateCache,
     cached,
-    configure_caches,
-    get_computation_cache,
-    get_tensor_cache,
 )
 from spikeformer.error_handling import ArgumentError
 
@@ -70,37 +66,3 @@ def test_misuse():
         @cached()
         def numbers():
             yield 1
-
-
-def test_the_shared_caches_keep_what_they_hold_until_settings_change(tmp_path):
-    first = configure_caches(memory_mib=1)
-    get_tensor_cache().put_tensor("x", torch.ones(2))
-    assert configure_caches(memory_mib=1) is first
-    assert first.computations is get_computation_cache()
-    assert get_tensor_cache().get_tensor("x").sum() == 2
-    other = configure_caches(memory_mib=1, folder=tmp_path)
-    assert other is not first
-    assert {path.name for path in tmp_path.iterdir()} == {"tensors", "computations"}
-    configure_caches()
-
-
-@pytest.mark.parametrize("on_disk", [False, True])
-def test_a_model_returns_to_its_state_or_stays(tmp_path, on_disk):
-    tiers = {"memory_mib": 0, "folder": tmp_path} if on_disk else {}
-    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
-    states = ModelStateCache(**tiers)
-    key = states.cache_model_state(model, 2, 30)
-    assert key.startswith("epoch2-step30-")
-    assert states.cache_model_state(model, 2, 30) == key
-    before = {name: x.clone() for name, x in model.state_dict().items()}
-    model(torch.randn(8, 2))
-    torch.nn.init.zeros_(model[0].weight)
-    assert states.restore_model_state(model, key) is True
-    assert all(torch.equal(x, before[name]) for name, x in model.state_dict().items())
-    assert states.restore_model_state(model, "epoch9-step9-none") is False
-    other = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3), torch.nn.ReLU())
-    other.append(torch.nn.Linear(3, 1))
-    kept = other[0].weight.clone()
-    with pytest.raises(ArgumentError, match="absent in the state"):
-        states.restore_model_state(other, key)
-    assert torch.equal(other[0].weight, kept)

@@ -27,3 +27,12 @@ def folder(tmp_path, clock):
 @pytest.fixture
 def manager(tmp_path, clock):
     return make(tmp_path, clock=clock)
+
+
+@pytest.fixture
+def audited(tmp_path, clock):
+    """Anna agreed, and data are kept for a year."""
+    manager = make(tmp_path / "records", clock=clock)
+    agreed(manager, "anna")
+    manager.set_retention(365)
+    return manager

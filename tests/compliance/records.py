@@ -7,7 +7,13 @@ import stat
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from spikeformer.compliance import DataSubject, PrivacyManager, ProcessingPurpose
+from spikeformer.compliance import (
+    ComplianceAuditor,
+    ComplianceFramework,
+    DataSubject,
+    PrivacyManager,
+    ProcessingPurpose,
+)
 
 START = datetime(2027, 1, 31, 12, tzinfo=UTC)
 TRAINING = ProcessingPurpose.MODEL_TRAINING
@@ -64,3 +70,19 @@ def modes(folder):
 
 
 ANNA = DataSubject("anna", "Anna Nowak", "anna@example.org", attributes={"city": "Kraków"})
+
+
+def gaps(manager, framework=ComplianceFramework.GDPR):
+    report = ComplianceAuditor(manager).generate_compliance_report(framework)
+    return {finding.reference: finding for finding in report.findings}
+
+
+def use(manager, folder, *subjects, checkpoint=None):
+    """A run as the pipeline records it, with a checkpoint."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").write_bytes(folder.name.encode())
+    used = {manager.vault.pseudonym(name): 5 for name in subjects}
+    manager.record_run(
+        folder, TRAINING, subjects=used, left_out={}, checkpoint=checkpoint, cache=None
+    )
+    manager.record_outputs(folder, {"checkpoints/last.ckpt": f"hash of {folder.name}"})

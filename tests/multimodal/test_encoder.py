@@ -41,9 +41,6 @@ def test_other_neurons_may_fire_other_numbers():
 @pytest.mark.parametrize(
     ("encoder", "x", "message"),
     [
-        (VisionSpikeEncoder(8, 3), torch.rand(2, 1, 8, 8), "in_channels=3"),
-        (VisionSpikeEncoder(8, 3), torch.rand(3, 8, 8), "in_channels=3"),
-        (VisionSpikeEncoder(8, 3), torch.ones(2, 3, 8, 8).long(), "int64"),
         (AudioSpikeEncoder(8, 3), torch.rand(2, 100), "n_fft=256"),
         (AudioSpikeEncoder(8, 3), torch.rand(2, 16, 9), "num_mels=32"),
         (AudioSpikeEncoder(8, 3), torch.rand(2, 1, 32, 9), "num_mels=32"),
@@ -60,8 +57,6 @@ def test_wrong_inputs(encoder, x, message):
 @pytest.mark.parametrize(
     ("make", "named"),
     [
-        (lambda: VisionSpikeEncoder(0, 3), "embed_dim"),
-        (lambda: VisionSpikeEncoder(8, 0), "timesteps"),
         (lambda: AudioSpikeEncoder(8, 3, num_mels=200), "num_mels"),
         (lambda: AudioSpikeEncoder(8, 3, dynamic_range_db=0.0), "dynamic_range_db"),
         (lambda: TextSpikeEncoder(0, 8, 3), "vocab_size"),

@@ -285,7 +285,8 @@ def _merged_mask(
     def additive(given: Tensor) -> Tensor:
         if given.dtype != torch.bool:
             return given
-        return torch.zeros(given.shape, device=given.device).masked_fill(given, -math.inf)
+        zeros = torch.zeros(given.shape, dtype=query.dtype, device=given.device)
+        return zeros.masked_fill(given, -math.inf)
 
     merged = None
     if mask is not None:
