@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from spikeformer.cli.features import Feature, find_features
+from spikeformer.cli.text import padded, width
 from spikeformer.cross_platform import GIB, PlatformInfo, get_platform_info
 from spikeformer.i18n import format_number, t
 
@@ -48,20 +48,20 @@ def _platform_lines(info: PlatformInfo) -> list[str]:
         t("cli.doctor_packages"): ", ".join(f"{k} {v}" for k, v in info.packages.items()),
         t("cli.doctor_capabilities"): ", ".join(sorted(c.value for c in info.capabilities)) or none,
     }
-    width = max(map(_width, facts))
-    return [f"{_padded(name, width)}  {value}" for name, value in facts.items()]
+    columns = max(map(width, facts))
+    return [f"{padded(name, columns)}  {value}" for name, value in facts.items()]
 
 
 def _feature_lines(features: Sequence[Feature]) -> list[str]:
     heads = t("cli.doctor_feature"), t("cli.doctor_state"), t("cli.doctor_found")
     states = {True: t("cli.doctor_ready"), False: t("cli.doctor_missing")}
     rows = [(each.name, states[each.ready], each.detail, each.remedy) for each in features]
-    widths = [max(map(_width, column)) for column in list(zip(*rows, strict=True))[:2]]
-    widths = [max(width, _width(head)) for width, head in zip(widths, heads, strict=False)]
-    lines = [f"{_padded(heads[0], widths[0])}  {_padded(heads[1], widths[1])}  {heads[2]}"]
-    lines.append("-" * _width(lines[0]))
+    widths = [max(map(width, column)) for column in list(zip(*rows, strict=True))[:2]]
+    widths = [max(size, width(head)) for size, head in zip(widths, heads, strict=False)]
+    lines = [f"{padded(heads[0], widths[0])}  {padded(heads[1], widths[1])}  {heads[2]}"]
+    lines.append("-" * width(lines[0]))
     for name, state, detail, remedy in rows:
-        lines.append(f"{_padded(name, widths[0])}  {_padded(state, widths[1])}  {detail}")
+        lines.append(f"{padded(name, widths[0])}  {padded(state, widths[1])}  {detail}")
         if remedy:
             lines.append(f"{'':<{sum(widths) + 2}}  -> {remedy}")
     return lines
@@ -71,13 +71,3 @@ def _gib(amount: int | None) -> str:
     if amount is None:
         return t("cli.doctor_unknown")
     return f"{format_number(amount / GIB, '.3g')} GiB"
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for each letter of Chinese."""
-    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) != 0 for letter in text)

@@ -46,7 +46,18 @@ MISTAKES = (
 """What a user can mend: shown as a message, without a traceback."""
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"doctor": doctor, "privacy": privacy}
+def energy(arguments: Sequence[str]) -> int:
+    """Run `spikeformer energy`, whose imports take their time."""
+    from spikeformer.cli.energy import energy as command
+
+    return command(arguments)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "doctor": doctor,
+    "energy": energy,
+    "privacy": privacy,
+}
 """What else the first argument may ask for: functions of the others, to an exit status."""
 
 

@@ -16,6 +16,7 @@ from spikeformer.profiling.metering.power import (
     power_backends,
 )
 from spikeformer.profiling.pricing.baselines import ann_equivalent, equivalent_bits
+from spikeformer.profiling.pricing.break_even import BreakEven, break_even
 from spikeformer.profiling.pricing.chips import Chip, IdlePower, Occupancy
 from spikeformer.profiling.pricing.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.pricing.comparison import ComparisonReport, ComparisonRow, compare_counts
@@ -29,6 +30,7 @@ from spikeformer.profiling.recording import EnergyRecording
 __all__ = [
     "PRECISIONS",
     "TECHNOLOGIES",
+    "BreakEven",
     "Chip",
     "Cmos45",
     "ComparisonReport",
@@ -50,6 +52,7 @@ __all__ = [
     "Range",
     "Technology",
     "ann_equivalent",
+    "break_even",
     "compare_counts",
     "dense_layer",
     "energy_by_step",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+from spikeformer.profiling.pricing.break_even import BreakEven
 from spikeformer.profiling.pricing.comparison import ComparisonRow
 from spikeformer.profiling.pricing.costs import Range, energy_text
 
@@ -109,6 +111,67 @@ def plot_comparison(rows: Sequence[ComparisonRow]) -> Figure:
     _style.title(axes, " ")
     _style.legend(axes, side="left")
     return figure
+
+
+def plot_break_even(found: Sequence[BreakEven]) -> Figure:
+    """Draw a network's energy over its firing rate on each technology, beside its quantised ANN.
+
+    A line for each technology, a dot at today's rate; the ANN is a level with its bounds.
+
+    Args:
+        found: What `break_even` returned.
+
+    Raises:
+        ArgumentError: There is none.
+    """
+    if not found:
+        raise ArgumentError("found", list(found), "at least one comparison")
+    figure = _style.new_figure(_style.WIDTH, 3.4)
+    axes = figure.add_subplot()
+    _style.tidy(axes)
+    rates = np.geomspace(min(0.001, found[0].rate / 2), 1.0, 100)
+    baseline = found[0].baseline
+    axes.axhspan(baseline.low, baseline.high, color=_style.TRACK, linewidth=0)
+    axes.axhline(baseline.value, color=_style.INK, linewidth=1.0, linestyle="--")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.minorticks_off()
+    lows, highs = [baseline.low], [baseline.high]
+    same: dict[tuple[float, float], list[BreakEven]] = {}
+    for each in found:
+        same.setdefault((each.silent.value, each.energy.value), []).append(each)
+    colours = (_style.BLUE, _style.ORANGE, _style.MUTED)
+    for index, group in enumerate(same.values()):
+        each, colour = group[0], colours[index % len(colours)]
+        energies = [each.energy_at(rate) for rate in rates]
+        axes.plot(rates, energies, color=colour, linewidth=1.4)
+        axes.plot(each.rate, each.energy.value, "o", color=colour, markersize=4)
+        _label(axes, rates[0], energies[0], ", ".join(x.technology for x in group), colour)
+        lows.append(min(energies))
+        highs.append(max(energies))
+    axes.set_ylim(max(min(lows), max(highs) * 1e-9) / 2, max(highs) * 2)
+    axes.axvline(found[0].rate, color=_style.LINE, linewidth=1.0)
+    _style.percent_ticks(axes.xaxis)
+    axes.yaxis.set_major_formatter(lambda value, _: energy_text(value))
+    ann = _style.words("profiling.its_ann_in_bits", bits=found[0].bits)
+    _label(axes, 1.0, baseline.value, ann, _style.INK, side="right")
+    _style.xlabel(axes, _style.words("profiling.axis_rate"))
+    return figure
+
+
+def _label(axes: Any, x: float, y: float, text: str, colour: str, side: str = "left") -> None:
+    """Name a line above one of its ends."""
+    axes.annotate(
+        text,
+        (x, y),
+        (0, 2),
+        textcoords="offset points",
+        ha=side,
+        va="bottom",
+        fontsize=_style.SMALL,
+        color=colour,
+        parse_math=False,
+    )
 
 
 def plot_power_timeline(

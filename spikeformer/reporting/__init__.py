@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from spikeformer.reporting import figures
 from spikeformer.reporting.dashboard import build_dashboard
-from spikeformer.reporting.report import build_report
+from spikeformer.reporting.headline import Fact
+from spikeformer.reporting.report import build_report, build_section_page
 from spikeformer.reporting.sections import (
     SECTIONS,
     Content,
@@ -32,6 +33,7 @@ __all__ = [
     "SECTIONS",
     "Content",
     "EnergyResults",
+    "Fact",
     "ReportFigure",
     "ResultsError",
     "RunResults",
@@ -41,6 +43,7 @@ __all__ = [
     "TestResults",
     "build_dashboard",
     "build_report",
+    "build_section_page",
     "figures",
     "load_results",
     "register_section",

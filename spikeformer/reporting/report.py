@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment
 from markupsafe import Markup
 
+from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.files import replacing
 from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import formats, svg
-from spikeformer.reporting.headline import headline
+from spikeformer.reporting.headline import Fact, Headline, headline
 from spikeformer.reporting.pages import template_environment
 from spikeformer.reporting.sections import SECTIONS, Content, Section
-from spikeformer.runs.results import load_results
+from spikeformer.runs.results import RunResults, load_results
 
 
 def build_report(folder: Path | str) -> Path:
@@ -51,18 +54,55 @@ def build_report(folder: Path | str) -> Path:
         for name, figure in saved.items():
             svg.save(figure, folder / "figures", name)
         has_figures = has_figures or bool(saved)
-    page = environment.get_template("report.html.j2").render(
+    path = folder / "report.html"
+    _write_page(
+        path,
+        environment,
+        kind=t("reporting.run"),
         headline=headline(results),
         sections=rendered,
         missing=missing,
         has_figures=has_figures,
-        locale=get_locale(),
-        direction=text_direction(),
     )
-    path = folder / "report.html"
+    return path
+
+
+def build_section_page(
+    results: RunResults, name: str, path: Path, *, kind: str, facts: Sequence[Fact] = ()
+) -> None:
+    """Write one section of a report as a page of its own, without outside resources.
+
+    Args:
+        results: What the section shows; its name is the heading.
+        name: The section's name.
+        path: The page's file.
+        kind: What the page is about, above the heading.
+        facts: What to show below it.
+
+    Raises:
+        ArgumentError: There is no such section, or it has nothing to show of these results.
+    """
+    section = SECTIONS[check_choice("name", name, SECTIONS)]
+    content = section.build(results)
+    if content is None:
+        raise ArgumentError("results", results.name, f"to hold {section.source}")
+    environment = _environment()
+    _write_page(
+        path,
+        environment,
+        kind=kind,
+        headline=Headline(results.name, None, None, None, list(facts), []),
+        sections=[(section, _render(environment, section, content))],
+        missing=[],
+        has_figures=False,
+    )
+
+
+def _write_page(path: Path, environment: Environment, **values: Any) -> None:
+    template = environment.get_template("report.html.j2")
+    page = template.render(locale=get_locale(), direction=text_direction(), **values)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
-    return path
 
 
 def _environment() -> Environment:

@@ -19,9 +19,9 @@ from spikeformer.hardware import (
     Placement,
 )
 from spikeformer.neurons import LifNeuron
-from spikeformer.pipeline.stages.profile import energy_results
 from spikeformer.profiling import EnergyEstimate, EnergyProfiler, Range
 from spikeformer.runs import (
+    EnergyResults,
     FitResults,
     HardwareResults,
     RunFolder,
@@ -109,7 +109,7 @@ def write_energy(folder: Path) -> None:
     profiler = EnergyProfiler("loihi1")
     with torch.no_grad(), profiler.measure() as recording:
         model(torch.linspace(0, 4, 2 * TIMESTEPS * 6).view(2, TIMESTEPS, 6))
-    energy_results(profiler, recording).save(RunFolder(folder))
+    EnergyResults.of(profiler, recording).save(RunFolder(folder))
 
 
 def write_validation(folder: Path) -> None:

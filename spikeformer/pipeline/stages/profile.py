@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -15,9 +15,8 @@ from spikeformer.error_handling import check_choice, check_positive_int
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.profiling import EnergyProfiler, EnergyRecording
+from spikeformer.profiling import EnergyProfiler
 from spikeformer.runs import EnergyResults, RunFolder
-from spikeformer.runs.results.energy import EnergyMetrics
 
 
 class Profile(Stage):
@@ -53,7 +52,7 @@ class Profile(Stage):
             with profiler.attach(module.net).measure() as recording:
                 for batch in batches:
                     module(batch)
-        results = energy_results(profiler, recording)
+        results = EnergyResults.of(profiler, recording)
         results.save(RunFolder(run.folder))
         numbers = results.numbers()
         logged = {f"energy/{k}": v for k, v in numbers.items() if isinstance(v, int | float)}
@@ -85,23 +84,3 @@ class Profile(Stage):
             left -= target.shape[0]
             if left <= 0:
                 return
-
-
-def energy_results(profiler: EnergyProfiler, recording: EnergyRecording) -> EnergyResults:
-    """Return the result of a recording of one network."""
-    comparison = profiler.compare([recording.works[0].model])
-    metrics = recording.get_metrics()
-    uncounted = metrics.pop("uncounted")
-    return EnergyResults(
-        metrics=cast(EnergyMetrics, metrics),
-        modelled=recording.estimate,
-        table=[
-            {str(key): value for key, value in row.items()}
-            for row in recording.to_pandas().to_dict("records")
-        ],
-        comparison=list(comparison.rows),
-        verdict=comparison.verdict(),
-        comparison_source=comparison.source,
-        unpriced=dict(recording.works[0].unpriced),
-        uncounted=uncounted,
-    )

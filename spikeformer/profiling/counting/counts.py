@@ -100,6 +100,19 @@ class LayerCounts:
         timeline = tuple(map(sum, steps))
         return replace(parts[0], **sums, **sizes, packets=packets, timeline=timeline)
 
+    def with_spikes(self, factor: float) -> LayerCounts:
+        """Return what the layer would do if all neurons fired so many times as often.
+
+        All that spikes cause goes along with their number, additions for coinciding spikes too.
+        """
+        caused = _CAUSED_BY_SPIKES if self.synaptic_operations else ()
+        changes = {name: factor * getattr(self, name) for name in (*caused, "spikes")}
+        packets = None if self.packets is None else factor * self.packets
+        timeline = self.timeline
+        if caused or self.neuron_updates:
+            timeline = tuple(factor * operations for operations in timeline)
+        return replace(self, **changes, packets=packets, timeline=timeline)
+
     @property
     def fires(self) -> bool:
         """Whether the layer can spike."""
@@ -113,6 +126,17 @@ class LayerCounts:
         return self.weight_reads + activations + membranes + self.events + self.spikes
 
 
+_CAUSED_BY_SPIKES = (
+    "macs",
+    "acs",
+    "synaptic_operations",
+    "events",
+    "weight_reads",
+    "membrane_reads",
+    "membrane_writes",
+    "address_adds",
+    "address_macs",
+)
 _SIZES = ("steps", "weights", "activations", "membranes")
 _SUMS = tuple(
     field.name
@@ -138,6 +162,11 @@ class OperationCounts:
 
     def __post_init__(self) -> None:
         check_positive_int("samples", self.samples)
+
+    def with_spikes(self, factor: float) -> OperationCounts:
+        """Return what the network would do if all its neurons fired so many times as often."""
+        layers = tuple(layer.with_spikes(factor) for layer in self.layers)
+        return OperationCounts(layers, self.samples, self.name)
 
     def per_sample(self, count: str) -> float:
         """Return one of the counts of `LayerCounts`, summed over layers, for one sample."""

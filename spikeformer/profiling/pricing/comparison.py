@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling.counting.counts import OperationCounts
 from spikeformer.profiling.pricing.baselines import ann_equivalent, equivalent_bits
+from spikeformer.profiling.pricing.break_even import even_factor
 from spikeformer.profiling.pricing.cmos import PRECISIONS, Cmos45, Precision, quantized
 from spikeformer.profiling.pricing.costs import Range, energy_text
 from spikeformer.profiling.pricing.estimate import estimate
@@ -130,9 +131,10 @@ def compare_counts(networks: Mapping[str, OperationCounts]) -> ComparisonReport:
     rows += [_row(name, "QNN", counts, quantized(bits)) for name, counts in baselines.items()]
     for name, counts in spiking.items():
         rows += [_row(name, "SNN", counts, PRECISIONS[format_]) for format_ in ("fp32", "int8")]
+    int8 = Cmos45(PRECISIONS["int8"])
     quantised = [row.energy_uj.value for row in rows if row.network == "QNN"]
     break_even = {
-        name: _break_even(counts, min(quantised)) if quantised else None
+        name: even_factor(counts, int8, min(quantised)) if quantised else None
         for name, counts in spiking.items()
     }
     return ComparisonReport(tuple(rows), break_even, Cmos45().source)
@@ -159,20 +161,6 @@ def _row(name: str, network: str, counts: OperationCounts, precision: Precision)
         timesteps=counts.timesteps,
         firing_rate=counts.firing_rate,
     )
-
-
-def _break_even(counts: OperationCounts, baseline_uj: float) -> float | None:
-    """Return how many times its spikes a network could fire for the energy of a baseline."""
-    technology = Cmos45(PRECISIONS["int8"])
-
-    def energy(layers: tuple[Any, ...]) -> float:
-        return estimate(replace(counts, layers=layers), technology).energy_uj.value
-
-    by_spikes = energy(tuple(layer for layer in counts.layers if layer.synaptic_operations))
-    always = energy(tuple(layer for layer in counts.layers if not layer.synaptic_operations))
-    if always >= baseline_uj:
-        return None
-    return (baseline_uj - always) / by_spikes if by_spikes else float("inf")
 
 
 def _verdict(row: ComparisonRow, baseline: ComparisonRow, factor: float | None) -> str:

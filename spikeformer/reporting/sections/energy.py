@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spikeformer.i18n import t
 from spikeformer.profiling import energy_text
-from spikeformer.profiling.figures import plot_comparison, plot_layer_energy
+from spikeformer.profiling.figures import plot_break_even, plot_comparison, plot_layer_energy
 from spikeformer.reporting import formats
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs.results import EnergyResults, RunResults
@@ -20,13 +22,14 @@ def energy(results: RunResults) -> Content | None:
     prefix = formats.common_prefix(list(modelled))
     named = {name.removeprefix(prefix): part for name, part in modelled.items() if part.value}
     most = max(modelled, key=lambda name: modelled[name].value)
-    values = {
+    values: dict[str, Any] = {
         **_headline(found),
         "prefix": prefix,
         "rows": [{**row, "name": row["layer"].removeprefix(prefix)} for row in found.table],
         "verdict": found.verdict,
         "comparison_source": found.comparison_source,
-        "notes": _notes(found),
+        "notes": notes(found),
+        "levels": [each.sentence() for each in found.break_even],
         "energy_text": energy_text,
         "count": formats.count,
     }
@@ -40,7 +43,11 @@ def energy(results: RunResults) -> Content | None:
     )
     alt = t("reporting.comparison_alt", rows=alt)
     baselines = ReportFigure(plot_comparison(found.comparison), alt)
-    return Content(values, {"energy_layers": layers, "energy_comparison": baselines})
+    figures = {"energy_layers": layers, "energy_comparison": baselines}
+    if found.break_even:
+        curves = plot_break_even(found.break_even)
+        figures["energy_break_even"] = ReportFigure(curves, " ".join(values["levels"]))
+    return Content(values, figures)
 
 
 def _headline(found: EnergyResults) -> dict[str, object]:
@@ -57,23 +64,23 @@ def _headline(found: EnergyResults) -> dict[str, object]:
     return {"total": total, "kind": metrics["kind"], "source": metrics["source"]}
 
 
-def _notes(found: EnergyResults) -> list[str]:
+def notes(found: EnergyResults) -> list[str]:
     """Say what the number leaves out."""
-    notes = []
+    said = []
     if uncovered := found.modelled.uncovered:
         total = formats.count(sum(uncovered.values()))
         layers = ", ".join(uncovered)
-        notes.append(t("reporting.uncovered", total=total, layers=layers))
+        said.append(t("reporting.uncovered", total=total, layers=layers))
     if found.unpriced:
         parts = ", ".join(
             t("reporting.of_values", name=name, values=count)
             for name, count in found.unpriced.items()
         )
-        notes.append(t("reporting.unpriced", parts=parts))
+        said.append(t("reporting.unpriced", parts=parts))
     if found.uncounted:
         names = ", ".join(
             t("reporting.share_of_time", name=name, share=share)
             for name, share in found.uncounted.items()
         )
-        notes.append(t("reporting.uncounted", names=names))
-    return notes
+        said.append(t("reporting.uncounted", names=names))
+    return said

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict, cast
 
-from spikeformer.profiling import ComparisonRow, EnergyEstimate
+from spikeformer.profiling import (
+    BreakEven,
+    ComparisonRow,
+    EnergyEstimate,
+    EnergyProfiler,
+    EnergyRecording,
+    break_even,
+)
 from spikeformer.runs.results.result import Result
 
 
@@ -44,6 +51,7 @@ class EnergyResults(Result):
         comparison: The network beside its ANN and quantised baselines.
         verdict: Sentences on who wins.
         comparison_source: Publications behind the comparison.
+        break_even: The network on each technology beside its quantised ANN, if it fired.
         unpriced: Values that went through operations without a published energy.
         uncounted: What ran and was not counted, with its share of the time.
     """
@@ -56,6 +64,7 @@ class EnergyResults(Result):
     comparison: list[ComparisonRow]
     verdict: list[str]
     comparison_source: str
+    break_even: list[BreakEven]
     unpriced: dict[str, int]
     uncounted: dict[str, float]
 
@@ -63,6 +72,28 @@ class EnergyResults(Result):
     def compares(cls, name: str) -> bool:
         """Whether it is the energy of a sample, or one of its bounds."""
         return name.startswith("energy_per_sample_")
+
+    @classmethod
+    def of(cls, profiler: EnergyProfiler, recording: EnergyRecording) -> Self:
+        """Return the result of a recording of one network."""
+        work = recording.works[0]
+        comparison = profiler.compare([work.model])
+        metrics = recording.get_metrics()
+        uncounted = metrics.pop("uncounted")
+        return cls(
+            metrics=cast(EnergyMetrics, metrics),
+            modelled=recording.estimate,
+            table=[
+                {str(key): value for key, value in row.items()}
+                for row in recording.to_pandas().to_dict("records")
+            ],
+            comparison=list(comparison.rows),
+            verdict=comparison.verdict(),
+            comparison_source=comparison.source,
+            break_even=break_even(recording.counts),
+            unpriced=dict(work.unpriced),
+            uncounted=uncounted,
+        )
 
     def numbers(self) -> dict[str, Any]:
         """Return the metrics."""

@@ -88,14 +88,10 @@ def test_break_even_is_where_the_energies_meet():
     report = profiler.compare([model])
     factor = report.break_even["Sequential"]
     rows = {row.precision: row for row in report.rows}
-    by_neurons = profiler._measured[id(model)].counts()
+    counts = profiler._measured[id(model)].counts()
     assert factor is not None
-    spikes = estimate(
-        type(by_neurons)(tuple(x for x in by_neurons.layers if x.events), by_neurons.samples),
-        Cmos45(PRECISIONS["int8"]),
-    ).energy_uj.value
-    always = rows["int8"].energy_uj.value - spikes
-    assert always + factor * spikes == pytest.approx(rows["int3"].energy_uj.value)
+    as_often = estimate(counts.with_spikes(factor), Cmos45(PRECISIONS["int8"]))
+    assert as_often.energy_uj.value == pytest.approx(rows["int3"].energy_uj.value)
     assert "even at a firing rate of about" in report.verdict()[0]
 
 
