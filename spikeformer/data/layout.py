@@ -118,8 +118,8 @@ def splits_of_tables(path: Path, files: Sequence[Path], left_out: LeftOut) -> di
     Tables of which none, or all, name one and the same split are training data, to be divided.
 
     Args:
-        path: What the person named: a folder, or one file.
-        files: Paths of the tables, those in a folder relative to it.
+        path: The folder that they lie in.
+        files: Paths of the tables, relative to it.
         left_out: Notes tables beside others that do name a split.
 
     Raises:

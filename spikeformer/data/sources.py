@@ -84,14 +84,19 @@ def roots_of(path: str | None, cache_dir: str | None) -> tuple[Path, ...]:
     downloads = Path(hub.HF_HUB_CACHE)  # whose snapshots are folders of links into it
     if path is not None:
         place = Path(path).expanduser()
-        return (place if place.is_dir() else place.parent), downloads
+        return folder_of(place), downloads
     config = optional_import("datasets.config", t("data.for_hub"))
     places = (cache_dir, config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH)
     return *(Path(place).expanduser() for place in places if place), downloads
 
 
+def folder_of(path: Path) -> Path:
+    """Return the folder that data lie in: the path itself, or that of a file."""
+    return path if path.is_dir() else path.parent
+
+
 def files_of(path: Path, format: str, left_out: LeftOut) -> tuple[str, list[Path]]:  # noqa: A002
-    """Return the kind of the data at a path and its files, those in a folder relative to it.
+    """Return the kind of the data at a path and its files, relative to `folder_of` it.
 
     Args:
         path: A folder or a file.
@@ -103,7 +108,7 @@ def files_of(path: Path, format: str, left_out: LeftOut) -> tuple[str, list[Path
     """
     if not path.exists():
         raise DataError(t("data.no_such_path", path=str(path), folder=Path.cwd()))
-    files = files_below(path, left_out) if path.is_dir() else [path]
+    files = files_below(path, left_out) if path.is_dir() else [Path(path.name)]
     for kind in SUFFIXES if format == "auto" else (format,):
         found = [file for file in files if file.suffix.lower() in SUFFIXES[kind]]
         chosen = set(found)
@@ -119,16 +124,16 @@ def files_of(path: Path, format: str, left_out: LeftOut) -> tuple[str, list[Path
 
 def _from_path(path: Path, format: str, cache_dir: str | None) -> Source:  # noqa: A002
     datasets = optional_import("datasets", t("data.for_reading"))
-    left_out = LeftOut()
+    left_out, folder = LeftOut(), folder_of(path)
     kind, files = files_of(path, format, left_out)
     if kind == "parquet":
-        _check_parquet([path / file for file in files])
+        _check_parquet([folder / file for file in files])
     try:
         if kind == "image_folder":
             tables = _image_folder(path, files, left_out)
         else:
-            splits = splits_of_tables(path, files, left_out)
-            places = {split: [path / file for file in some] for split, some in splits.items()}
+            splits = splits_of_tables(folder, files, left_out)
+            places = {split: [folder / file for file in some] for split, some in splits.items()}
             if kind == "csv":
                 tables = read_csv(places)
             else:

@@ -22,7 +22,7 @@ from spikeformer.data.columns import (
 from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.data.layout import LeftOut
 from spikeformer.data.preparation import check_known
-from spikeformer.data.sources import Tables, files_of, load_tables, roots_of
+from spikeformer.data.sources import Tables, files_of, folder_of, load_tables, roots_of
 from spikeformer.data.splits import Indices, check_fraction, stratified_draw, stratified_split
 from spikeformer.data.subjects import People, nobody_left, with_consent, without
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
@@ -221,7 +221,7 @@ class TableDataModule(SpikingDataModule):
         if self.path is None:
             return []
         path = Path(self.path).expanduser()
-        return [path / file for file in files_of(path, self.format, LeftOut())[1]]
+        return [folder_of(path) / file for file in files_of(path, self.format, LeftOut())[1]]
 
     def leave_out(self, gone: Collection[str]) -> None:
         """Go on without the samples of some people, from the next loaders on.

@@ -157,10 +157,11 @@ def test_two_splits_never_share_rows(tmp_path, cache, options):
     assert len(set().union(*parts)) == sum(map(len, parts))
 
 
-def test_a_lone_table_named_as_a_split_is_divided(tmp_path, cache):
+def test_a_lone_table_named_as_a_split_is_divided(tmp_path, cache, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "reviews_dev.csv"
     file.write_text("number,label\n" + "".join(f"{n},{n % 2}\n" for n in range(100)))
-    for path in (file, tmp_path):
+    for path in (file, tmp_path, "reviews_dev.csv", "."):
         data = Rows(path=str(path), cache_dir=cache)
         data.setup()
         assert [len(p) for p in (data.splits.train, data.splits.val, data.splits.test)] == [
