@@ -19,6 +19,7 @@ from spikeformer.error_handling import (
     SpikeformerError,
     check_choice,
 )
+from spikeformer.files import stamp, value_hash
 from spikeformer.i18n import t
 
 # In the order of preference: parquet may come with JSON notes, images with a CSV of metadata.
@@ -138,7 +139,16 @@ def _from_path(path: Path, format: str, cache_dir: str | None) -> Source:  # noq
                 tables = read_csv(places)
             else:
                 names = {split: [str(file) for file in some] for split, some in places.items()}
-                tables = dict(datasets.load_dataset(kind, cache_dir=cache_dir, data_files=names))
+                # `datasets` tells files by path and time alone, and would return a copy of others.
+                stamps = [stamp(file) for some in places.values() for file in some]
+                tables = dict(
+                    datasets.load_dataset(
+                        kind,
+                        name=f"files-{value_hash(stamps)[:16]}",
+                        cache_dir=cache_dir,
+                        data_files=names,
+                    )
+                )
     except (ImportError, SpikeformerError):
         raise
     except Exception as error:  # whatever the readers stumble over in a damaged file

@@ -20,6 +20,7 @@ from spikeformer.data.tokenizer import (
     vocabulary_hash,
 )
 from spikeformer.error_handling import ArgumentError, DataError, check_choice, check_positive_int
+from spikeformer.files import files_in
 from spikeformer.i18n import t
 
 
@@ -124,6 +125,11 @@ class TextDataModule(TableDataModule):
         if encoder.trained:
             return {"tokenizer": encoder.tokenizer.to_str()}
         return {"vocabulary": vocabulary_hash(encoder)}
+
+    def data_files(self) -> list[Path]:
+        """Return the files that are read, those of a tokenizer's folder among them."""
+        folder = Path(self.tokenizer).expanduser() if self.tokenizer else None
+        return [*super().data_files(), *(files_in(folder) if folder else [])]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Text of each token id."""

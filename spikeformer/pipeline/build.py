@@ -22,11 +22,12 @@ from spikeformer.data.batch import first
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
+from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.callbacks import build_callbacks, build_many
 from spikeformer.pipeline.loggers import wandb_logger
 from spikeformer.pipeline.services import Services
 from spikeformer.profiling import EnergyProfiler
-from spikeformer.runs import RunFolder, build_network, load_weights
+from spikeformer.runs import RunFolder, build_network, load_weights, read_preparation
 from spikeformer.training import HistoryRecorder, SpikingModule, make_trainer
 from spikeformer.training.callbacks import EpochSeed, StopOnSignal
 from spikeformer.training.losses import LOSSES
@@ -45,7 +46,7 @@ class Components:
     services: Services
 
 
-def build(config: DictConfig, folder: Path) -> Components:
+def build(config: DictConfig, folder: Path, *, trains: bool = True) -> Components:
     """Create network, data, loggers, callbacks and trainer, and try them together.
 
     The data is loaded too, so that whatever is wrong with a configuration shows before anything
@@ -55,6 +56,7 @@ def build(config: DictConfig, folder: Path) -> Components:
         config: The composed configuration, as `conf/train.yaml` lays it out; what says `auto` in
             its group `trainer` is replaced by what the platform chooses.
         folder: The run folder.
+        trains: Whether a stage trains the network.
 
     Raises:
         ConfigurationError: A part cannot be made; the message names the key.
@@ -65,7 +67,7 @@ def build(config: DictConfig, folder: Path) -> Components:
     services = Services(config, folder)
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
-    data = build_data(config, services)
+    data = build_data(config, services, trains=trains)
     loggers = build_many(config, "logger", (Logger, wandb_logger))
     history = HistoryRecorder(RunFolder(folder).history)
     callbacks = build_callbacks(config, folder, module, data, logged=bool(loggers))
@@ -100,14 +102,24 @@ def build_module(config: DictConfig) -> SpikingModule:
     return module
 
 
-def build_data(config: DictConfig, services: Services) -> SpikingDataModule:
-    """Create and load the data."""
+def build_data(config: DictConfig, services: Services, *, trains: bool = True) -> SpikingDataModule:
+    """Create and load the data, prepared as those of the checkpoint, and say what was found."""
     data: SpikingDataModule = instantiate(
         config.data, SpikingDataModule, trusted=config.trusted_packages
     )
     services.before_data(data)
     data.prepare_data()
+    if config.checkpoint:
+        given = read_preparation(Path(config.checkpoint))
+        if given is None:
+            announce("data", t("pipeline.not_prepared", path=config.checkpoint))
+        else:
+            data.use(given, trains=trains)
     data.setup("fit")
+    announce("data", data.summary())
+    if data.given is not None and data.given.class_names not in ([], data.class_names):
+        known = ", ".join(data.given.class_names)
+        announce("data", t("pipeline.new_classes", known=known))
     return data
 
 

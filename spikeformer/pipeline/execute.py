@@ -19,13 +19,15 @@ from spikeformer.config import (
     masked,
     recorded,
 )
+from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, interruptible
-from spikeformer.files import file_hash, remove_leftovers, value_hash
+from spikeformer.files import KnownFiles, file_hash, files_in, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
 from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
+from spikeformer.runs import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 
 
@@ -54,12 +56,16 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = open_manifest(config, folder)
     stages = make_stages(config)
-    run = Run(folder, config, build(config, folder), manifest, dict(manifest.stages))
+    parts = build(config, folder, trains=any(stage.trains for stage in stages))
+    known = KnownFiles(RunFolder(folder).inputs)
+    contents = file_contents(config, parts.data, known)
+    run = Run(folder, config, parts, manifest, dict(manifest.stages), contents)
     services = run.parts.services
     for stage in stages:
         stage.check(run)
     services.note_caches(manifest)
     run.write_description(list(overrides))
+    rank_zero_only(known.save)()
     services.before_stages()
     if not _is_finished(stages, run):  # else there is nothing to log
         for logger in run.parts.loggers:
@@ -74,6 +80,23 @@ def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> d
                 services.after_stage(manifest, stage.name)
     services.close()
     return {name: record.result for name, record in manifest.stages.items()}
+
+
+def file_contents(config: DictConfig, data: SpikingDataModule, known: KnownFiles) -> dict[str, str]:
+    """Return a hash of the files behind each part of the configuration that names some.
+
+    Args:
+        config: The composed configuration.
+        data: The data, which know their files.
+        known: Hashes of an earlier attempt.
+    """
+    pretrained = config.model.get("pretrained")
+    files = {
+        "data": data.data_files(),
+        "checkpoint": [Path(config.checkpoint)] if config.checkpoint else [],
+        "model": files_in(Path(pretrained).expanduser()) if pretrained else [],
+    }
+    return {key: known.digest(paths) for key, paths in files.items()}
 
 
 def open_manifest(config: DictConfig, folder: Path) -> Manifest:
@@ -105,6 +128,7 @@ _WRITTEN = (
     "config.yaml",
     "overrides.yaml",
     "environment.json",
+    "inputs.json",
     "checkpoints",
     "metrics.csv",
     "figures",
@@ -134,7 +158,7 @@ def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
     """Tell whether every stage is done already."""
     upstream = ""
     for stage in stages:
-        upstream = value_hash(stage_inputs(stage, run.config, upstream))
+        upstream = value_hash(stage_inputs(stage, run, upstream))
         if not run.manifest.is_current(stage.name, upstream):
             return False
     return True
@@ -142,7 +166,7 @@ def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
 
 def execute(stage: Stage, run: Run, upstream: str) -> str:
     """Run one stage unless it is done already; return its fingerprint."""
-    inputs = stage_inputs(stage, run.config, upstream)
+    inputs = stage_inputs(stage, run, upstream)
     fingerprint = value_hash(inputs)
     if not (stage.every_rank or run.parts.trainer.is_global_zero):
         return fingerprint

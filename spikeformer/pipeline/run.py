@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from spikeformer.config import masked, recorded
 from spikeformer.files import write_json, write_text
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.environment import describe_environment
+from spikeformer.runs import DataResults
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.network import choose_checkpoint, put_weights, read_weights
@@ -28,6 +30,7 @@ class Run:
         parts: Data, module, trainer and loggers made from it.
         manifest: What has been done so far.
         previous: The stages' records as an earlier attempt left them.
+        contents: A hash of the files behind each part of the configuration that names some.
     """
 
     folder: Path
@@ -35,6 +38,7 @@ class Run:
     parts: Components
     manifest: Manifest
     previous: dict[str, StageRecord]
+    contents: Mapping[str, str] = field(default_factory=dict)
     _weights: dict[tuple[Path, int], dict[str, Tensor]] = field(default_factory=dict, repr=False)
 
     @property
@@ -68,10 +72,11 @@ class Run:
 
     @rank_zero_only
     def write_description(self, overrides: list[str]) -> None:
-        """Write the configuration, what the user changed in it, and the environment."""
+        """Write the configuration, what the user changed in it, environment and preparation."""
         content = OmegaConf.create(recorded(self.config))
         write_text(self.files.config, OmegaConf.to_yaml(content))
         given = OmegaConf.create([masked(override) for override in overrides])
         write_text(self.files.overrides, OmegaConf.to_yaml(given))
         write_json(self.files.environment, describe_environment(self.config.seed))
+        DataResults(**vars(self.parts.data.preparation)).save(self.files)
         self.manifest.save()

@@ -6,10 +6,11 @@ Stages write it; the report, the dashboard and a notebook read it from here.
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.loading import LoadedRun, LoadedSweep, load_run
 from spikeformer.runs.manifest import Manifest, StageRecord
-from spikeformer.runs.network import build_network, load_weights
+from spikeformer.runs.network import build_network, load_weights, read_preparation
 from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results import (
     ConversionResults,
+    DataResults,
     EnergyResults,
     FitResults,
     HardwareResults,
@@ -29,6 +30,7 @@ from spikeformer.runs.summary import RunSummary, summarize_runs
 
 __all__ = [
     "ConversionResults",
+    "DataResults",
     "EnergyResults",
     "FitResults",
     "HardwareResults",
@@ -53,5 +55,6 @@ __all__ = [
     "load_results",
     "load_run",
     "load_weights",
+    "read_preparation",
     "summarize_runs",
 ]

@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "manifest.json"
 
     @property
+    def inputs(self) -> Path:
+        """The files that the run read, with their hashes."""
+        return self.path / "inputs.json"
+
+    @property
     def sweep(self) -> Path:
         """The command line of a sweep, in the folder of a sweep alone."""
         return self.path / "sweep.yaml"

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from spikeformer.config import read_config
+from spikeformer.config import instantiate, read_config
 from spikeformer.conversion import load_converted
+from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.i18n import t
 from spikeformer.runs import reading
@@ -44,6 +45,27 @@ class LoadedRun:
     results: RunResults
     history: TrainingHistory
     manifest: Manifest
+
+    def data(self, **changes: Any) -> SpikingDataModule:
+        """Return the run's data module, or other data prepared as those of its training.
+
+        Args:
+            **changes: Arguments of the data module that differ, as `path="/other/data"`.
+
+        Raises:
+            ConfigurationError: There is no such argument.
+
+        Example:
+            >>> run = load_run("outputs/2026-01-31/12-00-00-run")  # doctest: +SKIP
+            >>> data = run.data(path="new.csv")                    # doctest: +SKIP
+            >>> data.setup()                                       # doctest: +SKIP
+        """
+        trusted = self.config.trusted_packages
+        settings = OmegaConf.merge(self.config.data, changes)
+        data: SpikingDataModule = instantiate(settings, SpikingDataModule, trusted=trusted)
+        if self.results.data is not None:
+            data.use(self.results.data)
+        return data
 
 
 @dataclass

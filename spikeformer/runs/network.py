@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from spikeformer.config import instantiate
+from spikeformer.data import Preparation
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
@@ -79,6 +80,29 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise ConfigurationError(
             t("pipeline.unreadable_checkpoint", path=path, reason=error)
         ) from error
+
+
+def read_preparation(path: Path) -> Preparation | None:
+    """Return how the data were prepared that a run's checkpoint was trained on.
+
+    None if the checkpoint does not tell.
+
+    Raises:
+        ConfigurationError: There is no such file, or it is no checkpoint.
+        DataError: What it tells cannot be read.
+    """
+    if not path.is_file():
+        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        parts = [part for part in content.values() if isinstance(part, dict)]
+    except Exception as error:
+        raise ConfigurationError(
+            t("pipeline.unreadable_checkpoint", path=path, reason=error)
+        ) from error
+    # Lightning keeps what a data module tells under the name of its class.
+    plain = next((part["preparation"] for part in parts if "preparation" in part), None)
+    return None if plain is None else Preparation.from_plain(plain)
 
 
 def put_weights(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:

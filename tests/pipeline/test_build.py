@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from spikeformer.cli import compose as composed
+from spikeformer.error_handling import DataError
 from spikeformer.pipeline import build
 from spikeformer.pipeline.build import dry_run
 from tests.commands import SMALL
@@ -29,3 +31,31 @@ def test_the_same_seed_makes_the_same_network(tmp_path):
     )
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def reversed_digits(folder):
+    """A checkpoint of a network that knows the digits in the reverse order."""
+    parts = build(composed(*QUIET), folder)
+    state = {"state_dict": parts.module.state_dict()}
+    names = [str(digit) for digit in reversed(range(10))]
+    torch.save({**state, "Data": {"preparation": {"class_names": names}}}, folder / "x.ckpt")
+    return f"checkpoint={folder / 'x.ckpt'}"
+
+
+def test_data_are_prepared_as_those_of_the_checkpoint(tmp_path, capsys):
+    checkpoint = reversed_digits(tmp_path)
+    with pytest.raises(DataError, match=r"in the order 9, 8, .*, the data have them as 0, 1"):
+        build(composed(*QUIET, checkpoint), tmp_path, trains=False)
+    parts = build(composed(*QUIET, checkpoint), tmp_path, trains=True)
+    assert parts.data.given.class_names[0] == "9"
+    out = capsys.readouterr().out
+    assert "data     samples: train" in out
+    assert "trained on other classes (9, 8" in out
+
+
+def test_a_checkpoint_that_tells_nothing_is_told(tmp_path, capsys):
+    parts = build(composed(*QUIET), tmp_path)
+    torch.save({"state_dict": parts.module.state_dict()}, tmp_path / "x.ckpt")
+    capsys.readouterr()
+    build(composed(*QUIET, f"checkpoint={tmp_path / 'x.ckpt'}"), tmp_path, trains=False)
+    assert "does not tell the classes, tokens and scale" in capsys.readouterr().out

@@ -12,9 +12,11 @@ import pytest
 from lightning.pytorch.demos.boring_classes import BoringModel
 from omegaconf import OmegaConf
 
+from spikeformer.data import TextDataModule
 from spikeformer.error_handling import Interrupted, interruptible
+from spikeformer.files import KnownFiles
 from spikeformer.pipeline import Manifest, Run, Stage
-from spikeformer.pipeline.execute import execute
+from spikeformer.pipeline.execute import execute, file_contents
 from tests.training.toys import QUIET
 
 
@@ -44,11 +46,11 @@ class Note(Stage):
 
 @pytest.fixture
 def run_stages(tmp_path):
-    def go(*stages, **config):
+    def go(*stages, contents=None, **config):
         config = OmegaConf.create({"data": {"batch_size": 1}, "other": 1, **config})
         manifest = Manifest.open(tmp_path, "run")
         parts = SimpleNamespace(trainer=SimpleNamespace(is_global_zero=True))
-        run = Run(tmp_path, config, parts, manifest, dict(manifest.stages))
+        run = Run(tmp_path, config, parts, manifest, dict(manifest.stages), contents or {})
         upstream = ""
         for stage in stages:
             upstream = execute(stage, run, upstream)
@@ -97,6 +99,44 @@ class Asked(Stage):
         model, trainer = BoringModel(), L.Trainer(**QUIET)
         model.on_test_start = lambda: signal.raise_signal(signal.SIGTERM)
         trainer.test(model)
+
+
+def test_other_content_of_the_files_runs_the_stage_again(run_stages):
+    run_stages(Note("one", "a"), Note("two", "b", config_keys=("other",)), contents={"data": "x"})
+    first = Note("one", "a")
+    run_stages(first, contents={"data": "x"})
+    again = Note("one", "a")
+    run_stages(again, contents={"data": "y"})
+    assert (first.calls, again.calls) == ([], ["one"])
+
+
+def test_the_files_behind_a_configuration(tmp_path):
+    """Data, checkpoint and pretrained model are known by what is in them."""
+    rows, weights, model = tmp_path / "a.csv", tmp_path / "last.ckpt", tmp_path / "model"
+    model.mkdir()
+    for file in (rows, weights, model / "config.json"):
+        file.write_text("text,label\n")
+    tokens = tmp_path / "tokens"
+    tokens.mkdir()
+    data = TextDataModule(path=str(rows), tokenizer=str(tokens))
+    config = OmegaConf.create({"checkpoint": str(weights), "model": {"pretrained": str(model)}})
+
+    def contents():
+        return file_contents(config, data, KnownFiles(tmp_path / "inputs.json"))
+
+    before = contents()
+    assert contents() == before
+    for key, file in {
+        "checkpoint": weights,
+        "model": model / "config.json",
+        "data": rows,
+    }.items():
+        file.write_text("other")
+        changed = {name for name, value in contents().items() if value != before[name]}
+        assert changed == {key}
+        before = contents()
+    (tokens / "tokenizer.json").write_text("{}")
+    assert contents()["data"] != before["data"]
 
 
 def test_an_interruption_stays_one(run_stages, tmp_path):

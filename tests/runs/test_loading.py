@@ -15,6 +15,7 @@ from spikeformer.config import recorded
 from spikeformer.conversion import SpikeformerConverter, save_converted
 from spikeformer.error_handling import ConfigurationError, ConversionError
 from spikeformer.runs import (
+    DataResults,
     FitResults,
     LoadedSweep,
     Manifest,
@@ -142,6 +143,19 @@ def test_load_run_reads_a_run_with_a_metric_that_is_null(folder):
     path = folder / "results" / "test.json"
     path.write_text(path.read_text().replace('"auroc": 0.5', '"auroc": null'))
     assert math.isnan(load_run(folder).results.test.metrics["auroc"])
+
+
+def test_other_data_of_a_run_are_prepared_as_its_own(folder, tmp_path):
+    rows = "".join(f"row {n},{'ba'[n % 2]}\n" for n in range(40))
+    (tmp_path / "new.csv").write_text(f"text,label\n{rows}")
+    target = "spikeformer.data.TextDataModule"
+    change(folder, "data", {"_target_": target, "path": "gone.csv", "vocab_size": 300})
+    DataResults(["b", "a"]).save(RunFolder(folder))
+    data = load_run(folder).data(path=str(tmp_path / "new.csv"), cache_dir=str(tmp_path))
+    data.setup()
+    assert data.class_names == ["b", "a"]
+    with pytest.raises(ConfigurationError, match="colour"):
+        load_run(folder).data(colour="red")
 
 
 def test_load_run_chooses_weights(folder):

@@ -61,7 +61,9 @@ def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> Non
         module.optimizer, module.scheduler = optimizer, scheduler
     module.cpu()
     with replacing(run.files.finetuned) as path:
-        torch.save({"state_dict": module.state_dict()}, path)
+        data = run.parts.data
+        kept = {"state_dict": module.state_dict(), type(data).__qualname__: data.state_dict()}
+        torch.save(kept, path)
 
 
 def _slower(optimizer: Any) -> Any:

@@ -30,6 +30,7 @@ class Fit(Stage):
 
     name = "fit"
     every_rank = True
+    trains = True
     config_keys = (
         "data",
         "model",
@@ -105,7 +106,7 @@ class Fit(Stage):
         before = run.previous.get(self.name)
         if before is None or not run.last_checkpoint.is_file():
             return None
-        now = stage_inputs(self, run.config, upstream="")
+        now = stage_inputs(self, run, upstream="")
         recipe = [key for key in self.config_keys if key not in ("trainer", "callbacks")]
         if all(before.inputs.get(key) == now[key] for key in recipe):
             return run.last_checkpoint

@@ -35,6 +35,9 @@ class Stage(ABC):
     def check(self, run: Run) -> None:  # noqa: B027  most stages need nothing more
         """Refuse at the start, before anything runs or is written, what cannot work later."""
 
+    trains: ClassVar[bool] = False
+    """Whether the network learns from the data, which may then have other classes than it knew."""
+
     @abstractmethod
     def run(self, run: Run) -> dict[str, Any]:
         """Do the work and return its numbers, plain values that JSON holds."""
@@ -60,9 +63,12 @@ _HOW_DATA_ARE_READ = ("num_workers", "cache_dir", "memory_limit_gib")
 """Keys of the group `data` on which no result depends."""
 
 
-def stage_inputs(stage: Stage, config: DictConfig, upstream: str) -> dict[str, str]:
-    """Return the hashes of what a stage's result depends on."""
-    inputs = {key: value_hash(_resolved(config, key)) for key in stage.config_keys}
+def stage_inputs(stage: Stage, run: Run, upstream: str) -> dict[str, str]:
+    """Return the hashes of what a stage's result depends on: values, and the files they name."""
+    inputs = {
+        key: value_hash([_resolved(run.config, key), run.contents.get(key, "")])
+        for key in stage.config_keys
+    }
     return {**inputs, "settings": value_hash(stage.settings()), "upstream": upstream}
 
 

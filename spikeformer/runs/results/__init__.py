@@ -1,6 +1,7 @@
 """What came out of a run: one frozen dataclass for each kind of result, with its file."""
 
 from spikeformer.runs.results.conversion import ConversionResults
+from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
 from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
 from spikeformer.runs.results.privacy import PrivacyResults
@@ -14,6 +15,7 @@ from spikeformer.runs.results.validation import TrainedValidationResults, Valida
 
 __all__ = [
     "ConversionResults",
+    "DataResults",
     "EnergyResults",
     "FitResults",
     "HardwareResults",

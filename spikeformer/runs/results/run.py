@@ -14,6 +14,7 @@ from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results.conversion import ConversionResults
+from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
 from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
 from spikeformer.runs.results.privacy import PrivacyResults
@@ -34,6 +35,7 @@ class RunResults:
         created: When the run started, as the manifest writes it.
         stages: The pipeline's stages in their order.
         history: One row per epoch, columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`.
+        data: How the data were prepared: classes, tokens, scale.
         fit: What training came to.
         test: Measurements over the test split.
         energy: What a sample takes, if a profiler was chosen.
@@ -57,6 +59,7 @@ class RunResults:
     created: str | None = None
     stages: dict[str, StageRecord] = field(default_factory=dict)
     history: pd.DataFrame | None = None
+    data: DataResults | None = None
     fit: FitResults | None = None
     test: TestResults | None = None
     energy: EnergyResults | None = None
@@ -108,6 +111,7 @@ def load_results(folder: Path | str) -> RunResults:
         created=manifest.created if manifest else None,
         stages=manifest.stages if manifest else {},
         history=reading.history(files.history),
+        data=DataResults.load(files),
         fit=FitResults.load(files),
         test=TestResults.load(files),
         energy=EnergyResults.load(files),

@@ -1,0 +1,16 @@
+"""How a run's data were prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spikeformer.data import Preparation
+from spikeformer.runs.results.result import Result
+
+
+@dataclass(frozen=True)
+class DataResults(Preparation, Result):
+    """What other data need so that the run's network means by them what it learnt."""
+
+    file: ClassVar[str] = "results/data.json"
