@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -20,9 +21,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 import spikeformer.config.schema
 import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
+from spikeformer.cli.checkpoint import differences, with_checkpoints_overrides
 from spikeformer.cli.config import config_folder, register_resolvers
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.messages import cause, check_arguments, explain, set_locale
+from spikeformer.cli.paths import with_quoted_paths
 from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
@@ -80,7 +83,8 @@ def _run() -> None:
         if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
             sys.exit(status)
         return
-    sys.argv[1:] = with_resumed_overrides(sys.argv[1:])
+    sys.argv[1:] = with_resumed_overrides(with_quoted_paths(sys.argv[1:]))
+    sys.argv[1:] = with_checkpoints_overrides(sys.argv[1:])
     set_locale(sys.argv[1:])
     hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
 
@@ -88,18 +92,21 @@ def _run() -> None:
 def _job(config: DictConfig) -> dict[str, Any] | None:
     # Torch and Lightning are heavy; help and misspelt keys need not wait for them.
     from spikeformer.pipeline import run_pipeline
+    from spikeformer.pipeline.announce import announce
 
     _quieten_libraries()
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:
         with as_a_command_of_its_own(), recorded(folder):
+            if line := differences(config):
+                announce("config", line)
             return run_pipeline(config, folder, as_typed(hydra_config.overrides.task))
     except MISTAKES as error:
         if not (folder / "manifest.json").exists():
             take_back(folder)
         elif not isinstance(error, ConsentsChangedError):  # such a run is not resumed
-            print(t("cli.stages_are_kept", folder=folder), file=sys.stderr)
+            print(t("cli.stages_are_kept", folder=shlex.quote(str(folder))), file=sys.stderr)
         if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":
             # Leave here, before Hydra announces the error in its own words.
             _leave(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from spikeformer.cli.paths import path_given, quoted
 from spikeformer.cli.sweep import SWEEP_FILE
 from spikeformer.config import MASK
 from spikeformer.error_handling import ConfigurationError
@@ -25,10 +26,10 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
             sweep would get other children than it had.
     """
     given = [argument for argument in arguments if argument.startswith("pipeline.resume=")]
-    value = given[-1].partition("=")[2].strip("'\"") if given else ""
-    if value in ("", "null"):
+    value = path_given(arguments, "pipeline.resume")
+    if value in (None, "null"):
         return list(arguments)
-    folder = Path(value)
+    folder = Path(str(value))
     if {"-m", "--multirun"} & set(arguments):
         return _with_sweep(folder, arguments, given)
     if (folder / SWEEP_FILE).is_file() and not (folder / RUN_FILE).is_file():
@@ -38,7 +39,7 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     newer = {_key(argument) for argument in arguments if not argument.startswith("~")}
     _check_saved(folder / RUN_FILE, saved, newer)
     kept = [override for override in saved if _key(override) not in newer]
-    return [*kept, *arguments, f"hydra.run.dir='{folder}'"]
+    return [*kept, *arguments, f"hydra.run.dir={quoted(str(folder))}"]
 
 
 def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) -> list[str]:
@@ -57,7 +58,7 @@ def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) ->
     if other:
         raise ConfigurationError(t("cli.keeps_children", override=other[0]))
     kept = [override for override in saved if _key(override) not in newer]
-    return [*flags, *kept, *new, f"{here}='{folder}'"]
+    return [*flags, *kept, *new, f"{here}={quoted(str(folder))}"]
 
 
 def _names(override: str, key: str, folder: Path) -> bool:
