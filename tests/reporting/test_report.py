@@ -16,7 +16,8 @@ from spikeformer.runs import RunFolder, RunResults, SampleResults, TestResults
 from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
 
 FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster", "placement"}
-FIGURES |= {"output", "output_mean", "energy_layers", "energy_comparison"}
+FIGURES |= {"output", "output_mean"}
+FIGURES |= {"energy_layers", "energy_comparison", "energy_break_even"}
 
 
 # What only other kinds of runs have.
@@ -78,9 +79,9 @@ def test_the_page_is_accessible(finished: Path) -> None:
     page = finished.read_text(encoding="utf-8")
     assert '<html lang="en" dir="ltr">' in page
     figures = re.findall(r"<svg[^>]*>", page)
-    # Four curves, the matrix, input and two outputs, a raster per layer, the rates, two of energy,
+    # Four curves, the matrix, input, two outputs, a raster per layer, the rates, three of energy,
     # the cores.
-    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1 + 2 + 1
+    assert len(figures) == 4 + 1 + 3 + len(LAYERS) + 1 + 3 + 1
     assert all('role="img"' in figure for figure in figures)
     assert all(re.search(r'aria-label="[^"]{10,}"', figure) for figure in figures)
     ids = re.findall(r'\bid="([^"]*)"', page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from omegaconf import DictConfig
 
 from spikeformer.config import instantiate
-from spikeformer.data.batch import first, to_device
-from spikeformer.error_handling import check_choice, check_positive_int
+from spikeformer.data.batch import first, num_samples, take, to_device
+from spikeformer.error_handling import ProfilingError, check_choice, check_positive_int
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
@@ -24,15 +24,17 @@ class Profile(Stage):
 
     Args:
         weights: "last" (after the last epoch) or "best" (by validation).
-        num_samples: Test samples to run, or fewer if there are not so many.
+        num_samples: Test samples to run, or fewer if there are not so many; None takes one batch.
     """
 
     name = "profile"
     config_keys = ("data", "model", "task", "checkpoint", "seed", "profiler")
 
-    def __init__(self, weights: str = "last", num_samples: int = 512) -> None:
+    def __init__(self, weights: str = "last", num_samples: int | None = None) -> None:
         self.weights = check_choice("weights", weights, ("last", "best"))
-        self.num_samples = check_positive_int("num_samples", num_samples)
+        self.num_samples = num_samples
+        if num_samples is not None:
+            check_positive_int("num_samples", num_samples)
 
     def is_wanted(self, config: DictConfig) -> bool:
         """Tell whether a profiler is chosen."""
@@ -47,12 +49,11 @@ class Profile(Stage):
         run.trained(self.weights)
         module.to(run.parts.trainer.strategy.root_device).eval()
         batches = list(self._batches(run))
-        with torch.no_grad():
-            module(batches[0])  # what a first pass allocates and compiles is no part of it
-            with profiler.attach(module.net).measure() as recording:
-                for batch in batches:
-                    module(batch)
-        results = EnergyResults.of(profiler, recording)
+        try:
+            results = _results(profiler, module, batches)
+        except ProfilingError as error:
+            error.add_note(t("pipeline.without_profiler"))
+            raise
         results.save(RunFolder(run.folder))
         numbers = results.numbers()
         logged = {f"energy/{k}": v for k, v in numbers.items() if isinstance(v, int | float)}
@@ -78,9 +79,21 @@ class Profile(Stage):
 
     def _batches(self, run: Run) -> Iterator[Any]:
         """Yield inputs of test batches on the network's device, until there are enough samples."""
-        left, device = self.num_samples, run.parts.trainer.strategy.root_device
-        for inputs, target in run.parts.data.test_dataloader():
+        loader, device = run.parts.data.test_dataloader(), run.parts.trainer.strategy.root_device
+        if self.num_samples is None:
+            inputs, _ = next(take(loader, 1))
+            yield to_device(inputs, device)
+            return
+        left = self.num_samples
+        for inputs, _ in take(loader, self.num_samples):
             yield to_device(first(inputs, left), device)
-            left -= target.shape[0]
-            if left <= 0:
-                return
+            left -= num_samples(inputs)
+
+
+@torch.no_grad()
+def _results(profiler: EnergyProfiler, module: Any, batches: Sequence[Any]) -> EnergyResults:
+    module(batches[0])  # what a first pass allocates and compiles is no part of it
+    with profiler.attach(module.net).measure() as recording:
+        for batch in batches:
+            module(batch)
+    return EnergyResults.of(profiler, recording)
