@@ -18,13 +18,14 @@ CONF = REPOSITORY / "conf"
 SHARED = Path(os.environ.get("SPIKEFORMER_DATA", REPOSITORY.parent / "shared" / "data"))
 
 # A network that trains in seconds, for tests of what happens around it.
-SMALL = (
+TINY = (
     "model.d_model=16",
     "model.nhead=2",
     "model.num_layers=1",
     "timesteps=2",
     "data.batch_size=128",
 )
+SMALL = (*TINY, "profiler=none")
 
 
 def options(group: str) -> list[str]:

@@ -37,11 +37,12 @@ def test_it_learns(finished):
 
 def test_it_prints_a_line_for_each_stage(finished):
     folder, printed = finished
-    stages = ["validate", "fit", "validate_trained", "test", "report"]
+    stages = ["validate", "fit", "validate_trained", "test", "profile", "report"]
     last = [line for line in printed.splitlines() if line.split(" ")[0] in stages]
     assert [line.split()[0] for line in last] == stages
     assert "accuracy" in last[3]
-    assert last[4].split()[1] == str(folder / "report.html")
+    assert "estimate, simulation" in last[4]
+    assert last[5].split()[1] == str(folder / "report.html")
     assert sum(line.startswith("epoch ") for line in printed.splitlines()) == 8
     assert "firing_rate" in printed
 

@@ -8,7 +8,7 @@ import wandb
 
 from spikeformer.cli import compose as composed
 from spikeformer.pipeline import run_pipeline
-from tests.commands import REPOSITORY, SMALL
+from tests.commands import REPOSITORY, TINY
 from tests.wandb_records import read_offline_run
 
 pytest.importorskip("wandb_workspaces", reason="the extra dashboard is not installed")
@@ -68,7 +68,7 @@ def test_a_run_logs_what_the_views_show(tmp_path, monkeypatch):
     stages = ["Fit", "Test", "Profile"]
     listed = ",".join(f"{{_target_: spikeformer.pipeline.{stage}}}" for stage in stages)
     config = composed(
-        *SMALL,
+        *TINY,
         *("debug=fast", "profiler=simulation", "trainer.accelerator=cpu"),
         *(f"pipeline.stages=[{listed}]", f"paths.run_dir={tmp_path}"),
     )

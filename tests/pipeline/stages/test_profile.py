@@ -9,11 +9,11 @@ import pytest
 from spikeformer.cli import compose
 from spikeformer.error_handling import BackendUnavailableError, ConfigurationError
 from spikeformer.pipeline import run_pipeline
-from tests.commands import SMALL
+from tests.commands import TINY
 
 pytestmark = pytest.mark.slow
 SHORT = (
-    *SMALL,
+    *TINY,
     "trainer.accelerator=cpu",
     "trainer.max_epochs=1",
     "trainer.enable_progress_bar=false",
@@ -45,7 +45,7 @@ def test_a_run_ends_with_an_energy(finished):
     ]
     content = json.loads((folder / "results" / "energy.json").read_text())
     assert content["metrics"] == results["profile"]
-    assert content["metrics"]["samples"] == 360
+    assert content["metrics"]["samples"] == 128  # a batch
     assert content["metrics"]["kind"] == "estimate"
     assert content["uncounted"] == {}
     assert [row["network"] for row in content["comparison"]] == ["ANN", "QNN", "SNN", "SNN"]
@@ -58,11 +58,13 @@ def test_a_checkpoint_alone_can_be_profiled(finished, tmp_path):
     checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
     again = run(tmp_path, "profiler=loihi1", "pipeline=profile_only", checkpoint)
     assert list(again) == ["profile", "report"]
-    assert again["profile"] == results["profile"]
+    assert again["profile"]["samples"] == 360
+    energy, before = again["profile"]["energy_per_sample_uj"], results["profile"]
+    assert energy == pytest.approx(before["energy_per_sample_uj"], rel=0.1)
 
 
 def test_without_a_checkpoint_it_says_so(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"profile stage found no last\.ckpt"):
+    with pytest.raises(ConfigurationError, match=r"holds no checkpoints/last\.ckpt"):
         run(tmp_path, "profiler=simulation", "pipeline=profile_only")
 
 
@@ -73,3 +75,9 @@ def test_a_missing_counter_shows_before_anything_is_trained(tmp_path, monkeypatc
     with pytest.raises(BackendUnavailableError, match="no energy counter"):
         run(tmp_path, "profiler=pyjoules")
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_no_profiler_no_energy(tmp_path):
+    results = run(tmp_path, "profiler=none", "debug=fast")
+    assert "profile" not in results
+    assert not (tmp_path / "results" / "energy.json").exists()
