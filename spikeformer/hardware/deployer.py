@@ -24,6 +24,7 @@ from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.reference import split_signs
 from spikeformer.hardware.target import Target
+from spikeformer.i18n import t
 from spikeformer.profiling import register_technologies
 
 REALS = "reals_numpy"
@@ -230,16 +231,32 @@ class NeuromorphicDeployer(ABC):
             HardwareCompatibilityError: The target cannot be reached or its toolchain failed.
         """
 
+    @property
+    def graded(self) -> bool:
+        """Whether neurons may send graded spikes."""
+        return self.target.graded
+
     def check(self) -> None:  # noqa: B027  a target may need no toolchain
         """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
 
     def lowered(
         self, model: nn.Module | Lowered, input_shape: Sequence[int] | None = None
     ) -> Lowered:
-        """Return a network as a spike graph, which `compile` takes too."""
-        if isinstance(model, Lowered):
-            return model
-        return lower(model, input_shape or known_input_shape(model))
+        """Return a network as a spike graph, which `compile` takes too.
+
+        Raises:
+            HardwareCompatibilityError: A layer is not supported by spiking chips, or sends graded
+                spikes, which this target does not have.
+        """
+        if not isinstance(model, Lowered):
+            model = lower(model, input_shape or known_input_shape(model))
+        first = next((p.name for p in model.graph.neurons if p.graded), None)
+        if first is not None and not self.graded:
+            target = self.target.label or self.target.name
+            raise HardwareCompatibilityError(
+                t("hardware.no_graded_spikes", layer=first, target=target)
+            )
+        return model
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:
         """Return what is compiled already, or compile it."""
@@ -266,14 +283,17 @@ def known_input_shape(model: nn.Module) -> tuple[int, ...]:
 
 
 def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
-    """Return latency in steps, and spikes, packets and synaptic events of a sample."""
+    """Return latency in steps, and spikes, packets and synaptic events of a sample.
+
+    A graded spike is one packet, and as many spikes and synaptic events as it counts.
+    """
     samples = len(next(iter(spikes.values())))
     fired = sum(int(spikes[p.name].sum(dtype=np.int64)) for p in graph.neurons)
     packets = events = 0
     for projection in graph.synapses:
         if projection.source in spikes:
             counts = spikes[projection.source].sum(axis=(0, 1), dtype=np.int64)
-            packets += int(counts.sum())
+            packets += int(np.count_nonzero(spikes[projection.source]))
             events += int(counts @ projection.operator.fan_out())
     return {
         "latency_steps": graph.latency,

@@ -20,7 +20,8 @@ def operation_counts(graph: SpikeGraph, spikes: Arrays) -> OperationCounts:
     """Count what a chip did for recorded spikes, layer by layer.
 
     A neuron is updated at every step. A spike is one packet for each population that it reaches,
-    and there crosses as many synapses as it has weights.
+    and there crosses as many synapses as it has weights. A graded spike of n is one packet too, and
+    n spikes that cross them.
 
     Args:
         graph: The network.
@@ -39,6 +40,7 @@ def _layer(graph: SpikeGraph, population: Population, spikes: Arrays) -> LayerCo
     ]
     fired = spikes[population.name]
     sent = int(fired.sum(dtype=np.int64))
+    messages = int(np.count_nonzero(fired))
     reached = sum(p.source == population.name for p in graph.projections)
     return LayerCounts(
         name=population.name,
@@ -47,7 +49,7 @@ def _layer(graph: SpikeGraph, population: Population, spikes: Arrays) -> LayerCo
         synaptic_operations=sum(int(counts @ operator.fan_out()) for operator, counts in incoming),
         events=sum(int(counts.sum()) for _, counts in incoming),
         spikes=sent,
-        packets=sent * reached,
+        packets=messages * reached,
         neuron_updates=fired.size,
         membranes=population.size,
     )

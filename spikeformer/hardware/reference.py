@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
 from spikeformer.hardware.ir.graph import Array
 from spikeformer.instrument import ModuleWatch, copy_network, spikes_of, uncompiled
-from spikeformer.neurons import SpikingNeuron
+from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron
 
 BATCH = 64
 """Samples that go through the network at once."""
@@ -25,7 +25,8 @@ class Reference:
 
     Attributes:
         inputs: Arrays of the graph's sources, made from the samples.
-        spikes: Spikes of every neuron layer, uint8 (samples, timesteps, size), by module path.
+        spikes: Spikes of every neuron layer, uint8 (samples, timesteps, size), by module path; of
+            integer neurons their number.
         outputs: Outputs averaged over time, (samples, ...).
     """
 
@@ -64,7 +65,8 @@ def record_reference(
             return
         calls[path] += 1
         name = path if calls[path] == 1 else f"{path}_{calls[path]}"
-        found[name].append(spikes.flatten(2).numpy().astype(np.uint8))
+        counts = spikes * module.max_spikes if isinstance(module, IntegerLifNeuron) else spikes
+        found[name].append(counts.round().flatten(2).numpy().astype(np.uint8))
 
     outputs = []
     with torch.no_grad(), ModuleWatch(net, observe, (SpikingNeuron, SpikeEncoder)):

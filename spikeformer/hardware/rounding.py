@@ -100,9 +100,11 @@ class RoundedWeights:
 
     def _fit(self, lowered: Lowered) -> None:
         neurons = quantise(lowered.graph, self.numbers).neurons
-        for (_, target), (layer, _) in lowered.layers.items():
+        levels = {name: p.levels for name, p in lowered.graph.populations.items()}
+        for (source, target), (layer, _) in lowered.layers.items():
             scale = self.layers[layer].scale
-            found = neurons[target].scale
+            # Weights of graded spikes hold the part that one of their levels has.
+            found = neurons[target].scale / levels[source]
             scale.fill_(found if not scale else min(found, float(scale)))
 
     def __exit__(self, *exception: object) -> None:

@@ -79,7 +79,9 @@ def _integers(
 def activity(compiled: HardwareModel, spikes: Arrays) -> dict[str, dict[str, float]]:
     """Return `firing_rate` of every population by name."""
     return {
-        population.name: {"firing_rate": float(spikes[population.name].mean(dtype=np.float64))}
+        population.name: {
+            "firing_rate": float(spikes[population.name].mean(dtype=np.float64)) / population.levels
+        }
         for population in compiled.graph.neurons
     }
 

@@ -29,6 +29,7 @@ class Target:
         max_synapses: Most synapses that its simulator can hold; larger networks are compiled, not
             executed. None if there is no limit.
         prices: What prices its operations; several where nobody published its own figures.
+        graded: Whether its neurons can send graded spikes: counts, and minima of two counts.
         boards: A deployer's arguments by the names of its boards, which validators accept as well.
     """
 
@@ -41,4 +42,5 @@ class Target:
     toolchain_places: bool = False
     max_synapses: int | None = None
     prices: tuple[Technology, ...] = ()
+    graded: bool = False
     boards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

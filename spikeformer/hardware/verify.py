@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeformer.hardware.ir.firing import minimum_of_packed
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.reference import Reference
 
@@ -17,7 +18,8 @@ class LayerComparison:
     Attributes:
         population: Its name.
         expected: Spikes in the run compared with.
-        mismatches: Neurons and timesteps at which one fired and the other did not.
+        mismatches: Neurons and timesteps at which one fired and the other did not, or another
+            number of spikes.
         compared: Neurons and timesteps in all.
         first: Sample, timestep and neuron of the first mismatch; None without any.
     """
@@ -106,7 +108,11 @@ def reference_spikes(graph: SpikeGraph, reference: Reference) -> dict[str, Array
         if population.name not in spikes:
             parts = [p.operator.apply(spikes[p.source]) for p in graph.incoming(population.name)]
             current: Array = np.add.reduce(parts)
-            spikes[population.name] = (current >= population.threshold).astype(np.uint8)
+            if population.rule == "minimum":
+                fired = minimum_of_packed(np.rint(current), population.levels)
+            else:
+                fired = current >= population.threshold
+            spikes[population.name] = fired.astype(np.uint8)
     return {population.name: spikes[population.name] for population in graph.neurons}
 
 

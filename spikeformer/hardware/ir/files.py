@@ -196,6 +196,8 @@ def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord
                 p.threshold,
                 None if p.bias is None else store.put(p.bias),
                 p.depth,
+                p.rule,
+                p.levels,
             )
             for p in graph.populations.values()
         ],
@@ -223,7 +225,7 @@ def _read_graph(record: records.GraphRecord, store: ArrayStore) -> SpikeGraph:
             raise ValueError(f"population {p.name!r} stands there twice or at depth {p.depth}")
         bias = None if p.bias is None else store.get(p.bias, 1, "f")
         populations[p.name] = Population(
-            p.name, p.shape, p.kind, p.decay, p.threshold, bias, p.depth
+            p.name, p.shape, p.kind, p.decay, p.threshold, bias, p.depth, p.rule, p.levels
         )
     neurons = sum(p.size for p in populations.values())
     if neurons * record.timesteps > MAX_NEURON_STEPS or not neurons:
@@ -289,6 +291,9 @@ def _read_integers(
     if set(record.neurons) != {p.name for p in graph.neurons}:
         raise ValueError("there are not integers for each population")
     neurons = {name: _read_neurons(name, n, numbers) for name, n in record.neurons.items()}
+    for p in graph.neurons:
+        if p.rule == "count" and neurons[p.name].vth < 1:
+            raise ValueError(f"{p.name!r} counts spikes and has no threshold")
     return IntegerGraph(whole, neurons, numbers)
 
 

@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.ir.firing import MAX_LEVELS, RULES, Rule
 from spikeformer.hardware.ir.operators import Array as Array
 from spikeformer.hardware.ir.operators import Operator
 
@@ -23,9 +24,9 @@ Arrays = Mapping[str, Array]
 """Arrays by population name.
 
 As inputs of a graph: (samples, timesteps, size) of 0 and 1 for kind "spikes", (samples, size) real
-numbers for kind "values". As what a target recorded: spikes, uint8 (samples, timesteps, size), for
-every population of kind "lif", each in its own time: index 0 of the time axis is global step
-`sample * timesteps + depth`.
+numbers for kind "values". As what a target recorded: spikes, uint8 (samples, timesteps, size), of 0
+and 1 or counts, for every population of kind "lif", each in its own time: index 0 of the time axis
+is global step `sample * timesteps + depth`.
 """
 
 
@@ -38,6 +39,12 @@ class Population:
     sample. Kind "values" is a source of real numbers that stay the same for a sample; its
     projections are computed by the host, and what arrives is a constant current (direct coding).
 
+    That is the rule "threshold". With "count" a neuron sends graded spikes, n of 0 to `levels`, by
+    `v = decay * v + I`, `n = round(v / threshold)` in that range with ties to the even number, and
+    `v = v - threshold * n`. With "minimum" it has no memory and sends the smaller of two counts a
+    and b, which come as one current `a + B b`, B the least power of two above `levels`
+    (`ir.firing`).
+
     Attributes:
         name: Unique in the graph; starts with the path of the module it stands for.
         shape: Features in the network, such as (channels, rows, columns) or (tokens, channels).
@@ -46,6 +53,8 @@ class Population:
         threshold: Potential at which a neuron fires; above 0.
         bias: Constant current, (size,); None is zero.
         depth: Steps by which its local time lags behind the input's.
+        rule: One of `firing.RULES`.
+        levels: Most spikes of a neuron in one step; 1 for the rule "threshold".
     """
 
     name: str
@@ -55,6 +64,13 @@ class Population:
     threshold: float = 1.0
     bias: Array | None = None
     depth: int = 0
+    rule: Rule = "threshold"
+    levels: int = 1
+
+    @property
+    def graded(self) -> bool:
+        """Whether it sends numbers of spikes."""
+        return self.rule != "threshold"
 
     @property
     def size(self) -> int:
@@ -234,6 +250,15 @@ def _check_population(name: str, population: Population) -> None:
         )
     elif population.bias is not None and population.bias.shape != (population.size,):
         reason = f"of {population.size} neurons has a bias of shape {population.bias.shape}"
+    elif population.rule not in RULES or not 1 <= population.levels <= MAX_LEVELS:
+        reason = (
+            f"fires by {population.rule!r} with {population.levels} levels, but rules are {RULES} "
+            f"and levels 1 to {MAX_LEVELS}"
+        )
+    elif population.levels > 1 and not population.graded:
+        reason = f"has {population.levels} levels, but a threshold has one"
+    elif population.graded and population.kind != "lif":
+        reason = f"has kind {population.kind!r} and the rule {population.rule!r} of neurons"
     if reason:
         raise HardwareCompatibilityError(f"Spike graph: population {population.name!r} {reason}.")
 

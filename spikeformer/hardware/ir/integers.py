@@ -45,9 +45,12 @@ class IntegerNeurons:
         v = clip(trunc(v * (4096 - dv) / 4096) + (sum_p W_p s_p << 6) + (bias_mant << bias_exp))
         s = v > vth << 6,   v = 0 where it fired
 
+    With the rule "count" it is n of 0 to `levels` that is nearest to `v / (vth << 6)`, ties to the
+    even number, and `v = v - n (vth << 6)`; with "minimum" `v` are two packed counts.
+
     Attributes:
         dv: Decay; 0 is none.
-        vth: Threshold; strictly more makes a neuron fire.
+        vth: Threshold; strictly more makes a neuron fire, a multiple is a count; 0 for "minimum".
         bias_exp: Exponent of every bias. It is `weight_shift` where a current comes with the
             sample, which is the unit of the weights.
         scale: Units of the weights that stand for 1 in the network.

@@ -97,6 +97,11 @@ def _check(graph: SpikeGraph) -> None:
             raise HardwareCompatibilityError(
                 f"Layer {population.name!r} has a bias and no input, which NIR cannot express."
             )
+    graded = next((p.name for p in graph.neurons if p.graded), None)
+    if graded is not None:
+        raise HardwareCompatibilityError(
+            f"{graded} sends graded spikes, which NIR cannot express. Train with neuron=lif_hard."
+        )
     weights = sum(int(np.prod(p.operator.shape)) for p in graph.projections)
     if weights > MAX_WEIGHTS:
         raise HardwareCompatibilityError(

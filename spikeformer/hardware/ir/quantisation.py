@@ -53,6 +53,8 @@ def _fit(
     *,
     has_values: bool,
 ) -> IntegerNeurons:
+    if population.rule == "minimum":  # packed counts, whose weights are 1 and a power of two
+        return IntegerNeurons(numbers.decay_one - 1, 0, 0, 1.0)
     weights = [p.operator.weights for p in synapses if p.operator.weights.size]
     largest = max((float(np.abs(w).max()) for w in weights), default=0.0)
     whole = all((w == np.rint(w)).all() for w in weights)
@@ -60,13 +62,14 @@ def _fit(
     if largest == 0:
         vth = numbers.threshold_of_values
         scale = vth / population.threshold
-    elif whole and not biased:
-        vth, scale = _exact(population, largest, numbers)
+    elif whole and not biased and (exact := _exact(population, largest, numbers)) is not None:
+        vth, scale = exact
     else:
         threshold = numbers.max_weight / largest * population.threshold
-        vth = int(min(threshold, numbers.max_threshold))
+        # All counts have to fit into the membrane.
+        vth = int(min(threshold, numbers.max_threshold // population.levels))
         scale = vth / population.threshold
-    if vth < 1 and population.decay:
+    if vth < 1 and (population.decay or population.rule == "count"):
         raise HardwareCompatibilityError(
             t(
                 "hardware.no_threshold_left",
@@ -82,8 +85,18 @@ def _fit(
     return IntegerNeurons(dv, vth, bias_exp, scale)
 
 
-def _exact(population: Population, largest: float, numbers: NumberFormat) -> tuple[int, float]:
-    """Return threshold and scale for whole weights, keeping ties with the threshold."""
+def _exact(
+    population: Population, largest: float, numbers: NumberFormat
+) -> tuple[int, float] | None:
+    """Return threshold and scale for whole weights, keeping ties; None if counts cannot."""
+    if population.rule == "count":
+        # A count needs a whole threshold: the largest scale that makes it one.
+        most = min(numbers.max_weight // largest, numbers.max_threshold / population.levels)
+        for scale in range(max(1, int(most)), 0, -1):
+            threshold = population.threshold * scale
+            if threshold == round(threshold) <= numbers.max_threshold // population.levels:
+                return round(threshold), float(scale)
+        return None
     # Without memory one unit will do. It must not be more: the largest decay leaves less than one.
     scale = 1 if not population.decay else max(1, int(numbers.max_weight // largest))
     return int(np.ceil(population.threshold * scale)) - 1, float(scale)

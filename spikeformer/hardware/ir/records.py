@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from spikeformer.hardware.ir.firing import MAX_LEVELS, Rule
+
 Text: TypeAlias = Annotated[str, Meta(min_length=1, max_length=500)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**40)]
 Size: TypeAlias = Annotated[int, Meta(ge=1, le=2**31)]
@@ -56,6 +58,8 @@ class PopulationRecord(Struct, forbid_unknown_fields=True):
     threshold: Annotated[float, Meta(gt=0, le=1e30)]
     bias: Text | None
     depth: Count
+    rule: Rule = "threshold"
+    levels: Annotated[int, Meta(ge=1, le=MAX_LEVELS)] = 1
 
 
 class ProjectionRecord(Struct, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.ir.firing import Rule
 from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.ir.operators import Operator
 from spikeformer.hardware.lowering.current import Current
@@ -91,19 +92,48 @@ class GraphBuilder:
         decay: float,
         threshold: float,
         name: str | None = None,
+        rule: Rule = "threshold",
+        levels: int = 1,
     ) -> TracedTensor:
-        """Add a population that fires at `current`; return its spikes, (1, timesteps, *shape)."""
+        """Add a population that fires at `current`; return its spikes, (1, timesteps, *shape).
+
+        Those of the rules "count" and "minimum" are fractions of `levels`, as in the network.
+        """
         name = self._free(name or self.path)
+        if rule == "count":
+            current, factor = self._in_counts(current)
+            threshold *= factor
         sources = [self._populations[source] for source in current.terms]
         depth = max((s.depth + 1 for s in sources if s.kind != "values"), default=0)
         bias = current.bias if current.bias.any() else None
-        population = Population(name, tuple(shape), "lif", decay, threshold, bias, depth)
+        population = Population(
+            name, tuple(shape), "lif", decay, threshold, bias, depth, rule, levels
+        )
         self._populations[name] = population
         for source in sources:
             delay = 0 if source.kind == "values" else depth - source.depth
             operator = current.terms[source.name]
             self._projections.append(Projection(source.name, name, operator, delay))
         return self._traced(population)
+
+    def levels(self, current: Current) -> int | None:
+        """Return D where every feature is n / D of one graded neuron; None otherwise."""
+        sources = [self._populations[name] for name in current.terms]
+        found = {source.levels for source in sources if source.graded}
+        if len(found) != 1 or any(not source.graded for source in sources):
+            return None
+        (levels,) = found
+        scaled = current.scale(levels)
+        return levels if scaled.is_whole and scaled.rounded().is_binary else None
+
+    def _in_counts(self, current: Current) -> tuple[Current, int]:
+        """Return a current in units of single spikes, and the factor to them, if it is a count.
+
+        Sums of fractions n / D, as gates take them, are whole numbers then, in any arithmetic.
+        """
+        factor = max((self._populations[name].levels for name in current.terms), default=1)
+        scaled = current.scale(factor)
+        return (scaled.rounded(), factor) if scaled.is_whole else (current, 1)
 
     def graph(self, output: Any, name: str) -> SpikeGraph:
         """Return the finished graph of a network that gave `output`."""
@@ -137,6 +167,8 @@ class GraphBuilder:
     def _traced(self, population: Population) -> TracedTensor:
         constant = population.kind == "values"
         current = Current.of(population.name, population.size, constant=constant)
+        if population.graded:
+            current = current.scale(1 / population.levels)
         if constant:
             return TracedTensor(current, torch.arange(population.size).view(1, *population.shape))
         assert self.timesteps is not None

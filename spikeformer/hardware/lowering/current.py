@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
-from spikeformer.hardware.ir.operators import Array, Convolution, Operator, Sparse, TokenLinear
+from spikeformer.hardware.ir.operators import (
+    Array,
+    Convolution,
+    Operator,
+    Sparse,
+    TokenLinear,
+    with_weights,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +77,17 @@ class Current:
             name: op.scale_rows(np.asarray(factor, np.float64)) for name, op in self.terms.items()
         }
         return replace(self, terms=terms, bias=self.bias * factor)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all weights are whole numbers, but for their rounding, and nothing is added."""
+        weights = [operator.weights for operator in self.terms.values()]
+        return not self.bias.any() and all(np.allclose(w, np.rint(w), 0, 1e-9) for w in weights)
+
+    def rounded(self) -> Current:
+        """Return the current with whole weights."""
+        terms = {name: with_weights(op, np.rint(op.weights)) for name, op in self.terms.items()}
+        return replace(self, terms=terms)
 
     def shift(self, bias: Array | float) -> Current:
         """Return the current plus `bias`, (size,) or one number."""

@@ -55,20 +55,27 @@ class WorkerResult(Generic[F]):
     facts: F
     output: str
 
-    def spikes(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    def spikes(
+        self, name: str, shape: tuple[int, ...], most: npt.NDArray[Any] | int = 1
+    ) -> npt.NDArray[np.uint8]:
         """Return an array of spikes, uint8.
 
+        Args:
+            name: Name of the array.
+            shape: Its shape.
+            most: Largest number of spikes at once, one number or one for each on the last axis.
+
         Raises:
-            ToolchainError: The array is absent, or holds other than zeros and ones in that shape.
+            ToolchainError: The array is absent, or holds other than whole numbers from 0 to `most`
+                in that shape.
         """
         found = self.arrays.get(name)
         if found is None or found.shape != shape:
             got = "none" if found is None else found.shape
             raise self.refusal(f"expected {name!r} of shape {shape}, got {got}")
-        if found.dtype.kind not in "biu" or (
-            found.size and not 0 <= found.min() <= found.max() <= 1
-        ):
-            raise self.refusal(f"expected {name!r} of zeros and ones, got {found.dtype}")
+        if found.dtype.kind not in "biu" or (found < 0).any() or (found > most).any():
+            kind = "zeros and ones" if np.max(most) == 1 else f"0 to {np.max(most)} spikes"
+            raise self.refusal(f"expected {name!r} of {kind}, got {found.dtype}")
         return found.astype(np.uint8, copy=False)
 
     def refusal(self, reason: object) -> ToolchainError:

@@ -41,7 +41,10 @@ def test_rule_of_a_users_own():
         ({"norm": "layer"}, "qkv_norm.*TokenLayerNorm.*model.norm=batch"),
         ({"neuron": LifNeuron}, "stem.neurons.0.*reset='subtract'.*neuron=lif_hard"),
         ({"neuron": partial(AdLifNeuron, reset="zero")}, "AdLifNeuron.*neuron=lif_hard"),
-        ({"neuron": IntegerLifNeuron}, "IntegerLifNeuron.*neuron=lif_hard"),
+        (
+            {"neuron": partial(IntegerLifNeuron, max_spikes=128)},
+            "IntegerLifNeuron.*neuron=lif_hard",
+        ),
         ({"neuron": ReluNeuron}, "ReluNeuron.*neuron=lif_hard"),
         ({"mechanism": SpikingSelfAttention}, "mechanism.*SpikingSelfAttention.*qk_token"),
         ({"stem": partial(SpikformerStem, patch_size=4)}, "maximum of currents.*spiking_vit"),

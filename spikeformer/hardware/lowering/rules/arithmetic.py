@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spikeformer.hardware.ir.firing import packing_base
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import Current
@@ -60,6 +61,27 @@ def multiply(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
     if not isinstance(numbers, Tensor):
         return TracedTensor(traced.current.scale(float(numbers)), traced.index)
     return elementwise(traced, _numbers(numbers), lambda a, b: a.scale(b.bias))
+
+
+@computes(aten.minimum)
+def minimum(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
+    """Let graded spikes coincide: neurons without memory send the smaller of two counts."""
+    traced = isinstance(x, TracedTensor) and isinstance(y, TracedTensor)
+    levels = builder.levels(x.current) if traced else None
+    if levels is None or builder.levels(y.current) != levels:
+        raise builder.refuse(t("hardware.dynamic_product"))
+    base = packing_base(levels)
+    packed = elementwise(x, y, lambda a, b: a.scale(levels).add(b.scale(levels * base)))
+    rows = Rows(packed, packed.ndim - 2)
+    return builder.neurons(
+        rows.features.rounded(),
+        packed.shape[2:],
+        decay=0.0,
+        threshold=1.0,
+        name=f"{builder.path}.coincidence",
+        rule="minimum",
+        levels=levels,
+    )
 
 
 @computes(aten.div)

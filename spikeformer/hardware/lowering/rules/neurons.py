@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+import torch
+
+from spikeformer.hardware.ir.firing import MAX_LEVELS
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.i18n import t
 from spikeformer.models.mechanisms import SpikingSelfAttention
-from spikeformer.neurons import LifNeuron, SpikingNeuron
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.neurons.base import Norm
 from spikeformer.ops import LifState
 
@@ -24,24 +27,60 @@ def lif(
     norm: Norm | None = None,
 ) -> TracedTensor:
     """Add a population of the neurons of (1, timesteps, *features)."""
+    rows, shape = _integrated(builder, current, state, norm)
+    return builder.neurons(
+        rows.features,
+        shape,
+        decay=float(module.decay),
+        threshold=float(module.threshold),
+    )
+
+
+@lowers(IntegerLifNeuron)
+def integer_lif(
+    builder: GraphBuilder,
+    module: IntegerLifNeuron,
+    current: TracedTensor,
+    state: LifState | None = None,
+    *,
+    norm: Norm | None = None,
+) -> TracedTensor:
+    """Add a population that counts the spikes of (1, timesteps, *features)."""
+    rows, shape = _integrated(builder, current, state, norm)
+    return builder.neurons(
+        rows.features,
+        shape,
+        decay=module.decay,
+        threshold=module.threshold,
+        rule="count",
+        levels=module.max_spikes,
+    )
+
+
+def _integrated(
+    builder: GraphBuilder, current: TracedTensor, state: LifState | None, norm: Norm | None
+) -> tuple[Rows, torch.Size]:
+    """Return what neurons integrate as one row of features, and the shape of one timestep."""
     if state is not None or isinstance(norm, partial):
         raise builder.refuse(t("hardware.called_with_state"))
     if norm is not None:
         current = norm(current)  # type: ignore[assignment]
     builder.check_timesteps(current.shape[1])
-    rows = Rows(current, current.ndim - 2)
-    return builder.neurons(
-        rows.features,
-        current.shape[2:],
-        decay=float(module.decay),
-        threshold=float(module.threshold),
-    )
+    return Rows(current, current.ndim - 2), current.shape[2:]
 
 
 @refuses(SpikingNeuron)
 def has_other_dynamics(module: SpikingNeuron) -> str:
     """Refuse neurons that are not described by LIF."""
     return t("hardware.other_dynamics")
+
+
+@refuses(IntegerLifNeuron)
+def is_no_plain_counter(module: IntegerLifNeuron) -> str | None:
+    """Refuse subclasses that do something else, and more levels than a graded spike has."""
+    if type(module) is not IntegerLifNeuron or module.max_spikes > MAX_LEVELS:
+        return has_other_dynamics(module)
+    return None
 
 
 @refuses(LifNeuron)

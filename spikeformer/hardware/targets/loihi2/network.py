@@ -54,12 +54,13 @@ def split(recorded: Array, graph: SpikeGraph, samples: int) -> dict[str, Array]:
 def float_job(graph: SpikeGraph, inputs: Arrays) -> Job:
     """Return the job that runs a graph in floating point.
 
-    Lava fires above the threshold, not at it, and is handed the number just below.
+    Lava fires above the threshold, not at it, and is handed the number just below; neurons that
+    count are ours and take the threshold itself.
     """
     neurons = graph.neurons
     arrays = {
         "dv": _spread(neurons, {p.name: 1.0 - p.decay for p in neurons}),
-        "vth": _spread(neurons, {p.name: np.nextafter(p.threshold, -np.inf) for p in neurons}),
+        "vth": _spread(neurons, {p.name: _float_threshold(p) for p in neurons}),
         "bias_exp": np.zeros(graph.num_neurons),
     }
     currents = graph.currents(inputs)
@@ -79,6 +80,17 @@ def integer_job(compiled: IntegerGraph, inputs: Arrays) -> Job:
     return _job(compiled.graph, inputs, currents, arrays, settings)
 
 
+def _float_threshold(population: Population) -> float:
+    threshold = population.threshold
+    return threshold if population.graded else float(np.nextafter(threshold, -np.inf))
+
+
+def _levels(population: Population) -> int:
+    """Return how the worker's neurons fire: at a threshold, 0; counts, D; minima, -D."""
+    signs = {"threshold": 0, "count": 1, "minimum": -1}
+    return signs[population.rule] * population.levels
+
+
 def _spread(neurons: list[Population], values: Mapping[str, float]) -> Array:
     """Return the value of each neuron's population."""
     return np.repeat([values[p.name] for p in neurons], [p.size for p in neurons])
@@ -94,6 +106,8 @@ def _job(
     where = places(graph.neurons)
     samples = len(next(iter(inputs.values())))
     arrays["starts"] = _spread(graph.neurons, {p.name: p.depth for p in graph.neurons})
+    if any(population.graded for population in graph.neurons):
+        arrays["levels"] = _spread(graph.neurons, {p.name: _levels(p) for p in graph.neurons})
     arrays["bias_mant"] = np.zeros(graph.num_neurons, arrays["dv"].dtype)
     with_sample = [name for name in currents if _changes(graph, name)]
     for name in currents.keys() - set(with_sample):

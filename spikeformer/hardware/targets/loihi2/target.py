@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
@@ -60,6 +61,7 @@ TARGET = Target(
     # Lava's matrices take some 100 bytes for a synapse with its delay.
     max_synapses=60_000_000,
     prices=tuple(PRICES.values()),
+    graded=True,
 )
 
 
@@ -102,7 +104,8 @@ class Loihi2Model(DeployedModel):
         )
         samples = len(next(iter(inputs.values())))
         shape = (samples * graph.timesteps + graph.depth, graph.num_neurons)
-        return split(result.spikes("spikes", shape), graph, samples)
+        most = np.repeat([p.levels for p in graph.neurons], [p.size for p in graph.neurons])
+        return split(result.spikes("spikes", shape, most), graph, samples)
 
 
 class Loihi2Deployer(NeuromorphicDeployer):
@@ -134,6 +137,11 @@ class Loihi2Deployer(NeuromorphicDeployer):
     ) -> None:
         self.backend = check_choice("backend", backend, ("simulator", "chip"))
         self.python, self.timeout = python, check_positive("timeout", timeout)
+
+    @property
+    def graded(self) -> bool:
+        """Whether neurons may send graded spikes: in Lava's simulator, by processes of ours."""
+        return self.backend == "simulator"
 
     def check(self) -> None:
         """Raise `HardwareCompatibilityError` if Lava or the chip's software is not installed."""

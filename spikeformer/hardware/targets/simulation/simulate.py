@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spikeformer.hardware.ir.firing import count, count_integers, minimum_of_packed
 from spikeformer.hardware.ir.graph import Array, Arrays, Population, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
 
@@ -49,6 +50,8 @@ def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
     """
 
     def fire(population: Population, summed: Array, constant: Array | None) -> Array:
+        if population.rule == "minimum":
+            return minimum_of_packed(np.rint(summed), population.levels).astype(np.uint8)
         membrane = np.zeros((len(summed), population.size))
         spikes = np.empty(summed.shape, np.uint8)
         for step in range(summed.shape[1]):
@@ -56,9 +59,14 @@ def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
             membrane += summed[:, step]
             if constant is not None:
                 membrane += constant
-            fired = membrane >= population.threshold
-            spikes[:, step] = fired
-            membrane[fired] = 0.0
+            if population.rule == "count":
+                counted = count(membrane, population.threshold, population.levels)
+                spikes[:, step] = counted
+                membrane -= population.threshold * counted
+            else:
+                fired = membrane >= population.threshold
+                spikes[:, step] = fired
+                membrane[fired] = 0.0
         return spikes
 
     return _run(graph, inputs, graph.currents(inputs), fire)
@@ -79,19 +87,30 @@ def simulate_integers(
         extremes[name].clipped = int((np.abs(mantissa) > numbers.max_bias).sum())
 
     def fire(population: Population, summed: Array, constant: Array | None) -> Array:
+        if population.rule == "minimum":
+            return minimum_of_packed(np.rint(summed), population.levels).astype(np.uint8)
         neurons = graph.neurons[population.name]
         current = np.rint(summed).astype(np.int64) << numbers.weight_shift
         if constant is not None:
             current += (constant.astype(np.int64) << neurons.bias_exp)[:, None]
-        return integer_lif(current, neurons, numbers, extremes[population.name])
+        levels = population.levels if population.graded else 0
+        return integer_lif(current, neurons, numbers, extremes[population.name], levels)
 
     return _run(graph.graph, inputs, graph.currents(inputs), fire), extremes
 
 
 def integer_lif(
-    current: Array, neurons: IntegerNeurons, numbers: NumberFormat, extremes: Extremes
+    current: Array,
+    neurons: IntegerNeurons,
+    numbers: NumberFormat,
+    extremes: Extremes,
+    levels: int = 0,
 ) -> Array:
-    """Fire at currents (samples, timesteps, size), int64 in the membrane's units."""
+    """Fire at currents (samples, timesteps, size), int64 in the membrane's units.
+
+    With `levels`, neurons send counts up to it.
+    """
+    threshold = neurons.vth << numbers.weight_shift
     one, most = numbers.decay_one, numbers.max_state
     membrane = np.zeros((current.shape[0], current.shape[2]), np.int64)
     spikes = np.empty(current.shape, np.uint8)
@@ -102,9 +121,14 @@ def integer_lif(
         extremes.low = min(extremes.low, float(membrane.min(initial=0)))
         extremes.high = max(extremes.high, float(membrane.max(initial=0)))
         extremes.clipped += int((inside != membrane).sum())
-        fired = inside > neurons.vth << numbers.weight_shift
-        spikes[:, step] = fired
-        membrane = np.where(fired, 0, inside)
+        if levels:
+            counted = count_integers(inside, threshold, levels)
+            spikes[:, step] = counted
+            membrane = inside - threshold * counted
+        else:
+            fired = inside > threshold
+            spikes[:, step] = fired
+            membrane = np.where(fired, 0, inside)
     return spikes
 
 

@@ -18,7 +18,7 @@ from spikeformer.hardware.lowering import Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.simulation.simulate import simulate, simulate_integers
 
-TARGET = Target("simulation", "NumPy")
+TARGET = Target("simulation", "NumPy", graded=True)
 
 
 class SimulatedModel(DeployedModel):

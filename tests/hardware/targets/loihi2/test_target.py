@@ -25,6 +25,7 @@ from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, 
 from spikeformer.hardware.targets.loihi2.target import RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
+from spikeformer.neurons import IntegerLifNeuron
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
@@ -51,9 +52,21 @@ def test_lava_fires_as_numpy_does(kind):
     assert_equal(graph, simulate_integers(quantise(graph), inputs)[0], model.execute(inputs))
 
 
-@pytest.mark.parametrize("mechanism", [None, SpikeDrivenAttention])
-def test_transformer_fires_as_in_pytorch(mechanism):
-    net = vit(mechanism=mechanism) if mechanism else vit()
+INTEGERS = {"neuron": partial(IntegerLifNeuron, tau_mem=2.0), "threshold": 0.5}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"mechanism": SpikeDrivenAttention},
+        {"timesteps": 1, **INTEGERS},
+        {"mechanism": SpikeDrivenAttention, **INTEGERS},
+    ],
+    ids=["qk_token", "sdsa", "integers", "integers in sdsa"],
+)
+def test_transformer_fires_as_in_pytorch(settings):
+    net = vit(**settings)
     samples = images(6)
     reference = record_reference(net, samples)
     model = Loihi2Deployer().deploy(net)
@@ -78,6 +91,40 @@ def test_ties_with_the_threshold_fire():
     model = deployed(graph)
     for spikes in (model.execute(inputs), model.execute_float(inputs)):
         assert spikes["and"].ravel().tolist() == [0, 0, 0, 1]
+
+
+def test_graded_spikes_by_hand():
+    """Counts with ties, negative membranes and a decay, thresholds beside them, and minima."""
+    populations = [
+        Population("in", (4,), "spikes"),
+        Population("one", (6,), decay=0.5, threshold=2.0, depth=1, rule="count", levels=4),
+        Population("two", (6,), decay=0.0, threshold=3.0, depth=2, rule="count", levels=4),
+        Population("least", (6,), depth=3, rule="minimum", levels=4),
+        Population("fires", (6,), decay=0.5, threshold=3.0, depth=4),
+    ]
+    rng = np.random.default_rng(0)
+
+    def weights(out, into):
+        return TokenLinear(rng.integers(-2, 5, size=(out, into)).astype(float))
+
+    same = TokenLinear(np.eye(6))
+    projections = (
+        Projection("in", "one", weights(6, 4)),
+        Projection("one", "two", weights(6, 6)),
+        Projection("one", "least", same, 2),
+        Projection("two", "least", TokenLinear(8 * np.eye(6))),
+        Projection("least", "fires", weights(6, 6)),
+    )
+    graph = SpikeGraph(5, {p.name: p for p in populations}, projections)
+    inputs = spikes_for(graph, 8)
+    expected = simulate(graph, inputs)
+    assert set(np.unique(expected["least"])) >= set(range(4))
+    assert set(np.unique(expected["one"])) == set(range(5))
+    model = deployed(graph)
+    assert_equal(graph, expected, model.execute_float(inputs))
+    whole, _ = simulate_integers(quantise(graph), inputs)
+    assert_equal(graph, whole, model.execute(inputs))
+    np.testing.assert_array_equal(whole["two"], expected["two"])
 
 
 def test_longest_delay_of_the_chip():

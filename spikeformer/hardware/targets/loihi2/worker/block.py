@@ -10,7 +10,15 @@ from lava.utils.weightutils import SignMode
 
 from spikeformer.hardware.targets.exchange import Array, unpack_sparse
 
-from .processes import Neurons, Recorder, Samples, Synapses
+from .processes import (
+    MESSAGE_BITS,
+    GradedNeurons,
+    GradedSynapses,
+    Neurons,
+    Recorder,
+    Samples,
+    Synapses,
+)
 
 RECORD = "spikes.npy"
 
@@ -18,7 +26,9 @@ RECORD = "spikes.npy"
 def build_block(arrays: dict[str, Array], settings: dict[str, Any]) -> AbstractProcess:
     """Connect the processes of a job and return one of them."""
     timesteps = settings["timesteps"]
-    neurons = Neurons(
+    # Graded spikes take processes of ours; what fires 0 and 1 runs in Lava's own.
+    graded = "levels" in arrays
+    neurons = (GradedNeurons if graded else Neurons)(
         du=settings["du"],
         dv=arrays["dv"],
         vth=arrays["vth"],
@@ -26,6 +36,7 @@ def build_block(arrays: dict[str, Array], settings: dict[str, Any]) -> AbstractP
         bias_exp=arrays["bias_exp"],
         starts=arrays["starts"],
         timesteps=timesteps,
+        levels=arrays.get("levels"),
     )
     size = len(arrays["dv"])
     recorder = Recorder(size=size, steps=settings["steps"], path=RECORD)
@@ -50,7 +61,8 @@ def build_block(arrays: dict[str, Array], settings: dict[str, Any]) -> AbstractP
             timesteps=timesteps,
         )
     for group in settings["synapses"]:
-        synapses = Synapses(
+        synapses = (GradedSynapses if graded else Synapses)(
+            num_message_bits=MESSAGE_BITS if graded else 0,
             weights=unpack_sparse(f"{group['name']}/weights", arrays),
             delays=unpack_sparse(f"{group['name']}/delays", arrays),
             sign_mode=SignMode[group["signs"]],

@@ -29,6 +29,9 @@ from scipy import sparse
 
 from spikeformer.hardware.targets.exchange import Array
 
+MESSAGE_BITS = 8
+"""Bits of a graded spike between neurons."""
+
 
 class Neurons(LIF):
     """`LIF` with a decay and a threshold for each neuron, cleared when a sample begins.
@@ -39,14 +42,26 @@ class Neurons(LIF):
         vth: Thresholds, (neurons,).
         starts: Step at which the first sample reaches each neuron, (neurons,), counted from 0.
         timesteps: Steps between samples.
+        levels: How graded neurons fire, (neurons,): 0 at the threshold, D counts up to D, and -D
+            the minimum of two counts up to D; None if none is graded.
         bias_mant: Biases, (neurons,).
         bias_exp: Their exponents, (neurons,).
     """
 
     def __init__(
-        self, *, du: float, dv: Array, vth: Array, starts: Array, timesteps: int, **bias: Array
+        self,
+        *,
+        du: float,
+        dv: Array,
+        vth: Array,
+        starts: Array,
+        timesteps: int,
+        levels: Array | None = None,
+        **bias: Array,
     ) -> None:
-        super().__init__(shape=vth.shape, du=du, starts=starts, timesteps=timesteps, **bias)
+        super().__init__(
+            shape=vth.shape, du=du, starts=starts, timesteps=timesteps, levels=levels, **bias
+        )
         self.dv = Var(shape=dv.shape, init=dv)
         self.vth = Var(shape=vth.shape, init=vth)
 
@@ -88,6 +103,99 @@ class NeuronsFixed(_Cleared, PyLifModelBitAcc):
     vth = LavaPyType(np.ndarray, np.int32, precision=17)
 
 
+class GradedNeurons(Neurons):
+    """`Neurons` some of which count: Loihi 2's neurons are programs, and send up to 32 bits."""
+
+
+class _Graded(_Cleared):
+    """Fires 0 and 1, counts, and minima of counts, in the units that a model has.
+
+    Counts are what lies nearest to the membrane over the threshold, ties to the even number, and
+    take their thresholds off the membrane. Minima have no memory.
+    """
+
+    implements_process = None
+    vth: Array
+
+    def packed(self) -> Array:
+        """Return the membranes of minima as whole numbers."""
+        raise NotImplementedError
+
+    def thresholds(self) -> Array:
+        """Return thresholds in the units of the membranes."""
+        raise NotImplementedError
+
+    def counted(self) -> Array:
+        """Return the number of thresholds nearest to each membrane."""
+        raise NotImplementedError
+
+    def spiking_activation(self) -> Array:
+        """Return what each neuron sends."""
+        levels = self.proc_params["levels"]
+        base = np.left_shift(1, np.ceil(np.log2(np.abs(levels) + 1)).astype(np.int64))
+        high, low = np.divmod(self.packed(), np.maximum(base, 2))
+        counts = np.clip(self.counted(), 0, np.maximum(levels, 0))
+        fired = self.v > self.thresholds()
+        kinds = [levels == 0, levels > 0]
+        minima = np.clip(np.minimum(high, low), 0, np.abs(levels))
+        spikes: Array = np.select(kinds, [fired, counts], minima)
+        return spikes.astype(self.v.dtype)
+
+    def reset_voltage(self, spike_vector: Array) -> None:
+        """Take off what was sent."""
+        levels = self.proc_params["levels"]
+        kept = np.where(spike_vector > 0, 0, self.v)
+        left = self.v - spike_vector * self.thresholds()
+        self.v[:] = np.select([levels == 0, levels > 0], [kept, left], 0)
+
+
+@implements(proc=GradedNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class GradedNeuronsFloat(_Graded, PyLifModelFloat):
+    """In floating point."""
+
+    dv = LavaPyType(np.ndarray, float)
+    vth = LavaPyType(np.ndarray, float)
+
+    def packed(self) -> Array:
+        """Return the membranes of minima as whole numbers."""
+        return np.rint(self.v).astype(np.int64)
+
+    def thresholds(self) -> Array:
+        """Return thresholds in the units of the membranes."""
+        return self.vth
+
+    def counted(self) -> Array:
+        """Return the number of thresholds nearest to each membrane."""
+        return np.rint(self.v / np.where(self.vth > 0, self.vth, 1))
+
+
+@implements(proc=GradedNeurons, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class GradedNeuronsFixed(_Graded, PyLifModelBitAcc):
+    """In the integers of Loihi's compartments."""
+
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+    dv = LavaPyType(np.ndarray, np.int32, precision=12)
+    vth = LavaPyType(np.ndarray, np.int32, precision=17)
+
+    def packed(self) -> Array:
+        """Return the membranes of minima as whole numbers."""
+        return np.right_shift(self.v.astype(np.int64), self.act_shift)
+
+    def thresholds(self) -> Array:
+        """Return thresholds in the units of the membranes."""
+        return np.left_shift(self.vth.astype(np.int64), self.vth_shift)
+
+    def counted(self) -> Array:
+        """Return the number of thresholds nearest to each membrane."""
+        threshold = np.maximum(self.thresholds(), 1)
+        whole, rest = np.divmod(self.v.astype(np.int64), threshold)
+        return whole + ((2 * rest > threshold) | ((2 * rest == threshold) & (whole % 2 == 1)))
+
+
 class Synapses(DelaySparse):
     """`DelaySparse` that takes its weights apart by delay once, not at every step."""
 
@@ -126,6 +234,28 @@ class SynapsesFloat(_Stacked, PyDelaySparseModelFloat):
 @tag("fixed_pt")
 class SynapsesFixed(_Stacked, PyDelaySparseModelBitAcc):
     """Lava's model of Loihi's synapses, bit for bit."""
+
+
+class GradedSynapses(Synapses):
+    """`Synapses` that multiply weights by the value of a spike."""
+
+
+@implements(proc=GradedSynapses, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class GradedSynapsesFloat(_Stacked, PyDelaySparseModelFloat):
+    """In floating point."""
+
+    s_in = LavaPyType(PyInPort.VEC_DENSE, float)
+
+
+@implements(proc=GradedSynapses, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class GradedSynapsesFixed(_Stacked, PyDelaySparseModelBitAcc):
+    """In the integers of Loihi's synapses."""
+
+    s_in = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
 
 
 class Samples(AbstractProcess):
