@@ -1,6 +1,6 @@
 """Results kept in memory and on disk under keys made of content."""
 
-from spikeformer.caching.cache import Cache
+from spikeformer.caching.cache import Cache, TensorCache
 from spikeformer.caching.decorator import cached
 from spikeformer.caching.keys import content_key
 from spikeformer.caching.model_state import ModelStateCache
@@ -12,7 +12,6 @@ from spikeformer.caching.shared import (
     get_tensor_cache,
 )
 from spikeformer.caching.stats import CacheStats
-from spikeformer.caching.tensor_cache import TensorCache
 
 __all__ = [
     "Cache",

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from spikeformer.caching.cache import Cache
+from spikeformer.caching.cache import Cache, TensorCache
 from spikeformer.caching.stats import CacheStats
-from spikeformer.caching.tensor_cache import TensorCache
 from spikeformer.config import registered
 
 

@@ -92,7 +92,7 @@ def _run() -> None:
 def _job(config: DictConfig) -> dict[str, Any] | None:
     # Torch and Lightning are heavy; help and misspelt keys need not wait for them.
     from spikeformer.pipeline import run_pipeline
-    from spikeformer.pipeline.announce import announce
+    from spikeformer.pipeline.ranks import announce
 
     _quieten_libraries()
     hydra_config = HydraConfig.get()

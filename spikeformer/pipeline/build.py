@@ -22,9 +22,9 @@ from spikeformer.data.batch import first
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
-from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.callbacks import build_callbacks, build_many
 from spikeformer.pipeline.loggers import wandb_logger
+from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.services import Services
 from spikeformer.profiling import EnergyProfiler
 from spikeformer.runs import RunFolder, build_network, load_weights, read_preparation

@@ -23,8 +23,8 @@ from spikeformer.data import SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, interruptible
 from spikeformer.files import KnownFiles, file_hash, files_in, remove_leftovers, value_hash
 from spikeformer.i18n import t, use_locale
-from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build
+from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 from spikeformer.runs import RunFolder

@@ -13,7 +13,7 @@ from spikeformer.cross_platform import AUTO, GIB, Choice, choose, get_platform_i
 from spikeformer.data import SpikingDataModule
 from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
-from spikeformer.pipeline.announce import announce
+from spikeformer.pipeline.ranks import announce
 from spikeformer.training.memory import step_bytes
 
 if TYPE_CHECKING:

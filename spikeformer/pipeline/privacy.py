@@ -12,8 +12,8 @@ from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule, TableDataModule
 from spikeformer.error_handling import ConfigurationError, ConsentsChangedError
 from spikeformer.i18n import t
-from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.caching import RunCaches
+from spikeformer.pipeline.ranks import announce
 from spikeformer.runs import PrivacyResults, RunFolder
 from spikeformer.training.callbacks import ConsentWatch
 

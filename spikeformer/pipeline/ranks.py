@@ -1,9 +1,10 @@
-"""What the processes of a distributed run make sure of."""
+"""What the processes of a distributed run make sure of, and what one of them says for all."""
 
 from __future__ import annotations
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.error_handling import ConfigurationError
@@ -39,3 +40,9 @@ class SameConfiguration(L.Callback):
         lowest = -trainer.strategy.reduce(-mine, reduce_op="max")
         if highest != lowest:
             raise ConfigurationError(t("pipeline.different_ranks"))
+
+
+@rank_zero_only
+def announce(name: str, text: str) -> None:
+    """Print a stage's line."""
+    print(f"{name:<8} {text}", flush=True)

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 from spikeformer.data import SpikingDataModule
 from spikeformer.hardware import Reference
-from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.caching import make_caches, reference_of
 from spikeformer.pipeline.platform import announce_choice, data_choices, resolve_trainer
 from spikeformer.pipeline.privacy import consent_watch, make_gate, record_use, set_gate
-from spikeformer.pipeline.ranks import SameConfiguration
+from spikeformer.pipeline.ranks import SameConfiguration, announce
 from spikeformer.runs.manifest import Manifest
 
 

@@ -13,7 +13,7 @@ from spikeformer.error_handling import MissingDependencyError
 from spikeformer.files import write_text
 from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import formats
-from spikeformer.reporting.pages import template_environment
+from spikeformer.reporting.report import template_environment
 from spikeformer.runs.summary import RunSummary, summarize_runs
 
 _ENERGY = "energy_per_sample_uj"

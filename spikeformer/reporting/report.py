@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spikeformer.error_handling import ArgumentError, check_choice
@@ -14,7 +14,6 @@ from spikeformer.files import replacing
 from spikeformer.i18n import format_number, get_locale, t, text_direction
 from spikeformer.reporting import formats, svg
 from spikeformer.reporting.headline import Fact, Headline, headline
-from spikeformer.reporting.pages import template_environment
 from spikeformer.reporting.sections import SECTIONS, Content, Section
 from spikeformer.runs.results import RunResults, load_results
 
@@ -131,3 +130,14 @@ def _small_unit(value: str) -> Markup:
     """Set the unit of a value apart, for styling."""
     number, space, unit = value.partition("\N{NO-BREAK SPACE}")
     return Markup('{}<span class="unit">{}</span>').format(number, space + unit)
+
+
+def template_environment() -> Environment:
+    """Return what loads this package's templates, escapes values and refuses unknown names."""
+    return Environment(
+        loader=PackageLoader("spikeformer.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

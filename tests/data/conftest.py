@@ -16,6 +16,7 @@ import torch
 
 from spikeformer.data import AudioDataModule
 from tests.compliance.records import agreed, make
+from tests.data.sets import Rows, sentences, wav
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -166,3 +167,70 @@ def manager(tmp_path):
         agreed(manager, name)
     manager.withdraw_consent("c")
     return manager
+
+
+@pytest.fixture
+def tones(tmp_path):
+    """Two classes, a low and a high tone, of different lengths."""
+
+    def write(rate=8000, spoil=None, channels=1):
+        import datasets
+
+        names = datasets.ClassLabel(names=["low", "high"])
+        features = datasets.Features({"audio": datasets.Audio(rate), "label": names})
+        for split, count in (("train", 20), ("test", 6)):
+            cells, labels = [], []
+            for number in range(count):
+                label = number % 2
+                time = np.arange(rate * (2 + number % 5) // 10) / rate
+                wave = 0.5 * np.sin(2 * np.pi * (300, 2000)[label] * time)
+                wave = np.stack([wave] * channels, 1) if channels > 1 else wave
+                cells.append({"bytes": wav(wave, rate), "path": None})
+                labels.append(label)
+            if split == "train" and spoil is not None:
+                cells[3] = {"bytes": spoil, "path": None}
+            rows = {"audio": cells, "label": labels}
+            # Not through `Dataset.from_dict`, whose audio encoding wants torchcodec.
+            table = pyarrow.table(rows, schema=features.arrow_schema)
+            pyarrow.parquet.write_table(table, tmp_path / f"{split}.parquet")
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.fixture
+def rows(tmp_path):
+    def write(**splits):
+        for split, labels in splits.items():
+            lines = [f"{i},{label}" for i, label in enumerate(labels)]
+            (tmp_path / f"{split}.csv").write_text("\n".join(["number,label", *lines]))
+        return str(tmp_path)
+
+    return write
+
+
+@pytest.fixture
+def load(rows, cache):
+    def run(splits, **options):
+        data = Rows(path=rows(**splits), cache_dir=cache, **options)
+        data.setup()
+        return data
+
+    return run
+
+
+@pytest.fixture
+def reviews(tmp_path):
+    def write(extra=()):
+        import pandas as pd
+
+        train = [*sentences(60), *extra]
+        pd.DataFrame({"text": train, "label": [i % 2 for i in range(len(train))]}).to_csv(
+            tmp_path / "train.csv", index=False
+        )
+        pd.DataFrame({"text": sentences(20, 100), "label": [0, 1] * 10}).to_csv(
+            tmp_path / "test.csv", index=False
+        )
+        return str(tmp_path)
+
+    return write

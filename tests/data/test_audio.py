@@ -1,61 +1,16 @@
 from __future__ import annotations
 
-import io
-
-import numpy as np
-import pyarrow.parquet
 import pytest
-import soundfile
 import torch
 
 from spikeformer.data import AudioDataModule
 from spikeformer.error_handling import ArgumentError, DataError
-
-
-def wav(wave, rate=8000):
-    file = io.BytesIO()
-    soundfile.write(file, wave, rate, format="WAV")
-    return file.getvalue()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two classes, a low and a high tone, of different lengths."""
-
-    def write(rate=8000, spoil=None, channels=1):
-        import datasets
-
-        names = datasets.ClassLabel(names=["low", "high"])
-        features = datasets.Features({"audio": datasets.Audio(rate), "label": names})
-        for split, count in (("train", 20), ("test", 6)):
-            cells, labels = [], []
-            for number in range(count):
-                label = number % 2
-                time = np.arange(rate * (2 + number % 5) // 10) / rate
-                wave = 0.5 * np.sin(2 * np.pi * (300, 2000)[label] * time)
-                wave = np.stack([wave] * channels, 1) if channels > 1 else wave
-                cells.append({"bytes": wav(wave, rate), "path": None})
-                labels.append(label)
-            if split == "train" and spoil is not None:
-                cells[3] = {"bytes": spoil, "path": None}
-            rows = {"audio": cells, "label": labels}
-            # Not through `Dataset.from_dict`, whose audio encoding wants torchcodec.
-            table = pyarrow.table(rows, schema=features.arrow_schema)
-            pyarrow.parquet.write_table(table, tmp_path / f"{split}.parquet")
-        return str(tmp_path)
-
-    return write
-
-
-def loaded(**options):
-    data = AudioDataModule(**options)
-    data.setup()
-    return data
+from tests.data.sets import loaded_tones as loaded
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_shape_range_and_content(folder, cache, channels):
-    data = loaded(path=folder(channels=channels), num_classes=2, batch_size=20, cache_dir=cache)
+def test_shape_range_and_content(tones, cache, channels):
+    data = loaded(path=tones(channels=channels), num_classes=2, batch_size=20, cache_dir=cache)
     images, labels = next(iter(data.train_dataloader()))
     assert images.shape == (18, 1, 32, 64)
     assert images.dtype == torch.float32
@@ -69,17 +24,17 @@ def test_shape_range_and_content(folder, cache, channels):
     assert short[:, :12].max() > 0.9
 
 
-def test_long_recordings_are_cut_short_ones_padded(folder, cache):
+def test_long_recordings_are_cut_short_ones_padded(tones, cache):
     data = loaded(
-        path=folder(), num_frames=4, num_mels=16, n_fft=200, hop_length=50, cache_dir=cache
+        path=tones(), num_frames=4, num_mels=16, n_fft=200, hop_length=50, cache_dir=cache
     )
     assert data.num_samples == 350
     assert data.image_size == (16, 4)
     assert data.splits.test.inputs.shape == (6, 1, 16, 4)
 
 
-def test_scale_comes_from_the_training_split(folder, cache):
-    path = folder()
+def test_scale_comes_from_the_training_split(tones, cache):
+    path = tones()
     a = loaded(path=path, cache_dir=cache, dynamic_range_db=40.0)
     b = loaded(path=path, cache_dir=cache, dynamic_range_db=80.0)
     # The same loudness: 1 - x is in proportion to the range while nothing is clipped.
@@ -88,9 +43,9 @@ def test_scale_comes_from_the_training_split(folder, cache):
     assert torch.allclose((1 - low[kept]) * 40, (1 - wide[kept]) * 80, atol=1e-3)
 
 
-def test_augmentation_is_for_training_only(folder, cache, recorder, trainer):
+def test_augmentation_is_for_training_only(tones, cache, recorder, trainer):
     data = AudioDataModule(
-        path=folder(), batch_size=30, cache_dir=cache, max_shift=5, time_mask=8, frequency_mask=4
+        path=tones(), batch_size=30, cache_dir=cache, max_shift=5, time_mask=8, frequency_mask=4
     )
     model = recorder(32 * 64, 2)
     trainer(max_epochs=1).fit(model, datamodule=data)
@@ -101,8 +56,8 @@ def test_augmentation_is_for_training_only(folder, cache, recorder, trainer):
     assert 0 <= seen.min() <= seen.max() <= 1
 
 
-def test_wrong_column(folder, cache):
-    data = AudioDataModule(path=folder(), audio_key="label", cache_dir=cache)
+def test_wrong_column(tones, cache):
+    data = AudioDataModule(path=tones(), audio_key="label", cache_dir=cache)
     with pytest.raises(DataError, match=r"data\.audio_key='label' holds"):
         data.setup()
 

@@ -3,43 +3,9 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from spikeformer.data import TableDataModule, TensorBatches
 from spikeformer.error_handling import DataError
-
-
-class Rows(TableDataModule):
-    """Inputs are the number of each row."""
-
-    def build(self, parts):
-        return {
-            name: TensorBatches(
-                torch.tensor(part.table["number"][:]), torch.from_numpy(part.labels)
-            )
-            for name, part in parts.items()
-        }
-
-
-@pytest.fixture
-def folder(tmp_path):
-    def write(**splits):
-        for split, labels in splits.items():
-            lines = [f"{i},{label}" for i, label in enumerate(labels)]
-            (tmp_path / f"{split}.csv").write_text("\n".join(["number,label", *lines]))
-        return str(tmp_path)
-
-    return write
-
-
-@pytest.fixture
-def load(folder, cache):
-    def run(splits, **options):
-        data = Rows(path=folder(**splits), cache_dir=cache, **options)
-        data.setup()
-        return data
-
-    return run
+from tests.data.sets import Rows
 
 
 @pytest.mark.parametrize(

@@ -5,44 +5,14 @@ import torch
 
 from spikeformer.data import TextDataModule
 from spikeformer.error_handling import ArgumentError, DataError
-
-WORDS = ("a film of great beauty and little sense told with warmth by people who know how").split()  # noqa: SIM905
-
-
-def sentences(count, offset=0):
-    return [
-        " ".join(WORDS[(i + k) % len(WORDS)] for k in range(3 + i % 5))
-        for i in range(offset, offset + count)
-    ]
-
-
-@pytest.fixture
-def folder(tmp_path):
-    def write(extra=()):
-        import pandas as pd
-
-        train = [*sentences(60), *extra]
-        pd.DataFrame({"text": train, "label": [i % 2 for i in range(len(train))]}).to_csv(
-            tmp_path / "train.csv", index=False
-        )
-        pd.DataFrame({"text": sentences(20, 100), "label": [0, 1] * 10}).to_csv(
-            tmp_path / "test.csv", index=False
-        )
-        return str(tmp_path)
-
-    return write
-
-
-def loaded(**options):
-    data = TextDataModule(**options)
-    data.setup()
-    return data
+from tests.data.sets import loaded_reviews as loaded
+from tests.data.sets import sentences
 
 
 @pytest.mark.parametrize("kind", ["bpe", "word"])
-def test_batches(folder, cache, kind):
+def test_batches(reviews, cache, kind):
     data = loaded(
-        path=folder(), vocab_size=400, num_classes=2, tokenizer_kind=kind, cache_dir=cache
+        path=reviews(), vocab_size=400, num_classes=2, tokenizer_kind=kind, cache_dir=cache
     )
     inputs, labels = next(iter(data.train_dataloader()))
     ids, mask = inputs["input_ids"], inputs["mask"]
@@ -57,22 +27,22 @@ def test_batches(folder, cache, kind):
 
 
 @pytest.mark.parametrize("kind", ["bpe", "word"])
-def test_decoding_gives_the_sentence_back(folder, cache, kind):
-    data = loaded(path=folder(), vocab_size=400, tokenizer_kind=kind, cache_dir=cache)
+def test_decoding_gives_the_sentence_back(reviews, cache, kind):
+    data = loaded(path=reviews(), vocab_size=400, tokenizer_kind=kind, cache_dir=cache)
     for sentence in sentences(5):
         (ids,) = data.encoder.encode([sentence])
         assert data.encoder.tokenizer.decode(ids).strip() == sentence
 
 
-def test_unknown_characters_have_an_encoding(folder, cache):
+def test_unknown_characters_have_an_encoding(reviews, cache):
     for kind in ("bpe", "word"):
-        data = loaded(path=folder(), vocab_size=400, tokenizer_kind=kind, cache_dir=cache)
+        data = loaded(path=reviews(), vocab_size=400, tokenizer_kind=kind, cache_dir=cache)
         assert all(len(ids) > 0 for ids in data.encoder.encode(["\N{SNOWMAN} ж"]))
 
 
-def test_long_sentences_are_cut_and_blank_ones_get_one_token(folder, cache):
+def test_long_sentences_are_cut_and_blank_ones_get_one_token(reviews, cache):
     data = loaded(
-        path=folder(extra=["   ", "word " * 50]),
+        path=reviews(extra=["   ", "word " * 50]),
         max_length=6,
         val_fraction=0,
         tokenizer_kind="word",
@@ -83,8 +53,8 @@ def test_long_sentences_are_cut_and_blank_ones_get_one_token(folder, cache):
     assert inputs["input_ids"][0, 0] == data.encoder.empty_id
 
 
-def test_language_modelling(folder, cache):
-    data = loaded(path=folder(), task="causal_lm", vocab_size=400, max_length=8, cache_dir=cache)
+def test_language_modelling(reviews, cache):
+    data = loaded(path=reviews(), task="causal_lm", vocab_size=400, max_length=8, cache_dir=cache)
     inputs, targets = data.splits.train.__getitems__([0, 7])
     ids, mask = inputs["input_ids"], inputs["mask"]
     assert ids.shape == targets.shape
@@ -104,8 +74,8 @@ def test_language_modelling(folder, cache):
     ("key", "message"),
     [("body", r"data\.text_key='body' is not a column"), ("label", "not text")],
 )
-def test_wrong_text_column(folder, cache, key, message):
-    data = TextDataModule(path=folder(), text_key=key, cache_dir=cache)
+def test_wrong_text_column(reviews, cache, key, message):
+    data = TextDataModule(path=reviews(), text_key=key, cache_dir=cache)
     with pytest.raises(DataError, match=message):
         data.setup()
 

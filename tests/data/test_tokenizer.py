@@ -11,42 +11,12 @@ import pytest
 from spikeformer.data import TextDataModule
 from spikeformer.data.tokenizer import trained_encoder
 from spikeformer.error_handling import DataError
-
-WORDS = ("a film of great beauty and little sense told with warmth by people who know how").split()  # noqa: SIM905
-
-
-def sentences(count, offset=0):
-    return [
-        " ".join(WORDS[(i + k) % len(WORDS)] for k in range(3 + i % 5))
-        for i in range(offset, offset + count)
-    ]
+from tests.data.sets import WORDS, sentences
+from tests.data.sets import loaded_reviews as loaded
 
 
-@pytest.fixture
-def folder(tmp_path):
-    def write(extra=()):
-        import pandas as pd
-
-        train = [*sentences(60), *extra]
-        pd.DataFrame({"text": train, "label": [i % 2 for i in range(len(train))]}).to_csv(
-            tmp_path / "train.csv", index=False
-        )
-        pd.DataFrame({"text": sentences(20, 100), "label": [0, 1] * 10}).to_csv(
-            tmp_path / "test.csv", index=False
-        )
-        return str(tmp_path)
-
-    return write
-
-
-def loaded(**options):
-    data = TextDataModule(**options)
-    data.setup()
-    return data
-
-
-def test_a_trained_tokenizer_is_kept_and_used_again(folder, tmp_path, monkeypatch):
-    path = folder()
+def test_a_trained_tokenizer_is_kept_and_used_again(reviews, tmp_path, monkeypatch):
+    path = reviews()
     loaded(path=path, vocab_size=400, cache_dir=str(tmp_path / "cache"))
     (kept,) = (tmp_path / "cache" / "tokenizers").iterdir()
     before = kept.read_bytes()
@@ -101,9 +71,9 @@ def pretrained(tmp_path):
     return str(tmp_path / "tokenizer"), vocabulary
 
 
-def test_pretrained_tokenizer_from_a_folder(folder, pretrained, cache):
+def test_pretrained_tokenizer_from_a_folder(reviews, pretrained, cache):
     name, vocabulary = pretrained
-    options = {"path": folder(), "tokenizer": name, "vocab_size": 100, "val_fraction": 0}
+    options = {"path": reviews(), "tokenizer": name, "vocab_size": 100, "val_fraction": 0}
     data = loaded(**options, cache_dir=cache)
     inputs, _ = data.splits.train.__getitems__([0])
     expected = [vocabulary[word] for word in sentences(1)[0].split()]
@@ -114,21 +84,21 @@ def test_pretrained_tokenizer_from_a_folder(folder, pretrained, cache):
     assert targets[0].tolist() == expected[1:]
 
 
-def test_pretrained_tokenizer_larger_than_the_vocabulary(folder, pretrained, cache):
+def test_pretrained_tokenizer_larger_than_the_vocabulary(reviews, pretrained, cache):
     name, vocabulary = pretrained
-    data = TextDataModule(path=folder(), tokenizer=name, vocab_size=5, cache_dir=cache)
+    data = TextDataModule(path=reviews(), tokenizer=name, vocab_size=5, cache_dir=cache)
     with pytest.raises(DataError, match=f"set data.vocab_size={len(vocabulary)}"):
         data.setup()
 
 
-def test_tokenizer_of_the_hub_without_a_network(folder, cache):
-    data = TextDataModule(path=folder(), tokenizer="someone/words", cache_dir=cache)
+def test_tokenizer_of_the_hub_without_a_network(reviews, cache):
+    data = TextDataModule(path=reviews(), tokenizer="someone/words", cache_dir=cache)
     with pytest.raises(DataError, match=r"data\.tokenizer='someone/words' could not be reached"):
         data.setup()
 
 
-def test_a_folder_that_holds_no_tokenizer(folder, tmp_path, cache):
+def test_a_folder_that_holds_no_tokenizer(reviews, tmp_path, cache):
     (tmp_path / "nothing").mkdir()
-    data = TextDataModule(path=folder(), tokenizer=str(tmp_path / "nothing"), cache_dir=cache)
+    data = TextDataModule(path=reviews(), tokenizer=str(tmp_path / "nothing"), cache_dir=cache)
     with pytest.raises(DataError, match="cannot be read as a tokenizer"):
         data.setup()

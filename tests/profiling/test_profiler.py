@@ -1,34 +1,17 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import nn
 
 from spikeformer.error_handling import (
     ArgumentError,
     BackendUnavailableError,
     ProfilingError,
 )
-from spikeformer.neurons import LifNeuron
 from spikeformer.profiling import (
     EnergyProfiler,
     profiler_backends,
 )
-
-
-def spiking() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 20), LifNeuron(), nn.Linear(20, 4))
-
-
-CURRENT = torch.rand(5, 4, 6) * 2
-
-
-def measured(profiler, model, *batches):
-    with torch.no_grad(), profiler.measure() as recording:
-        for batch in batches:
-            model(batch)
-    return recording
+from tests.profiling.networks import CURRENT, measured, spiking
 
 
 def test_without_a_counter_auto_takes_the_model_and_the_others_say_so(no_rapl, caplog):

@@ -11,21 +11,7 @@ from spikeformer.profiling import (
     Range,
     estimate,
 )
-
-
-def spiking() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 20), LifNeuron(), nn.Linear(20, 4))
-
-
-CURRENT = torch.rand(5, 4, 6) * 2
-
-
-def measured(profiler, model, *batches):
-    with torch.no_grad(), profiler.measure() as recording:
-        for batch in batches:
-            model(batch)
-    return recording
+from tests.profiling.networks import CURRENT, measured, spiking
 
 
 @pytest.mark.parametrize("backend", TECHNOLOGIES)

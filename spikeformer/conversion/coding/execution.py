@@ -7,7 +7,7 @@ change in time (embeddings, masks, the first convolution of an image) is compute
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -17,8 +17,8 @@ from torch import Tensor
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.tracing.functions import NONLINEAR
-from spikeformer.conversion.tracing.interception import Operand
-from spikeformer.conversion.tracing.plan import Operation, Plan, describe
+from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine
+from spikeformer.conversion.tracing.plan import Operation, Plan
 from spikeformer.error_handling import ConversionError, SpikingDynamicsError
 from spikeformer.instrument import Function, Trail
 
@@ -59,7 +59,7 @@ class Tuner(Protocol):
 
 
 @dataclass
-class Execution:
+class Execution(Engine):
     """The engine of one call of a converted network.
 
     Args:
@@ -99,43 +99,26 @@ class Execution:
         self._step, self.first_step, self.num_steps = step, first_step, num_steps
         self._last = None
 
-    @property
-    def where(self) -> str:
-        """The module that runs, or in which an error happened, for messages."""
-        return describe(self.trail.path, self.types)
-
-    def affine(
-        self,
-        function: str,
-        x: Tensor,
-        axes: tuple[int, ...],
-        parameters: tuple[Tensor | None, ...],
-        apply: Callable[[Tensor], Tensor],
-    ) -> Tensor:
+    def affine(self, product: Affine) -> Tensor:
         """Run a linear layer or convolution on the events of its input."""
-        operation, turn = self._operation(function)
-        encoded = self.encode(operation.sites["input"], x, turn)
+        operation, turn = self._operation(product.function)
+        encoded = self.encode(operation.sites["input"], product.x, turn)
         if self.tuner is not None:
-            self.tuner.correct(operation, parameters)
-        result = apply(encoded)
-        self._tell(operation, (x,), parameters, result)
+            self.tuner.correct(operation, product.parameters)
+        result = product.apply(encoded)
+        self._record(operation, (product.x,), product.parameters, result)
         return result
 
-    def bilinear(
-        self,
-        function: str,
-        operands: Mapping[str, Operand],
-        apply: Callable[[Tensor, Tensor], Tensor],
-    ) -> Tensor:
+    def bilinear(self, product: Bilinear) -> Tensor:
         """Run a product on the events of its operands."""
-        operation, turn = self._operation(function)
-        tensors = tuple(tensor for tensor, _ in operands.values())
+        operation, turn = self._operation(product.function)
+        tensors = tuple(tensor for tensor, _ in product.operands.values())
         left, right = (
             self.encode(operation.sites[role], tensor, turn)
-            for role, tensor in zip(operands, tensors, strict=True)
+            for role, tensor in zip(product.operands, tensors, strict=True)
         )
-        result = apply(left, right)
-        self._tell(operation, tensors, (), result)
+        result = product.apply(left, right)
+        self._record(operation, tensors, (), result)
         return result
 
     def other(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -199,7 +182,7 @@ class Execution:
             )
         return operation, turn
 
-    def _tell(
+    def _record(
         self,
         operation: Operation,
         operands: tuple[Tensor, ...],

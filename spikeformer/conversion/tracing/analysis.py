@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.tracing.functions import LINEAR, NONLINEAR, QUESTIONS
-from spikeformer.conversion.tracing.interception import Operand, intercept
-from spikeformer.conversion.tracing.plan import Operation, Plan, Site, describe
+from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine, intercept
+from spikeformer.conversion.tracing.plan import Operation, Plan, Site
 from spikeformer.error_handling import ConversionError
 from spikeformer.instrument import Function, Trail
 
@@ -28,7 +28,7 @@ _KEEPS_ROWS = frozenset(
 _PRODUCTS = ("mul", "__mul__", "__rmul__", "__imul__", "mul_", "multiply")
 
 
-class Analysis:
+class Analysis(Engine):
     """Watches a network's own forward passes; an engine of `Interception`.
 
     A tensor made of parameters and buffers alone is static and needs no neurons. Numbers that the
@@ -61,20 +61,9 @@ class Analysis:
         with self.trail, intercept(self):
             return self.network(*args, **kwargs)
 
-    @property
-    def where(self) -> str:
-        """The module that runs, or in which an error happened, for messages."""
-        return describe(self.trail.path, self.types)
-
-    def affine(
-        self,
-        function: str,
-        x: Tensor,
-        axes: tuple[int, ...],
-        parameters: tuple[Tensor | None, ...],
-        apply: Callable[[Tensor], Tensor],
-    ) -> Tensor:
+    def affine(self, product: Affine) -> Tensor:
         """Note a linear layer or convolution."""
+        function, x, axes, parameters, apply = product
         operation = self._operation(function)
         for parameter in parameters:
             if parameter is not None and self._mark(parameter) is not _STATIC:
@@ -87,13 +76,9 @@ class Analysis:
             self._marks[result] = _STATIC
         return result
 
-    def bilinear(
-        self,
-        function: str,
-        operands: Mapping[str, Operand],
-        apply: Callable[[Tensor, Tensor], Tensor],
-    ) -> Tensor:
+    def bilinear(self, product: Bilinear) -> Tensor:
         """Note a product of two activations, or of one and a parameter."""
+        function, operands, apply = product
         operation = self._operation(function)
         left, right = (tensor for tensor, _ in operands.values())
         averages = self._mark(left) is _PROBABILITIES

@@ -8,66 +8,82 @@ engine, which decides what stands for the operands. Everything else runs as it i
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spikeformer.conversion.tracing.plan import describe
 from spikeformer.error_handling import ConversionError
-from spikeformer.instrument import Function, FunctionStream, unfused
+from spikeformer.instrument import Function, FunctionStream, Trail, unfused
 
 Operand = tuple[Tensor, tuple[int, ...]]
 """An operand of a product, and the axes along which its channels lie, counted from the end."""
 
 
-class Engine(Protocol):
-    """What an interception asks for the spiking side of a product."""
+class Affine(NamedTuple):
+    """A map that is affine in an activation.
+
+    Attributes:
+        function: Name of the torch function.
+        x: The activation.
+        axes: Its axes along which channels lie, counted from the end.
+        parameters: Weight and bias of the map.
+        apply: The map, with both.
+    """
+
+    function: str
+    x: Tensor
+    axes: tuple[int, ...]
+    parameters: tuple[Tensor | None, ...]
+    apply: Callable[[Tensor], Tensor]
+
+
+class Bilinear(NamedTuple):
+    """A product of two operands.
+
+    Attributes:
+        function: Name of the torch function.
+        operands: Both by role, each with the axes of its channels.
+        apply: The product.
+    """
+
+    function: str
+    operands: Mapping[str, Operand]
+    apply: Callable[[Tensor, Tensor], Tensor]
+
+
+class Engine(ABC):
+    """What an interception asks for the spiking side of a product.
+
+    Attributes:
+        trail: Follows the pass.
+        types: Type of each module by its path, for messages.
+    """
+
+    trail: Trail
+    types: Mapping[str, str]
 
     @property
     def where(self) -> str:
-        """The module that runs, for messages."""
-        ...
+        """The module that runs, or in which an error happened, for messages."""
+        return describe(self.trail.path, self.types)
 
-    def affine(
-        self,
-        function: str,
-        x: Tensor,
-        axes: tuple[int, ...],
-        parameters: tuple[Tensor | None, ...],
-        apply: Callable[[Tensor], Tensor],
-    ) -> Tensor:
-        """Return `apply(x)` of a map that is affine in `x`, with spikes for `x`.
+    @abstractmethod
+    def affine(self, product: Affine) -> Tensor:
+        """Return `apply(x)`, with spikes for `x`."""
 
-        Args:
-            function: Name of the torch function.
-            x: The activation.
-            axes: Its axes along which channels lie, counted from the end.
-            parameters: Weight and bias of the map.
-            apply: The map, with both.
-        """
-        ...
+    @abstractmethod
+    def bilinear(self, product: Bilinear) -> Tensor:
+        """Return `apply(left, right)`, with spikes for the activations."""
 
-    def bilinear(
-        self,
-        function: str,
-        operands: Mapping[str, Operand],
-        apply: Callable[[Tensor, Tensor], Tensor],
-    ) -> Tensor:
-        """Return `apply(left, right)` of a bilinear map, with spikes for the activations.
-
-        Args:
-            function: Name of the torch function.
-            operands: Two operands by role, each with the axes of its channels.
-            apply: The map.
-        """
-        ...
-
+    @abstractmethod
     def other(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function that is no product."""
-        ...
 
 
 @contextmanager
@@ -94,7 +110,8 @@ def _linear(
     weight: Tensor,
     bias: Tensor | None = None,
 ) -> Tensor:
-    return engine.affine("linear", input, (-1,), (weight, bias), lambda x: func(x, weight, bias))
+    product = Affine("linear", input, (-1,), (weight, bias), lambda x: func(x, weight, bias))
+    return engine.affine(product)
 
 
 def _convolution(
@@ -108,9 +125,8 @@ def _convolution(
 ) -> Tensor:
     # Channels come before the axes over which the kernel slides.
     axes, parameters = (1 - weight.ndim,), (weight, bias)
-    return engine.affine(
-        func.__name__, input, axes, parameters, lambda x: func(x, weight, bias, *rest, **options)
-    )
+    apply = lambda x: func(x, weight, bias, *rest, **options)  # noqa: E731
+    return engine.affine(Affine(func.__name__, input, axes, parameters, apply))
 
 
 def _addmm(
@@ -122,9 +138,8 @@ def _addmm(
     **options: Any,
 ) -> Tensor:
     if isinstance(right, nn.Parameter):
-        return engine.affine(
-            "addmm", left, (-1,), (right, input), lambda x: func(input, x, right, **options)
-        )
+        apply = lambda x: func(input, x, right, **options)  # noqa: E731
+        return engine.affine(Affine("addmm", left, (-1,), (right, input), apply))
     alpha, beta = options.get("alpha", 1), options.get("beta", 1)
     product = _matmul(engine, torch.matmul, left, right)
     return alpha * product + beta * input
@@ -139,7 +154,8 @@ def _matmul(engine: Engine, func: Function, left: Tensor, right: Tensor, **optio
         # Heads, the first of the axes behind the batch, have thresholds of their own.
         axes = (_channels(left, -1), _channels(right, -2))
     operands = {"left": (left, axes[0]), "right": (right, axes[1])}
-    return engine.bilinear(func.__name__.strip("_"), operands, lambda a, b: func(a, b, **options))
+    apply = lambda a, b: func(a, b, **options)  # noqa: E731
+    return engine.bilinear(Bilinear(func.__name__.strip("_"), operands, apply))
 
 
 def _reversed_matmul(engine: Engine, func: Function, right: Tensor, left: Tensor) -> Tensor:
@@ -156,7 +172,7 @@ def _einsum(engine: Engine, func: Function, equation: Any, *operands: Any) -> Te
         )
     left, right = operands
     roles = {"left": (left, (-1,)), "right": (right, (-1,))}
-    return engine.bilinear("einsum", roles, lambda a, b: func(equation, a, b))
+    return engine.bilinear(Bilinear("einsum", roles, lambda a, b: func(equation, a, b)))
 
 
 def _channels(operand: Tensor, axis: int) -> tuple[int, ...]:
@@ -184,7 +200,7 @@ def _attention(
         "query": (query, _channels(query, -1)),
         "key": (key, _channels(key, -1)),
     }
-    scores = engine.bilinear("attention", roles, lambda q, k: q @ k.transpose(-2, -1)) * scale
+    scores = engine.bilinear(Bilinear("attention", roles, _scores)) * scale
     if is_causal:
         allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
         scores = scores.masked_fill(~allowed, -math.inf)
@@ -196,7 +212,11 @@ def _attention(
         "probabilities": (_softmax(scores), ()),
         "value": (value, _channels(value, -1)),
     }
-    return engine.bilinear("attention", roles, torch.matmul)
+    return engine.bilinear(Bilinear("attention", roles, torch.matmul))
+
+
+def _scores(query: Tensor, key: Tensor) -> Tensor:
+    return query @ key.transpose(-2, -1)
 
 
 def _softmax(scores: Tensor) -> Tensor:
@@ -254,13 +274,13 @@ def _multi_head_attention(
     q, k, v = (x.reshape(*x.shape[:-1], num_heads, -1).permute(1, 2, 0, 3) for x in projections)
     scores_mask = _merged_mask(attn_mask, key_padding_mask, num_heads, q, k)
     roles = {"query": (q, _channels(q, -1)), "key": (k, _channels(k, -1))}
-    scores = engine.bilinear("attention", roles, lambda a, b: a @ b.transpose(-2, -1))
+    scores = engine.bilinear(Bilinear("attention", roles, _scores))
     scores = scores / math.sqrt(q.shape[-1])
     if scores_mask is not None:
         scores = scores + scores_mask
     probabilities = _softmax(scores)
     roles = {"probabilities": (probabilities, ()), "value": (v, _channels(v, -1))}
-    mixed = engine.bilinear("attention", roles, torch.matmul)
+    mixed = engine.bilinear(Bilinear("attention", roles, torch.matmul))
     out = _linear(
         engine, F.linear, mixed.permute(2, 0, 1, 3).flatten(2), out_proj_weight, out_proj_bias
     )

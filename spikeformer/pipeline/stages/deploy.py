@@ -18,7 +18,7 @@ from spikeformer.hardware import (
     measure,
 )
 from spikeformer.i18n import t
-from spikeformer.pipeline.announce import announce
+from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
     chip_samples,

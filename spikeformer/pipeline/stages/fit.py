@@ -12,9 +12,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from spikeformer.files import set_aside
 from spikeformer.i18n import t
 from spikeformer.ops import keep_freed_memory
-from spikeformer.pipeline.announce import announce
 from spikeformer.pipeline.build import build_module
 from spikeformer.pipeline.platform import divide_batch
+from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 from spikeformer.runs import FitResults, RunFolder

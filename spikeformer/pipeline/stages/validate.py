@@ -12,7 +12,7 @@ from spikeformer.config import instantiate
 from spikeformer.data.batch import first
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.i18n import t
-from spikeformer.pipeline.announce import announce
+from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
 from spikeformer.pipeline.stages.stage import Stage

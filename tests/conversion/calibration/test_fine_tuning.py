@@ -1,31 +1,9 @@
 from __future__ import annotations
 
-import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
 
-from spikeformer.conversion import ConversionPipeline, SpikeformerConverter
-from tests.conversion.networks import mlp
-
-X = torch.randn(256, 6, generator=torch.Generator().manual_seed(0))
-LABELS = torch.zeros(256, dtype=torch.long)
-
-
-def loader(x=X, batch_size=64):
-    return DataLoader(TensorDataset(x, LABELS[: len(x)]), batch_size=batch_size)
-
-
-def quick(**options):
-    return ConversionPipeline(loader(), progress=False, **options)
-
-
-@pytest.fixture
-def network():
-    """Weights that tell classes well apart, as training leaves them."""
-    net = mlp()
-    with torch.no_grad():
-        net[-1].weight.mul_(10)
-    return net
+from spikeformer.conversion import SpikeformerConverter
+from tests.conversion.calibration.data import loader, quick
 
 
 def test_fine_tuning_brings_the_outputs_closer(network):

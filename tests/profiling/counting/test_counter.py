@@ -6,27 +6,8 @@ from torch import nn
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.neurons import LifNeuron
-from spikeformer.profiling import LayerCounts, OperationCounter
-
-
-class Call(nn.Module):
-    """A module that calls a function."""
-
-    def __init__(self, function, *children):
-        super().__init__()
-        self.function = function
-        self.parts = nn.ModuleList(children)
-
-    def forward(self, *inputs):
-        return self.function(*self.parts, *inputs)
-
-
-def counted(model, *inputs, samples=None) -> dict[str, LayerCounts]:
-    with torch.no_grad(), OperationCounter() as counter:
-        model(*inputs)
-    (work,) = counter.works
-    assert work.samples == (samples or inputs[0].shape[0])
-    return {f"{layer.name}:{layer.kind}": layer for layer in work.counts().layers}
+from spikeformer.profiling import OperationCounter
+from tests.profiling.networks import Call, counted
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -5,28 +5,9 @@ import torch
 from torch import nn
 
 from spikeformer.neurons import AdLifNeuron, LifNeuron, ParametricLifNeuron
-from spikeformer.profiling import LayerCounts, OperationCounter
+from spikeformer.profiling import OperationCounter
 from tests.profiling.brute_force import conv_products, spikes_like
-
-
-class Call(nn.Module):
-    """A module that calls a function."""
-
-    def __init__(self, function, *children):
-        super().__init__()
-        self.function = function
-        self.parts = nn.ModuleList(children)
-
-    def forward(self, *inputs):
-        return self.function(*self.parts, *inputs)
-
-
-def counted(model, *inputs, samples=None) -> dict[str, LayerCounts]:
-    with torch.no_grad(), OperationCounter() as counter:
-        model(*inputs)
-    (work,) = counter.works
-    assert work.samples == (samples or inputs[0].shape[0])
-    return {f"{layer.name}:{layer.kind}": layer for layer in work.counts().layers}
+from tests.profiling.networks import Call, counted
 
 
 @pytest.mark.parametrize("dimensions", [1, 3])

@@ -14,28 +14,10 @@ from spikeformer.error_handling import (
 )
 from spikeformer.neurons import LifNeuron
 from spikeformer.profiling import EnergyProfiler, PowerMonitor
-from spikeformer.profiling.metering import COUNTERS, EnergyCounter
+from spikeformer.profiling.metering import COUNTERS
+from tests.profiling.metering.steady import Steady
 
 MODEL = nn.Sequential(LifNeuron(), nn.Linear(6, 4))
-
-
-class Steady(EnergyCounter):
-    """Counts 5 J every second, or fails after so many readings."""
-
-    source, resolution_seconds = "a test", 0.001
-    fails_after = 10**9
-
-    def __init__(self):
-        self.readings, self.closed = 0, 0
-
-    def read(self):
-        self.readings += 1
-        if self.readings > self.fails_after:
-            raise BackendUnavailableError("The counter has gone.")
-        return 5.0 * time.perf_counter()
-
-    def close(self):
-        self.closed += 1
 
 
 @pytest.fixture
