@@ -35,7 +35,8 @@ class EventDriven:
                 outputs.append(self.spiking.original(*args, **kwargs))
         return outputs
 
-    def affine(self, function, x, axes, parameters, apply):
+    def affine(self, product):
+        function, x, apply = product.function, product.x, product.apply
         name, turn = self.trail.next_operation(function)
         site = self.spiking.plan.operations[name].sites["input"]
         if site is None:
@@ -46,7 +47,8 @@ class EventDriven:
         after = self.sums[name, turn] = before + (apply(events) - bias) / self.step
         return after
 
-    def bilinear(self, function, operands, apply):
+    def bilinear(self, product):
+        function, operands, apply = product
         name, turn = self.trail.next_operation(function)
         sites = self.spiking.plan.operations[name].sites
         a, b = (self.fire(sites[role], turn, x) for role, (x, _) in operands.items())

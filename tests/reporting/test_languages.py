@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from types import SimpleNamespace
 
 import matplotlib as mpl
 import pytest
 import yaml
 
 from spikeformer import figure_style
-from spikeformer.compliance import LedgerHead, ProcessingPurpose, UseCount
 from spikeformer.i18n import available_locales, text_direction, use_locale
 from spikeformer.i18n.locales import CATALOGUES
 from spikeformer.reporting import build_dashboard, build_report
-from spikeformer.reporting.sections.cache import cache
-from spikeformer.reporting.sections.privacy import privacy
-from spikeformer.runs import PrivacyResults
 from tests.reporting.synthetic import write_run
 
 
@@ -79,24 +74,6 @@ def test_the_dashboard_speaks(tmp_path):
             assert text not in pages["ar"], name
             checked += 1
     assert checked > 12
-
-
-def test_consents_and_caches_speak():
-    used = PrivacyResults(
-        "Lab",
-        ProcessingPurpose.MODEL_TRAINING,
-        UseCount(2, 1200),
-        {"no_consent": UseCount(1, 5)},
-        "",
-        LedgerHead("", 3, "0123456789abcdef0123"),
-    )
-    kept = {"memory_hits": 2, "disk_hits": 1, "misses": 1, "hit_rate": 0.75, "seconds_saved": 4.0}
-    with use_locale("es"):
-        consents = dict(privacy(SimpleNamespace(privacy=used)).values["facts"])
-        hits = dict(cache(SimpleNamespace(cache=kept)).values["facts"])
-    assert consents["Usadas"] == "1.200 muestras de 2 personas"
-    assert consents["Omitidas: sin consentimiento"] == "5 muestras de 1 persona"
-    assert hits["Encontrados"] == "3 de 4"
 
 
 def test_numbers_and_dates_are_the_language_s(pages):

@@ -7,12 +7,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from markupsafe import Markup
 
-from spikeformer.error_handling import ArgumentError, SpikeformerError
-from spikeformer.reporting import SECTIONS, Content, build_report, register_section
-from spikeformer.reporting.sections import sample
-from spikeformer.runs import RunFolder, RunResults, SampleResults, TestResults
+from spikeformer.error_handling import SpikeformerError
+from spikeformer.reporting import SECTIONS, build_report
+from spikeformer.runs import RunFolder, TestResults
+from tests.reporting.page import report, words
 from tests.reporting.synthetic import CLASSES, LAYERS, write_json, write_run
 
 FIGURES = {"confusion_matrix", "firing_rates", "history", "input", "raster", "placement"}
@@ -28,24 +27,6 @@ OPTIONAL = {"cache", "conversion", "privacy", "tasks", "validation"}
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a finished run; tests only read it."""
     return build_report(write_run(tmp_path_factory.mktemp("finished") / "run"))
-
-
-@pytest.fixture
-def bare_folder(tmp_path: Path) -> Path:
-    """A run folder without any file."""
-    (tmp_path / "results").mkdir()
-    return tmp_path
-
-
-def report(folder: Path) -> str:
-    return build_report(folder).read_text(encoding="utf-8")
-
-
-def words(page: str) -> str:
-    """The text a reader sees."""
-    page = re.sub(r"<(style|script)>.*?</\1>", "", page, flags=re.DOTALL)
-    text = Markup(re.sub(r"<[^>]*>", "", page)).unescape()
-    return " ".join(text.split())
 
 
 def test_a_finished_run(finished: Path) -> None:
@@ -139,54 +120,6 @@ def test_a_run_that_failed_after_fit(run_folder: Path) -> None:
     assert "the run has no results/test.json" in text
 
 
-def test_regression_has_no_confusion_matrix(bare_folder: Path) -> None:
-    TestResults({"loss": 0.5, "mse": 0.25}).save(RunFolder(bare_folder))
-    SampleResults(
-        {"input": np.arange(5.0)},
-        target=np.array(1.5, np.float32),
-        prediction=np.array(1.25, np.float32),
-        output=np.ones((4, 1)),
-    ).save(RunFolder(bare_folder))
-    page = report(bare_folder)
-    text = words(page)
-    assert "test MSE0.25" in text
-    assert "Predicted 1.25; the target is 1.5." in text
-    assert 'aria-label="Confusion' not in page
-    assert "Spikes</h3>" not in page
-
-
-def test_tokens_are_listed_without_padding(bare_folder: Path) -> None:
-    arrays = {
-        "input_ids": np.array([101, 2307, 102, 0]),
-        "mask": np.array([True, True, True, False]),
-    }
-    SampleResults(arrays).save(RunFolder(bare_folder))
-    page = report(bare_folder)
-    assert re.findall(r"<li>(\d+)</li>", page) == ["101", "2307", "102"]
-
-
-def test_text_tokens_win_over_ids(bare_folder: Path) -> None:
-    arrays = {"input": np.array([5, 6]), "tokens": np.array(["a", "<b>"])}
-    SampleResults(arrays).save(RunFolder(bare_folder))
-    page = report(bare_folder)
-    assert "<li>a</li>" in page
-    assert "<li>&lt;b&gt;</li>" in page
-    assert "<li>5</li>" not in page
-
-
-def test_a_deep_network_makes_a_light_page(
-    bare_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sample, "_MAX_LAYERS", 15)
-    rng = np.random.default_rng(0)
-    spikes = {f"l{i}": (rng.random((512, 256)) < 0.5).astype(np.uint8) for i in range(17)}
-    SampleResults(spikes=spikes).save(RunFolder(bare_folder))
-    page = report(bare_folder)
-    assert len(page) < 3_000_000
-    assert "3 more layers" in words(page)
-    assert "2 more layers are in results/sample.npz" in words(page)
-
-
 def test_a_failure_keeps_the_earlier_report(run_folder: Path) -> None:
     path = run_folder / "report.html"
     path.write_text("an earlier report")
@@ -206,22 +139,3 @@ def test_a_rebuild_writes_the_same_bytes(finished: Path) -> None:
     build_report(finished.parent)
     assert files() == before
     assert dict(mpl.rcParams) == settings
-
-
-def test_a_section_of_another_part(bare_folder: Path) -> None:
-    @register_section("latency", title="Latency", order=55, source="results/latency.json")
-    def latency(results: RunResults) -> Content:
-        return Content(html=Markup("<p>{} takes 12 ms</p>").format(results.name))
-
-    (bare_folder / "overrides.yaml").write_text("[seed=1]")
-    write_json(bare_folder / "environment.json", {"python": "3.11"})
-    try:
-        page = report(bare_folder)
-        with pytest.raises(ArgumentError, match="not taken"):
-            register_section("latency", title="Again", order=1, source="x")
-    finally:
-        SECTIONS.pop("latency")
-    assert f"{bare_folder.name} takes 12 ms" in page
-    places = [page.index(f'<section id="{name}"') for name in ("configuration", "latency")]
-    assert places == sorted(places)
-    assert page.index('<section id="environment"') > places[-1]

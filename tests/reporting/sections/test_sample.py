@@ -1,0 +1,45 @@
+"""One sample and its spikes, on the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikeformer.reporting.sections import sample
+from spikeformer.runs import RunFolder, SampleResults
+from tests.reporting.page import report, words
+
+
+def test_tokens_are_listed_without_padding(bare_folder: Path) -> None:
+    arrays = {
+        "input_ids": np.array([101, 2307, 102, 0]),
+        "mask": np.array([True, True, True, False]),
+    }
+    SampleResults(arrays).save(RunFolder(bare_folder))
+    page = report(bare_folder)
+    assert re.findall(r"<li>(\d+)</li>", page) == ["101", "2307", "102"]
+
+
+def test_text_tokens_win_over_ids(bare_folder: Path) -> None:
+    arrays = {"input": np.array([5, 6]), "tokens": np.array(["a", "<b>"])}
+    SampleResults(arrays).save(RunFolder(bare_folder))
+    page = report(bare_folder)
+    assert "<li>a</li>" in page
+    assert "<li>&lt;b&gt;</li>" in page
+    assert "<li>5</li>" not in page
+
+
+def test_a_deep_network_makes_a_light_page(
+    bare_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sample, "_MAX_LAYERS", 15)
+    rng = np.random.default_rng(0)
+    spikes = {f"l{i}": (rng.random((512, 256)) < 0.5).astype(np.uint8) for i in range(17)}
+    SampleResults(spikes=spikes).save(RunFolder(bare_folder))
+    page = report(bare_folder)
+    assert len(page) < 3_000_000
+    assert "3 more layers" in words(page)
+    assert "2 more layers are in results/sample.npz" in words(page)
