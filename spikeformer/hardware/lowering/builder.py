@@ -129,7 +129,7 @@ class GraphBuilder:
     def _in_counts(self, current: Current) -> tuple[Current, int]:
         """Return a current in units of single spikes, and the factor to them, if it is a count.
 
-        Sums of fractions n / D, as gates take them, are whole numbers then, in any arithmetic.
+        Sums of fractions n / D, as gates take them, are integers then, in any arithmetic.
         """
         factor = max((self._populations[name].levels for name in current.terms), default=1)
         scaled = current.scale(factor)

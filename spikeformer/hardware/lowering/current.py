@@ -80,7 +80,7 @@ class Current:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all weights are whole numbers, but for their rounding, and nothing is added."""
+        """Whether all weights are integers, but for their rounding, and nothing is added."""
         weights = [operator.weights for operator in self.terms.values()]
         return not self.bias.any() and all(np.allclose(w, np.rint(w), 0, 1e-9) for w in weights)
 

@@ -66,7 +66,7 @@ class WorkerResult(Generic[F]):
             most: Largest number of spikes at once, one number or one for each on the last axis.
 
         Raises:
-            ToolchainError: The array is absent, or holds other than whole numbers from 0 to `most`
+            ToolchainError: The array is absent, or holds other than integers from 0 to `most`
                 in that shape.
         """
         found = self.arrays.get(name)

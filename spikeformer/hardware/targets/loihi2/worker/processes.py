@@ -118,7 +118,7 @@ class _Graded(_Cleared):
     vth: Array
 
     def packed(self) -> Array:
-        """Return the membranes of minima as whole numbers."""
+        """Return the membranes of minima as integers."""
         raise NotImplementedError
 
     def thresholds(self) -> Array:
@@ -159,7 +159,7 @@ class GradedNeuronsFloat(_Graded, PyLifModelFloat):
     vth = LavaPyType(np.ndarray, float)
 
     def packed(self) -> Array:
-        """Return the membranes of minima as whole numbers."""
+        """Return the membranes of minima as integers."""
         return np.rint(self.v).astype(np.int64)
 
     def thresholds(self) -> Array:
@@ -182,7 +182,7 @@ class GradedNeuronsFixed(_Graded, PyLifModelBitAcc):
     vth = LavaPyType(np.ndarray, np.int32, precision=17)
 
     def packed(self) -> Array:
-        """Return the membranes of minima as whole numbers."""
+        """Return the membranes of minima as integers."""
         return np.right_shift(self.v.astype(np.int64), self.act_shift)
 
     def thresholds(self) -> Array:
