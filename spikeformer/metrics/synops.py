@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from spikeformer.error_handling import ArgumentError
+from spikeformer.error_handling import ArgumentError, check_positive_int
 
 
 def window_reach(
@@ -110,6 +110,11 @@ class SynapticOperations(Metric):
 
     An input of 2 (two spikes at once, as in SEW residuals) counts twice. Batch and time may be
     flattened together, as convolutions do.
+
+    Args:
+        max_spikes: D of the integer neurons that the inputs come from, whose n / D are n spikes; 1
+            where inputs are whole numbers of spikes.
+        **kwargs: Arguments of `torchmetrics.Metric`.
     """
 
     full_state_update = False
@@ -117,15 +122,17 @@ class SynapticOperations(Metric):
     operations: Tensor
     samples: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, max_spikes: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.max_spikes = check_positive_int("max_spikes", max_spikes)
         self.add_state("operations", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("samples", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, inputs: Tensor, layer: nn.Module, num_samples: int) -> None:
         """Add one call of `layer` on spikes `inputs` that belong to `num_samples` samples."""
         # In float32, since half precision cannot hold most fan-outs.
-        spikes = inputs.detach().abs().ceil().float()
+        spikes = inputs.detach().float().abs()
+        spikes = spikes.ceil() if self.max_spikes == 1 else (spikes * self.max_spikes).round()
         self.operations += (spikes * fan_out(layer, spikes)).sum(dtype=torch.float64)
         self.samples += num_samples
 

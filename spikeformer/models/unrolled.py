@@ -32,6 +32,7 @@ from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
 from spikeformer.models.stem import ConvStem, SpikingConv
 from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron, unit_spikes
+from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.neurons.unrolled import UnrolledNeuron, gathered
 
 _LINEAR = (
@@ -114,17 +115,18 @@ def unrolled(net: nn.Module, timesteps: int | None = None) -> nn.Module:
 
 def _unit_steps(net: nn.Module) -> int:
     """Return D of the network's neurons."""
-    neurons = [module for module in net.modules() if isinstance(module, SpikingNeuron)]
-    others = {type(neuron).__name__ for neuron in neurons if not neuron.fires_integers}
-    if others or not neurons:
+    found, others = set(), set()
+    for module in net.modules():
+        if is_integer(module):
+            found.add(module.max_spikes)
+        elif isinstance(module, SpikingNeuron):
+            others.add(type(module).__name__)
+    if others or not found:
         expected = "a network whose spiking neurons all are IntegerLifNeuron"
         raise ArgumentError("net", ", ".join(sorted(others)) or type(net).__name__, expected)
-    found = {getattr(neuron, "max_spikes", None) for neuron in neurons}
     if len(found) > 1:
-        raise ArgumentError("max_spikes", sorted(map(str, found)), "the same in all neurons")
-    steps = found.pop()
-    assert isinstance(steps, int)
-    return steps
+        raise ArgumentError("max_spikes", sorted(found), "the same in all neurons")
+    return found.pop()
 
 
 def _check_layer(path: str, module: nn.Module) -> None:

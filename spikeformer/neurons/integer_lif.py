@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor
 
@@ -73,6 +75,11 @@ class IntegerLifNeuron(FusedNeuron):
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""
         return f"threshold={self.threshold}, tau_mem={self.tau_mem}, max_spikes={self.max_spikes}"
+
+
+def is_integer(module: object) -> TypeGuard[IntegerLifNeuron]:
+    """Whether a module is an integer LIF neuron whose spikes are fractions of `max_spikes`."""
+    return isinstance(module, IntegerLifNeuron) and module.fires_integers
 
 
 def unit_spikes(spikes: Tensor, max_spikes: int) -> Tensor:

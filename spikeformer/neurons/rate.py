@@ -42,6 +42,11 @@ class RateNeuron(SpikingNeuron):
         self.neuron = neuron
         self.timesteps = timesteps
 
+    @property
+    def fires_integers(self) -> bool:
+        """Whether rates meet as fractions of spikes do: if those of the neuron are fractions."""
+        return self.neuron.fires_integers
+
     def integrate(self, current: Tensor, state: LifState | None) -> tuple[Tensor, LifState]:
         """Return the rate, the same at every timestep, and a state of rest: rates have none."""
         timesteps = self.timesteps or current.shape[1]

@@ -73,6 +73,14 @@ def test_two_spikes_at_once_and_signed_spikes_count():
     assert metric.compute().item() == 12.0
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_fractions_of_integer_neurons_are_as_many_spikes_as_they_say(dtype):
+    metric = SynapticOperations(max_spikes=3)
+    counts = torch.tensor([[0.0, 1.0, 2.0, 3.0]])
+    metric.update((counts / 3).to(dtype), nn.Linear(4, 5), num_samples=1)
+    assert metric.compute().item() == 6 * 5
+
+
 def test_half_precision_loses_no_operation():
     metric = SynapticOperations()
     spikes = torch.ones(1, 3, dtype=torch.bfloat16)

@@ -21,7 +21,8 @@ from spikeformer.models import (
     SpikingViT,
     rate_proxy,
 )
-from spikeformer.neurons import LifNeuron, ParametricLifNeuron, RateNeuron
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron, ParametricLifNeuron, RateNeuron
+from tests.models.firing import calibrate
 
 NEURON = partial(LifNeuron, tau_mem=2.0, surrogate_type="sigmoid")
 
@@ -47,6 +48,26 @@ def test_a_step_of_the_proxy_trains_the_network(mechanism):
     changed = {name for name, x in net.state_dict().items() if not torch.equal(x, before[name])}
     assert any("conv.weight" in name for name in changed)
     assert any("running_mean" in name for name in changed)
+
+
+@pytest.mark.parametrize("mechanism", [QKTokenAttention, SpikeDrivenAttention])
+def test_integer_neurons_meet_as_in_the_network(mechanism):
+    """At one timestep rates are what the network fires, coincidences included."""
+    images = torch.rand(4, 1, 8, 8)
+    net = calibrate(
+        vit(
+            neuron=IntegerLifNeuron,
+            threshold=0.25,
+            timesteps=1,
+            attention=partial(SpikingAttention, mechanism=mechanism),
+        ),
+        images,
+    )
+    seen = []
+    net.blocks.blocks[0].attention.out.register_forward_pre_hook(lambda _, a: seen.append(a[0]))
+    expected = net(images)
+    assert len(seen[0].unique()) > 3
+    torch.testing.assert_close(rate_proxy(net)(images), expected)
 
 
 def test_the_network_itself_stays_as_it_is():

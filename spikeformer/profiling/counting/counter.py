@@ -25,7 +25,7 @@ from spikeformer.instrument import (
 )
 from spikeformer.instrument.recognition import States, tensors
 from spikeformer.models import AttentionMechanism
-from spikeformer.neurons import SpikingNeuron
+from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
 from spikeformer.profiling.counting.free import is_free
 from spikeformer.profiling.counting.operations import COUNTERS, NEURONS, OPERATIONS, UNPRICED
@@ -289,10 +289,10 @@ class OperationCounter(PassWatcher[_Frame]):
         assert self._work is not None
         assert frame.neurons is not None
         fires = frame.neurons.does_fire(module)
-        counts_up = isinstance(module, SpikingNeuron) and module.fires_integers
-        unit_steps = int(getattr(module, "max_spikes", 1)) if counts_up else 1
+        unit_steps = module.max_spikes if is_integer(module) else 1
         timeline: list[float] = []
         if fires:
+            counts_up = is_integer(module)
             events = spikes * unit_steps if counts_up else frame.scene.contents(spikes).size
             timeline = over_time(events)
             if counts_up:

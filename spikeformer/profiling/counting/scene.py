@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spikeformer.instrument import neuron_kind
 from spikeformer.neurons import SpikingNeuron
+from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.profiling.counting.contents import Contents, contents
 from spikeformer.profiling.counting.timing import Timing
 
@@ -43,8 +44,8 @@ class NetworkFacts:
         neurons = [module for module in modules.values() if neuron_kind(module) is not None]
         own = [neuron for neuron in neurons if isinstance(neuron, SpikingNeuron)]
         ours = len(own) == len(neurons)
-        graded = [neuron for neuron in own if neuron.fires_integers]
-        levels = {int(getattr(neuron, "max_spikes", 1)) for neuron in graded}
+        graded = [neuron for neuron in own if is_integer(neuron)]
+        levels = {neuron.max_spikes for neuron in graded}
         alike = len(levels) == 1 and len(graded) == len(neurons)
         return cls(
             names={id(module): name for name, module in modules.items()},
