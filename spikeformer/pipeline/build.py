@@ -31,6 +31,7 @@ from spikeformer.runs import RunFolder, build_network, load_weights, read_prepar
 from spikeformer.training import HistoryRecorder, SpikingModule, make_trainer
 from spikeformer.training.callbacks import EpochSeed, StopOnSignal
 from spikeformer.training.losses import LOSSES
+from spikeformer.training.optimizers import make_optimizer
 from spikeformer.training.schedules import cosine_with_warmup
 
 
@@ -167,7 +168,7 @@ def dry_run(module: SpikingModule, data: SpikingDataModule) -> None:
             outputs = module.task_outputs(module.eval()(few), target[:2])
             loss = module.loss(outputs, target[:2])
             module.update_metrics(module.make_metrics(), outputs, target[:2])
-            module.optimizer([nn.Parameter(torch.zeros(1))])
+            make_optimizer(module.optimizer, module.parameters())
     except (ValueError, TypeError, RuntimeError, IndexError, SpikingDynamicsError) as error:
         raise ConfigurationError(t("pipeline.parts_clash", reason=error)) from error
     finally:

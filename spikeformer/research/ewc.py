@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, check_interval
-from spikeformer.research.fisher import Criterion, empirical_fisher, flatten, num_trainable
+from spikeformer.research.fisher import (
+    Criterion,
+    empirical_fisher,
+    flatten,
+    num_trainable,
+    trainable,
+)
 
 
 class ElasticWeightConsolidation(nn.Module):
@@ -23,8 +29,11 @@ class ElasticWeightConsolidation(nn.Module):
         penalty = strength / 2 * sum_j F_j (theta_j - anchor_j)^2
 
     This is the online form: its memory does not grow with the number of tasks. It is no part of
-    the network, which is handed to each call; its buffers `importance`, `anchor` and `num_tasks`
-    make its `state_dict`.
+    the network, which is handed to each call; its buffers `importance`, `anchor` and `num_tasks`,
+    and the names and shapes of the parameters, make its `state_dict`.
+
+    A network may grow between tasks: new parameters, and new rows or columns behind the old ones of
+    a parameter (a head with more classes), begin without importance, and the old ones keep theirs.
 
     Args:
         model: The network whose trainable parameters are to be held.
@@ -55,6 +64,7 @@ class ElasticWeightConsolidation(nn.Module):
         super().__init__()
         self.strength = check_interval("strength", strength, 0.0, math.inf)
         self.decay = check_interval("decay", decay, 0.0, 1.0)
+        self._layout = _layout(model)
         size = num_trainable(model)
         self.register_buffer("importance", torch.zeros(size))
         self.register_buffer("anchor", torch.zeros(size))
@@ -79,10 +89,10 @@ class ElasticWeightConsolidation(nn.Module):
             progress: Show a progress bar.
 
         Raises:
-            ArgumentError: The model has other parameters than at construction.
+            ArgumentError: The model lacks parameters that are remembered.
             DataError: The loader has no samples.
         """
-        self._check(model)
+        self._grow(model)
         fisher = empirical_fisher(model, dataloader, criterion, max_samples, progress=progress)
         self.importance.mul_(self.decay).add_(fisher)
         self.anchor.copy_(flatten(model).detach())
@@ -90,20 +100,72 @@ class ElasticWeightConsolidation(nn.Module):
 
     def penalty(self, model: nn.Module) -> Tensor:
         """Return what to add to the loss, a scalar; 0 before the first task is consolidated."""
-        self._check(model)
+        self._grow(model)
         weights = flatten(model)
         moved = weights - self.anchor.to(weights.dtype)
         return 0.5 * self.strength * torch.dot(self.importance.to(moved.dtype), moved.square())
 
-    def _check(self, model: nn.Module) -> None:
-        if (size := num_trainable(model)) != self.importance.numel():
-            raise ArgumentError(
-                "model",
-                f"one with {size:,}",
-                f"a network with {self.importance.numel():,} trainable parameters",
-                "Make a new ElasticWeightConsolidation after the network has changed.",
-            )
+    def get_extra_state(self) -> dict[str, list[int]]:
+        """Return the shape of each parameter by its name."""
+        return {name: list(shape) for name, shape in self._layout.items()}
+
+    def set_extra_state(self, state: dict[str, list[int]]) -> None:
+        """Take up the parameters of the state that is loaded."""
+        self._layout = {name: tuple(shape) for name, shape in state.items()}
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **options: Any
+    ) -> None:
+        """Take a state of a network that has grown or has yet to grow."""
+        for name in ("importance", "anchor"):
+            if (saved := state_dict.get(prefix + name)) is not None:
+                buffer = getattr(self, name)
+                setattr(self, name, buffer.new_zeros(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest, **options)
+
+    @torch.no_grad()
+    def _grow(self, model: nn.Module) -> None:
+        """Lay out what is remembered as the parameters of a network are."""
+        layout = _layout(model)
+        if layout == self._layout:
+            return
+        if self.num_tasks:
+            for name, before in self._layout.items():
+                _check_grown(name, before, layout.get(name))
+        importance = torch.zeros(num_trainable(model)).to(self.importance)
+        anchor = flatten(model).to(self.anchor)
+        for old, new in ((self.importance, importance), (self.anchor, anchor)):
+            places = _views(new, layout)
+            for name, part in _views(old, self._layout).items() if self.num_tasks else ():
+                places[name][tuple(slice(size) for size in part.shape)] = part
+        self.importance, self.anchor, self._layout = importance, anchor, layout
 
     def extra_repr(self) -> str:
         """Return the settings that matter when reading a printed model."""
         return f"strength={self.strength}, decay={self.decay}"
+
+
+Layout = dict[str, tuple[int, ...]]
+
+
+def _layout(model: nn.Module) -> Layout:
+    trained = {id(parameter) for parameter in trainable(model)}
+    return {name: tuple(p.shape) for name, p in model.named_parameters() if id(p) in trained}
+
+
+def _views(flat: Tensor, layout: Layout) -> dict[str, Tensor]:
+    parts = torch.split(flat, [math.prod(shape) for shape in layout.values()])
+    return {
+        name: part.view(shape) for (name, shape), part in zip(layout.items(), parts, strict=True)
+    }
+
+
+def _check_grown(name: str, before: tuple[int, ...], now: tuple[int, ...] | None) -> None:
+    grown = now is not None and len(now) == len(before)
+    if not grown or any(a < b for a, b in zip(now or (), before, strict=True)):
+        raise ArgumentError(
+            "model",
+            "one without it" if now is None else f"one where it has shape {now}",
+            f"a network with the trainable parameter {name!r} of shape {before} or larger",
+            "Make a new ElasticWeightConsolidation for another network.",
+        )

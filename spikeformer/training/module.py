@@ -12,13 +12,18 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from spikeformer.data.batch import Inputs, call, inputs_of, split
-from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms, sparsity_loss
 from spikeformer.training.losses import Loss
+from spikeformer.training.optimizers import (
+    OptimizerFactory,
+    change_settings,
+    make_optimizer,
+    settings_of,
+)
 from spikeformer.training.sharding import ShardedStrategy, is_sharded, shard
 
-OptimizerFactory = Callable[..., torch.optim.Optimizer]
 SchedulerFactory = Callable[..., torch.optim.lr_scheduler.LRScheduler]
 
 
@@ -153,12 +158,7 @@ class SpikingModule(L.LightningModule):
             raise ArgumentError(
                 "net", type(self.net).__name__, "a network with parameters to train"
             )
-        params = [p for p in self.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in params if p.ndim >= 2]},
-            {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        optimizer = self.optimizer([group for group in groups if group["params"]])
+        optimizer = make_optimizer(self.optimizer, self.parameters())
         if self.scheduler is None:
             return optimizer
         scheduler = self.scheduler(optimizer, **self._total_steps())
@@ -175,16 +175,22 @@ class SpikingModule(L.LightningModule):
             shard(self.net, self.device_mesh["data_parallel"])
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep how many steps an epoch has, for a run that goes on with more or fewer processes."""
+        """Keep what a run that goes on otherwise needs: steps of an epoch, optimizer's settings."""
+        checkpoint["optimizer_settings"] = settings_of(self.optimizer)
         checkpoint["steps_per_epoch"] = self._steps_per_epoch()
         checkpoint["sharded"] = is_sharded(self.net)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the schedule where it stands in the training, not in the count of steps.
+        """Let the optimizer's settings of this run hold, and the schedule stand where it was.
 
         With twice the processes an epoch has half the steps; the learning rate shall be that of
         the same share of the whole training.
+
+        Raises:
+            ArgumentError: The checkpoint is of another optimizer.
         """
+        if "optimizer_settings" in checkpoint:
+            change_settings(checkpoint, settings_of(self.optimizer))
         before = checkpoint.get("steps_per_epoch")
         now = self._steps_per_epoch()
         if before is None or now is None or before == now:
@@ -202,7 +208,10 @@ class SpikingModule(L.LightningModule):
         assert self.scheduler is not None
         if "total_steps" not in inspect.signature(self.scheduler).parameters:
             return {}
-        return {"total_steps": max(1, int(self.trainer.estimated_stepping_batches))}
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ConfigurationError(t("training.endless_schedule"))
+        return {"total_steps": max(1, int(steps))}
 
 
 STAGES = ("train", "val", "test")

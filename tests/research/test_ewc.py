@@ -97,8 +97,6 @@ def test_ewc_refuses_what_makes_no_sense():
         ewc.consolidate(model, batches, lambda outputs, target: outputs)
     with pytest.raises(ArgumentError, match="no parameter"):
         ewc.consolidate(model, batches, lambda outputs, target: torch.tensor(1.0))
-    with pytest.raises(ArgumentError, match="trainable parameters"):
-        ewc.penalty(toy_net(hidden=8))
     with pytest.raises(ArgumentError, match="decay"):
         ElasticWeightConsolidation(model, decay=1.5)
     with pytest.raises(ArgumentError, match="strength"):
@@ -107,3 +105,42 @@ def test_ewc_refuses_what_makes_no_sense():
         ElasticWeightConsolidation(nn.Identity())
     with pytest.raises(ArgumentError, match="max_samples"):
         empirical_fisher(model, batches, CROSS_ENTROPY, 0)
+
+
+def test_ewc_refuses_parameters_that_are_not_those_it_remembers():
+    torch.manual_seed(0)
+    model, batches = nn.Linear(3, 2), [(torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))]
+    ewc = ElasticWeightConsolidation(model)
+    ewc.penalty(nn.Linear(2, 3))  # nothing is remembered yet
+    ewc.consolidate(model, batches, nn.functional.cross_entropy)
+    renamed = nn.Sequential(nn.Linear(3, 2))
+    other_shape = nn.Linear(2, 3, bias=False)
+    other_shape.bias = nn.Parameter(torch.zeros(2))  # eight numbers, as before
+    frozen = nn.Linear(3, 2)
+    frozen.bias.requires_grad_(False)
+    for network in (renamed, other_shape, frozen, nn.Linear(3, 1)):
+        with pytest.raises(ArgumentError, match=r"'(weight|bias)' of shape"):
+            ewc.penalty(network)
+
+
+@pytest.mark.parametrize("reloaded", [False, True])
+def test_ewc_keeps_what_it_remembers_when_the_head_grows(reloaded):
+    torch.manual_seed(0)
+    model, batches = nn.Linear(3, 2), [(torch.randn(4, 3), torch.tensor([0, 1, 1, 0]))]
+    ewc = ElasticWeightConsolidation(model, strength=2.0)
+    ewc.consolidate(model, batches, nn.functional.cross_entropy)
+    fisher = empirical_fisher(model, batches, nn.functional.cross_entropy)
+    grown = nn.Linear(3, 4)
+    with torch.no_grad():
+        grown.weight[:2], grown.bias[:2] = model.weight + 0.5, model.bias - 1.0
+    if reloaded:
+        state = ewc.state_dict()
+        ewc = ElasticWeightConsolidation(grown, strength=2.0)
+        ewc.load_state_dict(state)
+    expected = 0.25 * fisher[:6].sum() + 1.0 * fisher[6:].sum()
+    assert ewc.penalty(grown).item() == pytest.approx(expected.item(), rel=1e-5)
+    ewc.consolidate(grown, batches, nn.functional.cross_entropy)
+    added = empirical_fisher(grown, batches, nn.functional.cross_entropy)
+    weights = torch.cat([fisher[:6], torch.zeros(6), fisher[6:], torch.zeros(2)]) + added
+    torch.testing.assert_close(ewc.importance, weights)
+    assert ewc.penalty(grown).item() == 0.0

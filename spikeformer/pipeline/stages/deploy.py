@@ -66,7 +66,7 @@ class Deploy(Stage):
         numbers = results.numbers()
         for logger in run.parts.loggers:
             logger.log_metrics({f"hardware/{key}": value for key, value in numbers.items()})
-        return {"target": results.target, **numbers}
+        return {"target": results.target, "simulated": results.simulated, **numbers}
 
     def outputs(self, run: Run) -> list[Path]:
         """Return the measurements."""
@@ -74,9 +74,10 @@ class Deploy(Stage):
 
     def summary(self, result: Mapping[str, Any]) -> str:
         """Return mismatches and accuracies."""
+        target = result["target"]
         return t(
             "pipeline.deployed",
-            target=result["target"],
+            target=t("pipeline.simulated", target=target) if result.get("simulated") else target,
             mismatches=result["mismatches"],
             accuracy=result["accuracy"],
             pytorch=result["accuracy_pytorch"],

@@ -33,6 +33,7 @@ class SpikingProgressBar(TQDMProgressBar):
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate if sys.stderr.isatty() else 0)
         self.interactive = sys.stderr.isatty()
+        self._epoch_ended = False
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Return what the bar shows, by short name."""
@@ -40,6 +41,9 @@ class SpikingProgressBar(TQDMProgressBar):
         running = _running_accuracy(pl_module)
         if trainer.training and running is not None:
             known["train/accuracy"] = running
+        if self._epoch_ended and "train/loss" in known:
+            # That of the epoch, as all the numbers beside it, not of its last batch.
+            known["train/loss_step"] = known["train/loss"]
         return {
             short: f"{float(known[name]):.3f}"
             for name, short in _SHOWN.items()
@@ -48,12 +52,17 @@ class SpikingProgressBar(TQDMProgressBar):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Update the bar, or print the epoch's line where there is no bar."""
+        self._epoch_ended = True
         super().on_train_epoch_end(trainer, pl_module)
         if not self.interactive and trainer.is_global_zero:
             numbers = "  ".join(f"{k} {v}" for k, v in self.get_metrics(trainer, pl_module).items())
             number, most = trainer.current_epoch + 1, trainer.max_epochs
-            line = t("training.epoch", number=number, most=most, metrics=numbers)
+            if most is not None and most >= 0:
+                line = t("training.epoch", number=number, most=most, metrics=numbers)
+            else:
+                line = t("training.epoch_without_end", number=number, metrics=numbers)
             print(line, flush=True)
+        self._epoch_ended = False
 
 
 def _running_accuracy(module: L.LightningModule) -> float | None:

@@ -51,7 +51,17 @@ def test_progress_bar_prints_one_line_an_epoch_where_there_is_no_terminal(capsys
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
     for name in ("loss", "accuracy", "firing_rate", "val_accuracy", "val_loss"):
         assert f"  {name} " in lines[1]
-    assert f"val_accuracy {trainer.callback_metrics['val/accuracy']:.3f}" in lines[1]
+    numbers = trainer.callback_metrics
+    assert f"val_accuracy {numbers['val/accuracy']:.3f}" in lines[1]
+    # The epoch's loss, and not that of its last batch.
+    assert f"  loss {numbers['train/loss']:.3f}" in lines[1]
+    assert abs(numbers["train/loss"] - numbers["train/loss_step"]) > 0.002
+
+
+def test_progress_bar_counts_epochs_without_an_end(capsys):
+    options = {"max_epochs": -1, "max_steps": 4, "enable_progress_bar": True}
+    lightning_trainer(callbacks=[SpikingProgressBar()], **options).fit(module(), *toy_loaders())
+    assert "epoch 1  loss" in capsys.readouterr().out
 
 
 def test_progress_bar_asks_no_other_process(capsys, monkeypatch):

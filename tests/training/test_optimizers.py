@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from spikeformer.error_handling import ArgumentError, ConfigurationError
+from spikeformer.training.optimizers import change_settings, make_optimizer, settings_of
+from spikeformer.training.schedules import cosine_with_warmup
+from tests.training.toys import lightning_trainer, module, spiking_trainer, toy_loaders, toy_net
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "Adagrad", "RMSprop", "Rprop"])
+def test_optimizers_of_torch_train(name):
+    lr = 0.1 if name == "LBFGS" else 0.01
+    trainer = spiking_trainer(optimizer=name, loss_fn="cross_entropy", learning_rate=lr)
+    history = trainer.fit(*toy_loaders(), epochs=5)
+    assert history[-1]["train/loss"] < history[0]["train/loss"]
+
+
+@pytest.mark.parametrize("name", ["Muon", "SparseAdam"])
+def test_optimizers_that_do_not_take_all_parameters_are_refused_before_training(name):
+    trainer = spiking_trainer(optimizer=name)
+    before = copy.deepcopy(trainer.model.state_dict())
+    with pytest.raises(ArgumentError, match=rf"`optimizer`.*{name}.*AdamW"):
+        trainer.fit(*toy_loaders(), epochs=1)
+    for key, value in trainer.model.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+def test_matrices_alone_have_weight_decay():
+    net = toy_net()
+    optimizer = make_optimizer(partial(torch.optim.AdamW, weight_decay=0.1), net.parameters())
+    decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert {name: decay[id(p)] for name, p in net.named_parameters()} == {
+        name: 0.1 if p.ndim > 1 else 0.0 for name, p in net.named_parameters()
+    }
+
+
+def trained(tmp_path, epochs, ckpt_path=None, scheduler=None, **optimizer):
+    factory = partial(torch.optim.AdamW, **optimizer)
+    task = module(toy_net(), scheduler=scheduler)
+    task.optimizer = factory
+    trainer = lightning_trainer(max_epochs=epochs, default_root_dir=tmp_path)
+    trainer.fit(task, *toy_loaders(), ckpt_path=ckpt_path)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    return trainer
+
+
+def test_a_resumed_training_has_the_settings_it_is_given(tmp_path):
+    trained(tmp_path, 1, lr=0.01, weight_decay=0.1, eps=1e-8)
+    trainer = trained(tmp_path, 2, tmp_path / "last.ckpt", lr=0.003, weight_decay=0.2, eps=1e-8)
+    groups = trainer.optimizers[0].param_groups
+    assert [group["lr"] for group in groups] == pytest.approx([0.003, 0.003])
+    assert [group["weight_decay"] for group in groups] == [0.2, 0.0]
+    assert trainer.optimizers[0].state  # the moments are those of the checkpoint
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.002])
+def test_a_schedule_goes_on_from_its_place_with_another_learning_rate(tmp_path, lr):
+    schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    trained(tmp_path, 1, lr=0.01, scheduler=schedule)  # four batches
+    trainer = trained(tmp_path, 2, tmp_path / "last.ckpt", lr=lr, scheduler=schedule)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(lr * 0.5**8)
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path):
+    trained(tmp_path, 1, lr=0.01)
+    task = module(toy_net())
+    task.optimizer = partial(torch.optim.SGD, lr=0.01)
+    with pytest.raises(ArgumentError, match=r"AdamW, which the checkpoint was trained with"):
+        lightning_trainer(max_epochs=2).fit(task, *toy_loaders(), ckpt_path=tmp_path / "last.ckpt")
+
+
+def test_settings_of_a_checkpoint_without_states_change_nothing():
+    settings = settings_of(partial(torch.optim.SGD, lr=0.1))
+    checkpoint = {"optimizer_settings": settings}
+    change_settings(checkpoint, {**settings, "lr": 0.2})
+    assert checkpoint == {"optimizer_settings": settings}
+
+
+def test_a_schedule_over_all_steps_needs_their_number():
+    task = module(toy_net(), scheduler=cosine_with_warmup)
+    trainer = lightning_trainer(max_epochs=-1, max_time="00:00:01:00")
+    with pytest.raises(ConfigurationError, match=r"max_epochs=-1.*scheduler=constant"):
+        trainer.fit(task, *toy_loaders())
+
+
+def test_an_optimizer_is_tried_without_touching_the_network():
+    assert settings_of(partial(torch.optim.AdamW, lr=0.25))["lr"] == 0.25
+    parameter = nn.Parameter(torch.ones(2, 2))
+    assert make_optimizer(torch.optim.SGD, [parameter]).param_groups[0]["params"][0] is parameter
