@@ -19,6 +19,10 @@ from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 
+class UnknownSparsityError(SpikingDynamicsError, AttributeError):
+    """There is no `sparsity_loss` yet; `hasattr` says no."""
+
+
 class SpikingAttention(nn.Module):
     r"""Multi-head attention whose queries, keys and values are spikes.
 
@@ -81,10 +85,16 @@ class SpikingAttention(nn.Module):
     def sparsity_loss(self) -> Tensor:
         """Squared distance of the last training pass's firing rate from the target, a scalar."""
         if self._sparsity_loss is None:
-            raise SpikingDynamicsError(
+            raise AttributeError
+        return self._sparsity_loss
+
+    def __getattr__(self, name: str) -> Any:
+        """Say why there is no `sparsity_loss`: Python asks here where a property is absent."""
+        if name == "sparsity_loss":
+            raise UnknownSparsityError(
                 "sparsity_loss is known after a forward pass in training mode; there was none."
             )
-        return self._sparsity_loss
+        return super().__getattr__(name)
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, *, neuron: SpikingNeuron | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import nn
@@ -19,7 +20,11 @@ from spikeformer.conversion import PretrainedTransformer
 from spikeformer.cross_platform import AUTO
 from spikeformer.data import SpikingDataModule, TextDataModule
 from spikeformer.data.batch import first
-from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
+from spikeformer.error_handling import (
+    BackendUnavailableError,
+    ConfigurationError,
+    SpikingDynamicsError,
+)
 from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
 from spikeformer.pipeline.callbacks import build_callbacks, build_many
@@ -65,6 +70,7 @@ def build(config: DictConfig, folder: Path, *, trains: bool = True) -> Component
         DataError: The data is absent, unreadable or not what the configuration says.
     """
     check_targets(config, config.trusted_packages)
+    check_accelerator(config.trainer.accelerator)
     services = Services(config, folder)
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
@@ -138,6 +144,18 @@ def build_trainer(
         default_root_dir=str(folder),
         accumulate_grad_batches=1 if divided == AUTO else divided,
     )
+
+
+def check_accelerator(name: str) -> None:
+    """Refuse a GPU where there is none, before anything is loaded.
+
+    Raises:
+        BackendUnavailableError: One was asked for.
+    """
+    there = {"cuda": CUDAAccelerator.is_available(), "mps": MPSAccelerator.is_available()}
+    there["gpu"] = any(there.values())
+    if not there.get(name, True):
+        raise BackendUnavailableError(t("pipeline.no_gpu", accelerator=name))
 
 
 def check_backends(config: DictConfig, trainer: L.Trainer) -> None:

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from spikeformer.config import registered
 from spikeformer.error_handling import check_choice
+from spikeformer.i18n import t
+from spikeformer.pipeline.announce import announce
 
 MODES = ("online", "offline", "disabled", "shared")
+_SPELLINGS = {"run": "online", "dryrun": "offline"}
+_PROBE_SECONDS = 5.0
+"""How long W&B's server has to answer before a run goes on without it."""
 
 
 def wandb_mode(mode: str | None = None) -> str:
     """Return the mode in which W&B runs here.
 
-    In this order: `mode`, the variable `WANDB_MODE`, "online" if a key or a login is present,
-    "offline" otherwise. W&B never gets to ask for a login.
+    In this order: `mode`, the variables `WANDB_DISABLED` and `WANDB_MODE` in all spellings that W&B
+    knows, "online" if a key or a login is present, "offline" otherwise. W&B never gets to ask for a
+    login.
     """
-    mode = mode or os.environ.get("WANDB_MODE")
-    if mode is not None:
-        return check_choice("mode", mode, MODES)
+    if mode is None and os.environ.get("WANDB_DISABLED", "").strip().lower() in _TRUE:
+        return "disabled"
+    mode = (mode or os.environ.get("WANDB_MODE") or "").strip().lower()
+    if mode:
+        return check_choice("mode", _SPELLINGS.get(mode, mode), MODES)
     return "online" if _has_key() else "offline"
+
+
+_TRUE = ("1", "true", "yes", "on", "y", "t")
 
 
 def _has_key() -> bool:
@@ -37,8 +53,54 @@ def _has_key() -> bool:
         hosts = netrc.netrc(path).hosts
     except (OSError, netrc.NetrcParseError):
         return False
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").partition("//")[2]
-    return host.strip("/") in hosts
+    return any(urlsplit(url).hostname in hosts for url in {_server(), "https://api.wandb.ai"})
+
+
+def _server() -> str:
+    import wandb
+
+    return os.environ.get("WANDB_BASE_URL") or str(wandb.Settings().base_url)
+
+
+class PatientWandbLogger(WandbLogger):
+    """W&B's logger, offline where the server is out of reach: a run's curves are never lost.
+
+    Args:
+        server: Address of the server; it is asked for when the first number comes.
+        **options: Arguments of `WandbLogger`.
+    """
+
+    def __init__(self, server: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._server = server
+
+    @property
+    def experiment(self) -> Any:
+        """The W&B run."""
+        import wandb
+
+        online = self._wandb_init["mode"] in ("online", "shared")
+        if online and self._experiment is None and getattr(rank_zero_only, "rank", 0) == 0:
+            reason = _obstacle(self._server)
+            if reason is None:
+                try:
+                    return super().experiment
+                except wandb.errors.Error as error:
+                    reason = str(error).splitlines()[0][:200]
+            announce("wandb", t("pipeline.wandb_offline", server=self._server, reason=reason))
+            self._wandb_init["mode"] = "offline"
+        return super().experiment
+
+
+def _obstacle(server: str) -> str | None:
+    """Return why a server does not answer, None if it does; a proxy of the environment is used."""
+    try:
+        with urllib.request.urlopen(server, timeout=_PROBE_SECONDS):
+            return None
+    except urllib.error.HTTPError:
+        return None  # an answer, if not to this question
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return str(getattr(error, "reason", "") or error or type(error).__name__)
 
 
 def earlier_run_id(save_dir: str | Path) -> str | None:
@@ -63,6 +125,8 @@ def wandb_logger(
 ) -> WandbLogger:
     """Return a Lightning logger for W&B that works offline and asks nothing.
 
+    Where it is to be online and the server does not answer, it is offline and says so.
+
     Args:
         save_dir: Folder that gets the `wandb/` folder.
         project: W&B project.
@@ -80,11 +144,17 @@ def wandb_logger(
     # `x_disable_meta`: W&B would record the command line as it was typed, with keys in it.
     # Sweep children each need a run of their own in one process.
     settings = wandb.Settings(
-        silent=True, console="off", reinit="finish_previous", x_disable_meta=True
+        silent=True,
+        console="off",
+        reinit="finish_previous",
+        x_disable_meta=True,
+        init_timeout=3 * _PROBE_SECONDS,
+        login_timeout=3 * _PROBE_SECONDS,
     )
     chosen = wandb_mode(mode)
     options = {key: value for key, value in kwargs.items() if value is not None}
-    logger = WandbLogger(
+    logger = PatientWandbLogger(
+        _server(),
         name=name,
         save_dir=save_dir,
         project=project,

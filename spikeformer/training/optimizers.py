@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import nn
 
-from spikeformer.error_handling import ArgumentError
+from spikeformer.error_handling import ArgumentError, ConfigurationError
 from spikeformer.i18n import t
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
@@ -26,16 +26,21 @@ def make_optimizer(
 
     Raises:
         ArgumentError: The optimizer does not take all of them.
+        ConfigurationError: Its `eps` is 0 in the parameters' precision.
     """
     params = [p for p in parameters if p.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in params if p.ndim >= 2]},
         {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
     ]
-    kind = type(_trial(factory))
+    trial = _trial(factory)
+    kind, eps = type(trial), trial.defaults.get("eps")
     remedy = "Choose one that takes all of them, such as AdamW."
     if issubclass(kind, torch.optim.SparseAdam):
         raise ArgumentError("optimizer", kind.__name__, "one for dense gradients", remedy)
+    half = any(p.dtype == torch.float16 for p in params)
+    if half and eps is not None and not torch.tensor(eps, dtype=torch.float16):
+        raise ConfigurationError(t("training.eps_is_zero", eps=eps))
     if issubclass(kind, torch.optim.LBFGS):
         return factory(params)  # it has no groups, and no weight decay
     try:

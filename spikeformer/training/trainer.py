@@ -78,6 +78,10 @@ class SpikingTrainer:
             loss, task = get_loss(loss_fn), _TASKS.get(loss_fn, ClassificationModule)
         else:
             loss, task = loss_fn, SpikingModule
+        if taken := sorted({"callbacks", "max_epochs", "enable_checkpointing"} & {*trainer_kwargs}):
+            raise ArgumentError(
+                "trainer_kwargs", taken, "without what `fit` decides", "Tell `fit`."
+            )
         self.model = model
         self.module = task(model, loss, partial(getattr(torch.optim, optimizer), lr=learning_rate))
         self.trainer_kwargs = {"logger": False, "enable_model_summary": False, **trainer_kwargs}

@@ -175,3 +175,10 @@ def test_a_mask_of_another_shape_is_refused():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         SpikingAttention(**{"embed_dim": 8, "num_heads": 2, **arguments})
+
+
+def test_an_unknown_sparsity_loss_is_an_absent_attribute():
+    layer = SpikingAttention(8, 2, timesteps=2)
+    assert not hasattr(layer, "sparsity_loss")
+    with pytest.raises(SpikingDynamicsError, match="after a forward pass in training mode"):
+        _ = layer.sparsity_loss

@@ -208,3 +208,13 @@ def test_other_image_shapes_are_refused(shape):
 def test_bad_arguments(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         vit(**arguments)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_traced_network_is_the_network():
+    network = vit().eval()
+    traced = torch.jit.trace(network, torch.rand(2, 2, 6, 8))
+    for batch in (2, 5):
+        x = 3 * torch.rand(batch, 2, 6, 8)
+        assert torch.equal(traced(x), network(x))

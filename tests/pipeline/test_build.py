@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 
 from spikeformer.cli import compose as composed
-from spikeformer.error_handling import DataError
+from spikeformer.error_handling import BackendUnavailableError, DataError
 from spikeformer.pipeline import build
-from spikeformer.pipeline.build import dry_run
+from spikeformer.pipeline.build import check_accelerator, dry_run
 from tests.commands import SMALL
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", *SMALL)
@@ -59,3 +60,13 @@ def test_a_checkpoint_that_tells_nothing_is_told(tmp_path, capsys):
     capsys.readouterr()
     build(composed(*QUIET, f"checkpoint={tmp_path / 'x.ckpt'}"), tmp_path, trains=False)
     assert "does not tell the classes, tokens and scale" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda", "mps"])
+def test_an_accelerator_that_is_not_there_is_refused_with_a_remedy(monkeypatch, name):
+    for kind in (CUDAAccelerator, MPSAccelerator):
+        monkeypatch.setattr(kind, "is_available", staticmethod(lambda: False))
+    with pytest.raises(BackendUnavailableError, match=r"needs a GPU.*trainer=auto"):
+        check_accelerator(name)
+    check_accelerator("cpu")
+    check_accelerator("auto")

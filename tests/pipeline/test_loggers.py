@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -12,7 +14,7 @@ from spikeformer.pipeline.loggers import earlier_run_id, wandb_logger, wandb_mod
 
 @pytest.fixture(autouse=True)
 def nobody_is_logged_in(monkeypatch, tmp_path):
-    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL"):
+    for name in ("WANDB_MODE", "WANDB_DISABLED", "WANDB_API_KEY", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     return tmp_path / "netrc"
@@ -49,6 +51,32 @@ def test_what_is_said_wins(monkeypatch):
     assert wandb_mode("offline") == "offline"
     with pytest.raises(ArgumentError, match="'online'"):
         wandb_mode("of")
+
+
+@pytest.mark.parametrize(
+    ("said", "mode"),
+    [("run", "online"), ("dryrun", "offline"), ("OFFLINE", "offline"), (" ", "offline")],
+)
+def test_modes_have_the_spellings_of_wandb(monkeypatch, said, mode):
+    monkeypatch.setenv("WANDB_MODE", said)
+    assert wandb_mode() == mode
+
+
+def test_disabled_by_its_own_variable(monkeypatch):
+    monkeypatch.setenv("WANDB_DISABLED", "true")
+    assert wandb_mode() == "disabled"
+
+
+def test_a_run_whose_server_does_not_answer_is_logged_offline(tmp_path, monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{port}")  # closed by now
+    logger = wandb_logger(str(tmp_path), name="x")
+    logger.log_metrics({"loss": 1.0}, step=0)
+    logger.experiment.finish()
+    assert list((tmp_path / "wandb").glob("offline-run-*"))
+    assert f"127.0.0.1:{port} does not answer" in capsys.readouterr().out
 
 
 def test_making_a_logger_starts_nothing(tmp_path):

@@ -93,3 +93,19 @@ def test_an_optimizer_is_tried_without_touching_the_network():
     assert settings_of(partial(torch.optim.AdamW, lr=0.25))["lr"] == 0.25
     parameter = nn.Parameter(torch.ones(2, 2))
     assert make_optimizer(torch.optim.SGD, [parameter]).param_groups[0]["params"][0] is parameter
+
+
+def test_an_eps_that_half_precision_rounds_to_zero_is_refused():
+    layer = nn.Linear(3, 2).half()
+    with pytest.raises(ConfigurationError, match=r"eps=1e-08 is 0 in float16"):
+        make_optimizer(torch.optim.AdamW, layer.parameters())
+    make_optimizer(partial(torch.optim.AdamW, eps=1e-4), layer.parameters())
+    make_optimizer(partial(torch.optim.SGD, lr=0.1), layer.parameters())
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+def test_networks_train_with_weights_in_any_precision(precision):
+    optimizer = "AdamW" if precision != "16-true" else "SGD"
+    trainer = spiking_trainer(precision=precision, optimizer=optimizer, learning_rate=0.05)
+    history = trainer.fit(*toy_loaders(), epochs=3)
+    assert history[-1]["val/accuracy"] > 0.9

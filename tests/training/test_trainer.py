@@ -173,6 +173,7 @@ def test_spiking_trainer_loss_of_ones_own():
         ({"optimizer": "adamw"}, r"`optimizer`.*'AdamW'"),
         ({"optimizer": "Optimizer"}, r"`optimizer`"),
         ({"loss_fn": "hinge"}, r"`loss_fn`.*'spike_count_loss'"),
+        ({"max_epochs": 3}, r"`trainer_kwargs`.*'max_epochs'.*Tell `fit`"),
     ],
 )
 def test_spiking_trainer_bad_arguments(arguments, message):

@@ -109,7 +109,9 @@ def spike_attention(
     operands = dynamics.for_operator(query.device)
     tensors = (query, key, value, *checked)
     learned = any(x is not None and x.requires_grad for x in (*tensors, operands[0]))
-    save = torch.is_grad_enabled() and learned
+    # What torch.jit traces may be trained in the end.
+    tracing = torch._C._get_tracing_state() is not None
+    save = tracing or (torch.is_grad_enabled() and learned)
     spikes, membrane, adaptation, *_ = spike_attention_op(
         *tensors, *operands, mechanism, scale, causal, save
     )
