@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from spikeformer.config import registered
 from spikeformer.error_handling import check_choice
 from spikeformer.i18n import t
-from spikeformer.pipeline.announce import announce
+from spikeformer.pipeline.ranks import announce
 
 MODES = ("online", "offline", "disabled", "shared")
 _SPELLINGS = {"run": "online", "dryrun": "offline"}
