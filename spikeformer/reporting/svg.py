@@ -89,3 +89,4 @@ def _save(
             facecolor=background,
             metadata=_NO_METADATA if kind == "svg" else None,
         )
+    figure.set_layout_engine("none")  # the first file settles the layout of the others
