@@ -3,4 +3,4 @@
 from spikeformer.__main__ import main
 
 if __name__ == "__main__":
-    main()
+    main(default="train")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from string import Template
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 import spikeformer
 import spikeformer.config.schema
@@ -60,10 +63,37 @@ def choice(group: str, *, _root_: DictConfig) -> str:
     return str(choices.get(group, group))
 
 
-def options(group: str) -> str:
-    """Return the options of a config group, for the help text."""
+def options(group: str, *, _root_: DictConfig) -> str:
+    """Return the options of a config group, the chosen one with a star, for the help text."""
     files = (Path(config_folder()) / group).glob("*.yaml")
-    return ", ".join(sorted(file.stem for file in files))
+    chosen = OmegaConf.select(_root_, "hydra.runtime.choices", default={}).get(group)
+    return ", ".join(
+        f"{name} *" if name == chosen else name for name in sorted(f.stem for f in files)
+    )
+
+
+def help_text(arguments: Sequence[str]) -> str:
+    """Return what `--help` prints: groups with their options, and every key with its value.
+
+    Hydra's own help copies the whole configuration once for each group and takes seconds.
+
+    Args:
+        arguments: Overrides in force, and flags, which change nothing here.
+    """
+    register_resolvers()
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    with hydra.initialize_config_dir(config_folder(), version_base="1.3"):
+        config = hydra.compose("train", overrides=overrides, return_hydra_config=True)
+    template = Template("\n".join(map(_wrapped, config.hydra.help.template.splitlines())))
+    with open_dict(config):
+        del config["hydra"]
+    return template.substitute(CONFIG=OmegaConf.to_yaml(config))
+
+
+def _wrapped(line: str) -> str:
+    """Return a line of the help text, broken and indented as it began where it is too long."""
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.fill(line, 100, subsequent_indent=indent, break_on_hyphens=False) or line
 
 
 def run_dir() -> str:

@@ -8,7 +8,6 @@ import shlex
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,11 +21,10 @@ from omegaconf.errors import OmegaConfBaseException
 import spikeformer.config.schema
 import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
 from spikeformer.cli.checkpoint import differences, with_checkpoints_overrides
-from spikeformer.cli.config import config_folder, register_resolvers
-from spikeformer.cli.doctor import doctor
+from spikeformer.cli.commands import as_overrides, overview
+from spikeformer.cli.config import config_folder, help_text, register_resolvers
 from spikeformer.cli.messages import cause, check_arguments, explain, set_locale
 from spikeformer.cli.paths import with_quoted_paths
-from spikeformer.cli.privacy import privacy
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
 from spikeformer.cli.sweep import as_a_command_of_its_own
@@ -49,41 +47,37 @@ MISTAKES = (
 """What a user can mend: shown as a message, without a traceback."""
 
 
-def energy(arguments: Sequence[str]) -> int:
-    """Run `spikeformer energy`, whose imports take their time."""
-    from spikeformer.cli.energy import energy as command
+def main(default: str | None = None) -> None:
+    """Do what the command line asks for: one of `COMMANDS`, or the pipeline that it configures.
 
-    return command(arguments)
-
-
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "doctor": doctor,
-    "energy": energy,
-    "privacy": privacy,
-}
-"""What else the first argument may ask for: functions of the others, to an exit status."""
-
-
-def main() -> None:
-    """Run the pipeline that the command line describes, or one of `COMMANDS`."""
+    Args:
+        default: The command that an empty command line stands for; None lists the commands.
+    """
     # Hydra then raises its errors instead of printing a traceback and exiting.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_resolvers()
     try:
         with interruptible():
-            _run()
+            _run(default)
     except MISTAKES as error:
         _leave(error)
 
 
-def _run() -> None:
-    check_arguments(sys.argv[1:], config_folder())
+def _run(default: str | None) -> None:
     set_locale(sys.argv[1:])
-    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
-        if status := COMMANDS[sys.argv[1]](sys.argv[2:]):
-            sys.exit(status)
+    if default is None and sys.argv[1:] in ([], ["-h"], ["--help"]):
+        print(overview())
         return
-    sys.argv[1:] = with_resumed_overrides(with_quoted_paths(sys.argv[1:]))
+    asked = as_overrides(sys.argv[1:] or [default or "train"])
+    if isinstance(asked, int):
+        if asked:
+            sys.exit(asked)
+        return
+    check_arguments(asked, config_folder())
+    if {"-h", "--help"} & set(asked):
+        print(help_text(asked))
+        return
+    sys.argv[1:] = with_resumed_overrides(with_quoted_paths(asked))
     sys.argv[1:] = with_checkpoints_overrides(sys.argv[1:])
     set_locale(sys.argv[1:])
     hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
-from spikeformer.cli import main
 from tests.commands import SHARED, run_script
 
 MISTAKES = {
@@ -107,15 +104,3 @@ def test_in_a_process_of_its_own(tmp_path):
     assert "Traceback" not in process.stdout + process.stderr
     assert "timesteps=0" in process.stderr
     assert not list(tmp_path.rglob("*.yaml"))
-
-
-def test_help_explains_every_group(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert not stop.value.code
-    text = capsys.readouterr().out
-    for group in ("data", "neuron", "encoding", "attention", "model", "trainer", "pipeline"):
-        assert f"\n  {group} " in text
-    assert "qk_token, sdsa, ssa" in text
-    assert "schema/" not in text

@@ -21,6 +21,8 @@ def test_one_batch_of_every_experiment(name, tmp_path):
         "trainer.accelerator=cpu",
     ]
     config = composed(*overrides)
+    if name in ("cifar10_base", "cifar10_small"):  # of the width and depth alone
+        overrides += ["model.d_model=32", "model.nhead=2", "model.num_layers=2"]
     data = config.data
     source, key = (data.base, "data.base") if "base" in data else (data, "data")
     epochs = data.get("num_tasks", 1)  # a sequence of tasks has at least one each

@@ -77,7 +77,7 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     FitResults(EPOCHS, 920, 83.4, 412_345, {"val/accuracy": 0.98}).save(RunFolder(folder))
     stages = {
         "fit": {"status": "done", "seconds": 83.4, "result": {"num_parameters": 412_345}},
-        "test": {"status": "done", "seconds": 0.84},
+        "test": {"status": "done", "seconds": 0.84, "result": {"accuracy": 0.975}},
         "report": {"status": "running"},
     }
     manifest = {"name": "spiking_vit-digits", "created": "2025-03-04T10:20:30", "stages": stages}

@@ -1,0 +1,133 @@
+"""The commands of `spikeformer`: pipelines and tools, each by one word."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikeformer.cli.doctor import doctor
+from spikeformer.cli.paths import quoted
+from spikeformer.cli.privacy import privacy
+from spikeformer.cli.runs import report, runs
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.i18n import t
+
+
+@dataclass(frozen=True)
+class Command:
+    """What the first word of the command line asks for.
+
+    Attributes:
+        example: How it is typed, after `spikeformer`.
+        run: A tool: from the words that follow to an exit status. None for a pipeline.
+        overrides: A pipeline: from the words that follow to the overrides of a configuration.
+    """
+
+    example: str
+    run: Callable[[Sequence[str]], int] | None = None
+    overrides: Callable[[Sequence[str]], list[str]] | None = None
+
+
+def _pipeline(name: str, subject: str) -> Callable[[Sequence[str]], list[str]]:
+    """Return a command's overrides: its pipeline, and the run or model that comes first."""
+
+    def overrides(arguments: Sequence[str]) -> list[str]:
+        first, rest = arguments[:1], list(arguments[1:])
+        if not first or first[0].startswith("-") or "=" in first[0].partition("/")[0]:
+            raise ConfigurationError(
+                t(
+                    "cli.needs_subject",
+                    command=name,
+                    subject=subject,
+                    example=COMMANDS[name].example,
+                )
+            )
+        chosen = (
+            f"model.pretrained={quoted(first[0])}"
+            if subject == "MODEL"
+            else f"checkpoint={quoted(str(_checkpoint(Path(first[0]))))}"
+        )
+        return [f"pipeline={name}", chosen, *rest]
+
+    return overrides
+
+
+def _checkpoint(path: Path) -> Path:
+    """Return a run's last checkpoint, or the file itself."""
+    if not path.is_dir():
+        return path
+    from spikeformer.runs import RunFolder  # brings torch, which other commands need not wait for
+
+    last = RunFolder(path).checkpoint("last")
+    if not last.is_file():
+        raise ConfigurationError(t("cli.run_without_weights", folder=path, file=last))
+    return last
+
+
+def _energy(arguments: Sequence[str]) -> int:
+    from spikeformer.cli.energy import energy  # brings torch
+
+    return energy(arguments)
+
+
+COMMANDS: dict[str, Command] = {
+    "train": Command("train model=spiking_vit data=digits", overrides=list),
+    "evaluate": Command("evaluate outputs/RUN", overrides=_pipeline("evaluate", "RUN")),
+    "predict": Command("predict outputs/RUN", overrides=_pipeline("predict", "RUN")),
+    "convert": Command("convert outputs/bert data=sst2", overrides=_pipeline("convert", "MODEL")),
+    "deploy": Command("deploy outputs/RUN hardware=loihi2", overrides=_pipeline("deploy", "RUN")),
+    "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
+    "report": Command("report outputs/RUN", report),
+    "runs": Command("runs outputs", runs),
+    "doctor": Command("doctor", doctor),
+    "privacy": Command("privacy --help", privacy),
+}
+
+
+def as_overrides(arguments: Sequence[str]) -> list[str] | int:
+    """Return the overrides that a command line stands for, or a tool's exit status.
+
+    Args:
+        arguments: The words behind the program's name. Without a command they are overrides.
+
+    Raises:
+        ConfigurationError: The first word is no command and no override, or its command lacks
+            something.
+    """
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
+    command = COMMANDS.get(name)
+    if command is None:
+        if name and "=" not in name and not name.startswith(("-", "~", "+")):
+            raise ConfigurationError(_unknown(name))
+        return list(arguments)
+    if command.run is not None:
+        return command.run(rest)
+    assert command.overrides is not None
+    if name != "train" and {"-h", "--help"} & set(rest):
+        print(_usage(name))
+        return 0
+    return command.overrides(rest)
+
+
+def overview() -> str:
+    """Return the list of commands with what each does."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {_summary(name)}" for name in COMMANDS]
+    return "\n".join([t("cli.overview"), "", *lines, "", t("cli.overview_help")])
+
+
+def _usage(name: str) -> str:
+    example = f"spikeformer {COMMANDS[name].example}"
+    return "\n".join([_summary(name), "", f"  {example}", "", t("cli.overrides_follow")])
+
+
+def _summary(name: str) -> str:
+    return t(f"cli.command_{name}")
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    text = t("cli.no_command", name=name, commands=", ".join(COMMANDS))
+    return f"{text}\n{t('cli.did_you_mean', name=near[0])}" if near else text

@@ -1,0 +1,70 @@
+"""`spikeformer runs` and `spikeformer report`: what run folders hold, and their pages."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spikeformer.cli.text import table
+from spikeformer.i18n import format_number, t
+
+if TYPE_CHECKING:
+    from spikeformer.runs import RunSummary
+
+# Runs bring torch and their pages matplotlib, which the other commands need not wait for.
+
+
+def runs(arguments: Sequence[str]) -> int:
+    """Print a table of the runs below a folder, newest first; return 0.
+
+    Args:
+        arguments: What follows `runs` on the command line.
+    """
+    from spikeformer.runs import summarize_runs
+
+    parser = argparse.ArgumentParser(prog="spikeformer runs", description=t("cli.command_runs"))
+    parser.add_argument("folder", nargs="?", default="outputs", type=Path)
+    folder = parser.parse_args(arguments).folder
+    found = summarize_runs(folder)
+    if not found:
+        print(t("cli.no_runs", folder=folder))
+        return 0
+    columns = ("created", "name", "status", "accuracy", "folder")
+    heads = [t(f"cli.runs_{column}") for column in columns]
+    rows = [heads, *map(_row, found)]
+    print("\n".join(table(rows, names=len(heads))))
+    return 0
+
+
+def _row(run: RunSummary) -> list[str]:
+    accuracy = run.numbers.get("accuracy", run.numbers.get("val/accuracy"))
+    return [
+        (run.created or "")[:16].replace("T", " "),
+        run.name,
+        t(f"reporting.status_{run.status}"),
+        "" if accuracy is None else f"{format_number(100 * accuracy, '.2f')} %",
+        str(run.folder),
+    ]
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Write the page of a run folder again, print its path; return 0.
+
+    Args:
+        arguments: What follows `report` on the command line.
+
+    Raises:
+        ResultsError: It is no run folder, or one of its files cannot be read.
+    """
+    from spikeformer.reporting import build_report
+    from spikeformer.runs import ResultsError, RunFolder
+
+    parser = argparse.ArgumentParser(prog="spikeformer report", description=t("cli.command_report"))
+    parser.add_argument("folder", type=Path, metavar="RUN")
+    folder = parser.parse_args(arguments).folder
+    if not RunFolder(folder).manifest.is_file():
+        raise ResultsError(t("cli.not_a_run", folder=folder))
+    print(build_report(folder))
+    return 0
