@@ -36,19 +36,12 @@ def _pipeline(name: str, subject: str) -> Callable[[Sequence[str]], list[str]]:
     def overrides(arguments: Sequence[str]) -> list[str]:
         first, rest = arguments[:1], list(arguments[1:])
         if not first or first[0].startswith("-") or "=" in first[0].partition("/")[0]:
-            raise ConfigurationError(
-                t(
-                    "cli.needs_subject",
-                    command=name,
-                    subject=subject,
-                    example=COMMANDS[name].example,
-                )
-            )
-        chosen = (
-            f"model.pretrained={quoted(first[0])}"
-            if subject == "MODEL"
-            else f"checkpoint={quoted(str(_checkpoint(Path(first[0]))))}"
-        )
+            given = {"command": name, "subject": subject, "example": COMMANDS[name].example}
+            raise ConfigurationError(t("cli.needs_subject", **given))
+        if subject == "MODEL":
+            chosen = f"model.pretrained={quoted(first[0])}"
+        else:
+            chosen = f"checkpoint={quoted(str(_checkpoint(Path(first[0]))))}"
         return [f"pipeline={name}", chosen, *rest]
 
     return overrides

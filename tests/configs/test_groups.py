@@ -135,9 +135,7 @@ def test_every_profiler_is_made(name):
         assert set(options("profiler")) == {"none", *profiler_backends()}
 
 
-@pytest.mark.parametrize(
-    "group", ["experiment", "debug", "hardware", "hparams_search", "paths", "hydra", *MORE]
-)
+@pytest.mark.parametrize("group", ["debug", "hardware", "hparams_search", "paths", "hydra", *MORE])
 def test_the_remaining_groups_compose(group):
     for name in options(group):
         composed(f"+{group}={name}" if group == "local" else f"{group}={name}")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from spikeformer.cli.commands import COMMANDS
+
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted(
     path.relative_to(REPOSITORY)
@@ -28,7 +30,8 @@ _NOT_RUN = re.compile(r"<!-- not run: .+? -->\s*$")
 _TITLE = re.compile(r'title="([^"]+)"')
 _LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)[^)]*\)|(?:src|href)=\"([^\"]+)\"")
 _ENTRY = re.compile(
-    r"^(?:\w+=\S+ )*(?:(?:\S*/)?python train\.py|spikeformer)(?! doctor| privacy)(?= |$)"
+    r"^(?:\w+=\S+ )*(?:(?:\S*/)?python train\.py|spikeformer)"
+    rf"(?! (?:{'|'.join(name for name, command in COMMANDS.items() if command.run)})\b)(?= |$)"
 )
 
 
@@ -115,6 +118,11 @@ def _command(text: str, arguments: str) -> Command:
     words = iter(shlex.split(arguments, comments=True))
     overrides, config_dir = [], None
     for word in words:
+        if word in COMMANDS:
+            if word != "train":  # the run or model that comes first is the reader's
+                overrides += [f"pipeline={word}"]
+                next(words)
+            continue
         if word in ("--config-dir", "--cfg", "--info"):
             value = next(words)
             config_dir = value if word == "--config-dir" else config_dir
