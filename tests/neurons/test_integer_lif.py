@@ -61,6 +61,22 @@ def test_unit_spikes_give_a_linear_layer_the_same_total(max_spikes, dtype):
     torch.testing.assert_close(layer(grouped).sum(2) / max_spikes, layer(grouped.mean(2)))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_counts_as_float32_does(dtype):
+    neuron = IntegerLifNeuron(threshold=0.5, max_spikes=4)
+    current = (3 * torch.randn(2, 3, 40)).to(dtype).requires_grad_()
+    halves, state = neuron.to(dtype)(current, neuron.initial_state(current))
+    whole = current.detach().float().requires_grad_()
+    expected, final = neuron(whole, neuron.initial_state(whole))
+    assert (halves.dtype, state.membrane.dtype) == (dtype, torch.float32)
+    assert torch.equal(halves.float(), expected)
+    assert torch.equal(state.membrane, final.membrane)
+    grads = (
+        torch.autograd.grad(x.sum(), leaf)[0] for x, leaf in ((halves, current), (expected, whole))
+    )
+    torch.testing.assert_close(*(g.float() for g in grads), rtol=1e-2, atol=1e-3)
+
+
 def test_values_out_of_range():
     for max_spikes in (0, -1, 1.5):
         with pytest.raises(ArgumentError, match="`max_spikes`"):
