@@ -9,7 +9,15 @@ import struct
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import PurePath
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    EllipsisType,
+    FunctionType,
+    MethodType,
+    NotImplementedType,
+)
 from typing import Any
 
 import numpy as np
@@ -81,7 +89,7 @@ class _Unordered:
 def _parts(value: Any) -> list[Any]:
     """Return what tells a value, bytes and nested values; the first part names its type."""
     match value:
-        case None | bool():
+        case None | bool() | EllipsisType() | NotImplementedType():
             return [repr(value).encode()]
         case enum.Enum():
             return [b"enum", *_named(type(value)), value.name.encode()]
@@ -119,7 +127,7 @@ def _code_parts(value: Any) -> list[Any]:
     """Return the parts of functions, classes and dataclasses."""
     match value:
         case FunctionType():
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
+            cells = [_content(cell) for cell in value.__closure__ or ()]
             defaults = (value.__defaults__, value.__kwdefaults__)
             told = (value.__code__, defaults, cells)
             return [b"function", *_named(value), *map(_Nested, told)]
@@ -140,6 +148,14 @@ def _code_parts(value: Any) -> list[Any]:
         "plain data, a tensor, an array, a module, a function or a dataclass of these",
         "Give `cached` a function that makes a key of the arguments: key=lambda ...: (...).",
     )
+
+
+def _content(cell: CellType) -> Any:
+    """Return what a function closes over; a function that calls itself has no name yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return CellType
 
 
 def _named(value: Any) -> list[bytes]:

@@ -52,6 +52,31 @@ def inputs_of(batch: Any) -> Any:
     return _plain(batch[0]) if isinstance(batch, tuple | list) else batch
 
 
+def as_floats(inputs: Any) -> Any:
+    """Return inputs with images of bytes, 0 to 255, as floats from 0 to 1.
+
+    Args:
+        inputs: A network's inputs; images are uint8 (batch, 1 or 3, height, width).
+
+    Raises:
+        ArgumentError: There are other bytes with four axes or more, whose range nobody told.
+
+    Example:
+        >>> as_floats(torch.full((1, 1, 2, 2), 51, dtype=torch.uint8)).unique()
+        tensor([0.2000])
+    """
+
+    def scale(x: Any) -> Any:
+        if not isinstance(x, Tensor) or x.dtype != torch.uint8 or x.ndim < 4:
+            return x
+        if x.ndim == 4 and x.shape[1] in (1, 3):
+            return x.float() / 255.0
+        expected = "floats, or images (batch, 1 or 3, height, width) of bytes"
+        raise ArgumentError("inputs", f"uint8 of shape {tuple(x.shape)}", expected)
+
+    return tree_map(scale, _plain(inputs))
+
+
 def unlabelled(inputs: Any) -> Any:
     """Return a network's inputs without the labels that a dict of Hugging Face's brings along."""
     return inputs_of(inputs) if isinstance(inputs, Mapping) else inputs

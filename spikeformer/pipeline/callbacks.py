@@ -41,9 +41,14 @@ def build_callbacks(
         callbacks.append(instantiate(config.regularizer, L.Callback, trusted=trusted))
     if not logged:  # Lightning refuses to monitor what nobody records.
         callbacks = [c for c in callbacks if not isinstance(c, LearningRateMonitor)]
+    validates = data.splits.val is not None and config.trainer.limit_val_batches != 0
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
-            keep_checkpoints(callback, module, folder, validates=data.splits.val is not None)
+            keep_checkpoints(callback, module, folder, validates=validates)
+        watched = getattr(callback, "monitor", None)
+        if not validates and isinstance(watched, str) and watched.startswith("val/"):
+            name = type(callback).__name__
+            raise ConfigurationError(t("pipeline.watches_nothing", callback=name, metric=watched))
     return callbacks
 
 

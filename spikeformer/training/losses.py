@@ -13,9 +13,41 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spikeformer.config import registered
-from spikeformer.error_handling import check_choice, check_interval
+from spikeformer.error_handling import ArgumentError, check_choice, check_interval
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def class_target(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return a target as the losses of classes want it.
+
+    Integers of any width, and whole numbers as floats, become int64; a column becomes a row.
+    Probabilities take the outputs' type.
+
+    Args:
+        outputs: Shape (batch, ..., classes).
+        target: Classes (batch,) or (batch, 1), or probabilities (batch, classes).
+
+    Returns:
+        int64 (batch,), or float (batch, classes).
+
+    Raises:
+        ArgumentError: It is neither.
+
+    Example:
+        >>> class_target(torch.zeros(2, 4, 3), torch.tensor([[2.0], [0.0]]))
+        tensor([2, 0])
+    """
+    batch, classes = outputs.shape[0], outputs.shape[-1]
+    shape = tuple(target.shape)
+    if shape == (batch, classes) and (classes > 1 or target.is_floating_point()):
+        return target.to(outputs.dtype)
+    if shape in ((batch,), (batch, 1)):
+        row = target.reshape(batch)
+        if not row.is_floating_point() or bool((row == row.round()).all()):
+            return row.long()
+    expected = f"classes ({batch},), or probabilities ({batch}, {classes})"
+    raise ArgumentError("target", f"{target.dtype} of shape {shape}", expected)
 
 
 def cross_entropy(outputs: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -26,6 +58,7 @@ def cross_entropy(outputs: Tensor, target: Tensor, *, label_smoothing: float = 0
         target: Classes (batch,) or probabilities (batch, classes).
         label_smoothing: Share of the target spread evenly over all classes, in [0, 1].
     """
+    target = class_target(outputs, target)
     return F.cross_entropy(outputs.mean(dim=1), target, label_smoothing=label_smoothing)
 
 
@@ -38,7 +71,7 @@ def spike_count_loss(outputs: Tensor, target: Tensor) -> Tensor:
 
     Source: `ce_count_loss` of Eshraghian et al., 2023, doi:10.1109/JPROC.2023.3308088.
     """
-    return F.cross_entropy(outputs.sum(dim=1), target)
+    return F.cross_entropy(outputs.sum(dim=1), class_target(outputs, target))
 
 
 def tet(
@@ -58,7 +91,7 @@ def tet(
     """
     check_interval("regularization", regularization, 0.0, 1.0)
     steps = outputs.shape[1]
-    repeated = target.repeat_interleave(steps, dim=0)
+    repeated = class_target(outputs, target).repeat_interleave(steps, dim=0)
     entropy = F.cross_entropy(outputs.flatten(0, 1), repeated)
     return (1 - regularization) * entropy + regularization * (outputs - level).square().mean()
 
@@ -74,7 +107,7 @@ def mse_rate(
         on_rate: Rate that the right class should have.
         off_rate: Rate that the other classes should have.
     """
-    rate = outputs.mean(dim=1)
+    rate, target = outputs.mean(dim=1), class_target(outputs, target)
     right = target if target.ndim == 2 else F.one_hot(target, rate.shape[1])
     return F.mse_loss(rate, off_rate + (on_rate - off_rate) * right.to(rate.dtype))
 

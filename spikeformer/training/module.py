@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from spikeformer.data.batch import Inputs, call, inputs_of, split
+from spikeformer.data.batch import Inputs, as_floats, call, inputs_of, split
 from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
 from spikeformer.models import share_batch_norms, sparsity_loss
@@ -100,7 +100,7 @@ class SpikingModule(L.LightningModule):
 
     def predict_step(self, batch: Any, batch_idx: int = 0) -> Tensor:
         """Return outputs averaged over time."""
-        return self(inputs_of(batch)).mean(dim=1)
+        return self(as_floats(inputs_of(batch))).mean(dim=1)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the loss of a batch with all penalties."""
@@ -133,6 +133,7 @@ class SpikingModule(L.LightningModule):
 
     def _step(self, batch: Any, stage: str) -> tuple[Tensor, Tensor]:
         inputs, target = split(batch)
+        inputs = as_floats(inputs)
         proxy = self.proxy if stage == "train" else None
         outputs = self(inputs) if proxy is None else call(proxy, inputs)
         outputs = self.task_outputs(outputs, target)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanMetric, MeanSquaredError, Metric
 from torchmetrics.text import Perplexity
 
-from spikeformer.training.losses import predicted_class
+from spikeformer.training.losses import class_target, predicted_class
 from spikeformer.training.module import SpikingModule
 
 
@@ -27,6 +27,7 @@ class ClassificationModule(SpikingModule):
         self, metrics: Mapping[str, Metric], outputs: Tensor, target: Tensor
     ) -> None:
         """Count right classes; a mixed target counts by its larger part."""
+        target = class_target(outputs, target)
         classes = target.argmax(dim=1) if target.ndim == 2 else target
         metrics["accuracy"].update((predicted_class(outputs) == classes).float())
 

@@ -117,7 +117,8 @@ class SpikingTrainer:
             if loader is not None and sized_len(loader) == 0:
                 raise ArgumentError(name, loader, "a loader with at least one batch")
         recorder = HistoryRecorder()
-        chosen = [self._callback(item, val_loader) for item in callbacks or []]
+        validates = val_loader is not None and self.trainer_kwargs.get("limit_val_batches") != 0
+        chosen = [self._callback(item, validates) for item in callbacks or []]
         checkpointing = any(isinstance(item, ModelCheckpoint) for item in chosen)
         options: dict[str, Any] = {"limit_val_batches": 0} if val_loader is None else {}
         trainer = make_trainer(
@@ -133,15 +134,15 @@ class SpikingTrainer:
         trainer.fit(self.module, train_loader, validation, ckpt_path=ckpt_path)
         return recorder.history
 
-    def _callback(self, item: str | L.Callback, val_loader: DataLoader[Any] | None) -> L.Callback:
+    def _callback(self, item: str | L.Callback, validates: bool) -> L.Callback:
         if isinstance(item, L.Callback):
             return item
         factory = CALLBACKS[check_choice("callbacks", item, CALLBACKS)]
         if item in ("early_stopping", "checkpoint"):
-            if val_loader is None:
-                monitor, mode = "train/loss", "min"
-            else:
+            if validates:
                 monitor, mode = self.module.monitor, self.module.monitor_mode
+            else:
+                monitor, mode = "train/loss", "min"
             factory = partial(factory, monitor=monitor, mode=mode)
         if item == "lr_monitor" and self.trainer_kwargs["logger"] is False:
             raise ArgumentError(

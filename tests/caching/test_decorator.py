@@ -66,3 +66,21 @@ def test_misuse():
         @cached()
         def numbers():
             yield 1
+
+
+def test_a_function_may_call_itself_and_use_an_ellipsis():
+    calls = []
+
+    @cached(cache=Cache())
+    def fibonacci(n):
+        calls.append(n)
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+
+    assert fibonacci(20) == 6765
+    assert sorted(calls) == list(range(21))
+
+    @cached(cache=Cache())
+    def last(x):
+        return x[..., -1]
+
+    assert last(torch.arange(6).view(2, 3)).tolist() == [2, 5]

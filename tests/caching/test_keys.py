@@ -122,3 +122,45 @@ def test_strangers_are_refused_with_a_way_out():
         content_key(torch.eye(2).to_sparse())
     with pytest.raises(ArgumentError, match="numbers or strings"):
         content_key(np.array([object()]))
+
+
+def test_constants_of_code_and_functions_that_call_themselves():
+    def first(x):
+        return x[..., 0]
+
+    def last(x):
+        return x[..., 1]
+
+    assert content_key(first) != content_key(last)
+    assert content_key(...) != content_key(NotImplemented)
+
+    def down(n):
+        return n and down(n - 1)
+
+    def up(n):
+        return n and up(n - 2)
+
+    assert content_key(down) == content_key(down) != content_key(up)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def f(a, b=1, *, c=2, d=3): return a",
+        "def f(a, b=9, *, c=2): return a",
+        "def f(a, b=1, *, c=9): return a",
+        "def f(a, b=1, *, c): return a",
+        "def f(a, b, *, c=2): return a",
+        "def f(a, *, b=1, c=2): return a",
+        "def f(a, b=1, *, d=2): return a",
+    ],
+)
+def test_defaults_are_in_the_key_of_a_function(other):
+    def made(source):
+        namespace = {"__name__": "somewhere"}
+        exec(source, namespace)
+        return namespace["f"]
+
+    here = "def f(a, b=1, *, c=2): return a"
+    assert content_key(made(here)) == content_key(made(here))
+    assert content_key(made(here)) != content_key(made(other))

@@ -11,6 +11,7 @@ from transformers import BatchEncoding
 
 from spikeformer.data.batch import (
     arguments,
+    as_floats,
     call,
     device_of,
     first,
@@ -165,3 +166,19 @@ def test_named_tensors():
     assert same(named_tensors(x), {"": x})
     assert same(named_tensors((x, ids, None)), {"0": x, "1": ids})
     assert same(named_tensors({"x": x, "mask": None}), {"x": x})
+
+
+def test_images_of_bytes_become_floats_from_0_to_1():
+    image = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
+    ids = torch.zeros(2, 5, dtype=torch.uint8)
+    scaled = as_floats({"image": image, "ids": ids})
+    assert scaled["image"].dtype == torch.float32
+    assert scaled["image"].unique().tolist() == [1.0]
+    assert scaled["ids"] is ids
+    assert as_floats((image.float(),))[0].max() == 255
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3, 4, 4), (2, 2, 4, 4), (2, 4, 4, 3)])
+def test_bytes_of_which_nobody_tells_the_range_are_refused(shape):
+    with pytest.raises(ArgumentError, match="uint8 of shape"):
+        as_floats(torch.zeros(shape, dtype=torch.uint8))

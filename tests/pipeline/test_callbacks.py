@@ -21,6 +21,16 @@ def test_keep_checkpoints_in_the_run_folder_by_the_tasks_metric(tmp_path):
     assert (callback.monitor, callback.mode) == ("val/accuracy", "max")
     trainer = build(composed(*QUIET, "data.val_fraction=0"), tmp_path).trainer
     assert trainer.checkpoint_callback.monitor is None
+    trainer = build(composed(*QUIET, "trainer.limit_val_batches=0"), tmp_path).trainer
+    assert trainer.checkpoint_callback.monitor is None
+
+
+@pytest.mark.parametrize("key", ["data.val_fraction=0", "trainer.limit_val_batches=0"])
+@pytest.mark.parametrize("option", ["early_stopping", "energy_early_stopping"])
+def test_what_watches_the_validation_needs_one(tmp_path, key, option):
+    config = composed(*QUIET, key, f"callbacks=[default,{option}]")
+    with pytest.raises(ConfigurationError, match=r"watches val/loss, but nothing is validated"):
+        build(config, tmp_path)
 
 
 def test_build_callbacks_monitors_rates_only_for_a_logger(tmp_path):

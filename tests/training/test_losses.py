@@ -154,3 +154,36 @@ def test_by_name():
     assert get_loss("tet") is tet
     with pytest.raises(ArgumentError, match=r"`loss_fn`.*'spike_count_loss'"):
         get_loss("hinge")
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "spike_count_loss", "tet", "mse_rate"])
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda target: target.int(),
+        lambda target: target.to(torch.uint8),
+        lambda target: target.float(),
+        lambda target: target.double()[:, None],
+        lambda target: target.int()[:, None],
+    ],
+)
+def test_classes_of_any_type_and_in_a_column(name, same):
+    outputs = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
+    target = torch.tensor([0, 2, 1, 1, 0])
+    assert torch.equal(LOSSES[name](outputs, same(target)), LOSSES[name](outputs, target))
+
+
+def test_probabilities_take_the_type_of_the_outputs():
+    outputs = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    hot = torch.tensor([[1, 0, 0], [0, 0, 1]])
+    expected = cross_entropy(outputs, torch.tensor([0, 2]))
+    for target in (hot, hot.double(), hot.float()):
+        torch.testing.assert_close(cross_entropy(outputs, target), expected)
+
+
+@pytest.mark.parametrize(
+    "target", [torch.tensor([0.5, 1.0]), torch.zeros(3), torch.zeros(2, 2), torch.zeros(2, 1, 1)]
+)
+def test_targets_that_are_no_classes_are_refused(target):
+    with pytest.raises(ArgumentError, match=r"classes \(2,\), or probabilities \(2, 3\)"):
+        cross_entropy(torch.zeros(2, 4, 3), target)

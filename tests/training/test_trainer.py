@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.models import CausalLMHead, SpikingNetwork
@@ -16,6 +16,7 @@ from spikeformer.training import (
     MultiLabelModule,
     RegressionModule,
     SpikingModule,
+    SpikingTrainer,
     TrainingHistory,
 )
 from spikeformer.training.callbacks import (
@@ -227,3 +228,28 @@ def test_spiking_trainer_fit_on_the_dicts_of_a_hugging_face_collator():
     by_name, by_place = fit(dicts, collate), fit(pairs, None)
     assert [row["train/loss"] for row in by_name] == [row["train/loss"] for row in by_place]
     assert [row["val/accuracy"] for row in by_name] == [row["val/accuracy"] for row in by_place]
+
+
+def test_labels_of_any_type_and_images_of_bytes_train_alike():
+    """The same images and labels, as most people have them and as arrays often are."""
+    images = torch.randint(0, 256, (8, 1, 2, 2), generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(8) % 2
+
+    def losses(inputs, target):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Flatten(), toy_net())
+        trainer = SpikingTrainer(model, learning_rate=0.1, **QUIET)
+        loader = DataLoader(TensorDataset(inputs, target), batch_size=4)
+        return [row["train/loss"] for row in trainer.fit(loader, epochs=2)]
+
+    expected = losses(images / 255.0, labels)
+    assert losses(images.to(torch.uint8), labels.int()[:, None]) == expected
+    assert losses(images / 255.0, labels.float()) == expected
+
+
+def test_without_validation_the_training_loss_is_watched():
+    loader = DataLoader(TensorDataset(torch.rand(8, 4), torch.arange(8) % 2), batch_size=4)
+    for validation, options in ((None, {}), (loader, {"limit_val_batches": 0})):
+        trainer = SpikingTrainer(toy_net(), **QUIET, **options)
+        history = trainer.fit(loader, validation, epochs=2, callbacks=["early_stopping"])
+        assert len(history) == 2
