@@ -51,7 +51,7 @@ def normalise(
         x: Any shape with channels on `channel_axis`.
         channel_axis: Axis of the channels.
         real: 1 where a value counts, 0 where it does not, shaped to broadcast over `x`, with one
-            channel; None counts all.
+            channel; None counts all. Where none counts the running statistics stay as they are.
         over_processes: Take the moments over the `x` of all processes, as if their batches were
             one. Every process has to call this.
     """
@@ -68,14 +68,15 @@ def normalise(
     if over_processes:
         sums = _SumOverProcesses.apply(sums)  # type: ignore[no-untyped-call]
     count = sums[-1].detach()
+    some, count = (count > 0).to(wide.dtype), count.clamp(min=1)
     mean = (sums[:-1] / count).view(shape)
     centred = wide - mean
     squares = (centred.square() * real).sum(axes)
     if over_processes:
         squares = _SumOverProcesses.apply(squares)  # type: ignore[no-untyped-call]
-    variance = squares / count
+    variance = squares / count + (1 - some)  # 1 where nothing counts
     with torch.no_grad():
-        _follow(norm, mean.flatten(), variance * (count / (count - 1).clamp(min=1)))
+        _follow(norm, mean.flatten(), variance * (count / (count - 1).clamp(min=1)), some)
     scale = torch.rsqrt(variance + norm.eps)
     if norm.affine:
         scale = scale * norm.weight
@@ -85,15 +86,16 @@ def normalise(
     return normed.to(x.dtype)
 
 
-def _follow(norm: _BatchNorm, mean: Tensor, unbiased_variance: Tensor) -> None:
+def _follow(norm: _BatchNorm, mean: Tensor, unbiased_variance: Tensor, some: Tensor) -> None:
+    """Move the running statistics towards those of a batch, if `some`, which is 0 or 1, is 1."""
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
-    norm.num_batches_tracked.add_(1)
+    norm.num_batches_tracked.add_(some.to(norm.num_batches_tracked.dtype))
     share = norm.momentum
     if share is None:  # torch's cumulative average
-        share = 1.0 / float(norm.num_batches_tracked)
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
-    norm.running_var.lerp_(unbiased_variance.to(norm.running_var.dtype), share)
+        share = 1.0 / max(1.0, float(norm.num_batches_tracked))
+    for running, found in ((norm.running_mean, mean), (norm.running_var, unbiased_variance)):
+        running.lerp_(found.to(running.dtype), (share * some).to(running.dtype))
 
 
 class _OverProcesses(_BatchNorm):

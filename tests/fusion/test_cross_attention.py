@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -55,3 +57,38 @@ def test_attention_listens_to_the_other_modality():
     changed = {**inputs, "audio": 1 - inputs["audio"]}
     before, after = model(inputs), model(changed)
     assert not torch.equal(before[:, :, :5], after[:, :, :5])
+
+
+@pytest.mark.parametrize("norm", ["query_norm", "key_norm", "out_norm"])
+def test_statistics_are_those_of_the_samples_that_count(norm):
+    """What the samples hold that do not count may be anything."""
+    inputs = spikes(8, ["vision", "audio"])
+    here = torch.tensor([True, False] * 4)
+    model = fusion("cross_attention", inputs, names=list(inputs), temperature=0.5)
+    statistics = []
+    for filling in (0.0, 1.0):
+        audio = torch.where(here.view(-1, 1, 1, 1), inputs["audio"], filling)
+        again = copy.deepcopy(model).train()
+        again({"vision": inputs["vision"], "audio": audio}, {"audio": here})
+        statistics.append(getattr(again.attentions["vision"], norm).running_var)
+        statistics.append(getattr(again.attentions["audio"], norm).running_var)
+    assert torch.equal(statistics[0], statistics[2])
+    assert torch.equal(statistics[1], statistics[3])
+
+
+def test_where_nobody_asks_nothing_is_learnt():
+    """No sample has both modalities, as after dropping some: statistics stay, and stay finite."""
+    inputs = spikes(4, ["vision", "audio"])
+    torch.manual_seed(0)
+    model = fusion("cross_attention", inputs, names=list(inputs))
+    before = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    first = torch.tensor([True, True, False, False])
+    model.train()
+    current = model(inputs, {"vision": first, "audio": ~first})
+    current.sum().backward()
+    for name, buffer in model.named_buffers():
+        assert buffer.isfinite().all(), name
+        if ".out_norm." in name:
+            assert torch.equal(buffer, before[name]), name
+    assert current.isfinite().all()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
