@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import io
+
+import datasets
+import numpy as np
+import pyarrow.parquet
 import pytest
 import torch
 
@@ -94,3 +99,24 @@ def test_fsdd(shared_set, cache):
     assert images.shape == (2430, 1, 32, 64)
     assert images.max() == 1
     assert 0.05 < images.mean() < 0.5
+
+
+def test_the_scale_is_that_of_the_training_samples_alone(tmp_path, cache):
+    """The test recordings are louder: they end at 1, and the training ones still reach it."""
+    for split, loudness in (("train", 0.1), ("test", 0.9)):
+        rows = {"audio": [], "label": []}
+        for number in range(8):
+            time = np.arange(2000) / 8000
+            wave = loudness * np.sin(2 * np.pi * (300 + 50 * number) * time)
+            soundfile.write(tmp_path / "wave.wav", wave, 8000)
+            rows["audio"].append({"bytes": (tmp_path / "wave.wav").read_bytes(), "path": None})
+            rows["label"].append(number % 2)
+        features = datasets.Features(
+            {"audio": datasets.Audio(8000), "label": datasets.ClassLabel(names=["0", "1"])}
+        )
+        table = pyarrow.table(rows, schema=features.arrow_schema)
+        pyarrow.parquet.write_table(table, tmp_path / f"{split}.parquet")
+    data = AudioDataModule(path=str(tmp_path), cache_dir=cache, num_frames=8, val_fraction=0)
+    data.setup()
+    assert data.splits.train.inputs.max() == 1
+    assert (data.splits.test.inputs == 1).sum() > 8

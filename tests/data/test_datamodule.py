@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 
+import lightning as L
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -158,6 +159,20 @@ def test_validation_and_test_batches_are_not_augmented(recorder, trainer):
     data = DigitsDataModule(max_shift=3, batch_size=2000)
     trainer(max_epochs=1).fit(model, datamodule=data)
     assert torch.equal(model.validated[-1], data.splits.val.inputs)
+
+
+def test_two_ranks_augment_in_their_own_way(recorder, trainer, monkeypatch):
+    def seen(rank):
+        monkeypatch.setattr(L.Trainer, "global_rank", property(lambda self: rank))
+        model = recorder(64, 10)
+        data = DigitsDataModule(max_shift=3, batch_size=2000)
+        trainer(max_epochs=1).fit(model, datamodule=data)
+        return model.seen[0][0]
+
+    (first, labels), (second, same) = seen(0), seen(1)
+    assert torch.equal(labels, same)
+    assert not torch.equal(first, second)
+    assert torch.equal(first, seen(0)[0])
 
 
 def test_before_setup_the_error_says_so():

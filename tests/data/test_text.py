@@ -107,3 +107,26 @@ def test_sst2(shared_set, cache):
     assert inputs["input_ids"].shape[1] <= 64
     assert set(labels.tolist()) == {0, 1}
     assert data.encoder.size == 8000
+
+
+@pytest.mark.parametrize("kind", ["bpe", "word"])
+def test_the_tokenizer_learns_from_the_training_samples_alone(tmp_path, cache, kind):
+    """Each sample has a word of its own: those of validation and test are unknown."""
+    words = [f"{a}{b}{c}" for a in "bdfgk" for b in "aeio" for c in "lmnrst"]
+    rows = "".join(f"{word} {word} {word},{n % 2}\n" for n, word in enumerate(words))
+    (tmp_path / "rows.csv").write_text(f"text,label\n{rows}")
+    data = loaded(
+        path=str(tmp_path / "rows.csv"),
+        vocab_size=600,
+        tokenizer_kind=kind,
+        limit_train=100,
+        val_fraction=0.2,
+        cache_dir=cache,
+    )
+    known = {token.strip("\u0120") for token in data.encoder.tokenizer.get_vocab()} & set(words)
+    learnt = set()
+    for row in range(len(data.splits.train)):
+        (inputs, _) = data.splits.train.__getitems__([row])
+        learnt.add(data.encoder.tokenizer.decode(inputs["input_ids"][0].tolist()).split()[0])
+    assert len(learnt) == 64
+    assert known == learnt

@@ -56,3 +56,16 @@ def test_epoch_seed_resumed_run_draws_what_the_whole_one_does(tmp_path, workers)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     resumed, _ = epochs_of(3, 4, str(tmp_path / "last.ckpt"), history=2, workers=workers)
     assert resumed == {epoch: whole[epoch] for epoch in (2, 3)}
+
+
+def test_epoch_seed_gives_every_rank_a_stream_of_its_own(monkeypatch):
+    """Torch, NumPy and Python each: equal dropout on two ranks would halve its use."""
+
+    def draws(rank):
+        monkeypatch.setattr(L.Trainer, "global_rank", property(lambda self: rank))
+        epochs, _ = epochs_of(3, max_epochs=1)
+        return epochs[0][-1]
+
+    first, second = draws(0), draws(1)
+    assert all(one != other for one, other in zip(first, second, strict=True))
+    assert draws(0) == first
