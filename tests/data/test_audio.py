@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import io
-
 import datasets
 import numpy as np
 import pyarrow.parquet
 import pytest
+import soundfile
 import torch
 
 from spikeformer.data import AudioDataModule
