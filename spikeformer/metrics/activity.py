@@ -16,6 +16,9 @@ from spikeformer.i18n import t, translations
 class FiringRate(Metric):
     """Spikes per neuron and timestep, over everything seen: the mean of the spike tensors.
 
+    Of integer neurons, whose spikes are fractions n / D, it is the rate in each of the D binary
+    steps that a timestep stands for.
+
     Example:
         >>> rate = FiringRate()
         >>> rate.update(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]))

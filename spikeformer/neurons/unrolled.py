@@ -21,7 +21,8 @@ class UnrolledNeuron(IntegerLifNeuron):
 
     with n of `IntegerLifNeuron`. Currents from unit spikes have the mean of those from `n / D`, so
     n is the same. A timestep has to be over before its spikes can leave: in a network each layer
-    works on a timestep while the one behind it works on the timestep before.
+    works on a timestep while the one behind it works on the timestep before. It is for inference,
+    and refuses to run in training mode.
 
     Args:
         neuron: The integer neuron.
@@ -62,6 +63,11 @@ class UnrolledNeuron(IntegerLifNeuron):
 
     def _gathered(self, current: Tensor) -> Tensor:
         """The mean over the steps of each timestep."""
+        if self.training:
+            raise SpikingDynamicsError(
+                "An unrolled neuron is for inference: unit spikes have no gradient. Call eval(),"
+                " and train the integer network, which has the same weights."
+            )
         if current.shape[1] != self.timesteps:
             raise SpikingDynamicsError(
                 f"Expected currents of {self.timesteps} steps, {self.max_spikes} for each timestep"

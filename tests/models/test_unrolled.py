@@ -169,6 +169,12 @@ def test_currents_of_another_length_are_refused():
         net(torch.rand(1, 4, 3))
 
 
+def test_training_is_refused():
+    net = unrolled(vit()).train()
+    with pytest.raises(SpikingDynamicsError, match=r"for inference.*eval\(\)"):
+        net(torch.rand(3, 2, 8, 8, dtype=torch.float64))
+
+
 @pytest.mark.parametrize(
     ("net", "message"),
     [

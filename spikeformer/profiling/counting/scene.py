@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from spikeformer.encoding import SpikeEncoder
 from spikeformer.instrument import neuron_kind
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.neurons.integer_lif import is_integer
@@ -26,6 +27,7 @@ class NetworkFacts:
         spiking: Whether it has spiking neurons.
         levels: Levels of those that fire fractions.
         unit_steps: D where all of them are integer neurons with one D; else 1.
+        encoded: Whether its input becomes spike trains.
         parameters: Addresses of its parameters in memory.
     """
 
@@ -34,6 +36,7 @@ class NetworkFacts:
     spiking: bool
     levels: tuple[int, ...]
     unit_steps: int
+    encoded: bool
     parameters: frozenset[int]
 
     @classmethod
@@ -53,6 +56,7 @@ class NetworkFacts:
             spiking=bool(neurons),
             levels=tuple(levels),
             unit_steps=levels.copy().pop() if alike else 1,
+            encoded=any(isinstance(m, SpikeEncoder) and not m.constant for m in modules.values()),
             parameters=frozenset(p.untyped_storage().data_ptr() for p in model.parameters()),
         )
 
@@ -126,11 +130,11 @@ class Scene:
     def contents(self, x: Tensor, steps: int = 1) -> Contents:
         """Look at the values of an operand that has so many timesteps.
 
-        What comes before the first neuron and has no time is the same in all unit steps of an
-        integer network, and is computed once.
+        What comes before the first neuron and has no time, unless it is encoded in spikes, is the
+        same in all unit steps of an integer network, and is computed once.
         """
         network = self.network
-        held = self.fired is None and steps == 1
+        held = self.fired is None and steps == 1 and not network.encoded
         return contents(
             x,
             spiking=network.spiking,

@@ -63,6 +63,8 @@ def test_integers_count_as_unrolled(kind, timesteps, mechanism):
     assert ours.per_sample("macs") == pytest.approx(theirs.per_sample("macs"))
 
 
-def test_held_spikes_of_an_encoder_count_in_every_step():
-    net, x = vit(encoding=RateCoding(2)).float(), torch.rand(3, 2, 8, 8)
+@pytest.mark.parametrize("timesteps", [1, 2])
+def test_held_spikes_of_an_encoder_count_in_every_step(timesteps):
+    net = vit(timesteps=timesteps, encoding=RateCoding(timesteps)).float()
+    x = torch.rand(3, 2, 8, 8)
     assert_equal_work(counted(net, x), counted(unrolled(net), x))
