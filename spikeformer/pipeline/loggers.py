@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -106,11 +107,15 @@ def _obstacle(server: str) -> str | None:
 def earlier_run_id(save_dir: str | Path) -> str | None:
     """Return the id of the last W&B run in a folder, None if there is none.
 
-    W&B names a run's folder `run-<date>_<time>-<id>`, or `offline-run-...`.
+    W&B names a run's folder `run-<date>_<time>-<id>`, or `offline-run-...`, with a number behind it
+    where two have begun in one second.
     """
     folders = Path(save_dir, "wandb").glob("*run-*-*")
     last = max(folders, key=lambda folder: folder.name.rpartition("run-")[2], default=None)
-    return last.name.split("-")[-1] if last is not None else None
+    if last is None:
+        return None
+    found = re.search(r"run-\d+_\d+-(.+?)(-\d+)?$", last.name)
+    return found and found[1]
 
 
 @registered

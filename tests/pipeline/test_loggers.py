@@ -103,6 +103,8 @@ def test_the_newest_run_is_gone_on_with(tmp_path):
     for folder in ("run-20260102_000000-new", "offline-run-20260101_000000-old", "latest-run"):
         (tmp_path / "wandb" / folder).mkdir(parents=True)
     assert earlier_run_id(tmp_path) == "new"
+    (tmp_path / "wandb" / "offline-run-20260102_000000-new-1").mkdir()
+    assert earlier_run_id(tmp_path) == "new"
 
 
 def test_a_sweeps_runs_are_a_group_of_their_own(monkeypatch):

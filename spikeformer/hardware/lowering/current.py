@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -39,6 +39,22 @@ class Current:
     def of(cls, source: str, size: int, *, constant: bool) -> Current:
         """Return the features of a population itself."""
         return cls({source: Sparse(sparse.eye_array(size, format="csr"))}, np.zeros(size), constant)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Current]) -> Current:
+        """Return the features of several currents, one behind the other."""
+        terms: dict[str, Operator] = {}
+        for name in dict.fromkeys(name for part in parts for name in part.terms):
+            width = next(part.terms[name].shape[1] for part in parts if name in part.terms)
+            blocks = [
+                part.terms[name].matrix()
+                if name in part.terms
+                else sparse.csr_array((part.size, width))
+                for part in parts
+            ]
+            terms[name] = Sparse(sparse.vstack(blocks, format="csr"))
+        bias: Array = np.concatenate([part.bias for part in parts])
+        return cls(terms, bias, all(part.constant for part in parts))
 
     @property
     def size(self) -> int:

@@ -191,6 +191,26 @@ def elementwise(
     return TracedTensor(current, index.reshape(shape))
 
 
+def joined(tensors: Sequence[TracedTensor], axis: int) -> TracedTensor:
+    """Put traced tensors one behind the other along an axis."""
+    total = sum(x.current.size for x in tensors)
+    moving = next((x for x in tensors if not x.current.constant), None)
+    indices, offset = [], 0
+    for x in tensors:
+        if not x.current.constant:
+            step, feature = x.index // x.current.size, x.index % x.current.size
+        elif moving is not None:
+            # What is the same in every timestep is wherever its neighbours are.
+            step = (moving.index // moving.current.size).narrow(axis, 0, 1).expand(x.shape)
+            feature = x.index
+        else:
+            step, feature = torch.zeros_like(x.index), x.index
+        indices.append(step * total + offset + feature)
+        offset += x.current.size
+    current = Current.joined([x.current for x in tensors])
+    return TracedTensor(current, torch.cat(indices, dim=axis))
+
+
 def reduced(x: TracedTensor, axes: Sequence[int], *, keepdim: bool) -> tuple[Rows, list[int]]:
     """Return `x` as rows of what is summed over, and the shape of the sum."""
     summed = sorted(axis % x.ndim for axis in axes)

@@ -32,7 +32,6 @@ def test_layer_that_runs_twice_is_two_populations():
         ([HARD(), Function(lambda x: (x, x))], "returned a tuple"),
         ([HARD(), Function(lambda x: x[:, :1]), HARD()], "runs for 1 timesteps.*for 2"),
         ([nn.BatchNorm1d(2, track_running_stats=False), HARD()], "track_running_stats"),
-        ([ByFrame(nn.Conv2d(1, 1, 3, padding="same")), HARD()], "padded with other"),
         ([HARD(), RateCoding(2)], "encodes something else"),
     ],
 )

@@ -7,17 +7,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikeformer.hardware.ir.firing import packing_base
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import computes, refuses_operator
-from spikeformer.hardware.lowering.traced import Rows, TracedTensor, aten, elementwise, reduced
+from spikeformer.hardware.lowering.rules.affine import affine
+from spikeformer.hardware.lowering.traced import (
+    Rows,
+    TracedTensor,
+    aten,
+    elementwise,
+    joined,
+    reduced,
+)
 from spikeformer.i18n import t
 
-refuses_operator("hardware.dynamic_product", aten.bmm, aten.mm)
 refuses_operator("hardware.is_softmax", aten._softmax)
 refuses_operator("hardware.is_layer_norm", aten.native_layer_norm)
 refuses_operator("hardware.is_relu", aten.relu)
@@ -133,6 +140,80 @@ def accumulate(builder: GraphBuilder, x: TracedTensor, dim: int, dtype: Any = No
     return sums
 
 
+@computes(aten.mm, aten.bmm)
+def matrix_product(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
+    """Multiply by a matrix of numbers: `F.linear(x, self.w)` and `x @ self.w`."""
+    if isinstance(x, TracedTensor) and isinstance(y, TracedTensor):
+        raise builder.refuse(t("hardware.dynamic_product"))
+    if isinstance(y, TracedTensor):
+        turned = matrix_product(builder, y.transpose(-1, -2), x.transpose(-1, -2))
+        product = turned.transpose(-1, -2)
+        assert isinstance(product, TracedTensor)
+        return product
+    if y.ndim == 3:
+        if y.stride(0) and not (y == y[:1]).all():
+            # A matrix for each of the first axis: side by side, one at a time.
+            parts = [matrix_product(builder, each, y[i]) for i, each in enumerate(x.unbind(0))]
+            return stack(builder, parts)
+        y = y[0]
+    rows = Rows(x, 1)
+    current = rows.features.map(TokenLinear(y.T.numpy(force=True).astype(np.float64), rows.count))
+    for operator in current.terms.values():
+        builder.note_weights(operator)
+    return rows.rebuild(current, (y.shape[1],))
+
+
+@computes(aten.mv)
+def product_with_vector(builder: GraphBuilder, x: Any, y: Any) -> TracedTensor:
+    """Multiply by a vector of numbers."""
+    product = matrix_product(builder, x, y.unsqueeze(-1)).squeeze(-1)
+    assert isinstance(product, TracedTensor)
+    return product
+
+
+@computes(aten.constant_pad_nd)
+def pad(
+    builder: GraphBuilder, x: TracedTensor, widths: Sequence[int], value: float = 0.0
+) -> TracedTensor:
+    """Put a number around a tensor, or cut it where a width is negative."""
+    for i, (before, behind) in enumerate(zip(widths[::2], widths[1::2], strict=True)):
+        axis, size = x.ndim - 1 - i, x.shape[x.ndim - 1 - i]
+        kept = x.narrow(axis, max(0, -before), size - max(0, -before) - max(0, -behind))
+        shapes = [[*x.shape[:axis], max(0, n), *x.shape[axis + 1 :]] for n in (before, behind)]
+        around = [torch.full(shape, value, dtype=torch.float64) for shape in shapes]
+        parts = [part for part in (around[0], kept, around[1]) if part.numel()]
+        x = concatenate(builder, parts, axis)
+    return x
+
+
+@computes(aten.addmm, aten.baddbmm)
+def add_product(
+    builder: GraphBuilder, bias: Any, x: Any, y: Any, beta: float = 1, alpha: float = 1
+) -> TracedTensor:
+    """Multiply by a matrix of numbers and add a bias."""
+    product = multiply(builder, matrix_product(builder, x, y), float(alpha))
+    return add(builder, product, bias, float(beta))
+
+
+@computes(aten._adaptive_avg_pool2d)
+def adaptive_average(builder: GraphBuilder, x: TracedTensor, size: Sequence[int]) -> TracedTensor:
+    """Average down to a size; `F.adaptive_avg_pool1d` comes as one row."""
+    return affine(builder, nn.AdaptiveAvgPool2d(tuple(size)), x, 3)
+
+
+@computes(aten.cat)
+def concatenate(builder: GraphBuilder, tensors: Sequence[Any], dim: int = 0) -> TracedTensor:
+    """Put tensors one behind the other."""
+    traced = [x if isinstance(x, TracedTensor) else _numbers(x) for x in tensors]
+    return joined(traced, dim % traced[0].ndim)
+
+
+@computes(aten.stack)
+def stack(builder: GraphBuilder, tensors: Sequence[Any], dim: int = 0) -> TracedTensor:
+    """Put tensors one behind the other along an axis of their own."""
+    return concatenate(builder, [x.unsqueeze(dim) for x in tensors], dim)
+
+
 @computes(aten._to_copy, aten.to)
 def convert(builder: GraphBuilder, x: TracedTensor, *_: Any, **__: Any) -> TracedTensor:
     """Keep float64, whatever the network converts to."""
@@ -141,9 +222,9 @@ def convert(builder: GraphBuilder, x: TracedTensor, *_: Any, **__: Any) -> Trace
 
 def _numbers(values: Any) -> TracedTensor:
     """Return plain numbers as a current without terms."""
-    plain = torch.as_tensor(values, dtype=torch.float64)
-    index = torch.arange(plain.numel()).reshape(plain.shape)
-    return TracedTensor(Current({}, plain.reshape(-1).numpy(), constant=True), index)
+    # Equal numbers are one feature, so that they are the same one in every timestep.
+    plain, index = torch.unique(torch.as_tensor(values, dtype=torch.float64), return_inverse=True)
+    return TracedTensor(Current({}, plain.numpy(), constant=True), index)
 
 
 def _coincidence(builder: GraphBuilder, x: TracedTensor, y: TracedTensor) -> TracedTensor:

@@ -9,8 +9,8 @@ from spikeformer.hardware.ir.operators import Convolution, TokenLinear
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import lowers
+from spikeformer.hardware.lowering.rules.affine import affine
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
-from spikeformer.i18n import t
 
 
 @lowers(nn.Linear)
@@ -30,7 +30,7 @@ def convolution(builder: GraphBuilder, module: nn.Conv2d, x: TracedTensor) -> Tr
     rows = Rows(x, 3)
     plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
     if rows.count != 1 or not plain or any(step != 1 for step in module.dilation):
-        raise builder.refuse(t("hardware.odd_convolution"))
+        return affine(builder, module, x, 3)
     channels, height, width = x.shape[-3:]
     stride, padding = ((int(pair[0]), int(pair[1])) for pair in (module.stride, module.padding))
     operator = Convolution(

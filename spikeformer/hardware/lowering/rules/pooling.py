@@ -10,6 +10,7 @@ from torch import nn
 from spikeformer.hardware.ir.operators import Convolution
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import lowers, refuses
+from spikeformer.hardware.lowering.rules.affine import affine
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.i18n import t
 
@@ -23,8 +24,9 @@ def identity(builder: GraphBuilder, module: nn.Module, x: TracedTensor) -> Trace
 @lowers(nn.AvgPool2d)
 def average_pool(builder: GraphBuilder, module: nn.AvgPool2d, x: TracedTensor) -> TracedTensor:
     """Average neighbours: a convolution of each channel by itself."""
-    if module.ceil_mode or module.divisor_override or not module.count_include_pad:
-        raise builder.refuse(t("hardware.average_pool"))
+    odd = module.ceil_mode or module.divisor_override or not module.count_include_pad
+    if odd or Rows(x, 3).count != 1:
+        return affine(builder, module, x, 3)
     rows, operator = _window(builder, module, x)
     kernel = operator.weights.shape[2] * operator.weights.shape[3]
     current = rows.features.map(operator).scale(1 / kernel)
