@@ -38,15 +38,15 @@ demo: $(VENV)/.core  ## Train a spiking vision transformer on digits and write i
 	$(BIN)/python train.py
 
 # The vendors' packages stay out of .venv: each toolchain is an environment of its own.
-toolchains:  ## Install Intel's Lava (Loihi 2), sPyNNaker and NEST (SpiNNaker) into .toolchains
-	@$(MAKE) --no-print-directory --jobs=2 .toolchains/loihi2/.installed .toolchains/spinnaker/.installed
+toolchains:  ## Install Lava (Loihi 2), sPyNNaker and NEST (SpiNNaker) and SANA-FE into .toolchains
+	@$(MAKE) --no-print-directory --jobs=2 $(foreach name,loihi2 spinnaker sanafe,.toolchains/$(name)/.installed)
 
 .toolchains/loihi2/.installed: toolchains/loihi2.txt
 	@python=$$(toolchains/find-python.sh) && $$python -m venv --clear $(@D) \
 		&& $(@D)/bin/python -m pip install --quiet --no-deps --ignore-requires-python --requirement $< && touch $@ \
 		|| { rm -rf $(@D); echo "$(@D) did not install"; exit 1; }
 
-.toolchains/spinnaker/.installed: toolchains/spinnaker.txt
+.toolchains/spinnaker/.installed .toolchains/sanafe/.installed: .toolchains/%/.installed: toolchains/%.txt
 	@$(PYTHON) -m venv --clear $(@D) \
 		&& $(@D)/bin/python -m pip install --quiet --requirement $< && touch $@ \
 		|| { rm -rf $(@D); echo "$(@D) did not install"; exit 1; }

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from spikeformer.hardware.summary import activity, layer_table, state_ranges
     from spikeformer.hardware.target import Target
     from spikeformer.hardware.targets.loihi2.target import LOIHI2, Loihi2Deployer
+    from spikeformer.hardware.targets.sanafe.target import SanafeDeployer
     from spikeformer.hardware.targets.simulation.simulate import (
         Extremes,
         simulate,
@@ -83,6 +84,7 @@ __all__ = [
     "Reference",
     "RoundedWeights",
     "Rows",
+    "SanafeDeployer",
     "SimulatedModel",
     "SimulationDeployer",
     "SpiNNakerDeployer",
@@ -128,6 +130,7 @@ _MODULES = (
     "summary",
     "target",
     "targets.loihi2.target",
+    "targets.sanafe.target",
     "targets.simulation.simulate",
     "targets.simulation.target",
     "targets.spinnaker.target",

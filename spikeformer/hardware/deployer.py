@@ -25,7 +25,7 @@ from spikeformer.hardware.lowering import Lowered, lower
 from spikeformer.hardware.reference import split_signs
 from spikeformer.hardware.target import Target
 from spikeformer.i18n import t
-from spikeformer.profiling import register_technologies
+from spikeformer.profiling import EnergyEstimate, register_technologies
 
 REALS = "reals_numpy"
 INTEGERS = "integers_numpy"
@@ -125,6 +125,10 @@ class DeployedModel(ABC):
 
     def __init__(self, compiled: HardwareModel) -> None:
         self.compiled = compiled
+        self.estimates: list[EnergyEstimate] = []
+        """What the target's own software says a sample of the last run takes, if it says so."""
+        self.traffic: dict[str, float] = {}
+        """What else it says of a sample, such as `chip_seconds_per_sample`."""
 
     @abstractmethod
     def execute(self, inputs: Arrays) -> dict[str, Array]:

@@ -82,7 +82,8 @@ class Measurement:
         comparisons: Spike for spike, PyTorch against real numbers first.
         layers: One for each population, in the order of the graph.
         traffic: Latency in steps, and spikes, packets and synaptic events of a sample.
-        energy: Modelled energy of a sample by each of the target's prices.
+        energy: Energy of a sample, modelled by each of the target's prices, then as the target's
+            own software estimates it.
         seconds: Wall-clock time of each arithmetic.
         placement: Which neurons lie on which core, on a chip with cores.
         details: What the target says of itself.
@@ -160,8 +161,11 @@ def measure(
             ChipLayer(**{**row, **rates[row["layer"]], **states.get(row["layer"], {})})
             for row in layer_table(compiled)
         ],
-        traffic=traffic(graph, chip),
-        energy=modelled_energy(prices, graph, {**reference.inputs, **chip}),
+        traffic={**traffic(graph, chip), **deployed.traffic},
+        energy=[
+            *modelled_energy(prices, graph, {**reference.inputs, **chip}),
+            *deployed.estimates,
+        ],
         seconds=seconds,
         placement=compiled.placement,
         details=compiled.details,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spikeformer.hardware import ChipLayer, arithmetic_label
-from spikeformer.i18n import format_number, t
+from spikeformer.i18n import format_number, format_time, t
 from spikeformer.profiling import EnergyEstimate
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_placement
@@ -87,7 +87,11 @@ def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
         "packets_per_sample": t("reporting.packets_per_sample"),
         "synaptic_events_per_sample": t("reporting.synaptic_events_per_sample"),
     }
-    return [(label, formats.count(traffic[key])) for key, label in labels.items()]
+    rows = [(label, formats.count(traffic[key])) for key, label in labels.items()]
+    if "chip_seconds_per_sample" in traffic:
+        shown = format_time(traffic["chip_seconds_per_sample"])
+        rows.append((t("reporting.chip_seconds_per_sample"), shown))
+    return rows
 
 
 def _accuracies(found: HardwareResults) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""Loihi 1 in SANA-FE, a simulator of chips that tells energy and time."""

@@ -1,0 +1,1 @@
+"""Programs that run in SANA-FE's own environment."""
