@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -67,19 +69,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ConfigurationError: There is no such file, or it is no checkpoint.
     """
-    if not path.is_file():
-        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
-    try:
+    with _reading(path):
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         return {
             key.removeprefix("net."): torch.as_tensor(value)
             for key, value in state.items()
             if key.startswith("net.")
         }
-    except Exception as error:
-        raise ConfigurationError(
-            t("pipeline.unreadable_checkpoint", path=path, reason=error)
-        ) from error
 
 
 def read_preparation(path: Path) -> Preparation | None:
@@ -91,18 +87,24 @@ def read_preparation(path: Path) -> Preparation | None:
         ConfigurationError: There is no such file, or it is no checkpoint.
         DataError: What it tells cannot be read.
     """
-    if not path.is_file():
-        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
-    try:
+    with _reading(path):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         parts = [part for part in content.values() if isinstance(part, dict)]
-    except Exception as error:
-        raise ConfigurationError(
-            t("pipeline.unreadable_checkpoint", path=path, reason=error)
-        ) from error
     # Lightning keeps what a data module tells under the name of its class.
     plain = next((part["preparation"] for part in parts if "preparation" in part), None)
     return None if plain is None else Preparation.from_plain(plain)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Say of whatever goes wrong inside that the file is no checkpoint."""
+    if not path.is_file():
+        raise ConfigurationError(t("pipeline.no_such_checkpoint", path=path))
+    try:
+        yield
+    except Exception as error:
+        message = t("pipeline.unreadable_checkpoint", path=path, reason=error)
+        raise ConfigurationError(message) from error
 
 
 def put_weights(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
