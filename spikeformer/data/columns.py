@@ -79,6 +79,27 @@ def _find(
     )
 
 
+def files_named_in(table: Any) -> set[str]:
+    """Return the names of the files that cells of images and recordings stand for.
+
+    Args:
+        table: A `datasets.Dataset`; cells that carry the content name nothing.
+    """
+    names: set[str] = set()
+    for column, feature in table.features.items():
+        kind = type(feature).__name__
+        if kind in ("Image", "Audio"):
+            for chunk in (c for c in table.data.column(column).chunks if hasattr(c, "field")):
+                # Of a struct only the field that is asked for is read.
+                content = chunk.field("bytes").is_null().to_pylist()
+                paths = chunk.field("path").to_pylist()
+                names.update(path for path, absent in zip(paths, content, strict=True) if absent)
+        elif column.lower() in (*INPUT_NAMES["image"], *INPUT_NAMES["audio"]):
+            cells = table.data.column(column).to_pylist()
+            names.update(cell for cell in cells if isinstance(cell, str))
+    return {name for name in names if name}
+
+
 def class_names_of(table: Any, column: str) -> list[str]:
     """The classes in the order of their numbers: declared ones, or the sorted values found."""
     names = getattr(table.features[column], "names", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -15,6 +16,7 @@ from spikeformer.compliance import ConsentGate
 from spikeformer.data.columns import (
     check_classes,
     class_names_of,
+    files_named_in,
     input_column,
     label_column,
     labels_of,
@@ -26,6 +28,7 @@ from spikeformer.data.sources import Tables, files_of, folder_of, load_tables, r
 from spikeformer.data.splits import Indices, check_fraction, stratified_draw, stratified_split
 from spikeformer.data.subjects import People, nobody_left, with_consent, without
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
+from spikeformer.files import UnsafePathError, inside
 from spikeformer.i18n import t
 
 VALIDATION_NAMES = ("validation", "val", "valid", "dev")
@@ -131,6 +134,7 @@ class TableDataModule(SpikingDataModule):
     gate: ConsentGate | None = None
     """Whom to leave out for want of consent; set before `setup`."""
     _people: dict[str, People | None]
+    _named: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -211,17 +215,24 @@ class TableDataModule(SpikingDataModule):
         for name, part in parts.items():
             part.people, part.roots = people.get(name), roots_of(self.path, self.cache_dir)
         check_classes(self.configured_classes if self.needs_labels else None, classes, self.where)
+        self._named = frozenset().union(*(files_named_in(table) for table in tables.values()))
         chosen = self._choose(parts)
         built = self.build(chosen)
         self._people = {name: part.people for name, part in chosen.items()}
         return Splits(built["train"], built.get("val"), built["test"], classes)
 
     def data_files(self) -> list[Path]:
-        """Return the files in `path` that are read."""
+        """Return the files in `path` that are read, after `setup` those that they name too."""
         if self.path is None:
             return []
         path = Path(self.path).expanduser()
-        return [folder_of(path) / file for file in files_of(path, self.format, LeftOut())[1]]
+        folder = folder_of(path)
+        files = {folder / file for file in files_of(path, self.format, LeftOut())[1]}
+        for name in self._named:
+            with suppress(UnsafePathError, OSError):  # no path, or one that is not read
+                if inside(folder, name).is_file():
+                    files.add(folder / name)
+        return sorted(files)
 
     def leave_out(self, gone: Collection[str]) -> None:
         """Go on without the samples of some people, from the next loaders on.

@@ -142,6 +142,20 @@ def test_a_table_names_files_beside_it(tmp_path, table, load):
     assert load(folder / "train.parquet").class_names == ["x", "y"]
 
 
+def test_files_that_a_table_names_are_data_too(tmp_path, table, load):
+    folder = table([{"bytes": None, "path": "in/a.png"}, {"bytes": png(), "path": "b.png"}] * 6)
+    (folder / "in").mkdir()
+    for file in (folder / "in" / "a.png", folder / "b.png"):
+        file.write_bytes(png())
+    assert load(folder).data_files() == [folder / "in" / "a.png", folder / "train.parquet"]
+    rows = "".join(f"in/a.png,{n % 2}\n" for n in range(12))
+    (tmp_path / "rows.csv").write_text(f"image,label\n{rows}")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_bytes(png())
+    data = load(tmp_path / "rows.csv", image_key="image")
+    assert data.data_files() == [tmp_path / "in" / "a.png", tmp_path / "rows.csv"]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_pipes_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
