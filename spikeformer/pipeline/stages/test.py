@@ -19,6 +19,7 @@ from spikeformer.i18n import format_number, t
 from spikeformer.instrument import ActivityProbe
 from spikeformer.metrics import metric_label
 from spikeformer.pipeline.run import Run
+from spikeformer.pipeline.stages.examples import ExampleCollector
 from spikeformer.pipeline.stages.sample import record_sample
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.runs import RunFolder, SampleResults, TestResults
@@ -40,10 +41,10 @@ class Test(Stage):
         self.weights = check_choice("weights", weights, ("last", "best"))
 
     def run(self, run: Run) -> dict[str, Any]:
-        """Test on one device, and write `results/test.json` and `results/sample.npz`."""
+        """Test on one device; write `results/test.json`, `sample.npz` and `examples.npz`."""
         module, data = run.parts.module, run.parts.data
         run.trained(self.weights)
-        outputs = _OutputCollector()
+        outputs = _OutputCollector(ExampleCollector(data))
         settings = run.config.trainer
         trainer = single_device_trainer(
             settings,
@@ -72,6 +73,8 @@ class Test(Stage):
         folder = RunFolder(run.folder)
         results.save(folder)
         record_sample(module, data).save(folder)
+        if examples := outputs.examples.results():
+            examples.save(folder)
         return results.numbers()
 
     def outputs(self, run: Run) -> list[Path]:
@@ -93,7 +96,8 @@ class Test(Stage):
 class _OutputCollector(L.Callback):
     """Keeps the network's outputs, averaged over time, and their targets."""
 
-    def __init__(self) -> None:
+    def __init__(self, examples: ExampleCollector) -> None:
+        self.examples = examples
         self._outputs: list[Tensor] = []
         self._targets: list[Tensor] = []
 
@@ -101,11 +105,13 @@ class _OutputCollector(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         """Keep one batch's outputs on the CPU."""
-        _, target = split(batch)
+        inputs, target = split(batch)
         self.num_samples += target.shape[0]
         if outputs.ndim == 2:
             self._outputs.append(outputs.float().cpu())
             self._targets.append(target.cpu())
+            if self.are_classes:
+                self.examples.add(inputs, self._outputs[-1], self._targets[-1])
 
     num_samples = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.stats import binomtest
 
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
@@ -35,10 +36,26 @@ def test(results: RunResults) -> Content | None:
     total, right = int(matrix.sum()), int(matrix.trace())
     errors = t("reporting.errors", wrong=total - right, total=total)
     values |= {"classes": _per_class(matrix, names), "errors": errors}
+    if "accuracy" in found.metrics and total:
+        metrics.append((t("reporting.accuracy_interval"), accuracy_interval(right, total)))
     figure = ReportFigure(
         plot_confusion_matrix(matrix, names), t("reporting.confusion_alt", errors=errors)
     )
     return Content(values, {"confusion_matrix": figure})
+
+
+def accuracy_interval(right: int, total: int) -> str:
+    """Return Wilson's 95 % interval of a share of right predictions, as text.
+
+    It says how far chance in the choice of test samples reaches; not how seeds differ.
+
+    Example:
+        >>> accuracy_interval(355, 360).replace(chr(160), " ")
+        '96.8 % to 99.4 %'
+    """
+    interval = binomtest(right, total).proportion_ci(method="wilson")
+    low, high = formats.percent(interval.low), formats.percent(interval.high)
+    return t("reporting.interval", low=low, high=high)
 
 
 def _per_class(matrix: np.ndarray, names: list[str]) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
+from spikeformer.runs.results.examples import ExampleResults
 from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
 from spikeformer.runs.results.privacy import PrivacyResults
 from spikeformer.runs.results.result import Result
@@ -17,6 +18,7 @@ __all__ = [
     "ConversionResults",
     "DataResults",
     "EnergyResults",
+    "ExampleResults",
     "FitResults",
     "HardwareResults",
     "PredictionResults",

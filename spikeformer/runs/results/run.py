@@ -16,6 +16,7 @@ from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
+from spikeformer.runs.results.examples import ExampleResults
 from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
 from spikeformer.runs.results.privacy import PrivacyResults
 from spikeformer.runs.results.sample import SampleResults
@@ -39,6 +40,7 @@ class RunResults:
         fit: What training came to.
         test: Measurements over the test split.
         energy: What a sample takes, if a profiler was chosen.
+        examples: Test samples to look at, the most confident errors first.
         sample: One test sample traced through the network.
         conversion: How a converted network compares with its original.
         predictions: How fast and how well single samples were predicted.
@@ -63,6 +65,7 @@ class RunResults:
     fit: FitResults | None = None
     test: TestResults | None = None
     energy: EnergyResults | None = None
+    examples: ExampleResults | None = None
     sample: SampleResults | None = None
     conversion: ConversionResults | None = None
     predictions: PredictionResults | None = None
@@ -118,6 +121,7 @@ def load_results(folder: Path | str) -> RunResults:
         conversion=ConversionResults.load(files),
         predictions=PredictionResults.load(files),
         tasks=TaskResults.load(files),
+        examples=ExampleResults.load(files),
         sample=SampleResults.load(files),
         hardware=HardwareResults.load(files),
         verification=VerificationResults.load(files),

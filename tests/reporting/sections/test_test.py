@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from spikeformer.reporting import formats
+from spikeformer.reporting.sections.test import accuracy_interval
 from spikeformer.runs import RunFolder, SampleResults, TestResults
 from tests.reporting.page import report, words
 
@@ -24,3 +28,14 @@ def test_regression_has_no_confusion_matrix(bare_folder: Path) -> None:
     assert "Predicted 1.25; the target is 1.5." in text
     assert 'aria-label="Confusion' not in page
     assert "Spikes</h3>" not in page
+
+
+@pytest.mark.parametrize(("right", "total"), [(355, 360), (0, 10), (10, 10), (1, 2)])
+def test_accuracy_interval_is_wilson_s(right, total):
+    # Wilson, J. Am. Stat. Assoc. 22 (1927), for z = 1.96 two-sided.
+    z, p = 1.959963984540054, right / total
+    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
+    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + (z / (2 * total)) ** 2)
+    low, high = accuracy_interval(right, total).split(" to ")
+    assert low == formats.percent(max(round(centre - half, 12), 0.0))
+    assert high == formats.percent(min(round(centre + half, 12), 1.0))
