@@ -95,7 +95,7 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
         with as_a_command_of_its_own(), recorded(folder):
             if line := differences(config):
                 announce("config", line)
-            return run_pipeline(config, folder, as_typed(hydra_config.overrides.task))
+            results = run_pipeline(config, folder, as_typed(hydra_config.overrides.task))
     except MISTAKES as error:
         if not (folder / "manifest.json").exists():
             take_back(folder)
@@ -105,6 +105,19 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
             # Leave here, before Hydra announces the error in its own words.
             _leave(error)
         raise
+    if hydra_config.mode == RunMode.RUN and (line := _next_steps(folder)):
+        announce("next", line)
+    return results
+
+
+def _next_steps(folder: Path) -> str | None:
+    """Return what can be done with a run that has trained."""
+    from spikeformer.runs import RunFolder
+
+    if not RunFolder(folder).checkpoint("last").is_file():
+        return None
+    program = "python train.py" if Path(sys.argv[0]).name == "train.py" else "spikeformer"
+    return t("cli.next_of_trained", program=program, run=shlex.quote(str(folder)))
 
 
 def _leave(error: BaseException) -> NoReturn:

@@ -75,7 +75,8 @@ def _resolve(backend: str, device: str, op: str, dtype: torch.dtype) -> str:
     chosen = next((kernel for kernel, why in obstacles.items() if not why), "reference")
     if (op, device, chosen) not in _logged:
         _logged.add((op, device, chosen))
-        _logger.info("op %s on %s: backend %s", op, device, chosen)
+        level = logging.DEBUG if chosen in kernels else logging.INFO
+        _logger.log(level, "op %s on %s: backend %s", op, device, chosen)
         _logger.debug("op %s on %s: obstacles %s", op, device, obstacles)
     return chosen
 

@@ -73,9 +73,15 @@ def test_unknown_backend_lists_the_known():
     assert BACKENDS == ("auto", "reference", "cpu", "triton")
 
 
-def test_auto_logs_its_choice_once(caplog):
-    with caplog.at_level(logging.INFO, logger=dispatch.__name__):
+@pytest.mark.parametrize(
+    ("dtype", "level", "chosen"),
+    [(torch.float32, logging.DEBUG, "cpu"), (torch.float64, logging.INFO, "reference")],
+)
+def test_auto_logs_once_and_loudly_only_where_no_kernel_runs(caplog, dtype, level, chosen):
+    with caplog.at_level(logging.DEBUG, logger=dispatch.__name__):
         for _ in range(3):
-            resolve_backend("auto", CPU, op="lif")
-            resolve_backend("cpu", CPU, op="lif")
-    assert [record.getMessage() for record in caplog.records] == ["op lif on cpu: backend cpu"]
+            resolve_backend("auto", CPU, op="lif", dtype=dtype)
+            resolve_backend("reference", CPU, op="lif", dtype=dtype)
+    choices = [each for each in caplog.records if "backend" in each.getMessage()]
+    assert [each.getMessage() for each in choices] == [f"op lif on cpu: backend {chosen}"]
+    assert [each.levelno for each in choices] == [level]
