@@ -46,7 +46,7 @@ def test_every_sample_is_answered(tmp_path, workers):
 
 
 def test_without_weights_it_says_so(tmp_path):
-    with pytest.raises(ConfigurationError, match=r"predict stage found no last\.ckpt"):
+    with pytest.raises(ConfigurationError, match=r"holds no checkpoints/last\.ckpt"):
         Predict().run(run_of(tmp_path))
 
 
