@@ -179,14 +179,22 @@ def _image_folder(path: Path, files: list[Path], left_out: LeftOut) -> Tables:
 
 def _check_parquet(files: list[Path]) -> None:
     parquet = optional_import("pyarrow.parquet", t("data.for_parquet"))
-    arrow = optional_import("pyarrow", t("data.for_parquet"))
+    datasets = optional_import("datasets", t("data.for_reading"))
+    first: dict[str, list[str]] = {}
     for file in files:
         try:
-            parquet.ParquetFile(file).close()
-        except (arrow.ArrowException, OSError) as error:
+            with parquet.ParquetFile(file) as opened:
+                features = datasets.Features.from_arrow_schema(opened.schema_arrow)
+        except Exception as error:  # Arrow's, the system's, or of features that are none
             raise DataError(
                 t("data.broken_parquet", file=str(file), reason=_reason(error))
             ) from error
+        for column, feature in features.items():
+            names = getattr(feature, "names", None)
+            # `datasets` would give the numbers of one file the names of another.
+            if names is not None and first.setdefault(column, names) != names:
+                got, expected = ", ".join(names), ", ".join(first[column])
+                raise DataError(t("data.other_classes", file=str(file), got=got, expected=expected))
 
 
 def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:

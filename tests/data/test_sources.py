@@ -4,6 +4,7 @@ import os
 import time
 from pathlib import Path
 
+import datasets
 import pytest
 
 from spikeformer.data.sources import load_tables, network_errors, optional_import
@@ -53,6 +54,19 @@ def test_damaged_parquet_names_the_file_and_leaves_nothing(image_parquet, tmp_pa
     with pytest.raises(DataError, match=r"test\.parquet' is not a complete parquet file"):
         load_tables(None, str(folder), cache_dir=str(tmp_path / "cache"))
     assert not (tmp_path / "cache").exists()
+
+
+def test_classes_in_another_order_are_refused(tmp_path, cache):
+    """Their numbers would be taken for those of the other file."""
+    for split, names in (("train", ["cat", "dog"]), ("test", ["dog", "cat"])):
+        features = datasets.Features(
+            {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=names)}
+        )
+        rows = {"text": ["x", "y"], "label": [0, 1]}
+        table = datasets.Dataset.from_dict(rows, features=features)
+        table.to_parquet(str(tmp_path / f"{split}.parquet"))
+    with pytest.raises(DataError, match=r"train\.parquet.*cat, dog.*dog, cat"):
+        load_tables(None, str(tmp_path), cache_dir=cache)
 
 
 def test_parquet_damaged_inside_leaves_no_half_written_copy(image_parquet, tmp_path):
