@@ -40,7 +40,7 @@ def test_a_machine_with_everything(monkeypatch):
     info = platform(
         H100,
         capabilities=everything,
-        toolchains={"loihi2": "/python", "spinnaker": "/python"},
+        toolchains=dict.fromkeys(("loihi2", "sanafe", "spinnaker"), "/python"),
         energy_counters=("rapl", "nvml"),
     )
     for feature in find_features(info):
