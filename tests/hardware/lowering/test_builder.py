@@ -9,7 +9,7 @@ from spikeformer.encoding import DirectCoding, RateCoding
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import lower
 from tests.hardware.lowering.test_lower import assert_equal
-from tests.hardware.lowering.test_rules import ByFrame, Function, net_of
+from tests.hardware.lowering.test_rules import Function, net_of
 from tests.hardware.networks import HARD, images
 
 
@@ -37,6 +37,5 @@ def test_layer_that_runs_twice_is_two_populations():
 )
 def test_networks_of_the_wrong_form_are_refused(layers, message):
     net = nn.Sequential(DirectCoding(2), *layers).eval()
-    shape = (1, 4, 4) if isinstance(layers[0], ByFrame) else (3,)
     with pytest.raises(HardwareCompatibilityError, match=message):
-        lower(net, shape)
+        lower(net, (3,))

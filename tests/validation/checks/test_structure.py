@@ -23,6 +23,20 @@ def negative_threshold():
     return net
 
 
+@fault("error", "basic", "1", "Its threshold is nan")
+def threshold_that_is_no_number():
+    net = chain()
+    net[1].threshold = float("nan")
+    return net
+
+
+@fault("error", "basic", "1", "multiplied by nan")
+def membrane_times_what_is_no_number():
+    net = chain()
+    net[1]._decay = float("nan")
+    return net
+
+
 @fault("error", "basic", "1", "multiplied by 1.2")
 def growing_membrane():
     net = chain()
