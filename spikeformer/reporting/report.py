@@ -18,7 +18,7 @@ from spikeformer.reporting.sections import SECTIONS, Content, Section
 from spikeformer.runs.results import RunResults, load_results
 
 
-def build_report(folder: Path | str) -> Path:
+def build_report(folder: Path | str, *, save_figures: bool = True) -> Path:
     """Write a run's figures and `report.html`, one page without outside resources.
 
     Sections whose input is absent are left out, and the page says so. The page is written to a
@@ -26,6 +26,7 @@ def build_report(folder: Path | str) -> Path:
 
     Args:
         folder: A run folder.
+        save_figures: Whether the page's figures are written to `figures/` too, as PNG and SVG.
 
     Returns:
         The path of the page.
@@ -49,7 +50,8 @@ def build_report(folder: Path | str) -> Path:
                 missing.append(section)
             continue
         rendered.append((section, _render(environment, section, content)))
-        saved = {name: each.figure for name, each in content.figures.items() if each.save}
+        figures = content.figures.items() if save_figures else ()
+        saved = {name: each.figure for name, each in figures if each.save}
         for name, figure in saved.items():
             svg.save(figure, folder / "figures", name)
         has_figures = has_figures or bool(saved)

@@ -60,7 +60,7 @@ class Command:
 
     Attributes:
         text: As the page writes it.
-        overrides: Lists of overrides; for a sweep as many runs as show every value once.
+        overrides: Lists of overrides; for a sweep those of its first and last run.
         config_dir: Value of `--config-dir`, or None.
     """
 
@@ -132,7 +132,7 @@ def _command(text: str, arguments: str) -> Command:
 
 
 def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:
-    """Yield runs that show every value of a sweep; Hydra's own keys take no part."""
+    """Yield the first and the last run of a sweep; Hydra's own keys take no part."""
     choices = []
     for override in OverridesParser.create().parse_overrides(overrides):
         if override.key_or_group.startswith("hydra"):
@@ -146,7 +146,8 @@ def _runs(overrides: list[str]) -> Iterator[tuple[str, ...]]:
             choices.append([f"{override.get_key_element()}={value}" for value in values])
         else:
             choices.append([override.input_line])
-    for index in range(max(map(len, choices), default=1)):
+    last = max(map(len, choices), default=1) - 1
+    for index in {0, last}:
         yield tuple(values[min(index, len(values) - 1)] for values in choices)
 
 

@@ -11,7 +11,7 @@ from spikeformer.reporting import build_report
 
 
 def report(folder: Path) -> str:
-    return build_report(folder).read_text(encoding="utf-8")
+    return build_report(folder, save_figures=False).read_text(encoding="utf-8")
 
 
 def words(page: str) -> str:

@@ -22,6 +22,7 @@ from spikeformer.neurons import LifNeuron
 from spikeformer.profiling import EnergyEstimate, EnergyProfiler, Range
 from spikeformer.runs import (
     EnergyResults,
+    ExampleResults,
     FitResults,
     HardwareResults,
     RunFolder,
@@ -71,6 +72,8 @@ def write_run(folder: Path, seed: int = 0) -> Path:
     write_history(folder, rng)
     write_test(folder, rng)
     write_sample(folder, rng)
+    images, classes = rng.random((3, 1, 8, 8)), np.arange(3)
+    ExampleResults(images, classes, classes[::-1], np.full(3, 0.75)).save(RunFolder(folder))
     write_hardware(folder)
     write_energy(folder)
     write_validation(folder)

@@ -35,7 +35,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     found = {}
     for locale in ("en", "de", "ar"):
         with use_locale(locale):
-            found[locale] = build_report(folder).read_text(encoding="utf-8")
+            found[locale] = build_report(folder, save_figures=False).read_text(encoding="utf-8")
     return found
 
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_report(write_run(tmp_path_factory.mktemp("page") / "run"))
+    return build_report(write_run(tmp_path_factory.mktemp("page") / "run"), save_figures=False)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ def folder(tmp_path):
 
 
 def section(folder) -> str:
-    page = build_report(folder).read_text(encoding="utf-8")
+    page = build_report(folder, save_figures=False).read_text(encoding="utf-8")
     (found,) = re.findall(r'<section id="energy".*?</section>', page, flags=re.DOTALL)
     text = re.sub(r"<svg.*?</svg>|<[^>]*>", " ", found, flags=re.DOTALL)
     return " ".join(text.split())
@@ -41,7 +41,7 @@ def test_measured_energy_is_called_measured(folder):
 
 def test_a_run_without_a_profiler_has_no_such_section_and_misses_none(folder):
     (folder / "results" / "energy.json").unlink()
-    page = build_report(folder).read_text(encoding="utf-8")
+    page = build_report(folder, save_figures=False).read_text(encoding="utf-8")
     assert 'id="energy"' not in page
     assert "Not in this report" not in page
 
