@@ -30,16 +30,24 @@ def with_resumed_overrides(arguments: Sequence[str]) -> list[str]:
     if value in (None, "null"):
         return list(arguments)
     folder = Path(str(value))
-    if {"-m", "--multirun"} & set(arguments):
-        return _with_sweep(folder, arguments, given)
+    # Hydra takes overrides side by side alone, wherever among them a flag was typed.
+    overrides = [argument for argument in arguments if _is_override(argument)]
+    flags = [argument for argument in arguments if not _is_override(argument)]
+    if {"-m", "--multirun"} & set(flags):
+        return _with_sweep(folder, [*flags, *overrides], given)
     if (folder / SWEEP_FILE).is_file() and not (folder / RUN_FILE).is_file():
         raise ConfigurationError(t("cli.is_sweep", folder=folder))
     saved = _saved_overrides(folder, RUN_FILE)
     # What is deleted must be there, as the saved overrides made it.
-    newer = {_key(argument) for argument in arguments if not argument.startswith("~")}
+    newer = {_key(argument) for argument in overrides if not argument.startswith("~")}
     _check_saved(folder / RUN_FILE, saved, newer)
     kept = [override for override in saved if _key(override) not in newer]
-    return [*kept, *arguments, f"hydra.run.dir={quoted(str(folder))}"]
+    # Flags last: one whose value may be left out would take an override for it.
+    return [*kept, *overrides, f"hydra.run.dir={quoted(str(folder))}", *flags]
+
+
+def _is_override(argument: str) -> bool:
+    return argument.startswith("~") or ("=" in argument and not argument.startswith("-"))
 
 
 def _with_sweep(folder: Path, arguments: Sequence[str], given: Sequence[str]) -> list[str]:

@@ -24,6 +24,15 @@ def test_saved_overrides_come_first_and_new_ones_win(folder):
     ]
 
 
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--info"], ["-c", "hydra"]])
+@pytest.mark.parametrize("first", [False, True])
+def test_flags_of_hydra_stay_beside_the_overrides(folder, flags, first):
+    own = [f"pipeline.resume={folder}", "seed=4"]
+    arguments = [*flags, *own] if first else [own[0], *flags, own[1]]
+    expected = ["data=fsdd", "+extra=1", *own, f"hydra.run.dir='{folder}'", *flags]
+    assert with_resumed_overrides(arguments) == expected
+
+
 def test_what_was_added_can_be_taken_away(folder):
     arguments = [f"pipeline.resume={folder}", "~extra"]
     assert with_resumed_overrides(arguments)[2:5] == ["+extra=1", *arguments]
