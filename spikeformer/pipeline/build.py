@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning as L
 import torch
 from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 from torch import nn
@@ -134,6 +135,8 @@ def build_trainer(
     config: DictConfig, folder: Path, loggers: list[Logger], callbacks: list[L.Callback]
 ) -> L.Trainer:
     """Create the trainer of the fit stage, which stops in good order at a signal."""
+    if config.trainer.get("enable_progress_bar") is False:  # Lightning refuses a bar beside it
+        callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
     divided = config.trainer.accumulate_grad_batches  # `auto` waits for the fit stage
     return make_trainer(
         partial(instantiate, config.trainer, L.Trainer, trusted=config.trusted_packages),

@@ -70,3 +70,8 @@ def test_an_accelerator_that_is_not_there_is_refused_with_a_remedy(monkeypatch, 
         check_accelerator(name)
     check_accelerator("cpu")
     check_accelerator("auto")
+
+
+def test_the_progress_bar_can_be_switched_off(tmp_path):
+    parts = build(composed(*QUIET, "trainer.enable_progress_bar=false"), tmp_path)
+    assert parts.trainer.progress_bar_callback is None
