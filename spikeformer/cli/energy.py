@@ -28,7 +28,7 @@ firing rates are those of noise. Samples and timesteps show in the neurons of Sp
 snnTorch, Norse, sinabs and ours; where they do not, --time-axis or --timesteps says them.
 
   spikeformer energy my_net.py:build --input 8,3,32,32
-  spikeformer energy my_net.py:build --data batch.npz --time-axis 0 --hardware loihi2 \\
+  spikeformer energy my_net.py:build --data batch.npz --time-axis 0 --hardware simulation \\
       --html energy.html
 """
 
