@@ -26,9 +26,10 @@ def trained(tmp_path_factory):
 def test_stages_follow_the_test(trained):
     _, printed = trained
     lines = [
-        line for line in printed.splitlines() if not line.startswith(("INFO", "epoch", "platform"))
+        line for line in printed.splitlines() if not line.startswith(("epoch", "platform"))
     ]
     assert [line.split()[0] for line in lines] == [
+        "data",
         "validate",
         "fit",
         "validate_trained",
@@ -38,6 +39,7 @@ def test_stages_follow_the_test(trained):
         "deploy",  # what runs
         "deploy",  # what came out
         "report",
+        "next",
     ]
 
 
