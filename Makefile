@@ -59,7 +59,9 @@ slurm-demo: $(VENV)/.dev .toolchains/slurm/.installed  ## Run a sweep on a Slurm
 	$(BIN)/python scripts/slurm/demo.py
 
 test: setup browser  ## Run the test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	@# One process more than cores: some tests wait for processes of theirs.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile \
+		--no-loadscope-reorder
 
 test-fast: $(VENV)/.dev  ## Run the tests that need no training and no processes
 	$(BIN)/python -m pytest -m "not slow"

@@ -70,7 +70,9 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("evaluate outputs/RUN", overrides=_pipeline("evaluate", "RUN")),
     "predict": Command("predict outputs/RUN", overrides=_pipeline("predict", "RUN")),
     "convert": Command("convert outputs/bert data=sst2", overrides=_pipeline("convert", "MODEL")),
-    "deploy": Command("deploy outputs/RUN hardware=simulation", overrides=_pipeline("deploy", "RUN")),
+    "deploy": Command(
+        "deploy outputs/RUN hardware=simulation", overrides=_pipeline("deploy", "RUN")
+    ),
     "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
     "report": Command("report outputs/RUN", report),
     "runs": Command("runs outputs", runs),

@@ -19,6 +19,8 @@ def test_one_batch_of_every_experiment(name, tmp_path):
         "logger=none",
         "data.batch_size=8",
         "trainer.accelerator=cpu",
+        "validation=none",
+        "profiler=none",
     ]
     config = composed(*overrides)
     if name in ("cifar10_base", "cifar10_small"):  # of the width and depth alone

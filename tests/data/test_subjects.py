@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spikeformer.compliance import ConsentGate
+from spikeformer.compliance.gate import UseCount
 from spikeformer.data import ImageDataModule
 from spikeformer.error_handling import ComplianceError, DataError
 from tests.compliance.records import TRAINING
@@ -26,12 +27,12 @@ def test_what_a_run_used_is_on_record_without_names(data, manager, tmp_path):
     gate = ConsentGate(manager.folder)
     data(gate=gate)
     used = gate.record(tmp_path / "run")
-    assert (used["subjects"], used["samples"]) == (2, 24)
-    assert used["left_out"]["unknown"] == {"subjects": 1, "samples": 12}
+    assert (used.used.subjects, used.used.samples) == (2, 24)
+    assert used.left_out["unknown"] == UseCount(1, 12)
     (run,) = manager.runs("a")
     assert run.subjects[manager.vault.pseudonym("a")] == 12
     assert manager.runs("c") == []
-    assert manager.ledger.verify({used["ledger"]["entry"]: used["ledger"]["mac"]})
+    assert manager.ledger.verify({used.ledger.entry: used.ledger.mac})
     before = gate.selection
     manager.withdraw_consent("b")
     later = ConsentGate(manager.folder)

@@ -67,8 +67,15 @@ def test_python_runs(page, workplace):
                 test()
 
 
+@pytest.fixture(scope="module")
+def composed():
+    """Commands that compose with the groups of `conf/` alone, whichever page has them."""
+    return set()
+
+
 @that_have(pages.commands)
-def test_commands_compose(page, workplace):
+def test_commands_compose(page, workplace, composed):
+    with_own_files = bool(pages.write_files(page, workplace))
     for file in pages.write_files(page, workplace):
         if file.name == "schema.py":
             importlib.import_module(f"{file.parent.name}.schema")
@@ -78,8 +85,12 @@ def test_commands_compose(page, workplace):
         if command.config_dir is not None:
             search = [f"hydra.searchpath=[file://{workplace / command.config_dir}]"]
         for overrides in command.overrides:
+            if tuple(overrides) in composed:
+                continue
             with initialize_config_dir(config_folder(), version_base="1.3"):
                 assert compose("train", overrides=[*search, *overrides]), command.text
+            if not with_own_files:
+                composed.add(tuple(overrides))
 
 
 def test_commands_on_consents_are_understood():

@@ -48,6 +48,7 @@ REASONS = {
         {"write_text"},
         "sPyNNaker's settings, in the worker's private folder.",
     ),
+    "runs/results/examples.py": ({"open"}, "The temporary file of `replacing`."),
     "runs/results/sample.py": ({"open"}, "The temporary file of `replacing`."),
     "reporting/report.py": ({"write_text"}, "The temporary file of `replacing`."),
     "reporting/svg.py": ({"open"}, "The temporary file of `replacing`."),

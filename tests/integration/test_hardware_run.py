@@ -25,9 +25,7 @@ def trained(tmp_path_factory):
 
 def test_stages_follow_the_test(trained):
     _, printed = trained
-    lines = [
-        line for line in printed.splitlines() if not line.startswith(("epoch", "platform"))
-    ]
+    lines = [line for line in printed.splitlines() if not line.startswith(("epoch", "platform"))]
     assert [line.split()[0] for line in lines] == [
         "data",
         "validate",

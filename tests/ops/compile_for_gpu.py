@@ -49,7 +49,9 @@ def lif():
         lif_forward(current, (state, adaptation), dynamics, affine)
         lif_backward(current, (state, adaptation), dynamics, current, (state, adaptation), affine)
 
-    for index, surrogate in enumerate(SURROGATES):
+    # Both targets compile the same Triton; one of them meets all surrogates.
+    surrogates = SURROGATES if sys.argv[1] == "cuda" else list(SURROGATES)[:1]
+    for index, surrogate in enumerate(surrogates):
         reset = ("subtract", "zero")[index % 2]
         run(torch.ones(2, 3, 7), None, None, numbers, reset, index < 3, surrogate, None)
     for timesteps, features, dtype in SHAPES:
