@@ -75,8 +75,8 @@ def composed():
 
 @that_have(pages.commands)
 def test_commands_compose(page, workplace, composed):
-    with_own_files = bool(pages.write_files(page, workplace))
-    for file in pages.write_files(page, workplace):
+    written = pages.write_files(page, workplace)
+    for file in written:
         if file.name == "schema.py":
             importlib.import_module(f"{file.parent.name}.schema")
     register_resolvers()
@@ -89,7 +89,7 @@ def test_commands_compose(page, workplace, composed):
                 continue
             with initialize_config_dir(config_folder(), version_base="1.3"):
                 assert compose("train", overrides=[*search, *overrides]), command.text
-            if not with_own_files:
+            if not written:
                 composed.add(tuple(overrides))
 
 
