@@ -16,11 +16,8 @@ from spikeformer.research.tasks import TaskSequence
 class PermutedTasks(TaskSequence):
     """Each task has all samples, with the pixels in an order of its own; the first is in order.
 
-    Images are not augmented: a shift of permuted pixels is no shift.
-
-    Args:
-        base: Where the images come from.
-        **sequence: The arguments of `TaskSequence`.
+    Images are not augmented: a shift of permuted pixels is no shift. The arguments are those of
+    `TaskSequence`, whose `base` gives the images.
 
     Source: Goodfellow et al., 2013, arXiv:1312.6211; Kirkpatrick et al., 2017,
     doi:10.1073/pnas.1611835114.
