@@ -8,8 +8,8 @@ from torch import nn
 from spikeformer.encoding import DirectCoding, RateCoding
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import lower
+from tests.hardware.lowering.layers import Function, net_of
 from tests.hardware.lowering.test_lower import assert_equal
-from tests.hardware.lowering.test_rules import Function, net_of
 from tests.hardware.networks import HARD, images
 
 

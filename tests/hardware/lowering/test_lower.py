@@ -14,7 +14,7 @@ from spikeformer.encoding import DeltaCoding, LatencyCoding, PoissonCoding, Rate
 from spikeformer.hardware import compare, lower, record_reference, reference_spikes, simulate
 from spikeformer.models.mechanisms import QKTokenAttention, SpikeDrivenAttention
 from spikeformer.models.spikformer_stem import SpikformerStem
-from spikeformer.neurons import LifNeuron, ParametricLifNeuron
+from spikeformer.neurons import LifNeuron
 from tests.hardware.networks import images, vit
 
 MECHANISMS = [QKTokenAttention, SpikeDrivenAttention]
@@ -96,14 +96,6 @@ def test_spike_encodings(mechanism, residual, encoding):
 def test_spikformer_stem_without_pooling(residual):
     stem = partial(SpikformerStem, patch_size=1)
     assert_equal(vit(stem=stem, residual=residual), images(4))
-
-
-def test_learned_decays():
-    net = vit(neuron=partial(ParametricLifNeuron, reset="zero", tau_mem=3.0))
-    for module in net.modules():
-        if isinstance(module, ParametricLifNeuron):
-            module.decay_logit.data.normal_()
-    assert_equal(net, images(4))
 
 
 def test_neurons_fire_enough_for_the_comparison_to_mean_something():

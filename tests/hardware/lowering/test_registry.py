@@ -15,8 +15,8 @@ from spikeformer.hardware.lowering.registry import _RULES
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.neurons import AdLifNeuron, IntegerLifNeuron, LifNeuron, ReluNeuron
+from tests.hardware.lowering.layers import Function, net_of
 from tests.hardware.lowering.test_lower import assert_equal
-from tests.hardware.lowering.test_rules import Function, net_of
 from tests.hardware.networks import HARD, images, vit
 
 
