@@ -94,3 +94,26 @@ def spikes_for(graph: SpikeGraph, samples: int, seed=1):
 def images(samples: int, shape=(1, 6, 6)):
     """Random images in the range of every encoder."""
     return torch.rand(samples, *shape)
+
+
+def with_a_skip() -> SpikeGraph:
+    """Spikes that reach the third layer directly, three steps later."""
+    rng = np.random.default_rng(0)
+
+    def weights(rows: int, columns: int) -> TokenLinear:
+        return TokenLinear(rng.normal(0.2, 0.6, (rows, columns)), 1)
+
+    populations = {
+        "in": Population("in", (5,), "spikes"),
+        "a": Population("a", (6,), decay=0.5, bias=rng.normal(0, 0.2, 6), depth=1),
+        "b": Population("b", (4,), decay=0.3, depth=2),
+        "c": Population("c", (3,), decay=0.5, bias=rng.normal(0, 0.2, 3), depth=3),
+    }
+    projections = (
+        Projection("in", "a", weights(6, 5), 1),
+        Projection("a", "b", weights(4, 6), 1),
+        Projection("in", "c", weights(3, 5), 3),
+        Projection("a", "c", weights(3, 6), 2),
+        Projection("b", "c", weights(3, 4), 1),
+    )
+    return SpikeGraph(6, populations, projections)

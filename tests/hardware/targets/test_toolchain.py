@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
 import textwrap
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -22,18 +18,10 @@ from spikeformer.hardware.targets.toolchain import (
     read_result,
     run_worker,
 )
+from tests.hardware.toolchains import wait_until_gone
 
 pytestmark = pytest.mark.slow
 EXCHANGE = "from spikeformer.hardware.targets.exchange import read_job, write_result\n"
-
-
-@pytest.fixture
-def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "jobs"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    return folder
 
 
 def run(workers: Path, code: str, timeout: float = 20, **settings: object) -> WorkerResult:
@@ -42,21 +30,6 @@ def run(workers: Path, code: str, timeout: float = 20, **settings: object) -> Wo
     arrays = {"x": np.arange(3)}
     python = Path(sys.executable)
     return run_worker(python, "jobs.job", arrays, settings, timeout=timeout, facts=dict)
-
-
-def wait_until_gone(pid: int) -> bool:
-    for _ in range(200):
-        if not Path(f"/proc/{pid}").exists() or "Z" in _state(pid):
-            return True
-        time.sleep(0.05)
-    return False
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "Z"
 
 
 CHILD = """
@@ -252,40 +225,6 @@ def test_two_at_once_do_not_disturb_each_other(workers):
     assert [found[n].facts["number"] for n in range(2)] == [0, 1]
     assert [found[n].arrays["x"][0] for n in range(2)] == [0, 1]
     assert found[0].facts["cwd"] != found[1].facts["cwd"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_group_ends_with_its_parent(workers, tmp_path, number):
-    """Killed without a chance to clean up, or interrupted at the keyboard."""
-    (workers / "job.py").write_text(
-        "import subprocess, sys, time\n"
-        f"child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(600)\n",
-        encoding="utf-8",
-    )
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    parent = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pathlib import Path\n"
-            "from spikeformer.hardware.targets.toolchain import run_worker\n"
-            "run_worker(Path(sys.executable), 'jobs.job', {}, {}, timeout=60, facts=dict)",
-        ],
-        env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.DEVNULL,
-    )
-    pid = tmp_path / "pid"
-    for _ in range(2400):
-        if pid.exists() and pid.read_text():
-            break
-        time.sleep(0.05)
-    os.kill(parent.pid, number)
-    parent.wait(10)
-    assert wait_until_gone(int(pid.read_text()))
-    assert not list(temporary.iterdir())
 
 
 def test_missing_toolchain_names_the_command(monkeypatch, tmp_path):

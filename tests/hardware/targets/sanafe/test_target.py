@@ -3,11 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import (
     HardwareModel,
-    Population,
-    Projection,
     SanafeDeployer,
     SpikeGraph,
     compare,
@@ -18,38 +15,14 @@ from spikeformer.hardware import (
     simulate,
     traffic,
 )
-from spikeformer.hardware.ir.operators import TokenLinear
-from spikeformer.hardware.targets.sanafe.network import num_cores, relays
+from spikeformer.hardware.targets.sanafe.network import relays
 from spikeformer.hardware.targets.sanafe.target import LOIHI, TARGET
-from tests.hardware.networks import images, spikes_for, two_layers, vit
+from tests.hardware.networks import images, spikes_for, two_layers, vit, with_a_skip
 from tests.hardware.toolchains import needs_toolchain
 
 
 def deployed(graph: SpikeGraph):
     return SanafeDeployer().deploy(HardwareModel("sanafe", graph, placement=place(graph, LOIHI)))
-
-
-def with_a_skip() -> SpikeGraph:
-    """Spikes that reach the third layer directly, three steps later."""
-    rng = np.random.default_rng(0)
-
-    def weights(rows: int, columns: int) -> TokenLinear:
-        return TokenLinear(rng.normal(0.2, 0.6, (rows, columns)), 1)
-
-    populations = {
-        "in": Population("in", (5,), "spikes"),
-        "a": Population("a", (6,), decay=0.5, bias=rng.normal(0, 0.2, 6), depth=1),
-        "b": Population("b", (4,), decay=0.3, depth=2),
-        "c": Population("c", (3,), decay=0.5, bias=rng.normal(0, 0.2, 3), depth=3),
-    }
-    projections = (
-        Projection("in", "a", weights(6, 5), 1),
-        Projection("a", "b", weights(4, 6), 1),
-        Projection("in", "c", weights(3, 5), 3),
-        Projection("a", "c", weights(3, 6), 2),
-        Projection("b", "c", weights(3, 4), 1),
-    )
-    return SpikeGraph(6, populations, projections)
 
 
 @pytest.mark.parametrize(
@@ -99,23 +72,3 @@ def test_a_transformer_fires_as_in_pytorch_and_is_measured():
     assert model.compiled.details["relay_neurons"] == sum(
         graph.populations[name].size * steps for name, steps in relays(graph).items()
     )
-
-
-def test_relays_stand_for_the_steps_of_a_delay_but_the_last():
-    assert relays(with_a_skip()) == {"in": 2, "a": 1}
-    assert relays(two_layers(kind="values")) == {}
-
-
-def test_one_chip_has_128_cores():
-    graph = with_a_skip()
-    assert num_cores(graph, place(graph, LOIHI), LOIHI) == 3 + 1 + 3
-    wide = SpikeGraph(
-        1,
-        {
-            "in": Population("in", (128 * 1024,), "spikes"),
-            "a": Population("a", (1,), depth=1),
-        },
-        (),
-    )
-    with pytest.raises(HardwareCompatibilityError, match="129 cores"):
-        num_cores(wide, place(wide, LOIHI), LOIHI)

@@ -17,7 +17,6 @@ from spikeformer.hardware import (
 from spikeformer.hardware.targets.spinnaker import target as module
 from spikeformer.hardware.targets.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.targets.spinnaker.network import network_job, summed_weights
-from spikeformer.hardware.targets.spinnaker.worker.machine import split_into_rows
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
@@ -100,18 +99,6 @@ def test_large_networks_are_counted_not_mapped(monkeypatch):
     assert compiled.details["placed_by"].startswith("count of neurons")
     assert compiled.details["boards"] == -(-compiled.placement.num_chips // 4) > 1
     assert sum(core.neurons for core in compiled.placement.cores) == compiled.graph.num_neurons
-
-
-@pytest.mark.parametrize("rows", [0, 1, 7])
-def test_rows_are_split_as_spynnaker_splits_them(rows):
-    rng = np.random.default_rng(rows)
-    index = rng.integers(0, max(rows - 1, 1), size=50 if rows else 0).astype(np.uint32)
-    data = rng.integers(0, 255, (len(index), 4), dtype=np.uint8)
-    expected = [data[index == row][:5].reshape(-1) for row in range(rows)]
-    found = split_into_rows(None, index, rows, data, 5)
-    assert len(found) == rows
-    for row, wanted in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(row, wanted)
 
 
 def test_boards_are_checked():
