@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import torch
 from torch import nn
 from transformers import (
@@ -34,6 +36,9 @@ TEXT = {
     "intermediate_size": 48,
     "vocab_size": 50,
 }
+
+PROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "size": {"height": 16}}
+"""What an image processor says."""
 
 
 def vit(**changes):
@@ -85,6 +90,13 @@ TRANSFORMERS = {
     "roberta": (roberta, sentences),
     "distilbert": (distilbert, sentences),
 }
+
+
+def save_processor(folder, **changes):
+    """Write an image processor into a model's folder."""
+    values = {**PROCESSOR, **changes}
+    (folder / "preprocessor_config.json").write_text(json.dumps(values))
+    return folder
 
 
 def mlp():

@@ -11,15 +11,16 @@ from spikeformer.conversion import PretrainedTransformer, SpikeformerConverter
 from spikeformer.conversion.pretrained import load_pretrained, read_config
 from spikeformer.data.tokenizer import pretrained_encoder, trained_encoder
 from spikeformer.error_handling import ConversionError
-from tests.conversion.networks import IMAGE, TEXT, bert_classifier, relative, vit, vit_classifier
-
-PROCESSOR = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4], "size": {"height": 16}}
-
-
-def save_processor(folder, **changes):
-    values = {**PROCESSOR, **changes}
-    (folder / "preprocessor_config.json").write_text(json.dumps(values))
-    return folder
+from tests.conversion.networks import (
+    IMAGE,
+    PROCESSOR,
+    TEXT,
+    bert_classifier,
+    relative,
+    save_processor,
+    vit,
+    vit_classifier,
+)
 
 
 @pytest.fixture
@@ -105,53 +106,6 @@ def test_other_families_of_vision_are_taken_and_converted(kind, tmp_path):
     snn = SpikeformerConverter(timesteps=8).convert(network.model, inputs)
     with torch.no_grad():
         assert relative(snn(**inputs).logits, network(images)[:, 0]) < 0.05
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ({"do_normalize": False}, lambda x: x),
-        ({"do_rescale": False, "do_normalize": False}, lambda x: 255 * x),
-        (
-            {"rescale_factor": 1 / 127.5, "rescale_offset": True, "do_normalize": False},
-            lambda x: 2 * x - 1,
-        ),
-        ({"do_flip_channel_order": True, "do_normalize": False}, lambda x: x.flip(1)),
-        ({"image_mean": [0.5] * 3, "image_std": [0.25] * 3}, lambda x: 4 * x - 2),
-    ],
-)
-def test_images_are_prepared_as_the_image_processor_says(folder, changes, expected):
-    save_processor(folder, **changes)
-    images = torch.rand(2, 3, 16, 16)
-    pixels = PretrainedTransformer(str(folder)).arguments(images)["pixel_values"]
-    torch.testing.assert_close(pixels, expected(images))
-
-
-def test_nothing_is_made_up_where_the_image_processor_is_absent(folder):
-    (folder / "preprocessor_config.json").unlink()
-    with pytest.raises(ConversionError, match=r"no image processor.*save_pretrained"):
-        PretrainedTransformer(str(folder))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"image_mean": None},
-        {"image_mean": [0.5]},
-        {"image_std": [0.2, 0.0, 0.2]},
-        {"image_std": 0.5},
-        {"max_num_patches": 16},
-    ],
-)
-def test_an_image_processor_that_does_not_fit_is_refused(folder, changes):
-    save_processor(folder, **changes)
-    with pytest.raises(ConversionError, match="does not fit the model"):
-        PretrainedTransformer(str(folder))
-
-
-def test_images_of_other_channels_are_refused(folder):
-    with pytest.raises(ConversionError, match="3 channels, but the data gives 4"):
-        PretrainedTransformer(str(folder)).arguments(torch.rand(2, 4, 16, 16))
 
 
 def test_texts_longer_than_the_model_takes_are_refused(tmp_path):

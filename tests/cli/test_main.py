@@ -49,7 +49,7 @@ def small_disk(tmp_path):
 def test_a_disk_that_fills_up_while_training(small_disk, command):
     folder, filler = small_disk / "run", small_disk / "filler"
     overrides = (*SMALL, FIT, "callbacks=checkpoint", "trainer.max_epochs=3")
-    fill = f"+callbacks.fill={{_target_: tests.cli.test_full_disk.FillDisk, path: {filler}}}"
+    fill = f"+callbacks.fill={{_target_: tests.cli.test_main.FillDisk, path: {filler}}}"
     status, errors, _ = command(
         *overrides, fill, "trusted_packages=[tests]", f"hydra.run.dir={folder}"
     )

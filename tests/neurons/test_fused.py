@@ -21,7 +21,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-def test_the_op_does_what_the_neuron_does(kind):
+def test_dynamics_make_the_op_do_what_the_neuron_does(kind):
     neuron, current = kind(), 2 * torch.randn(2, 9, 5)
     current.requires_grad_()
     leaves = [current, *neuron.parameters()]
@@ -56,11 +56,11 @@ class _Louder(LifNeuron):
 
 
 @pytest.mark.parametrize("kind", [_Leakier, _Louder, partial(LifNeuron, check_finite=True)])
-def test_neurons_that_must_be_called_have_none(kind):
+def test_neurons_that_must_be_called_have_no_dynamics(kind):
     assert kind().dynamics() is None
 
 
-def test_a_subclass_may_call_the_equations_it_changes():
+def test_a_subclass_may_call_the_integrate_it_changes():
     current = torch.full((1, 6, 1), 2.0)
     assert torch.equal(_Leakier()(current), LifNeuron()(current / 2))
 
@@ -74,7 +74,7 @@ def test_a_subclass_may_call_the_equations_it_changes():
         "register_full_backward_pre_hook",
     ],
 )
-def test_a_hooked_neuron_must_be_called(register):
+def test_a_hooked_neuron_has_no_dynamics(register):
     neuron = LifNeuron()
     handle = getattr(neuron, register)(lambda *_: None)
     assert neuron.dynamics() is None
