@@ -1,8 +1,8 @@
-"""The tests lie where the package's parts lie, so that a part's test is found by its name."""
+"""The tests lie where the package's modules lie, so that a module's test is found by its name."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from fnmatch import fnmatch
 
 import pytest
 
@@ -12,30 +12,62 @@ PACKAGE, TESTS = REPOSITORY / "spikeformer", REPOSITORY / "tests"
 OF_NO_PACKAGE = {"bench", "configs", "docs", "integration", "scripts"}
 """Folders of tests of what lies outside the package, or of many of its parts at once."""
 
+ELSEWHERE = {
+    "__main__.py": ("tests/test_wheel.py", "it is run as people run it"),
+    "config/schema/*.py": (
+        "tests/config/test_schema.py",
+        "every schema is compared with the constructor that it describes",
+    ),
+    "hardware/targets/schemas.py": ("tests/config/test_schema.py", "it registers schemas"),
+    "hardware/targets/*/schema.py": ("tests/config/test_schema.py", "as all schemas"),
+    "hardware/targets/*/prices.py": (
+        "tests/profiling/pricing/test_chips.py",
+        "published figures, in estimates by hand",
+    ),
+    "hardware/targets/*/worker/*.py": (
+        "tests/{above}/test_target.py",
+        "it runs in the toolchain's environment alone, which the target starts",
+    ),
+    "ops/*/cpu.py": ("tests/{folder}/test_op.py", "every backend is compared with the reference"),
+    "ops/*/triton.py": ("tests/{folder}/test_op.py", "as the CPU's"),
+    "ops/*/*_kernels.py": ("tests/{folder}/test_kernels.py", "as the CPU's"),
+    "ops/spike_attention/composed.py": (
+        "tests/{folder}/test_kernels.py",
+        "the part of its kernels that their devices share",
+    ),
+    "ops/spike_linear/reference.py": ("tests/{folder}/test_op.py", "torch's own linear map"),
+    "pipeline/stages/finetune.py": (
+        "tests/hardware/test_target.py",
+        "a training, in the one run that goes through every stage",
+    ),
+}
+"""Modules whose test has another name: where it is, and why one file tests them together."""
 
-def folders(root: Path, pattern: str) -> list[str]:
-    """Return the folders below `root` that hold such files, as paths relative to it."""
-    return sorted({str(path.parent.relative_to(root)) for path in root.rglob(pattern)} - {"."})
+
+MODULES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
+MODULES = [module for module in MODULES if module.name != "__init__.py"]
+UNNAMED = [
+    module for module in MODULES if not (TESTS / module.with_name(f"test_{module.name}")).is_file()
+]
 
 
-PARTS = [folder for folder in folders(PACKAGE, "*.py") if Path(folder).name != "worker"]
+@pytest.mark.parametrize("module", UNNAMED, ids=str)
+def test_every_module_has_a_test_of_its_name_or_a_reason(module):
+    places = [place for pattern, (place, _) in ELSEWHERE.items() if fnmatch(str(module), pattern)]
+    assert places, f"no tests/{module.with_name(f'test_{module.name}')}, and no reason in ELSEWHERE"
+    for place in places:
+        named = place.format(folder=module.parent, above=module.parent.parent)
+        assert (REPOSITORY / named).is_file()
 
 
-@pytest.mark.parametrize("part", PARTS)
-def test_every_part_of_the_package_has_its_tests(part):
-    """A folder of the package has a folder of tests, or a file named after it."""
-    place = TESTS / part
-    named = [*place.glob("test_*.py"), *place.parent.glob(f"test_{place.name}*.py")]
-    assert named or any(place.rglob("test_*.py")), f"no tests in {place}, no test_{place.name}*.py"
+@pytest.mark.parametrize("pattern", ELSEWHERE)
+def test_every_reason_is_of_a_module_without_a_test_of_its_name(pattern):
+    assert any(fnmatch(str(module), pattern) for module in UNNAMED)
 
 
-@pytest.mark.parametrize("folder", folders(TESTS, "test_*.py"))
+FOLDERS = {str(path.parent.relative_to(TESTS)) for path in TESTS.rglob("test_*.py")} - {"."}
+
+
+@pytest.mark.parametrize("folder", sorted(FOLDERS))
 def test_every_folder_of_tests_is_that_of_a_part(folder):
     assert folder.split("/")[0] in OF_NO_PACKAGE or (PACKAGE / folder).is_dir()
-
-
-@pytest.mark.parametrize("file", sorted(PACKAGE.glob("*.py")), ids=lambda file: file.stem)
-def test_every_module_at_the_top_has_its_test(file):
-    if file.stem in ("__init__", "__main__"):
-        return
-    assert list(TESTS.glob(f"**/test_{file.stem}*.py"))
