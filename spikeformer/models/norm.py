@@ -37,9 +37,11 @@ class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        assert self.momentum is not None
+        momentum = self.momentum
         if self.training:
             self.num_batches_tracked.add_(1)
+        if momentum is None:  # torch's cumulative average
+            momentum = 1.0 / max(1, int(self.num_batches_tracked))
         return norm_lif(
             current,
             state,
@@ -48,7 +50,7 @@ class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
             running_mean=self.running_mean,
             running_var=self.running_var,
             training=self.training,
-            momentum=self.momentum,
+            momentum=momentum,
             eps=self.eps,
             channel_axis=self.channel_axis,
             **neuron,

@@ -10,6 +10,7 @@ from spikeformer.pipeline.stages.deploy import Deploy
 from spikeformer.pipeline.stages.fit import Fit
 from spikeformer.pipeline.stages.predict import Predict
 from spikeformer.pipeline.stages.profile import Profile
+from spikeformer.pipeline.stages.recalibrate import RecalibrateBatchNorm
 from spikeformer.pipeline.stages.report import Report
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.pipeline.stages.test import Test
@@ -28,6 +29,7 @@ __all__ = [
     "Manifest",
     "Predict",
     "Profile",
+    "RecalibrateBatchNorm",
     "Report",
     "Run",
     "Stage",

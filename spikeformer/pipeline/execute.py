@@ -166,6 +166,12 @@ def _is_finished(stages: Sequence[Stage], run: Run) -> bool:
 
 def execute(stage: Stage, run: Run, upstream: str) -> str:
     """Run one stage unless it is done already; return its fingerprint."""
+    fingerprint = _execute(stage, run, upstream)
+    run.newest = stage.weights_made or run.newest
+    return fingerprint
+
+
+def _execute(stage: Stage, run: Run, upstream: str) -> str:
     inputs = stage_inputs(stage, run, upstream)
     fingerprint = value_hash(inputs)
     if not (stage.every_rank or run.parts.trainer.is_global_zero):

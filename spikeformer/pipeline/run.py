@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from spikeformer.config import masked, recorded
-from spikeformer.files import write_json, write_text
+from spikeformer.files import replacing, write_json, write_text
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.environment import describe_environment
 from spikeformer.runs import DataResults
@@ -31,6 +32,7 @@ class Run:
         manifest: What has been done so far.
         previous: The stages' records as an earlier attempt left them.
         contents: A hash of the files behind each part of the configuration that names some.
+        newest: Which weights stages get that ask for the last ones.
     """
 
     folder: Path
@@ -39,6 +41,7 @@ class Run:
     manifest: Manifest
     previous: dict[str, StageRecord]
     contents: Mapping[str, str] = field(default_factory=dict)
+    newest: str = "last"
     _weights: dict[tuple[Path, int], dict[str, Tensor]] = field(default_factory=dict, repr=False)
 
     @property
@@ -62,6 +65,7 @@ class Run:
         Raises:
             ConfigurationError: There are no such weights, or not of this network.
         """
+        weights = self.newest if weights == "last" else weights
         file = choose_checkpoint(self.files, self.config, weights)
         key = (file, file.stat().st_mtime_ns if file.is_file() else 0)
         if key not in self._weights:
@@ -69,6 +73,13 @@ class Run:
         put_weights(self.parts.module, self._weights[key], file)
         net: nn.Module = self.parts.module.net.eval()
         return net
+
+    def save_weights(self, file: Path) -> None:
+        """Write a checkpoint of the network as it is, and of how its data were prepared."""
+        data = self.parts.data
+        kept = {"state_dict": self.parts.module.state_dict()}
+        with replacing(file) as path:
+            torch.save({**kept, type(data).__qualname__: data.state_dict()}, path)
 
     @rank_zero_only
     def write_description(self, overrides: list[str]) -> None:

@@ -20,7 +20,12 @@ from spikeformer.i18n import t
 from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest
-from spikeformer.runs.network import build_network, choose_checkpoint, load_weights
+from spikeformer.runs.network import (
+    RECALIBRATED,
+    build_network,
+    choose_checkpoint,
+    load_weights,
+)
 from spikeformer.runs.results import RunResults, load_results
 from spikeformer.runs.summary import RunSummary, named_number, summarize_runs
 from spikeformer.training import TrainingHistory
@@ -94,7 +99,8 @@ def load_run(
     Args:
         path: The folder of a run or of a sweep.
         weights: "last" or "best", of a run that trained; "finetuned" for those that were tuned
-            for a chip.
+            for a chip. The last ones have the statistics of batch norms that the run's own stages
+            worked with (`RecalibrateBatchNorm`).
         trusted: Packages of your own that the run's configuration may name. What the folder itself
             says of trust does not count: it may be a stranger's.
 
@@ -178,7 +184,7 @@ def _best(runs: Sequence[RunSummary], objective: str) -> RunSummary | None:
 def _load_model(files: RunFolder, config: DictConfig, weights: str, converts: bool) -> nn.Module:
     if converts or files.converted.is_dir():
         return load_converted(files.converted)
-    checkpoint = choose_checkpoint(files, config, weights)
+    checkpoint = choose_checkpoint(files, config, _newest(files, config, weights))
     try:
         model = build_network(config)
     except OmegaConfBaseException as error:
@@ -186,3 +192,14 @@ def _load_model(files: RunFolder, config: DictConfig, weights: str, converts: bo
         raise ConfigurationError(f"{files.config}: {reason}") from error
     load_weights(model, checkpoint)
     return model
+
+
+def _newest(files: RunFolder, config: DictConfig, weights: str) -> str:
+    """Return "recalibrated" for "last" where the run's stages worked with those weights."""
+    stages = OmegaConf.select(config, "pipeline.stages")
+    targets = [
+        OmegaConf.select(stage, "_target_") for stage in stages or () if OmegaConf.is_dict(stage)
+    ]
+    asked = any(str(target).endswith(".RecalibrateBatchNorm") for target in targets)
+    there = files.checkpoint(RECALIBRATED).is_file()
+    return RECALIBRATED if weights == "last" and asked and there else weights

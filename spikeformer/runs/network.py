@@ -18,6 +18,9 @@ from spikeformer.models import SpikingNetwork
 from spikeformer.runs.layout import RunFolder
 from spikeformer.training import SpikingModule
 
+RECALIBRATED = "recalibrated"
+"""The last weights with the statistics of batch norms taken anew."""
+
 
 def build_network(config: DictConfig) -> nn.Module:
     """Create the network alone: backbone and head, or a model that brings its own."""
@@ -38,7 +41,7 @@ def choose_checkpoint(files: RunFolder, config: DictConfig, weights: str = "last
     Args:
         files: The run's.
         config: Its configuration.
-        weights: "last", "best", or "finetuned" for the chip.
+        weights: "last", "best", "recalibrated", or "finetuned" for the chip.
 
     Raises:
         ConfigurationError: There are no such weights.
@@ -48,7 +51,8 @@ def choose_checkpoint(files: RunFolder, config: DictConfig, weights: str = "last
     own = files.checkpoint(weights)
     if own.is_file():
         return own
-    if any(own.parent.glob("*.ckpt")) or not config.get("checkpoint"):
+    trained = {path.stem for path in own.parent.glob("*.ckpt")} - {RECALIBRATED}
+    if trained or not config.get("checkpoint"):
         raise ConfigurationError(t("pipeline.no_weights", folder=files.path, file=own.name))
     return Path(config.checkpoint)
 

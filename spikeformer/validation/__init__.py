@@ -1,7 +1,7 @@
 """What is wrong with a network, its data, or a chip as its target, before it costs hours."""
 
 from spikeformer.validation.data import InputSubject, SplitsSubject, TargetSubject
-from spikeformer.validation.probe import ModelSubject
+from spikeformer.validation.probe import ModelSubject, ModesSubject, running_norms
 from spikeformer.validation.registry import CHECKS, register_check
 from spikeformer.validation.result import (
     RUN_LEVELS,
@@ -23,6 +23,7 @@ __all__ = [
     "HardwareSubject",
     "InputSubject",
     "ModelSubject",
+    "ModesSubject",
     "SplitsSubject",
     "TargetSubject",
     "ValidationError",
@@ -31,5 +32,6 @@ __all__ = [
     "deployer_for",
     "hardware_names",
     "register_check",
+    "running_norms",
     "stop_on_errors",
 ]

@@ -9,8 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikeformer.data.batch import Inputs, call
-from spikeformer.instrument import LayerActivity, ModuleWatch, copy_network, eager, spikes_of
+from spikeformer.data.batch import Inputs, call, device_of
+from spikeformer.instrument import (
+    ActivityProbe,
+    LayerActivity,
+    ModuleWatch,
+    copy_network,
+    eager,
+    spikes_of,
+)
 from spikeformer.neurons import SpikingNeuron
 
 _BATCH, _TOKENS, _TIMESTEPS = 8, 16, 4
@@ -89,6 +96,69 @@ class ModelSubject:
         return self.recording if isinstance(self.recording, ProbeRun) else None
 
 
+@dataclass
+class ModeRun:
+    """What a network did in one mode.
+
+    Attributes:
+        firing_rate: Over all its neurons.
+        accuracy: Share of right predictions, None without classes.
+    """
+
+    firing_rate: float
+    accuracy: float | None
+
+
+@dataclass
+class ModesSubject:
+    """A trained network whose training and evaluation mode are under examination.
+
+    Attributes:
+        model: The network; it is not changed.
+        inputs: Samples of its data, mixed as those of a training batch.
+        targets: Their classes, (samples,); None, or targets of another kind, compare rates alone.
+    """
+
+    model: nn.Module
+    inputs: Inputs
+    targets: Tensor | None = None
+
+    @cached_property
+    def modes(self) -> tuple[ModeRun, ModeRun] | None:
+        """What it did with its batch norms in training mode, and in evaluation mode.
+
+        None where the modes are the same, without running statistics, or where it does not run,
+        which a check of `ModelSubject` reports.
+        """
+        if not running_norms(self.model):
+            return None
+        try:
+            return self._in_mode(training=True), self._in_mode(training=False)
+        except Exception:
+            return None
+
+    def _in_mode(self, *, training: bool) -> ModeRun:
+        # Only batch norms: dropout is meant to make a difference.
+        network = copy_network(self.model).eval()
+        for norm in running_norms(network):
+            norm.train(training)
+        with ActivityProbe(network) as activity:
+            outputs = _seeded(network, self.inputs)
+        targets, accuracy = self.targets, None
+        if targets is not None and targets.ndim == 1 and not targets.is_floating_point():
+            scores = outputs.mean(dim=1) if outputs.ndim == 3 else outputs
+            right = scores.argmax(dim=-1) == targets.to(scores.device)
+            accuracy = float(right.float().mean())
+        return ModeRun(activity.firing_rate, accuracy)
+
+
+def running_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Return the batch norms that keep running statistics, by which evaluation normalises."""
+    kinds = nn.modules.batchnorm._BatchNorm
+    norms = [module for module in network.modules() if isinstance(module, kinds)]
+    return [norm for norm in norms if norm.running_mean is not None]
+
+
 def make_probe(model: nn.Module) -> Inputs | None:
     """Return inputs that a network takes, the same at every call; None if it does not say.
 
@@ -138,7 +208,8 @@ def record(model: nn.Module, inputs: Inputs) -> ProbeRun:
 
 @torch.no_grad()
 def _seeded(network: nn.Module, inputs: Inputs) -> Tensor:
-    with torch.random.fork_rng(devices=[]):
+    device = device_of(network)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(0)
         outputs: Tensor = call(network, inputs)
         return outputs

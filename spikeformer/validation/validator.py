@@ -20,7 +20,7 @@ from spikeformer.validation.data import (
     TargetSubject,
     fingerprints,
 )
-from spikeformer.validation.probe import ModelSubject
+from spikeformer.validation.probe import ModelSubject, ModesSubject
 from spikeformer.validation.registry import run_checks
 from spikeformer.validation.result import RUN_LEVELS, ValidationLevel, ValidationResult
 from spikeformer.validation.targets import HardwareSubject, deployer_for
@@ -82,6 +82,25 @@ class ComprehensiveValidator:
         """
         self._model = weakref.ref(model)
         return run_checks(ModelSubject(model, unlabelled(probe)), self.validation_level)
+
+    def validate_modes(
+        self, model: nn.Module, data: Inputs, *, targets: Tensor | None = None
+    ) -> list[ValidationResult]:
+        """Return whether a trained network does in evaluation what it did in training.
+
+        Firing rate and accuracy on the same samples are compared, once with batch norms in training
+        mode and once with their running statistics. The network is not changed.
+
+        Args:
+            model: The network.
+            data: A batch of its data, mixed as one for training: statistics of a single class are
+                others.
+            targets: Their classes (samples,); None compares firing rates alone, and so do other
+                targets.
+        """
+        if targets is None and isinstance(data, Mapping):
+            targets = split_if_labelled(data)[1]
+        return run_checks(ModesSubject(model, unlabelled(data), targets), self.validation_level)
 
     def validate_input_data(
         self,

@@ -7,6 +7,7 @@ from torch import nn
 from spikeformer.error_handling import ArgumentError
 from spikeformer.models import TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.norm import token_norm
+from spikeformer.ops import lif
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -27,6 +28,23 @@ def test_batch_norm_is_torchs_over_real_tokens(training, masked):
     torch.testing.assert_close(y[real], expected)
     torch.testing.assert_close(norm.running_mean, plain.running_mean)
     torch.testing.assert_close(norm.running_var, plain.running_var)
+
+
+def test_no_momentum_is_torchs_plain_average():
+    """As `torch.optim.swa_utils.update_bn` sets it, also where a neuron reads the currents."""
+    fused, plain = TokenBatchNorm(4), nn.BatchNorm1d(4)
+    fused.momentum = plain.momentum = None
+    batches = torch.randn(3, 6, 2, 5, 4) * torch.tensor([1.0, 2.0, 5.0]).view(3, 1, 1, 1, 1)
+    for x in batches:
+        fused.lif(x, None, decay=0.5)
+        plain(x.flatten(0, 2))
+    torch.testing.assert_close(fused.running_mean, plain.running_mean)
+    torch.testing.assert_close(fused.running_var, plain.running_var)
+    assert fused.num_batches_tracked == 3
+    spikes, _ = fused.eval().lif(batches[0], None, decay=0.5)
+    assert torch.equal(
+        spikes, lif(plain.eval()(batches[0].flatten(0, 2)).view(6, 2, 5, 4), decay=0.5)[0]
+    )
 
 
 def test_padding_changes_no_gradient():

@@ -7,6 +7,7 @@ from spikeformer.validation import (
     SEVERITIES,
     ComprehensiveValidator,
     ModelSubject,
+    ModesSubject,
     ValidationLevel,
     ValidationResult,
     register_check,
@@ -18,7 +19,8 @@ def test_checks_every_level_runs_more_than_the_one_before():
     for name, registered in CHECKS.items():
         counts = [sum(level.covers(needed) for needed, _ in registered) for level in RUN_LEVELS]
         assert counts == sorted(counts), name
-        assert counts[0] > 0
+        # To compare modes is to run the network, which the first level does not.
+        assert counts[0] > 0 or name is ModesSubject
         assert counts[-1] == len(registered)
     counts = [
         sum(level.covers(needed) for found in CHECKS.values() for needed, _ in found)

@@ -7,9 +7,7 @@ from functools import partial
 from typing import Any
 
 import lightning as L
-import torch
 
-from spikeformer.files import replacing
 from spikeformer.hardware import NumberFormat, RoundedWeights
 from spikeformer.pipeline.run import Run
 from spikeformer.training import single_device_trainer
@@ -60,10 +58,7 @@ def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> Non
     finally:
         module.optimizer, module.scheduler = optimizer, scheduler
     module.cpu()
-    with replacing(run.files.finetuned) as path:
-        data = run.parts.data
-        kept = {"state_dict": module.state_dict(), type(data).__qualname__: data.state_dict()}
-        torch.save(kept, path)
+    run.save_weights(run.files.finetuned)
 
 
 def _slower(optimizer: Any) -> Any:

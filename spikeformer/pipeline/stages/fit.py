@@ -8,6 +8,7 @@ from typing import Any
 
 import torch.distributed
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from spikeformer.files import set_aside
 from spikeformer.i18n import t
@@ -18,6 +19,7 @@ from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage, stage_inputs
 from spikeformer.runs import FitResults, RunFolder
+from spikeformer.runs.network import RECALIBRATED
 from spikeformer.training import is_sharded
 
 
@@ -55,7 +57,10 @@ class Fit(Stage):
         module, trainer = run.parts.module, run.parts.trainer
         if trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
-        trainer.fit(module, run.parts.data, ckpt_path=self._checkpoint_to_resume(run))
+        checkpoint = self._checkpoint_to_resume(run)
+        # It is of weights that are about to change.
+        rank_zero_only(run.files.checkpoint(RECALIBRATED).unlink)(missing_ok=True)
+        trainer.fit(module, run.parts.data, ckpt_path=checkpoint)
         if not any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks):
             trainer.save_checkpoint(run.last_checkpoint)
         num_parameters = sum(p.numel() for p in module.net.parameters())

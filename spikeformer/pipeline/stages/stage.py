@@ -35,6 +35,9 @@ class Stage(ABC):
     def check(self, run: Run) -> None:  # noqa: B027  most stages need nothing more
         """Refuse at the start, before anything runs or is written, what cannot work later."""
 
+    weights_made: ClassVar[str | None] = None
+    """Name of the checkpoint that it writes, whose weights are the last ones for later stages."""
+
     trains: ClassVar[bool] = False
     """Whether the network learns from the data, which may then have other classes than it knew."""
 

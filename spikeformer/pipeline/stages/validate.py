@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig
 
 from spikeformer.config import instantiate
-from spikeformer.data.batch import first
+from spikeformer.data.batch import as_floats, first
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.i18n import t
 from spikeformer.pipeline.ranks import announce
@@ -19,12 +19,10 @@ from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.runs import RunFolder, TrainedValidationResults, ValidationResults
 from spikeformer.validation import (
     ComprehensiveValidator,
-    ValidationLevel,
     ValidationResult,
     stop_on_errors,
 )
-
-_TOLD = (ValidationLevel.WARNING, ValidationLevel.ERROR, ValidationLevel.CRITICAL)
+from spikeformer.validation.data import draw
 
 
 class Validate(Stage):
@@ -42,15 +40,14 @@ class Validate(Stage):
         return bool(config.validation)
 
     def run(self, run: Run) -> dict[str, Any]:
-        """Look, log warnings, and stop at errors."""
+        """Look, print every finding, and stop at errors."""
         validator: ComprehensiveValidator = instantiate(
             run.config.validation, ComprehensiveValidator, trusted=run.config.trusted_packages
         )
         results = self.kind(validator.validation_level, self.results(run, validator))
         results.save(RunFolder(run.folder))
         for result in results.results:
-            if result.level in _TOLD:
-                announce(self.name, f"{result.level.label}: {result}")
+            announce(self.name, f"{result.level.label}: {result}")
         stop_on_errors(results.results)
         return results.numbers()
 
@@ -86,7 +83,9 @@ class Validate(Stage):
 
 
 class ValidateTrained(Validate):
-    """Looks at the trained network while it works on test samples: what fires, and what does not.
+    """Looks at the trained network while it works on samples that it has not been trained on.
+
+    What fires, what does not, and whether training and evaluation mode agree.
 
     What it finds goes to `results/validation_trained.json` and into the report; errors stop the
     run, whose checkpoints stay.
@@ -97,11 +96,16 @@ class ValidateTrained(Validate):
 
     def results(self, run: Run, validator: ComprehensiveValidator) -> list[ValidationResult]:
         """Return what is wrong after training."""
-        net = run.trained()
-        run.parts.data.setup("test")
-        inputs, _ = next(iter(run.parts.data.test_dataloader()))
-        return validator.validate_model(net.cpu(), probe=first(inputs, _SAMPLES))
+        net, data = run.trained().cpu(), run.parts.data
+        data.setup("test")
+        inputs, _ = next(iter(data.test_dataloader()))
+        found = validator.validate_model(net, probe=first(inputs, _SAMPLES))
+        # Files may lie in the order of their classes; samples of all of them make a batch.
+        mixed = draw(data.splits.val or data.splits.test, _MIXED)
+        return found + validator.validate_modes(net, as_floats(mixed.inputs), targets=mixed.targets)
 
 
 _SAMPLES = 32
 """Enough to see what fires."""
+_MIXED = 128
+"""Enough for an accuracy."""

@@ -38,6 +38,38 @@ def test_a_sound_run_passes(run, capsys):
     assert json.loads((run.folder / "results/validation.json").read_text())["level"] == "standard"
 
 
+def test_every_finding_is_printed_in_a_line(tmp_path, capsys):
+    config = composed(*QUIET, "timesteps=1", "validation=comprehensive")
+    run = Run(tmp_path, config, build(config, tmp_path), Manifest.open(tmp_path, "run"), {})
+    capsys.readouterr()
+    Validate().run(run)
+    lines = capsys.readouterr().out.splitlines()
+    found = json.loads((run.folder / "results/validation.json").read_text())["results"]
+    assert lines == [
+        " ".join(
+            text
+            for text in (
+                f"validate {each['level']}:",
+                each["location"] and f"{each['location']}:",
+                each["message"],
+                each["remedy"],
+            )
+            if text
+        )
+        for each in found
+    ]
+    assert any(each["level"] == "info" and each["location"] for each in found)
+
+
+def test_the_default_network_and_data_are_quiet(tmp_path, capsys):
+    config = composed("logger=none", "trainer.accelerator=cpu")
+    run = Run(tmp_path, config, build(config, tmp_path), Manifest.open(tmp_path, "run"), {})
+    capsys.readouterr()
+    result = Validate().run(run)
+    assert capsys.readouterr().out == ""
+    assert Validate().summary(result) == "level standard, nothing found"
+
+
 def test_a_broken_network_stops_the_run_and_the_findings_stay(run):
     with torch.no_grad():
         next(run.parts.module.net.parameters()).fill_(torch.nan)
