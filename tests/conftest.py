@@ -32,6 +32,14 @@ def fixed_seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def own_technologies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the technologies that a test registers, by a deployer's class for one, end with it."""
+    from spikeformer.profiling import TECHNOLOGIES
+
+    monkeypatch.setattr(TECHNOLOGIES, "_found", dict(TECHNOLOGIES))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that train or start processes, then those of most tests.
 

@@ -29,7 +29,10 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workplace(
-    tmp_path: Path, finished_run: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    finished_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    own_technologies: None,
 ) -> Iterator[Path]:
     """An empty working folder with one finished run in `outputs`, on the import path."""
     (tmp_path / "outputs").symlink_to(finished_run.parents[1])

@@ -73,7 +73,7 @@ def test_network_that_does_not_know_its_input_is_told():
     assert SimulationDeployer().compile(plain, input_shape=(3,)).graph.num_neurons == 2
 
 
-def test_prices_of_a_target_are_known_to_profilers():
+def test_prices_of_a_target_are_known_to_profilers(own_technologies):
     price = Chip("own chip", synaptic_operation=Cost(Range.exactly(2.0), "measured"))
 
     class OwnDeployer(SimulationDeployer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 
 import pytest
@@ -60,7 +61,7 @@ class AbacusDeployer(NeuromorphicDeployer):
 
 
 @pytest.fixture
-def composed(tmp_path, monkeypatch):
+def composed(tmp_path, monkeypatch, own_technologies):
     (tmp_path / "abacus_lab").mkdir()
     (tmp_path / "abacus_lab" / "__init__.py").write_text(CODE, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
@@ -88,7 +89,9 @@ def composed(tmp_path, monkeypatch):
             *overrides,
         )
 
-    return make
+    yield make
+    # The next import has to register the chip again.
+    sys.modules.pop("abacus_lab", None)
 
 
 def read(path):
