@@ -41,8 +41,10 @@ def test_heads_divide_the_shared_space():
 
 
 def test_bounds_are_allowed():
-    SpikingConfig(timesteps=1, beta=0.0, dropout=1.0)
-    FusionConfig(shared_dim=8, num_heads=8, dropout=0.0)
+    spiking = SpikingConfig(timesteps=1, beta=0.0, dropout=1.0)
+    assert (spiking.timesteps, spiking.beta, spiking.dropout) == (1, 0.0, 1.0)
+    fusion = FusionConfig(shared_dim=8, num_heads=8, dropout=0.0)
+    assert (fusion.shared_dim, fusion.num_heads, fusion.dropout) == (8, 8, 0.0)
 
 
 def test_are_plain_dataclasses():

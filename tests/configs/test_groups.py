@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hydra import compose as compose_all
+from hydra import initialize_config_dir
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
@@ -135,10 +137,38 @@ def test_every_profiler_is_made(name):
         assert set(options("profiler")) == {"none", *profiler_backends()}
 
 
-@pytest.mark.parametrize("group", ["debug", "hardware", "hparams_search", "paths", "hydra", *MORE])
-def test_the_remaining_groups_compose(group):
+@pytest.mark.parametrize("group", ["debug", "hardware", "hparams_search", "paths", *MORE])
+def test_what_an_option_says_is_in_the_configuration(group):
     for name in options(group):
-        composed(f"+{group}={name}" if group == "local" else f"{group}={name}")
+        file = CONF / group / f"{name}.yaml"
+        said = OmegaConf.load(file)
+        config = composed(f"{group}={name}")
+        everywhere = "# @package _global_" in file.read_text()
+        for path, value in leaves(said):
+            if path.partition(".")[0] not in ("defaults", "hydra"):
+                path = path if everywhere else f"{group}.{path}"
+                assert OmegaConf.select(config, path) == value, (name, path)
+        if not said:
+            assert not config[group], name
+
+
+def leaves(node, before=""):
+    """Yield the path and the value of every key that has no keys of its own and refers to none."""
+    for key in node:
+        path = f"{before}{key}"
+        if OmegaConf.is_dict(node) and OmegaConf.is_dict(node._get_node(key)):
+            yield from leaves(node[key], f"{path}.")
+        elif not OmegaConf.is_interpolation(node, key):
+            yield path, node[key]
+
+
+def test_hydras_own_settings_are_ours():
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        hydra = compose_all("train", return_hydra_config=True).hydra
+    assert hydra.job.chdir is False
+    assert hydra.output_subdir is None
+    assert hydra.help.app_name == "SpikeFormer"
+    assert set(hydra.callbacks) == {"run_folder", "sweep"}
 
 
 def test_no_group_is_forgotten():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib import import_module
 
 import pytest
 import torch
@@ -60,20 +61,30 @@ def test_compiling_in_place_changes_nothing(backend):
 
 
 def test_the_reference_backend_runs_no_kernel(monkeypatch):
-    def refuse(module):
-        raise AssertionError(module)
+    imported = []
+
+    def listen(module):
+        imported.append(module)
+        return import_module(module)
 
     # What `load_kernels` imports.
-    monkeypatch.setattr("spikeformer.ops.dispatch.import_module", refuse)
-    neuron = partial(LifNeuron, backend="reference")
-    for attention in (QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention):
+    monkeypatch.setattr("spikeformer.ops.dispatch.import_module", listen)
+
+    def kernels_of(backend, attention):
+        imported.clear()
         backbone = SpikingViT(
             image_size=8,
             d_model=16,
             nhead=2,
             num_layers=1,
             timesteps=2,
-            neuron=neuron,
+            neuron=partial(LifNeuron, backend=backend),
             attention=partial(SpikingAttention, mechanism=attention),
         )
         backbone(torch.rand(2, 3, 8, 8)).sum().backward()
+        assert all(p.grad is not None for p in backbone.parameters())
+        return set(imported)
+
+    for attention in (QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention):
+        assert kernels_of("reference", attention) == set()
+    assert "spikeformer.ops.norm_lif.cpu" in kernels_of("cpu", QKTokenAttention)

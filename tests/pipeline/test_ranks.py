@@ -17,8 +17,10 @@ class Ranks:
 
     def __init__(self, *others):
         self.others = others
+        self.asked = 0
 
     def reduce(self, tensor, reduce_op):
+        self.asked += 1
         assert reduce_op == "max"
         sign = 1 if tensor > 0 else -1
         return max(tensor, *(sign * other.fingerprint for other in self.others))
@@ -27,14 +29,16 @@ class Ranks:
 def setup(mine, *others):
     trainer = SimpleNamespace(world_size=1 + len(others), strategy=Ranks(*others))
     mine.setup(trainer, None, "fit")
+    return trainer.strategy.asked
 
 
 def test_ranks_with_the_same_values_train():
-    setup(SameConfiguration(composed("seed=1")))
+    alone = SameConfiguration(composed("seed=1"))
+    assert setup(alone) == 0  # there is nobody to ask
     # Where a rank logs and keeps its files is its own affair.
-    setup(
-        SameConfiguration(composed("seed=1")), SameConfiguration(composed("seed=1", "logger=none"))
-    )
+    other = SameConfiguration(composed("seed=1", "logger=none"))
+    assert setup(alone, other) == 2  # the highest and the lowest
+    assert alone.fingerprint == other.fingerprint
 
 
 @pytest.mark.parametrize("other", ["seed=2", "optimizer.lr=3e-3", "neuron=plif"])

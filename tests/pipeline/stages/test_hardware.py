@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from spikeformer.cli import compose as composed
 from spikeformer.error_handling import (
@@ -20,13 +21,21 @@ QUIET = ("logger=none", "trainer.accelerator=cpu", "hardware=simulation", *SMALL
 
 def check(tmp_path, *overrides):
     config = composed(*QUIET, *overrides)
-    check_hardware(config, build(config, tmp_path))
+    parts = build(config, tmp_path)
+    check_hardware(config, parts)
+    return parts
 
 
 @pytest.mark.parametrize("attention", ["qk_token", "sdsa"])
 @pytest.mark.parametrize("residual", ["membrane", "sew"])
 def test_the_digits_model_has_a_place(tmp_path, attention, residual):
-    check(tmp_path, f"attention={attention}", f"model.residual={residual}")
+    parts = check(tmp_path, f"attention={attention}", f"model.residual={residual}")
+    # There it computes what it does in PyTorch.
+    net, samples = parts.module.net.double().eval(), torch.rand(2, 1, 8, 8, dtype=torch.float64)
+    found = SimulationDeployer().deploy(net).run(samples).outputs
+    with torch.no_grad():
+        expected = net(samples).mean(dim=1)
+    torch.testing.assert_close(torch.from_numpy(found), expected)
 
 
 @pytest.mark.parametrize(

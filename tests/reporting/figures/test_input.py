@@ -50,7 +50,8 @@ def test_values_become_a_line() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-def test_an_image_without_contrast_draws(value: float) -> None:
+def test_an_image_without_contrast_is_black(value: float) -> None:
+    np.testing.assert_array_equal(pixels(np.full((1, 4, 4), value)), np.zeros((4, 4)))
     plot_input(np.full((1, 4, 4), value)).draw_without_rendering()
 
 

@@ -41,9 +41,12 @@ def test_only_the_strongest_of_many_classes_are_drawn() -> None:
     assert len(plot_output(np.random.default_rng(0).normal(size=(4, 1000))).axes[0].lines) == 21
 
 
-def test_long_and_odd_names_draw() -> None:
+def test_long_and_odd_names_are_cut_and_start_no_formula() -> None:
     names = [r"$\frac" * 5, "b" * 99, "$"]
-    plot_output(OUTPUT, names, target=1).draw_without_rendering()
+    figure = plot_output(OUTPUT, names, target=1)
+    figure.draw_without_rendering()  # where a formula would be refused
+    shown = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert sorted(shown) == ["others", r"predicted: $\fra…\frac", "true: bbbbb…bbbbb"]
 
 
 @pytest.mark.parametrize("output", [np.zeros(3), np.zeros((0, 3)), np.zeros((2, 3, 4))])

@@ -43,8 +43,13 @@ def test_titles_name_the_layer_and_its_rate() -> None:
     assert titles == [["a", "25.0\N{NO-BREAK SPACE}%"], ["b", "0\N{NO-BREAK SPACE}%"]]
 
 
-def test_a_silent_layer_draws() -> None:
-    plot_raster({"silent": np.zeros((4, 3))}, titles=False).draw_without_rendering()
+def test_a_silent_layer_is_an_empty_panel() -> None:
+    figure = plot_raster({"silent": np.zeros((4, 3))}, titles=False)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    assert drawn(axes, 4, 3).sum() == 0
+    assert (axes.get_xlim(), axes.get_ylim()) == ((0.5, 4.5), (2.5, -0.5))
+    assert axes.get_title(loc="left") == ""
 
 
 @pytest.mark.parametrize("spikes", [{}, {"a": np.zeros(3)}, {"a": np.zeros((0, 3))}])

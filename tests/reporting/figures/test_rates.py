@@ -46,8 +46,13 @@ def test_nothing_is_marked_without_need() -> None:
     assert axes.get_legend() is None
 
 
-def test_a_network_that_never_fires_draws() -> None:
-    plot_firing_rates({"only": 0.0}).draw_without_rendering()
+def test_a_network_that_never_fires_has_a_bar_of_no_length() -> None:
+    figure = plot_firing_rates({"only": 0.0})
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    assert [bar.get_width() for bar in axes.containers[-1]] == [0.0]
+    assert axes.get_xlim() == (0, 0.01)
+    assert texts(figure) == ["only", "0 %"]
 
 
 def test_long_names_do_not_squeeze_the_bars() -> None:
