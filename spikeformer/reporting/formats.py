@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from markupsafe import Markup, escape
@@ -107,7 +108,10 @@ def tail(name: str, length: int) -> str:
 
 
 def common_prefix(names: Sequence[str]) -> str:
-    """Return the dotted prefix that all names share, such as `backbone.`.
+    """Return the dotted prefix that most names share, such as `backbone.`.
+
+    It is "" where fewer than three in four share one, and where a name without it could then be
+    taken for one of those that lost it.
 
     Example:
         >>> common_prefix(["net.stem.neuron", "net.head.neuron"])
@@ -115,13 +119,40 @@ def common_prefix(names: Sequence[str]) -> str:
     """
     if len(names) < 2:
         return ""
-    first, last = min(names), max(names)  # whatever these two share, all between them share
+    ((root, _),) = Counter(_first_part(name) for name in names).most_common(1)
+    sharing = [name for name in names if name.startswith(f"{root}.")]
+    if len(sharing) < max(2, 0.75 * len(names)):
+        return ""
+    first, last = min(sharing), max(sharing)  # whatever these two share, all between them share
     same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    return first[: first.rfind(".", 0, len(list(same))) + 1]
+    prefix = first[: first.rfind(".", 0, len(list(same))) + 1]
+    left = {_first_part(name.removeprefix(prefix)) for name in sharing}
+    return "" if left & _others(names, prefix) else prefix
+
+
+def _first_part(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _others(names: Sequence[str], prefix: str) -> set[str]:
+    """First parts of the names without the prefix."""
+    return {_first_part(name) for name in names if not name.startswith(prefix)}
+
+
+def prefix_note(names: Sequence[str]) -> Markup:
+    """Say which prefix names are shown without, and which names never had it; empty if none is."""
+    prefix = common_prefix(names)
+    if not prefix:
+        return Markup()
+    others = [Markup("<code>{}</code>").format(name) for name in sorted(_others(names, prefix))]
+    if not others:
+        return markup("reporting.prefix_left_out", prefix=prefix)
+    others_listed = Markup(", ").join(others)
+    return markup("reporting.prefix_left_out_but", prefix=prefix, others=others_listed)
 
 
 def without_common_prefix(names: Sequence[str]) -> list[str]:
-    """Return the names without the dotted prefix that all of them share."""
+    """Return the names without the dotted prefix that most of them share."""
     prefix = common_prefix(names)
     return [name.removeprefix(prefix) for name in names]
 

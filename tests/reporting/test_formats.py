@@ -69,6 +69,19 @@ def test_names_lose_only_whole_parts() -> None:
     assert formats.without_common_prefix(["ab", "ac"]) == ["ab", "ac"]
 
 
+def test_most_names_lose_a_prefix_and_the_note_says_which_do_not() -> None:
+    names = ["net.stem.conv", "net.stem.norm", "net.block.mlp", "head.readout"]
+    assert formats.without_common_prefix(names) == ["stem.conv", "stem.norm", "block.mlp", names[3]]
+    note = formats.prefix_note(names)
+    assert "<code>net.</code>" in note
+    assert "<code>head</code>" in note
+    assert "head" not in formats.prefix_note(names[:3])
+    # Half of them share it, and a name could be that of another layer.
+    for names in (["a.b", "a.c", "b.d", "b.e"], ["a.b", "a.c", "a.d.x", "d.y"]):
+        assert formats.without_common_prefix(names) == names
+        assert formats.prefix_note(names) == ""
+
+
 @pytest.mark.parametrize("cut", [formats.shorten, formats.tail])
 def test_long_names_are_cut_to_the_length(cut: object) -> None:
     assert cut("short", 5) == "short"

@@ -19,12 +19,13 @@ def energy(results: RunResults) -> Content | None:
     if found is None:
         return None
     modelled = found.modelled.layers
-    prefix = formats.common_prefix(list(modelled))
+    names = [row["layer"] for row in found.table]
+    prefix = formats.common_prefix(names)
     named = {name.removeprefix(prefix): part for name, part in modelled.items() if part.value}
     most = max(modelled, key=lambda name: modelled[name].value)
     values: dict[str, Any] = {
         **_headline(found),
-        "prefix": prefix,
+        "prefix_note": formats.prefix_note(names),
         "rows": [{**row, "name": row["layer"].removeprefix(prefix)} for row in found.table],
         "verdict": found.verdict,
         "comparison_source": found.comparison_source,

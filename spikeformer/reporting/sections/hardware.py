@@ -32,7 +32,7 @@ def hardware(results: RunResults) -> Content | None:
         "comparisons": _comparisons(found, results.verification),
         "accuracies": _accuracies(found),
         "traffic": _traffic(found.traffic),
-        "prefix": prefix,
+        "prefix_note": formats.prefix_note(names),
         "layers": [_layer(row, prefix) for row in found.layers],
         "has_cores": any(row.cores is not None for row in found.layers),
         "has_integers": any(row.weights is not None for row in found.layers),

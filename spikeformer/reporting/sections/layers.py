@@ -15,7 +15,8 @@ def layers(results: RunResults) -> Content | None:
     found = results.test
     if found is None or not found.firing_rates:
         return None
-    prefix = formats.common_prefix(list(found.firing_rates))
+    names = list(found.firing_rates)
+    prefix = formats.common_prefix(names)
     rows = [
         {
             "name": name.removeprefix(prefix),
@@ -29,4 +30,5 @@ def layers(results: RunResults) -> Content | None:
     highest = max(found.firing_rates, key=found.firing_rates.__getitem__)
     figure = plot_firing_rates(found.firing_rates, found.silent, found.saturated)
     alt = t("reporting.rates_alt", number=len(rows), lowest=lowest, highest=highest)
-    return Content({"rows": rows, "prefix": prefix}, {"firing_rates": ReportFigure(figure, alt)})
+    values = {"rows": rows, "prefix_note": formats.prefix_note(names)}
+    return Content(values, {"firing_rates": ReportFigure(figure, alt)})

@@ -50,7 +50,7 @@ def sample(results: RunResults) -> Content | None:
         "outputs": list(outputs),
         "tokens": _tokens(found),
         "layers": layers,
-        "prefix": prefix,
+        "prefix_note": formats.prefix_note(list(spikes)),
         "left_out": len(found.spikes) - len(spikes),
         "target": _name(found.target, names),
         "prediction": _name(found.prediction, names),
