@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from functools import cache
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -58,6 +58,8 @@ class OperationStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
         observe: What to call.
         others: Called with every operation that is not wanted and not made of others, such as
             `torch.ops.aten.mm.default`, and the seconds that it took.
+        ignored: Says of an operation that `others` need not hear of it.
+        written: Called after every operation that may have changed a tensor in place.
     """
 
     def __init__(
@@ -65,9 +67,14 @@ class OperationStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
         wanted: Container[Any],
         observe: Callable[[Any, tuple[Any, ...], Any], None],
         others: Callable[[Any, float], None] | None = None,
+        *,
+        ignored: Callable[[Any], bool] = lambda operation: False,
+        written: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._wanted, self._observe, self._others = wanted, observe, others
+        self._ignored, self._written = ignored, written
+        self._runs: dict[Any, Callable[..., Any]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -81,24 +88,46 @@ class OperationStream(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Run one operation."""
-        operation = func._overloadpacket
-        if operation in self._wanted:
-            out = func(*args, **(kwargs or {}))
-            self._observe(operation, (*args, *(kwargs or {}).values()), out)
-            return out
-        if _is_composite(func):
+        run = self._runs.get(func)
+        if run is None:
+            run = self._runs[func] = self._how_to_run(func)
+        return run(*args, **kwargs) if kwargs else run(*args)
+
+    def _how_to_run(self, func: Any) -> Callable[..., Any]:
+        """Return what runs an operation: most are asked for often, and looked at once."""
+        run: Callable[..., Any] = func
+        if func._overloadpacket in self._wanted:
+            run = partial(self._observed, func)
+        elif _is_composite(func):
             # In inference mode torch hands over what is made of operations to be seen.
-            with self:
-                return func.decompose(*args, **(kwargs or {}))
-        if self._others is None:
-            return func(*args, **(kwargs or {}))
+            return partial(self._decomposed, func)
+        elif self._others is not None and not self._ignored(func):
+            run = partial(self._timed, func, self._others)
+        return partial(self._writing, run) if func._schema.is_mutable else run
+
+    def _observed(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        out = func(*args, **kwargs)
+        self._observe(func._overloadpacket, (*args, *kwargs.values()), out)
+        return out
+
+    def _decomposed(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        with self:
+            return func.decompose(*args, **kwargs)
+
+    def _timed(
+        self, func: Any, others: Callable[[Any, float], None], *args: Any, **kwargs: Any
+    ) -> Any:
         start = perf_counter()
-        out = func(*args, **(kwargs or {}))
-        self._others(func, perf_counter() - start)
+        out = func(*args, **kwargs)
+        others(func, perf_counter() - start)
+        return out
+
+    def _writing(self, run: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        out = run(*args, **kwargs)
+        self._written()
         return out
 
 
-@cache
 def _is_composite(func: Any) -> bool:
     has_kernel: Callable[[str, str], bool] = torch._C._dispatch_has_kernel_for_dispatch_key
     return has_kernel(func.name(), "CompositeImplicitAutograd")

@@ -40,6 +40,26 @@ def test_operation_stream_tells_of_wanted_operations_alone():
     assert torch.equal(result.relu(), out)
 
 
+def test_operation_stream_tells_of_others_and_of_what_is_written():
+    others, writes = [], []
+    x = torch.rand(2, 3)
+    stream = OperationStream(
+        {aten.mm},
+        lambda *call: None,
+        lambda operation, seconds: others.append((operation, seconds >= 0)),
+        ignored=lambda operation: operation is aten.relu.default,
+        written=lambda: writes.append(len(others)),
+    )
+    for _ in range(2):
+        with stream:
+            (x @ x.t()).relu().sum()
+            x.add_(1)
+            torch.mul(x, 2, out=x)
+    said = [aten.t.default, aten.sum.default, aten.add_.Tensor, aten.mul.out]
+    assert others == [(operation, True) for operation in said] * 2
+    assert writes == [3, 4, 7, 8]
+
+
 def test_operation_stream_sees_inside_composites_in_inference_mode():
     seen = []
     x, weight, bias = torch.rand(2, 3), torch.rand(4, 3), torch.rand(4)

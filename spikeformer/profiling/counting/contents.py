@@ -45,23 +45,20 @@ def contents(
     x = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
     if unit_steps > 1 and _whole(x * unit_steps):
         return Contents("spikes", (x.abs() * unit_steps).round(), unit_steps)
-    fired = torch.ne(x, 0, out=torch.empty_like(x))
-    number, total, square = (float(_total(part)) for part in (fired, x, x.square()))
+    exact = x.flatten().double()
+    number, total = int(exact.count_nonzero()), float(exact.sum())
+    square = float(exact.dot(exact))
     # sum over non-zero x of (x - 1)^2, which is 0 if they are all 1
     if square - 2 * total + number == 0:
         return Contents("spikes", x)
-    if square == number and float(_total(x.abs())) == number:
+    fired = torch.ne(x, 0, out=torch.empty_like(x))
+    if square == number and float(exact.abs().sum()) == number:
         return Contents("spikes", fired)
     if spiking and _whole(x):
         return Contents("spikes", x.abs())
     if spiking and any(_whole(x * level) for level in levels):
         return Contents("graded", fired)
     return Contents("real", fired)
-
-
-def _total(x: Tensor) -> Tensor:
-    # Sums of a part are whole and exact in float32; their sum may need more digits.
-    return x.flatten(1).sum(1).double().sum() if x.dim() > 1 else x.double().sum()
 
 
 def _whole(x: Tensor) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Self, cast
 
@@ -38,7 +38,7 @@ from spikeformer.profiling.counting.scene import (
 )
 from spikeformer.profiling.counting.spike_attention import MECHANISMS, attention_products
 from spikeformer.profiling.counting.timing import Declared, Timing
-from spikeformer.profiling.counting.work import NetworkWork
+from spikeformer.profiling.counting.work import NetworkWork, gather
 
 
 @dataclass(slots=True)
@@ -97,7 +97,9 @@ class OperationCounter(PassWatcher[_Frame]):
         self._states = States()
         self._continues = False
         self._calls: dict[tuple[str, str], int] = {}
+        self._counts: dict[tuple[str, str, bool], list[LayerCounts]] = {}
         self._fired: CountedSpikes | None = None
+        self._operations: OperationStream | None = None
         self._stream: OperationStream | None = None
         self._begun = self._counting = 0.0
 
@@ -111,6 +113,9 @@ class OperationCounter(PassWatcher[_Frame]):
         # A compiled graph calls no hooks, and a fused fast path hides its products.
         unfused.__enter__()
         eager.__enter__()
+        self._operations = OperationStream(
+            OPERATIONS, self._count, self._hear_of, ignored=is_free, written=self._distrust_spikes
+        )
         return super().__enter__()
 
     def __exit__(self, *exception: Any) -> None:
@@ -118,6 +123,7 @@ class OperationCounter(PassWatcher[_Frame]):
         eager.__exit__()
         unfused.__exit__()
         self._stop()
+        self._operations = None
 
     def begin(self, network: nn.Module) -> bool:
         """Start on a network, or say that this call is none of ours."""
@@ -127,11 +133,13 @@ class OperationCounter(PassWatcher[_Frame]):
             self._works[id(network)] = NetworkWork(network, NetworkFacts.of(network))
         work = self._work = self._works[id(network)]
         self._calls, self._continues = defaultdict(int), False
+        self._counts.clear()
         name = type(network).__name__
-        self._timing = Timing(name, self.declared, work.network.spiking, first=work.step)
+        self._timing = Timing(name, self.declared, work.network.spiking)
         new = not work.each_pass_a_step or not self._states.held_by(network)
         if self.passes is None or work.started < self.passes + (not new):
-            self._stream = OperationStream(OPERATIONS, self._count, self._hear_of)
+            assert self._operations is not None
+            self._stream = self._operations
             self._stream.__enter__()  # type: ignore[no-untyped-call]
         self._begun, self._counting = perf_counter(), 0.0
         return True
@@ -149,7 +157,8 @@ class OperationCounter(PassWatcher[_Frame]):
         neurons = None if inside else neuron_kind(module)
         frame = _Frame(scene, neurons, inside or neurons is not None, self._clock())
         if self._stream is not None and type(module) in MECHANISMS:
-            self._count_attention(frame, cast(AttentionMechanism, module), *args)
+            with self._apart():
+                self._count_attention(frame, cast(AttentionMechanism, module), *args)
         if neurons is not None and neurons.axis(module) is None and not self._timing.calls[name]:
             self._continues |= self._work.passes > 0 and self._states.go_on(module, args)
         return frame
@@ -166,6 +175,8 @@ class OperationCounter(PassWatcher[_Frame]):
         axis = frame.neurons.axis(module)
         if axis is None:
             self._states.keep(module, output)
+        elif frame.counts_neurons and axis == 1:
+            return  # the operation that they are has told all of it
         with self._apart():
             spikes = frame.neurons.batch_first(module, output)
             if not isinstance(spikes, Tensor) or spikes.dim() < 2:
@@ -179,8 +190,9 @@ class OperationCounter(PassWatcher[_Frame]):
         """Add the samples of a pass."""
         work = self._work
         assert work is not None
-        with self._apart():
-            self._count_early()
+        if self._early:
+            with self._apart():
+                self._count_early()
         counted = self._stream is not None
         if counted:
             work.seconds += self._clock()
@@ -190,12 +202,13 @@ class OperationCounter(PassWatcher[_Frame]):
         stepped = bool(self._timing.calls) and steps == 1 and self._timing.timesteps == 1
         if stepped and self.declared.timesteps not in (None, 1):
             self._continues = work.step % self.declared.timesteps > 0
-        work.end_pass(
-            self._timing.batch,
-            steps,
-            goes_on=stepped and self._continues,
-            counted=counted,
-        )
+        goes_on = stepped and self._continues
+        first = work.step if goes_on else 0
+        for (*_, has_one_step), parts in self._counts.items():
+            for counts in parts:
+                work.add(counts.later(first) if has_one_step else counts)
+        self._counts.clear()
+        work.end_pass(self._timing.batch, steps, goes_on=goes_on, counted=counted)
         work.each_pass_a_step = stepped
         work.steps_of_a_sample = self.declared.timesteps if stepped else None
 
@@ -206,7 +219,6 @@ class OperationCounter(PassWatcher[_Frame]):
             stream, self._stream = self._stream, None
             stream.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
-    @torch.no_grad()
     def _count_attention(
         self, frame: _Frame, mechanism: AttentionMechanism, projections: tuple[Tensor, ...]
     ) -> None:
@@ -214,12 +226,11 @@ class OperationCounter(PassWatcher[_Frame]):
         dynamics = mechanism.neuron.dynamics()
         if dynamics is not None and dynamics["max_spikes"] is None:
             return
-        assert self._work is not None
         frame.scene.fired = self._fired
         query, key, *rest = projections
         name, value = MECHANISMS[type(mechanism)], rest[0] if rest else None
         counts = attention_products(frame.scene, query, key, value, name, mechanism.causal)
-        self._work.add(counts)
+        gather(self._counts, (counts.name, counts.kind, False), counts)
         frame.counts_products = True
 
     def _count(self, operation: Any, args: tuple[Any, ...], out: Any) -> None:
@@ -241,12 +252,17 @@ class OperationCounter(PassWatcher[_Frame]):
         self._counting += perf_counter() - start
 
     def _hear_of(self, operation: Any, seconds: float) -> None:
-        """Note an operation that nobody counts, unless there is nothing to count."""
+        """Note an operation that nobody counts and that is not free."""
         frame = self.frames[-1]
-        if not is_free(operation) and not frame.inside_neurons:
+        if not frame.inside_neurons:
             assert self._work is not None
             name = operation.name().removeprefix("aten::").partition(".")[0]
             self._work.unknown_seconds[frame.scene.layer, name] += seconds
+
+    def _distrust_spikes(self) -> None:
+        """Something was written, which may be the spikes that were counted."""
+        if self._fired is not None and self._fired.unchanged:
+            self._fired = self._fired._replace(unchanged=False)
 
     def _clock(self) -> float:
         """Return the seconds since the pass began without those that counting took."""
@@ -273,7 +289,6 @@ class OperationCounter(PassWatcher[_Frame]):
             self._count_now(*operation)
 
     def _count_now(self, operation: Any, args: tuple[Any, ...], out: Any, frame: _Frame) -> None:
-        assert self._work is not None
         if frame.counts_products and operation is not torch.ops.spikeformer.lif:
             return
         frame.scene.fired = self._fired
@@ -282,11 +297,10 @@ class OperationCounter(PassWatcher[_Frame]):
         for counts in found if isinstance(found, list) else [found]:
             if counts.neuron_updates:
                 frame.counts_neurons = True
-            self._work.add(self._in_time(counts))
+            self._keep(counts)
 
     def _count_neurons(self, frame: _Frame, module: nn.Module, output: Any, spikes: Tensor) -> None:
         """Count neurons that run no operation of their own, from what they fired."""
-        assert self._work is not None
         assert frame.neurons is not None
         fires = frame.neurons.does_fire(module)
         unit_steps = module.max_spikes if is_integer(module) else 1
@@ -296,7 +310,7 @@ class OperationCounter(PassWatcher[_Frame]):
             events = spikes * unit_steps if counts_up else frame.scene.contents(spikes).size
             timeline = over_time(events)
             if counts_up:
-                self._fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
+                self._fired = CountedSpikes(spikes, timeline, binary=unit_steps == 1)
         counts = neuron_layer(
             frame.scene.layer,
             updates=spikes.numel() * unit_steps,
@@ -307,17 +321,16 @@ class OperationCounter(PassWatcher[_Frame]):
             steps=spikes.shape[1] * unit_steps,
             timeline=spread(timeline, unit_steps),
         )
-        self._work.add(self._in_time(counts))
+        self._keep(counts)
 
-    def _in_time(self, counts: LayerCounts) -> LayerCounts:
-        """A layer that is called once for each timestep works in the next one at each call."""
-        if counts.steps > 1 or not (counts.timeline or counts.neuron_updates):
-            return counts
-        key = counts.name, counts.kind
-        step = self._timing.first + self._calls[key]
-        self._calls[key] += 1
-        timeline = (0.0,) * step + counts.timeline if counts.timeline else ()
-        return replace(counts, steps=step + 1, timeline=timeline)
+    def _keep(self, counts: LayerCounts) -> None:
+        """Keep counts of this pass; a layer called once for each timestep works in the next one."""
+        has_one_step = counts.steps <= 1 and bool(counts.timeline or counts.neuron_updates)
+        if has_one_step:
+            key = counts.name, counts.kind
+            counts = counts.later(self._calls[key])
+            self._calls[key] += 1
+        gather(self._counts, (counts.name, counts.kind, has_one_step), counts)
 
 
 def _kind(module: nn.Module) -> str:

@@ -100,6 +100,13 @@ class LayerCounts:
         timeline = tuple(map(sum, steps))
         return replace(parts[0], **sums, **sizes, packets=packets, timeline=timeline)
 
+    def later(self, steps: int) -> LayerCounts:
+        """Return the same work so many timesteps later."""
+        if not steps:
+            return self
+        timeline = (0.0,) * steps + self.timeline if self.timeline else ()
+        return replace(self, steps=self.steps + steps, timeline=timeline)
+
     def with_spikes(self, factor: float) -> LayerCounts:
         """Return what the layer would do if all neurons fired so many times as often.
 

@@ -228,7 +228,7 @@ def fired_neurons(scene: Scene, spikes: Tensor, *, adaptive: bool, max_spikes: i
     """Count neurons from what they fired: those with `max_spikes` as so many binary steps."""
     unit_steps = max(1, max_spikes)
     timeline = [unit_steps * fired for fired in over_time(spikes)]
-    scene.fired = CountedSpikes(spikes.data_ptr(), spikes.numel(), timeline, spikes)
+    scene.fired = CountedSpikes(spikes, timeline, binary=unit_steps == 1)
     return neuron_layer(
         scene.layer,
         updates=spikes.numel() * unit_steps,

@@ -62,12 +62,32 @@ class NetworkFacts:
 
 
 class CountedSpikes(NamedTuple):
-    """Spikes that were counted when they were fired, for the layer that they go to."""
+    """Spikes that were counted when they were fired, for the layer that they go to.
 
-    address: int
-    size: int
+    Attributes:
+        spikes: The spikes (batch, timesteps, ...). As long as they are held, nothing else can lie
+            at their address.
+        timeline: Their number in each timestep.
+        binary: Whether they are 0 or 1.
+        unchanged: Whether nothing can have written over them.
+    """
+
+    spikes: Tensor
     timeline: list[float]
-    spikes: Tensor  # as long as they are held, nothing else can lie at their address
+    binary: bool
+    unchanged: bool = True
+
+    def are(self, x: Tensor) -> bool:
+        """Whether a tensor is these spikes in the same order, whatever its axes."""
+        spikes = self.spikes
+        return (
+            self.unchanged
+            and x.data_ptr() == spikes.data_ptr()
+            and x.numel() == spikes.numel()
+            and x.dtype == spikes.dtype
+            and x.is_contiguous()
+            and spikes.is_contiguous()
+        )
 
 
 @dataclass(slots=True)
@@ -121,7 +141,7 @@ class Scene:
     def by_step(self, rows: Tensor, steps: int) -> list[float]:
         """Sum a tensor whose rows are samples times timesteps (times others) for each timestep."""
         fired = self.fired
-        if fired is not None and fired.address == rows.data_ptr() and fired.size == rows.numel():
+        if fired is not None and steps in (1, len(fired.timeline)) and fired.are(rows):
             return fired.timeline if steps > 1 else [sum(fired.timeline)]
         if steps == 1:
             return over_time(rows.reshape(1, 1, -1))
@@ -133,8 +153,10 @@ class Scene:
         What comes before the first neuron and has no time, unless it is encoded in spikes, is the
         same in all unit steps of an integer network, and is computed once.
         """
-        network = self.network
-        held = self.fired is None and steps == 1 and not network.encoded
+        network, fired = self.network, self.fired
+        if fired is not None and fired.binary and x.dtype == torch.float32 and fired.are(x):
+            return Contents("spikes", x)
+        held = fired is None and steps == 1 and not network.encoded
         return contents(
             x,
             spiking=network.spiking,

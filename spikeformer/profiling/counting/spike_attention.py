@@ -96,9 +96,10 @@ def _events(scene: Scene, sizes: list[Tensor]) -> float:
     fired, first = scene.fired, sizes[0].untyped_storage().data_ptr()
     if (
         fired is not None
-        and fired.size == sum(size.numel() for size in sizes)
+        and fired.unchanged
+        and fired.spikes.numel() == sum(size.numel() for size in sizes)
         and all(size.untyped_storage().data_ptr() == first for size in sizes)
-        and fired.address == first
+        and fired.spikes.data_ptr() == first
     ):
         return sum(fired.timeline)
     return sum(sum(over_time(size)) for size in sizes)

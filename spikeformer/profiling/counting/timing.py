@@ -46,14 +46,12 @@ class Timing:
         declared: What is known of time.
         spiking: Whether neurons will show more.
         timesteps: Timesteps that the network says it simulates at once.
-        first: Timestep that the pass is, where each is a pass.
     """
 
     network: str
     declared: Declared
     spiking: bool
     timesteps: int = 1
-    first: int = 0
     batch: int = 1
     time_first: bool = False
     settled: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from torch import nn
 
@@ -13,6 +14,8 @@ from spikeformer.i18n import t
 from spikeformer.instrument import neuron_kind
 from spikeformer.profiling.counting.counts import LayerCounts, OperationCounts
 from spikeformer.profiling.counting.scene import NetworkFacts
+
+K = TypeVar("K")
 
 
 @dataclass
@@ -57,11 +60,8 @@ class NetworkWork:
     seconds: float = 0.0
 
     def add(self, counts: LayerCounts) -> None:
-        """Keep one operation's counts; many of one layer are summed up from time to time."""
-        parts = self.layers.setdefault((counts.name, counts.kind), [])
-        parts.append(counts)
-        if len(parts) > 256:
-            parts[:] = [LayerCounts.merged(parts)]
+        """Keep one operation's counts."""
+        gather(self.layers, (counts.name, counts.kind), counts)
 
     def end_pass(self, batch: int, steps: int, *, goes_on: bool, counted: bool) -> None:
         """Add a pass to the samples, or to the timesteps of those of the pass before."""
@@ -115,6 +115,14 @@ class NetworkWork:
         unknown = {f"{layer} ({name})": s for (layer, name), s in self.unknown_seconds.items()}
         whole = max(self.seconds, sum(unknown.values()) + sum(silent.values()))
         return {name: seconds / whole for name, seconds in sorted({**silent, **unknown}.items())}
+
+
+def gather(kept: dict[K, list[LayerCounts]], key: K, counts: LayerCounts) -> None:
+    """Keep counts under a key; many under one are summed up from time to time."""
+    parts = kept.setdefault(key, [])
+    parts.append(counts)
+    if len(parts) > 256:
+        parts[:] = [LayerCounts.merged(parts)]
 
 
 def combined(works: Sequence[NetworkWork]) -> OperationCounts:

@@ -6,7 +6,7 @@ from torch import nn
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.neurons import LifNeuron
-from spikeformer.profiling import OperationCounter
+from spikeformer.profiling import LayerCounts, OperationCounter
 from tests.profiling.networks import Call, counted
 
 
@@ -48,6 +48,72 @@ def test_backward_passes_are_not_counted():
         wrapped(x).sum().backward()
     assert sum(layer.macs for layer in counter.works[0].counts().layers) == 2 * (32 + 16)
     assert counter.works[0].unpriced == {"gelu": 16}
+
+
+class Turns(nn.Module):
+    """Takes another way through its layers for large inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.deep, self.head = nn.Linear(6, 20), nn.Linear(20, 20), nn.Linear(20, 4)
+        self.neuron, self.deep_neuron = LifNeuron(), LifNeuron()
+
+    def forward(self, x):
+        spikes = self.neuron(self.stem(x))
+        if x.mean() > 1.5:
+            spikes = self.deep_neuron(spikes @ spikes.mT @ self.deep(spikes))
+        return self.head(spikes)
+
+
+def test_passes_of_other_shapes_and_ways_add_up_to_their_single_counts():
+    torch.manual_seed(0)
+    model = Turns()
+    low, other, high = 2 * torch.rand(2, 5, 6), torch.rand(3, 3, 6), 3 + torch.rand(2, 5, 6)
+    passes = [low, other, low, high, 0.5 * low, other.double().float(), high]
+    singles = [counted(model, x) for x in passes]
+    with torch.no_grad(), OperationCounter(model) as counter:
+        for x in passes:
+            model(x)
+    (work,) = counter.works
+    assert work.samples == sum(len(x) for x in passes)
+    layers = work.counts().layers
+    assert len(layers) == len(singles[3])
+    for layer in layers:
+        key = f"{layer.name}:{layer.kind}"
+        assert layer == LayerCounts.merged([each[key] for each in singles if key in each])
+    with torch.no_grad():
+        spikes = [model.neuron(model.stem(x)).sum() for x in (low, other, low, 0.5 * low, other)]
+    shallow = [singles[i]["head:linear"].acs for i in (0, 1, 2, 4, 5)]
+    assert shallow == [4 * fired for fired in spikes]
+    assert len(set(shallow)) > 2
+
+
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda spikes: spikes[:, 2:].zero_(),
+        lambda spikes: torch.mul(spikes, spikes.roll(1, -1), out=spikes),
+        lambda spikes: torch.sigmoid_(spikes[1:]),
+        lambda spikes: spikes[:1].expand_as(spikes),
+    ],
+)
+def test_spikes_are_counted_as_they_arrive(change, inference):
+    arrived = []
+
+    def changed(linear, neuron, readout, x):
+        spikes = neuron(linear(x))
+        out = change(spikes)
+        arrived.append(spikes if out.shape != spikes.shape else out)
+        return readout(arrived[-1])
+
+    torch.manual_seed(0)
+    model = Call(changed, nn.Linear(6, 20), LifNeuron(), nn.Linear(20, 4))
+    with torch.inference_mode(inference), torch.no_grad():
+        layer = counted(model, 3 * torch.rand(2, 5, 6))["parts.2:linear"]
+    (x,) = arrived
+    assert layer.acs + layer.macs == 4 * x.count_nonzero()
+    assert sum(layer.timeline) == 4 * x.count_nonzero()
 
 
 def test_only_the_models_asked_for():
