@@ -6,6 +6,7 @@ import numpy as np
 
 from spikeformer.hardware import (
     HardwareModel,
+    NumberFormat,
     SimulatedModel,
     SimulationDeployer,
     lower,
@@ -19,11 +20,13 @@ from tests.hardware.networks import spikes_for, two_layers, vit
 
 def test_simulated_model_runs_integers_where_there_are_some():
     graph = two_layers(seed=2)
-    integers, inputs = quantise(graph), spikes_for(graph, 8)
+    coarse = quantise(graph, NumberFormat(max_weight=3))
+    inputs = spikes_for(graph, 8)
     plain = SimulatedModel(HardwareModel("simulation", graph))
-    rounded = SimulatedModel(HardwareModel("simulation", graph, integers=integers))
+    rounded = SimulatedModel(HardwareModel("simulation", graph, integers=coarse))
     assert rounded.arithmetic == INTEGERS != plain.arithmetic
-    real, whole = simulate(graph, inputs), simulate_integers(integers, inputs)[0]
+    real, whole = simulate(graph, inputs), simulate_integers(coarse, inputs)[0]
+    assert any((real[name] != whole[name]).any() for name in real)
     for name, spikes in real.items():
         np.testing.assert_array_equal(plain.execute(inputs)[name], spikes)
         np.testing.assert_array_equal(rounded.execute_float(inputs)[name], spikes)
