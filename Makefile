@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu lint audit format bench bench-baselines docs \
+.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu mutants lint audit format bench bench-baselines docs \
 	serve-docs browser clean
 
 help:  ## Show this list
@@ -70,6 +70,11 @@ test-gpu: $(VENV)/.dev  ## Run the tests of the ops, with Triton's kernels on a 
 	$(BIN)/python -c 'import sys, torch; sys.exit(0 if torch.cuda.is_available() else "no GPU that torch can use")'
 	$(BIN)/python -m pytest tests/ops
 
+# Cosmic Ray stays out of .venv; the tests run in it.
+mutants: $(VENV)/.dev  ## List faults in PACKAGE=spikeformer/... that its tests do not notice
+	@$(PYTHON) -m venv .mutants && .mutants/bin/python -m pip install --quiet "cosmic-ray>=8.7,<9"
+	$(BIN)/python scripts/mutants.py $(PACKAGE)
+
 lint: $(VENV)/.dev  ## Check style, types and the layers of the package
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -113,4 +118,4 @@ browser:
 		|| echo "no Chromium: tests of the report in a browser will be skipped"
 
 clean:  ## Remove the environment and everything built; runs in outputs/ stay
-	rm -rf $(VENV) .audit .bench .toolchains site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .audit .mutants .bench .toolchains site build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
