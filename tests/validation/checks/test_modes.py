@@ -14,6 +14,7 @@ from torch.optim.swa_utils import update_bn
 from spikeformer.neurons import LifNeuron
 from spikeformer.validation import ComprehensiveValidator, ModesSubject, running_norms
 from spikeformer.validation.checks.modes import modes_agree
+from spikeformer.validation.probe import ModeRun
 from tests.validation.networks import HARD, vit
 from tests.validation.samples import IMAGES
 
@@ -61,6 +62,25 @@ def test_unsettled_statistics_are_a_warning_with_a_remedy():
     assert found.value == evaluation.firing_rate < training.firing_rate / 1.5
     assert "pipeline=recalibrate" in found.remedy
     assert ComprehensiveValidator("basic").validate_modes(net, IMAGES) == []
+
+
+@pytest.mark.parametrize(
+    ("training", "evaluation", "differ"),
+    [
+        (ModeRun(0.30, None), ModeRun(0.21, None), False),  # a factor of 1.4
+        (ModeRun(0.33, None), ModeRun(0.21, None), True),  # of 1.6
+        (ModeRun(0.21, None), ModeRun(0.33, None), True),
+        (ModeRun(0.030, None), ModeRun(0.012, None), False),  # 1.8 percentage points
+        (ModeRun(0.035, None), ModeRun(0.012, None), True),  # 2.3
+        (ModeRun(0.2, 0.90), ModeRun(0.2, 0.81), False),
+        (ModeRun(0.2, 0.90), ModeRun(0.2, 0.79), True),
+        (ModeRun(0.2, 0.79), ModeRun(0.2, 0.90), True),
+    ],
+)
+def test_how_far_modes_may_lie_apart(training, evaluation, differ):
+    subject = ModesSubject(nn.Identity(), IMAGES)
+    subject.modes = (training, evaluation)
+    assert bool(list(modes_agree(subject))) == differ
 
 
 def test_rates_are_those_of_the_two_modes():
