@@ -99,6 +99,9 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     except MISTAKES as error:
         if not (folder / "manifest.json").exists():
             take_back(folder)
+        elif hydra_config.mode == RunMode.MULTIRUN and isinstance(error, KeyboardInterrupt):
+            sweep = shlex.quote(str(Path(hydra_config.sweep.dir).resolve()))
+            print(t("cli.runs_are_kept", folder=sweep), file=sys.stderr)
         elif not isinstance(error, ConsentsChangedError):  # such a run is not resumed
             print(t("cli.stages_are_kept", folder=shlex.quote(str(folder))), file=sys.stderr)
         if hydra_config.mode == RunMode.RUN and os.environ.get("LOCAL_RANK", "0") == "0":

@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import njit, typeof, types
+from numba import typeof, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from spikeformer.ops.compiling import compiled
 
 _INT = ir.IntType(64)
 _POINTER = ir.IntType(8).as_pointer()
@@ -181,7 +183,7 @@ def _member(context: Any, module: Any, layout: Any, kernel_types: tuple[Any, ...
     return member
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _launch(
     openmp: int, kernel: int, threads: int, num_chunks: int, num_tasks: int, arguments: Any
 ) -> int:

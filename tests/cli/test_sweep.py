@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+import lightning as L
 import pytest
 import torch
 import yaml
@@ -20,6 +21,14 @@ from tests.commands import SMALL, Command, wait_for_file
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 SHORT = (*SMALL, FIT, "logger=none", "trainer.accelerator=cpu", "trainer.limit_train_batches=2")
+
+
+class StopSecond(L.Callback):
+    """Is Ctrl-C in the second child of a sweep."""
+
+    def on_train_start(self, trainer, pl_module):
+        if trainer.default_root_dir.endswith("/1"):
+            raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -132,3 +141,18 @@ def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
 def test_a_missing_plugin_names_its_extra(choice, extra):
     error = ConfigCompositionException(f"Could not find '{choice}'\n\nAvailable options: basic")
     assert f'".[{extra}]"' in explain(error, [], config_folder())
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_sweep_says_how_the_sweep_goes_on(command, tmp_path, capsys):
+    sweep = tmp_path / "sweep"
+    stop = "+callbacks.stop={_target_: tests.cli.test_sweep.StopSecond}"
+    arguments = ("--multirun", "seed=1,2,3", *SHORT, stop, "trusted_packages=[tests]")
+    with pytest.raises(SystemExit) as ended:
+        command(*arguments, "trainer.max_epochs=1", f"hydra.sweep.dir={sweep}")
+    assert ended.value.code == 128 + signal.SIGINT
+    errors = capsys.readouterr().err
+    assert f"--multirun pipeline.resume={sweep}\n" in errors
+    assert "Traceback" not in errors
+    assert statuses(sweep)["0"] == "done"
+    assert not (sweep / "2").exists()

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numba.extending import register_jitable
 from torch import Tensor
 
 from spikeformer.conversion.coding.coding import Coding
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.memory import empty_like
 from spikeformer.ops.threads import run_tasks
 
@@ -81,7 +81,7 @@ def _power(reach: Any, smallest: Any) -> Any:
     return min(power, _ONE) if reach >= smallest else _ZERO
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _walk(
     first: int,
     last: int,

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numba.extending import register_jitable
 
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import DERIVATIVES, ONE, ROUNDER, ZERO
 from spikeformer.ops.formats import FORMATS
 from spikeformer.ops.surrogates import SURROGATES
@@ -75,7 +75,7 @@ def forward_kernel(
     _, load, store = FORMATS[dtype]
     to_zero = reset == "zero"
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -157,7 +157,7 @@ def backward_kernel(
     derivative = DERIVATIVES[SURROGATES[surrogate].code]
     rows = 2 * BLOCK if adaptive else BLOCK
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,

@@ -10,9 +10,9 @@ from functools import cache
 from typing import Any
 
 import torch
-from numba import njit
 from torch import Tensor
 
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS, flat, strided
 from spikeformer.ops.lif.cpu import Tasks
@@ -24,7 +24,7 @@ from spikeformer.ops.threads import run_tasks
 def _sums_kernel(dtype: torch.dtype) -> Callable[..., None]:
     load = FORMATS[dtype].load
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -62,7 +62,7 @@ def _sums_kernel(dtype: torch.dtype) -> Callable[..., None]:
 def _finish_kernel(dtype: torch.dtype) -> Callable[..., None]:
     _, load, store = FORMATS[dtype]
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numba.extending import register_jitable
 
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS, U
 
@@ -60,7 +60,7 @@ def pack_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the packing of spikes into bits."""
     pack = _packing(dtype)
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int, last: int, shape: _Strides, spikes: Any, strides: _Strides, bits: Any
     ) -> None:
@@ -83,7 +83,7 @@ def channels_kernel(dtype: torch.dtype) -> Kernel:
     pack = _packing(dtype)
 
     # Sums vectorise if they may be taken in another order; sums of spikes are exact in any.
-    @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+    @compiled(error_model="numpy", fastmath={"reassoc", "nsz"})
     def kernel(
         first: int,
         last: int,
@@ -120,7 +120,7 @@ def matches_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     _, load, _ = FORMATS[dtype]
     pack = _packing(dtype)
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -169,7 +169,7 @@ def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
     _, load, store = FORMATS[dtype]
     pack = _packing(dtype)
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -208,7 +208,7 @@ def channels_backward_kernel(dtype: torch.dtype) -> Kernel:
     _, load, _ = FORMATS[dtype]
 
     # Sums vectorise if they may be taken in another order, the same for any number of threads.
-    @njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
+    @compiled(error_model="numpy", fastmath={"reassoc", "nsz"})
     def kernel(
         first: int,
         last: int,
@@ -244,7 +244,7 @@ def matches_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     """Compile the sums over tokens of "sdsa" backward: the count and the gate's gradient."""
     _, load, _ = FORMATS[dtype]
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -289,7 +289,7 @@ def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     """Compile the gradients of key and value in "sdsa" from that of their count."""
     _, _, store = FORMATS[dtype]
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,

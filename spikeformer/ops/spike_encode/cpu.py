@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from numba.extending import register_jitable
 from torch import Tensor
 
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import HALF, ONE, ROUNDER, ZERO
 from spikeformer.ops.formats import FORMATS, flat, strided
 from spikeformer.ops.layout import as_rows
@@ -60,7 +60,7 @@ def _kernel(dtype: torch.dtype, code: str) -> Callable[..., None]:
     _, load, store = FORMATS[dtype]
     rate, latency, delta, poisson = (code == c for c in ("rate", "latency", "delta", "poisson"))
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,

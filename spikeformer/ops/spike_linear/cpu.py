@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.dense import linear
 from spikeformer.ops.formats import FORMATS
 from spikeformer.ops.memory import empty_like
@@ -76,7 +76,7 @@ def add_weights(spikes: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _add_kernel(dtype: torch.dtype) -> Callable[..., None]:
     store = FORMATS[dtype].store
 
-    @njit(nogil=True, cache=True, error_model="numpy")
+    @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -125,7 +125,7 @@ def _count(spikes: Tensor) -> int:
     return int(counts.sum())
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _count_kernel(first: int, last: int, magnitude: Any, spikes: Any, counts: Any) -> None:
     for r in range(first, last):
         row, count = spikes[r], np.uint32(0)

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from spikeformer.ops.compiling import compiled
 from spikeformer.ops.memory import empty_like
 from spikeformer.ops.threads import run_tasks
 
@@ -24,7 +24,7 @@ _MEMORY = {1: torch.uint8, 2: torch.uint16, 4: torch.uint32, 8: torch.uint64}
 
 # LLVM turns the loops over eight into vector compares and shuffles if it sees that no index is
 # negative, hence the slices from which both kernels count at zero.
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _pack(first: int, last: int, magnitude: Any, all_elements: Any, all_bits: Any) -> None:
     elements = all_elements[8 * BLOCK * first : 8 * BLOCK * last]
     bits = all_bits[BLOCK * first : BLOCK * last]
@@ -41,7 +41,7 @@ def _pack(first: int, last: int, magnitude: Any, all_elements: Any, all_bits: An
         bits[whole] = byte
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _unpack(first: int, last: int, spike: Any, all_bits: Any, all_elements: Any) -> None:
     elements = all_elements[8 * BLOCK * first : 8 * BLOCK * last]
     bits = all_bits[BLOCK * first : BLOCK * last]
