@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import pytest
 
 from spikeformer.error_handling import HardwareCompatibilityError
@@ -26,7 +28,8 @@ def trained(tmp_path_factory):
 def test_stages_follow_the_test(trained):
     _, printed = trained
     lines = [line for line in printed.splitlines() if not line.startswith(("epoch", "platform"))]
-    assert [line.split()[0] for line in lines] == [
+    # A stage may have several lines.
+    assert [name for name, _ in groupby(line.split()[0] for line in lines)] == [
         "data",
         "validate",
         "fit",
@@ -34,8 +37,7 @@ def test_stages_follow_the_test(trained):
         "test",
         "verify",
         "compile",
-        "deploy",  # what runs
-        "deploy",  # what came out
+        "deploy",
         "report",
         "next",
     ]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import runpy
+from pathlib import Path
 
 from spikeformer import PROVIDERS
-from spikeformer.hardware.targets import deployer_classes
+from spikeformer.hardware import targets
 from spikeformer.profiling.pricing import technology
 
 
@@ -13,10 +14,10 @@ def test_prices_of_every_target_are_registered(monkeypatch):
     monkeypatch.setitem(PROVIDERS, "technologies", ())
     found = technology.Technologies()
     monkeypatch.setattr(technology, "TECHNOLOGIES", found)
-    runpy.run_module("spikeformer.hardware.targets.prices")
+    runpy.run_path(str(Path(targets.__file__).with_name("prices.py")))
     published = {
         price.name: price
-        for deployer in deployer_classes().values()
+        for deployer in targets.deployer_classes().values()
         for price in deployer.target.prices
     }
     assert dict(found) == published
