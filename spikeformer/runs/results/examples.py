@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
-from spikeformer.files import replacing
-from spikeformer.i18n import t
-from spikeformer.runs import reading
-from spikeformer.runs.layout import RunFolder
-from spikeformer.runs.results.result import Result
+from spikeformer.runs.results.result import ArrayResult
 
 
 @dataclass(frozen=True)
-class ExampleResults(Result):
+class ExampleResults(ArrayResult):
     """Some test samples with what the network predicted.
 
     Attributes:
@@ -45,28 +41,3 @@ class ExampleResults(Result):
             raise ValueError(
                 f"expected images or texts, got {self.inputs.dtype} of shape {self.inputs.shape}"
             )
-
-    def save(self, folder: RunFolder) -> None:
-        """Write the file in one step."""
-        path = folder.path / self.file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, version=np.array(self.version), **vars(self))
-
-    @classmethod
-    def load(cls, folder: RunFolder) -> Self | None:
-        """Read the file; None if it is absent.
-
-        Raises:
-            ResultsError: It is of another version, or holds something else.
-        """
-        path = folder.path / cls.file
-        arrays = reading.arrays(path)
-        if arrays is None:
-            return None
-        version = arrays.pop("version", None)
-        cls.check_version(None if version is None else version.tolist(), path)
-        try:
-            return cls(**arrays)
-        except (TypeError, ValueError) as error:
-            raise reading.broken(path, t("reporting.kind_arrays"), error) from error

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, get_type_hints
 import msgspec
 import numpy as np
 
-from spikeformer.files import write_json
+from spikeformer.files import replacing, write_json
 from spikeformer.i18n import t
 from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
@@ -76,6 +76,52 @@ class Result:
     def numbers(self) -> dict[str, Any]:
         """Return the few numbers that stand for the whole, for the manifest and the loggers."""
         return {}
+
+
+class ArrayResult(Result):
+    """A result whose file is an archive of NumPy arrays, with `version` among them.
+
+    A subclass that keeps its fields under other names says how in `to_arrays` and `from_arrays`.
+    """
+
+    def to_arrays(self) -> dict[str, Any]:
+        """Return what the file holds, by name."""
+        return dict(vars(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Return the result that a file's arrays stand for.
+
+        Raises:
+            TypeError: An array is missing, or one too many.
+            ValueError: They do not go together.
+        """
+        return cls(**arrays)
+
+    def save(self, folder: RunFolder) -> None:
+        """Write the file in one step."""
+        path = folder.path / self.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, version=np.array(self.version), **self.to_arrays())
+
+    @classmethod
+    def load(cls, folder: RunFolder) -> Self | None:
+        """Read the file; None if it is absent.
+
+        Raises:
+            ResultsError: It is of another version, or holds something else.
+        """
+        path = folder.path / cls.file
+        arrays = reading.arrays(path)
+        if arrays is None:
+            return None
+        version = arrays.pop("version", None)
+        cls.check_version(None if version is None else version.tolist(), path)
+        try:
+            return cls.from_arrays(arrays)
+        except (TypeError, ValueError) as error:
+            raise reading.broken(path, t("reporting.kind_arrays"), error) from error
 
 
 def _plain(value: Any) -> Any:

@@ -7,15 +7,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from spikeformer.files import replacing
-from spikeformer.i18n import t
-from spikeformer.runs import reading
-from spikeformer.runs.layout import RunFolder
-from spikeformer.runs.results.result import Result
+from spikeformer.runs.results.result import ArrayResult
 
 
 @dataclass(frozen=True)
-class SampleResults(Result):
+class SampleResults(ArrayResult):
     """What happened inside the network for one test sample.
 
     The file holds arrays: `input` or `input/<name>`, `target`, `prediction`, `output`,
@@ -47,11 +43,10 @@ class SampleResults(Result):
                     f"expected spikes/{name} of shape (timesteps, neurons), got {train.shape}"
                 )
 
-    def save(self, folder: RunFolder) -> None:
-        """Write the file in one step."""
+    def to_arrays(self) -> dict[str, Any]:
+        """Return the arrays by the names that the file has for them."""
         whole = {"target": self.target, "prediction": self.prediction, "output": self.output}
-        arrays: dict[str, Any] = {
-            "version": np.array(self.version),
+        return {
             **{
                 ("input" if name == "input" else f"input/{name}"): x
                 for name, x in self.inputs.items()
@@ -59,36 +54,15 @@ class SampleResults(Result):
             **{name: array for name, array in whole.items() if array is not None},
             **{f"spikes/{name}": train for name, train in self.spikes.items()},
         }
-        path = folder.path / self.file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
 
     @classmethod
-    def load(cls, folder: RunFolder) -> Self | None:
-        """Read the file; None if it is absent.
-
-        Raises:
-            ResultsError: It is of another version, or holds something else.
-        """
-        path = folder.path / cls.file
-        arrays = reading.arrays(path)
-        if arrays is None:
-            return None
-        version = arrays.pop("version", None)
-        cls.check_version(None if version is None else version.tolist(), path)
-        try:
-            return cls(
-                inputs=_named("input", arrays),
-                spikes=_named("spikes", arrays),
-                **{key: arrays.get(key) for key in ("target", "prediction", "output")},
-            )
-        except ValueError as error:
-            raise reading.broken(path, t("reporting.kind_arrays"), error) from error
-
-
-def _key(name: str) -> str:
-    return "input" if name == "input" else f"input/{name}"
+    def from_arrays(cls, arrays: dict[str, np.ndarray]) -> Self:
+        """Return the sample that a file's arrays stand for."""
+        return cls(
+            inputs=_named("input", arrays),
+            spikes=_named("spikes", arrays),
+            **{key: arrays.get(key) for key in ("target", "prediction", "output")},
+        )
 
 
 def _named(kind: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
