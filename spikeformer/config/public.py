@@ -24,7 +24,8 @@ class SpikingConfig:
         timesteps: Number of simulation timesteps.
         threshold: Spiking threshold.
         neuron_model: "LIF", "AdLIF", "PLIF" or "ILIF".
-        spike_encoding: "direct", "rate", "poisson", "latency" or "delta".
+        spike_encoding: "direct", "rate", "poisson", "latency" or "delta"; "events" or "frames"
+            for data with a time axis of their own.
         surrogate_gradient: A key of `spikeformer.ops.SURROGATES`.
         tau_mem: Membrane time constant in ms.
         tau_adp: Time constant of the adaptation current in ms, for "AdLIF".

@@ -3,6 +3,7 @@
 from spikeformer.encoding.base import SpikeEncoder
 from spikeformer.encoding.delta import DeltaCoding
 from spikeformer.encoding.direct import DirectCoding
+from spikeformer.encoding.events import EventCoding, FrameCoding, TimedCoding
 from spikeformer.encoding.latency import LatencyCoding
 from spikeformer.encoding.rate import PoissonCoding, RateCoding
 
@@ -12,6 +13,8 @@ ENCODERS: dict[str, type[SpikeEncoder]] = {
     "poisson": PoissonCoding,
     "latency": LatencyCoding,
     "delta": DeltaCoding,
+    "events": EventCoding,
+    "frames": FrameCoding,
 }
 """Encoders by the names that `SpikingConfig.spike_encoding` accepts."""
 
@@ -19,8 +22,11 @@ __all__ = [
     "ENCODERS",
     "DeltaCoding",
     "DirectCoding",
+    "EventCoding",
+    "FrameCoding",
     "LatencyCoding",
     "PoissonCoding",
     "RateCoding",
     "SpikeEncoder",
+    "TimedCoding",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -26,6 +27,9 @@ class SpikeEncoder(nn.Module, ABC):
 
     constant: ClassVar[bool] = False
     """True where every timestep is the same, so that the first layer need run only once."""
+
+    temporal: ClassVar[bool] = False
+    """True where values come with a time axis of their own, (batch, timesteps, *input_shape)."""
 
     def __init__(self, timesteps: int = 32, *, clamp: bool = False, backend: str = "auto") -> None:
         super().__init__()
@@ -61,6 +65,10 @@ class SpikeEncoder(nn.Module, ABC):
         if not torch.compiler.is_compiling():
             self._check_values(x, low, high)
         return self.spikes(x)
+
+    def sample_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape of one sample, without the batch axis, whose steps have `shape`."""
+        return tuple(shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode a batch of values, as `encode` does."""

@@ -82,8 +82,9 @@ class HardwareModel:
     def encode(self, samples: Tensor) -> dict[str, Array]:
         """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""
         first = self.graph.sources[0]
-        if samples.ndim < 1 or tuple(samples.shape[1:]) != first.shape:
-            expected = ", ".join(map(str, first.shape))
+        shape = first.shape if self.encoder is None else self.encoder.sample_shape(first.shape)
+        if samples.ndim < 1 or tuple(samples.shape[1:]) != shape:
+            expected = ", ".join(map(str, shape))
             raise HardwareCompatibilityError(
                 f"Expected samples of shape (samples, {expected}), but got {tuple(samples.shape)}. "
                 "The compiled network takes one size of input."

@@ -79,10 +79,8 @@ class SpikingViT(nn.Module):
         size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
         if len(size) != 2:
             raise ArgumentError("image_size", size, "a height and a width")
-        self.image_shape = (
-            check_positive_int("in_channels", in_channels),
-            *(check_positive_int("image_size", side) for side in size),
-        )
+        check_positive_int("in_channels", in_channels)
+        height, width = (check_positive_int("image_size", side) for side in size)
         self.d_model = check_divisible("d_model", d_model, "nhead", nhead)
         self.timesteps = check_positive_int("timesteps", timesteps)
         check_positive("threshold", threshold)
@@ -90,9 +88,10 @@ class SpikingViT(nn.Module):
         if self.encoding.timesteps != timesteps:
             expected = f"an encoder with the model's timesteps={timesteps}"
             raise ArgumentError("encoding", self.encoding, expected)
+        self.image_shape = self.encoding.sample_shape((in_channels, height, width))
         make_stem = stem or partial(ConvStem, strides=stem_strides)
         self.stem = make_stem(in_channels, d_model, timesteps, neuron=neuron, threshold=threshold)
-        self.grid_size = self.stem.output_size(*self.image_shape[1:])
+        self.grid_size = self.stem.output_size(height, width)
         self.blocks = BlockStack.of(
             num_layers,
             d_model,
@@ -135,7 +134,8 @@ class SpikingViT(nn.Module):
         """Compute the features of a batch of images.
 
         Args:
-            images: Shape (batch, in_channels, height, width), in the range of the encoder.
+            images: Shape (batch, in_channels, height, width), in the range of the encoder; for an
+                encoder whose data have a time axis (batch, timesteps, in_channels, height, width).
 
         Returns:
             Spikes of shape (batch, timesteps, tokens, d_model); for `residual="sew"` small
@@ -153,12 +153,22 @@ class SpikingViT(nn.Module):
 def check_images(images: Tensor, image_shape: tuple[int, ...]) -> None:
     """Refuse images that are not (batch, *image_shape).
 
+    Args:
+        images: One image for each sample, or one for each of its timesteps.
+        image_shape: (channels, height, width), or (timesteps, channels, height, width).
+
     Raises:
         SpikingDynamicsError: They have another shape.
     """
-    if images.ndim != 4 or tuple(images.shape[1:]) != image_shape:
+    if tuple(images.shape[1:]) != image_shape:
+        steps = "timesteps, " if len(image_shape) == 4 else ""
         expected = ", ".join(map(str, image_shape))
+        remedy = ""
+        if images.ndim == 5 and tuple(images.shape[2:]) == image_shape:
+            remedy = " Data with a time axis of their own need encoding=events or encoding=frames."
+        elif images.ndim == 4 and tuple(images.shape[1:]) == image_shape[1:]:
+            remedy = " Data without a time axis need another encoding, such as encoding=direct."
         raise SpikingDynamicsError(
-            f"Expected images of shape (batch, channels, height, width) = (batch, {expected}), but"
-            f" got {tuple(images.shape)}."
+            f"Expected images of shape (batch, {steps}channels, height, width) = (batch,"
+            f" {expected}), but got {tuple(images.shape)}.{remedy}"
         )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.data.batch import Inputs, call, device_of
+from spikeformer.encoding import EventCoding
 from spikeformer.instrument import (
     ActivityProbe,
     LayerActivity,
@@ -168,7 +169,9 @@ def make_probe(model: nn.Module) -> Inputs | None:
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if (shape := getattr(module, "image_shape", None)) is not None:
-            return torch.rand(_BATCH, *shape, generator=generator)
+            values = torch.rand(_BATCH, *shape, generator=generator)
+            events = isinstance(getattr(module, "encoding", None), EventCoding)
+            return values.round() if events else values
         if isinstance(vocabulary := getattr(module, "vocab_size", None), int):
             return torch.randint(vocabulary, (_BATCH, _TOKENS), generator=generator)
     first = next((m for m in model.modules() if getattr(m, "weight", None) is not None), None)

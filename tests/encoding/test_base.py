@@ -9,6 +9,8 @@ from spikeformer.encoding import (
     ENCODERS,
     DeltaCoding,
     DirectCoding,
+    EventCoding,
+    FrameCoding,
     LatencyCoding,
     PoissonCoding,
     RateCoding,
@@ -22,7 +24,8 @@ from spikeformer.error_handling import (
 from spikeformer.ops import BACKENDS
 from tests.ops.devices import device_of
 
-encoders = pytest.mark.parametrize("kind", ENCODERS.values(), ids=ENCODERS)
+OF_VALUES = {name: kind for name, kind in ENCODERS.items() if not kind.temporal}
+encoders = pytest.mark.parametrize("kind", OF_VALUES.values(), ids=OF_VALUES)
 bounded = pytest.mark.parametrize("kind", [RateCoding, PoissonCoding, LatencyCoding, DeltaCoding])
 
 
@@ -33,6 +36,8 @@ def test_registry():
         "poisson": PoissonCoding,
         "latency": LatencyCoding,
         "delta": DeltaCoding,
+        "events": EventCoding,
+        "frames": FrameCoding,
     } == ENCODERS
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikeformer.encoding import EventCoding
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import (
     HardwareModel,
@@ -60,6 +61,16 @@ def test_samples_of_another_shape_are_refused():
     deployed = SimulationDeployer().deploy(vit())
     with pytest.raises(HardwareCompatibilityError, match=r"\(samples, 1, 6, 6\).*\(4, 1, 5, 6\)"):
         deployed.run(torch.rand(4, 1, 5, 6))
+
+
+def test_samples_with_a_time_axis():
+    events = (torch.rand(3, 2, 4, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+    net = nn.Sequential(EventCoding(2), nn.Linear(4, 3), HARD())
+    compiled = SimulationDeployer().compile(net, input_shape=(2, 4))
+    (train,) = compiled.encode(events).values()
+    np.testing.assert_array_equal(train, events.numpy())
+    with pytest.raises(HardwareCompatibilityError, match=r"\(samples, 2, 4\).*\(3, 4\)"):
+        compiled.encode(events[:, 0])
 
 
 def test_network_that_does_not_know_its_input_is_told():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spikeformer.encoding import DeltaCoding, SpikeEncoder
+from spikeformer.encoding import DeltaCoding, FrameCoding, SpikeEncoder
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import permutation
-from spikeformer.hardware.lowering.registry import lowers
+from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import TracedTensor
 from spikeformer.i18n import t
 
@@ -23,6 +23,13 @@ def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> Tra
         raise builder.refuse(t("hardware.encodes_else"))
     builder.drop(x)
     builder.encoder = builder.path
+    if module.temporal:
+        # Events come in as they are, each in its step.
+        if x.shape[1:2] != (module.timesteps,):
+            raise builder.refuse(
+                t("hardware.other_timesteps", timesteps=x.shape[1], expected=module.timesteps)
+            )
+        return builder.source("input", x.shape[2:], "spikes")
     if not isinstance(module, DeltaCoding):
         return builder.source("input", x.shape[1:], "spikes")
     up = builder.source("input.up", x.shape[1:], "spikes")
@@ -30,3 +37,9 @@ def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> Tra
     difference = up - down
     assert isinstance(difference, TracedTensor)
     return difference
+
+
+@refuses(FrameCoding)
+def frames_are_not_spikes(module: FrameCoding) -> str:
+    """Refuse real numbers that change every step."""
+    return t("hardware.frames_are_not_spikes")
