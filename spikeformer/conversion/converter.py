@@ -133,6 +133,12 @@ class SpikeformerConverter:
                     f"{path or 'The network'} is TorchScript, whose layers nothing here sees. "
                     "Convert the Python network that it was traced or scripted from."
                 )
+            if getattr(module, "_is_stateful", False):
+                raise ConversionError(
+                    f"{describe(path, {path: type(module).__name__})} keeps a recurrent state from "
+                    "token to token, as Mamba does, which has no spiking form here. Convert a "
+                    "model whose tokens meet in attention alone, such as Llama or GPT-2."
+                )
         _check_weights(ann_model)
         network = uncompiled(copy_network(ann_model)).eval()
         write_out_attention(network)
@@ -199,14 +205,18 @@ def verify(spiking: SpikingModel, inputs: Any) -> None:
         wanted = spiking.original(*args, **kwargs)
         outputs = spiking.without_neurons(*args, **kwargs)
     for output in outputs:
-        for ours, theirs in zip(tree_leaves(output), tree_leaves(wanted), strict=True):
-            if isinstance(ours, Tensor) and theirs.is_floating_point():
+        for ours, theirs in zip(_tensors(output), _tensors(wanted), strict=True):
+            if theirs.is_floating_point():
                 tolerance = TOLERANCE if theirs.dtype == torch.float32 else 0.05
                 scale = theirs.abs().amax().clamp(min=1e-6)
                 if not (ours - theirs).abs().amax() <= tolerance * scale:
                     raise ConversionError(
                         t("conversion.not_equivalent", network=type(spiking.original).__name__)
                     )
+
+
+def _tensors(output: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
 
 
 def _check_weights(network: nn.Module) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikeformer.conversion.cache import StepCache, find_cache, replace_cache
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.execution import Execution, ExecutionRecorder, Tuner
+from spikeformer.conversion.generation import generate
 from spikeformer.conversion.guard import hand_out
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
@@ -98,6 +100,22 @@ class SpikingModel(nn.Module):
         for outputs in self._chunks(self._execution(), args, kwargs):
             yield from outputs.each()
 
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """Continue prompts as `generate` of the original does, with spikes alone.
+
+        Takes the arguments of `transformers.GenerationMixin.generate` and returns what it returns:
+        greedy, sampling, beams, streamers, batches padded on the left. Keys and values of earlier
+        tokens are kept per timestep (`cache.py`), so that a token costs one token's work and the
+        result is that of computing the whole text once more; `use_cache=False` does the latter.
+
+        Raises:
+            ConversionError: The original is no causal language model of `transformers`, or the
+                prompts do not fit it.
+        """
+        if hasattr(self.original, "can_generate"):
+            return generate(self, self.original, *args, **kwargs)
+        return hand_out(self, self.original, "generate")(*args, **kwargs)
+
     def without_neurons(self, *args: Any, **kwargs: Any) -> list[Any]:
         """Return the outputs of two timesteps with every neuron passing on what it is given.
 
@@ -106,17 +124,17 @@ class SpikingModel(nn.Module):
         """
         execution = self._execution()
         execution.silent = True
-        return list(self._run(execution, 1, 2, args, kwargs).each())
+        cache = StepCache(find_cache((*args, *kwargs.values())), 2)
+        return list(self._run(execution, 1, 2, args, kwargs, cache).each())
 
     @torch.no_grad()
     def tune(self, tuner: Tuner, *args: Any, **kwargs: Any) -> None:
         """Let `tuner` change thresholds and biases during one pass of all timesteps."""
         execution = self._execution()
         execution.tuner = tuner
-        if self.coding.encoding == "radix":
-            self._run(execution, self.timesteps, 1, args, kwargs)
-        else:
-            self._run(execution, 1, self.timesteps, args, kwargs)
+        radix = self.coding.encoding == "radix"
+        first, steps = (self.timesteps, 1) if radix else (1, self.timesteps)
+        self._run(execution, first, steps, args, kwargs, StepCache(None, steps))
 
     def report(self) -> ConversionReport:
         """Return what became of every module."""
@@ -165,12 +183,21 @@ class SpikingModel(nn.Module):
     def _chunks(
         self, execution: Execution, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Iterator[StepOutputs]:
-        if self.coding.encoding == "radix":
-            yield self._run(execution, self.timesteps, 1, args, kwargs)
+        radix = self.coding.encoding == "radix"
+        cache = StepCache(find_cache((*args, *kwargs.values())), 1 if radix else self.timesteps)
+        if radix:
+            outputs = self._run(execution, self.timesteps, 1, args, kwargs, cache)
+            outputs.cache = cache.finish()
+            yield outputs
             return
-        for first in range(1, self.timesteps + 1, self.chunk):
-            steps = min(self.chunk, self.timesteps + 1 - first)
-            yield self._run(execution, first, steps, args, kwargs)
+        # A call that goes on with a text has a token or a few: calls cost more than memory.
+        chunk = self.timesteps if cache.started else self.chunk
+        for first in range(1, self.timesteps + 1, chunk):
+            steps = min(chunk, self.timesteps + 1 - first)
+            outputs = self._run(execution, first, steps, args, kwargs, cache)
+            if first + steps > self.timesteps:
+                outputs.cache = cache.finish()
+            yield outputs
 
     def _run(
         self,
@@ -179,19 +206,24 @@ class SpikingModel(nn.Module):
         steps: int,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
+        cache: StepCache,
     ) -> StepOutputs:
         """Send some timesteps through the network."""
         collected = StepOutputs()
 
-        def call(step: Tensor) -> list[Tensor]:
+        def call(step: Tensor, kept: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             execution.begin(step, first, steps)
-            return collected.take(self.original(*args, **kwargs))
+            given, named = replace_cache((args, dict(kwargs)), cache.fill(kept))
+            output = self.original(*given, **named)
+            return collected.take(output), cache.take(output)
 
         device = next((p.device for p in self.original.parameters()), torch.device("cpu"))
         numbers = torch.arange(first, first + steps, device=device)
+        kept = cache.chunk(1 if self.coding.encoding == "radix" else first, steps)
         try:
             with execution.trail, intercept(execution):
-                collected.values = torch.vmap(call, randomness="different")(numbers)
+                over_time = torch.vmap(call, (0, 1), (0, 1), randomness="different")
+                collected.values, grown = over_time(numbers, kept)
         except SpikeformerError:
             raise
         except (RuntimeError, ValueError) as error:
@@ -202,6 +234,7 @@ class SpikingModel(nn.Module):
                 f"{str(error).splitlines()[0]} Rewrite it without data-dependent branches and "
                 "without writing activations into tensors in place."
             ) from error
+        cache.add(grown)
         return collected
 
 

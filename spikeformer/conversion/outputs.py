@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
+from spikeformer.conversion.cache import is_cache
 from spikeformer.error_handling import ConversionError
 
 
@@ -17,10 +18,12 @@ class StepOutputs:
 
     Attributes:
         values: Every tensor of the output with an axis of timesteps in front.
+        cache: Keys and values of all timesteps, which the output after the last one holds.
     """
 
     def __init__(self) -> None:
         self.values: list[Tensor] = []
+        self.cache: Any = None
         self._leaves: list[Any] = []
         self._spec: TreeSpec | None = None
 
@@ -30,9 +33,11 @@ class StepOutputs:
         Raises:
             ConversionError: The output holds what is neither a tensor nor a plain value.
         """
-        leaves, self._spec = tree_flatten(output)
+        leaves, self._spec = tree_flatten(output, is_leaf=is_cache)
         self._leaves = [None if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         self._places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        self._caches = [place for place, leaf in enumerate(leaves) if is_cache(leaf)]
+        self._leaves = [None if is_cache(leaf) else leaf for leaf in self._leaves]
         for leaf in self._leaves:
             if leaf is not None and not isinstance(leaf, bool | int | float | str):
                 raise ConversionError(
@@ -45,22 +50,28 @@ class StepOutputs:
         return [leaves[place] for place in self._places]
 
     def each(self) -> Iterator[Any]:
-        """Yield the output of every timestep."""
-        for step in range(len(self.values[0])):
+        """Yield the output of every timestep; the last one of a call has the cache of all."""
+        for step in range(len(self.values[0]) - 1):
             yield self.with_tensors([value[step] for value in self.values])
+        yield self.last
 
     def with_tensors(self, tensors: list[Tensor]) -> Any:
         """Return an output of the network's type that holds these tensors."""
+        return self._with(tensors, None)
+
+    def _with(self, tensors: list[Tensor], cache: Any) -> Any:
         leaves = list(self._leaves)
         for place, tensor in zip(self._places, tensors, strict=True):
             leaves[place] = tensor
+        for place in self._caches:
+            leaves[place] = cache
         assert self._spec is not None
         return tree_unflatten(leaves, self._spec)
 
     @property
     def last(self) -> Any:
         """The output of the last timestep."""
-        return self.with_tensors([value[-1] for value in self.values])
+        return self._with([value[-1] for value in self.values], self.cache)
 
 
 class EarlyExit:

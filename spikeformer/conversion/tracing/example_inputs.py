@@ -65,7 +65,9 @@ def _guesses(network: nn.Module, generator: torch.Generator) -> Iterator[Any]:
         # RoBERTa counts positions from behind its padding token.
         length = min(TOKENS, getattr(config, "max_position_embeddings", TOKENS) - 2)
         ids = _tokens((BATCH, max(1, length)), config.vocab_size, generator).to(device)
-        yield {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        text = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        decoded = {"decoder_input_ids": ids} if getattr(config, "is_encoder_decoder", False) else {}
+        yield {**text, **decoded}
     for shape, kind in _shapes(network):
         if isinstance(kind, int):
             yield (_tokens(shape, kind, generator).to(device),)
