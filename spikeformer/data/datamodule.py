@@ -184,6 +184,10 @@ class SpikingDataModule(L.LightningDataModule):
         """Text of each token id, for people to read; the number itself where there is no text."""
         return [str(token) for token in ids]
 
+    def of_one_size(self, inputs: Any) -> Any:
+        """Return the inputs of a batch in the one size that a chip's network takes."""
+        return inputs
+
     def setup(self, stage: str | None = None) -> None:
         """Load the splits, once; every process of a distributed run does this for itself."""
         if self._splits is None:

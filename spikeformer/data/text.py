@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
+from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
 from spikeformer.data.datasets import TokenBatches
@@ -134,6 +135,12 @@ class TextDataModule(TableDataModule):
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """Text of each token id."""
         return [str(self.encoder.tokenizer.decode([token])) for token in ids]
+
+    def of_one_size(self, inputs: Any) -> Any:
+        """Return a batch's tokens and mask, padded to `max_length`."""
+        missing = self.max_length - inputs["mask"].shape[1]
+        values = {"input_ids": self.encoder.pad_id, "mask": False}
+        return {name: pad(x, (0, missing), value=values[name]) for name, x in inputs.items()}
 
     def _build(self, part: Part, texts: list[str], encoder: Encoder) -> TokenBatches:
         encoded = encoder.encode(texts)

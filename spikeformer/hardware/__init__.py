@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from spikeformer.hardware.energy import modelled_energy, operation_counts
     from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
     from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
+    from spikeformer.hardware.ir.lookup import Lookup
     from spikeformer.hardware.ir.nir import export_nir
     from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, place
     from spikeformer.hardware.ir.quantisation import quantise
     from spikeformer.hardware.lowering import (
         GraphBuilder,
+        InputShape,
         Lowered,
         Rows,
         TracedTensor,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
         refuses,
     )
     from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
-    from spikeformer.hardware.reference import Reference, record_reference
+    from spikeformer.hardware.reference import Reference, Samples, record_reference
     from spikeformer.hardware.rounding import RoundedWeights
     from spikeformer.hardware.summary import activity, layer_table, state_ranges
     from spikeformer.hardware.target import Target
@@ -68,10 +70,12 @@ __all__ = [
     "Extremes",
     "GraphBuilder",
     "HardwareModel",
+    "InputShape",
     "IntegerGraph",
     "IntegerNeurons",
     "LayerComparison",
     "Loihi2Deployer",
+    "Lookup",
     "Lowered",
     "Measurement",
     "NeuromorphicDeployer",
@@ -84,6 +88,7 @@ __all__ = [
     "Reference",
     "RoundedWeights",
     "Rows",
+    "Samples",
     "SanafeDeployer",
     "SimulatedModel",
     "SimulationDeployer",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import msgspec
 import numpy as np
@@ -20,11 +20,13 @@ from spikeformer.files import inside, write_text
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
+from spikeformer.hardware.ir.lookup import Lookup
 from spikeformer.hardware.ir.placement import ChipLimits, Placement
-from spikeformer.hardware.lowering import Lowered, lower
-from spikeformer.hardware.reference import split_signs
+from spikeformer.hardware.lowering import InputShape, Lowered, lower
+from spikeformer.hardware.reference import Samples, split_signs
 from spikeformer.hardware.target import Target
 from spikeformer.i18n import t
+from spikeformer.models import SpikingTransformer
 from spikeformer.profiling import EnergyEstimate, register_technologies
 
 REALS = "reals_numpy"
@@ -43,6 +45,7 @@ class HardwareModel:
         placement: Which neurons go to which core; None where there are no cores.
         details: What else the target's toolchain reported, plain values that JSON holds.
         reports: The toolchain's own reports, text by file name; written out, not read back.
+        lookups: Embeddings that the host looks up, by the source that gets their values.
     """
 
     target: str
@@ -52,6 +55,7 @@ class HardwareModel:
     placement: Placement | None = None
     details: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, str] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write `graph.json`, `graph.npz` and the toolchain's reports into a folder."""
@@ -65,6 +69,7 @@ class HardwareModel:
             target=self.target,
             placement=None if self.placement is None else self.placement.to_dict(),
             details=self.details,
+            lookups=self.lookups,
         )
 
     @classmethod
@@ -74,25 +79,52 @@ class HardwareModel:
         Raises:
             HardwareCompatibilityError: The files are absent, cut short or from elsewhere.
         """
-        graph, integers, encoder, content = load_graph(folder)
+        graph, integers, encoder, lookups, content = load_graph(folder)
         placed = content.placement
         placement = None if placed is None else Placement.from_dict(msgspec.to_builtins(placed))
-        return cls(content.target, graph, encoder, integers, placement, content.details)
+        return cls(
+            content.target, graph, encoder, integers, placement, content.details, lookups=lookups
+        )
 
-    def encode(self, samples: Tensor) -> dict[str, Array]:
-        """Return the arrays of the graph's sources for a batch of samples, (samples, ...)."""
-        first = self.graph.sources[0]
-        shape = first.shape if self.encoder is None else self.encoder.sample_shape(first.shape)
-        if samples.ndim < 1 or tuple(samples.shape[1:]) != shape:
-            expected = ", ".join(map(str, shape))
+    def encode(self, samples: Samples) -> dict[str, Array]:
+        """Return the arrays of the graph's sources for samples as the network takes them.
+
+        Args:
+            samples: Shape (samples, ...), or such a tensor of each input by its name.
+
+        Raises:
+            HardwareCompatibilityError: An input is absent or of another size, or an id is not in
+                its table.
+        """
+        named = {"input": samples} if isinstance(samples, Tensor) else samples
+        if self.encoder is not None:
+            shape = self.encoder.sample_shape(self.graph.sources[0].shape)
+            checked = self._checked(named, "input", shape)
+            return split_signs(self.encoder, self.encoder(checked.double()))
+        arrays = {}
+        for source in self.graph.sources:
+            lookup = self.lookups.get(source.name)
+            if lookup is None:
+                values = self._checked(named, source.name, source.shape)
+                arrays[source.name] = values.double().flatten(1).numpy()
+            else:
+                arrays[source.name] = lookup(
+                    self._checked(named, lookup.ids, source.shape[:-1]).numpy()
+                )
+        return arrays
+
+    @staticmethod
+    def _checked(named: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+        samples = named.get(name)
+        if samples is None or samples.ndim < 1 or tuple(samples.shape[1:]) != shape:
+            what = name if name == "input" else repr(name)
+            expected = ", ".join(["samples", *map(str, shape)])
+            found = "none" if samples is None else tuple(samples.shape)
             raise HardwareCompatibilityError(
-                f"Expected samples of shape (samples, {expected}), but got {tuple(samples.shape)}. "
+                f"Expected {what} of shape ({expected}), but got {found}. "
                 "The compiled network takes one size of input."
             )
-        samples = samples.detach().cpu().double()
-        if self.encoder is None:
-            return {first.name: samples.flatten(1).numpy()}
-        return split_signs(self.encoder, self.encoder(samples))
+        return samples.detach().cpu()
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,26 +179,26 @@ class DeployedModel(ABC):
         """Run samples in the toolchain's real numbers, which has to give PyTorch's spikes."""
         return self.execute(inputs)
 
-    def run(self, inputs: Tensor | Arrays) -> Recording:
+    def run(self, inputs: Samples | Arrays) -> Recording:
         """Run samples in the target's own arithmetic.
 
         Args:
-            inputs: Samples (samples, ...) as the network takes them, or the arrays of the graph's
-                sources if they are encoded already.
+            inputs: Samples (samples, ...) as the network takes them, or such a tensor of each input
+                by its name, or the arrays of the graph's sources if they are encoded already.
         """
-        arrays = self.compiled.encode(inputs) if isinstance(inputs, Tensor) else inputs
+        arrays = _encoded(self.compiled, inputs)
         start = time.perf_counter()
         spikes = self.execute(arrays)
         seconds = time.perf_counter() - start
         outputs = self.compiled.graph.outputs({**arrays, **spikes})
         return Recording(spikes, outputs, seconds)
 
-    def predict(self, inputs: Tensor) -> Array:
+    def predict(self, inputs: Samples) -> Array:
         """Return the class with the largest output of each sample, (samples,)."""
         classes: Array = self.run(inputs).outputs.argmax(axis=-1)
         return classes
 
-    def benchmark(self, inputs: Tensor | Arrays) -> dict[str, float]:
+    def benchmark(self, inputs: Samples | Arrays) -> dict[str, float]:
         """Run samples and count what they cost; latencies are in steps of the chip.
 
         Returns:
@@ -216,7 +248,7 @@ class NeuromorphicDeployer(ABC):
 
     @abstractmethod
     def compile(
-        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: InputShape | None = None
     ) -> HardwareModel:
         """Lower a network, check it against the target's limits and fit it to its numbers.
 
@@ -244,9 +276,7 @@ class NeuromorphicDeployer(ABC):
     def check(self) -> None:  # noqa: B027  a target may need no toolchain
         """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
 
-    def lowered(
-        self, model: nn.Module | Lowered, input_shape: Sequence[int] | None = None
-    ) -> Lowered:
+    def lowered(self, model: nn.Module | Lowered, input_shape: InputShape | None = None) -> Lowered:
         """Return a network as a spike graph, which `compile` takes too.
 
         Raises:
@@ -275,12 +305,24 @@ class NeuromorphicDeployer(ABC):
         return model
 
 
-def known_input_shape(model: nn.Module) -> tuple[int, ...]:
-    """Return the shape of one sample that a network or a part of it declares as `image_shape`."""
+def _encoded(compiled: HardwareModel, inputs: Samples | Arrays) -> Arrays:
+    tensors = {} if isinstance(inputs, Tensor) else inputs
+    if all(isinstance(value, Tensor) for value in tensors.values()):
+        return compiled.encode(cast(Samples, inputs))
+    return cast(Arrays, inputs)
+
+
+def known_input_shape(model: nn.Module) -> InputShape:
+    """Return the shape of one sample that a network or a part of it declares.
+
+    As `image_shape`, or as `max_length` of a `SpikingTransformer`: its token ids and their mask.
+    """
     for module in model.modules():
         shape = getattr(module, "image_shape", None)
         if shape is not None:
             return tuple(shape)
+        if isinstance(module, SpikingTransformer):
+            return {"input_ids": (module.max_length,), "mask": (module.max_length,)}
     raise HardwareCompatibilityError(
         f"{type(model).__name__} does not say what its inputs look like. Pass the shape of one "
         "sample: compile(model, input_shape=(channels, height, width))."

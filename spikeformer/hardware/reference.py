@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from spikeformer.data import batch
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
 from spikeformer.hardware.ir.graph import Array
 from spikeformer.instrument import ModuleWatch, copy_network, spikes_of, uncompiled
 from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron
 
+Samples: TypeAlias = Tensor | Mapping[str, Tensor]
+"""Samples as a network takes them: (samples, ...), or such a tensor of each input by its name."""
+
 BATCH = 64
 """Samples that go through the network at once."""
+
+_OBSERVED = (SpikingNeuron, SpikeEncoder, nn.Embedding)
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class Reference:
 
 
 def record_reference(
-    model: nn.Module, samples: Tensor, *, dtype: torch.dtype = torch.float64
+    model: nn.Module, samples: Samples, *, dtype: torch.dtype = torch.float64
 ) -> Reference:
     """Run a network and record all its spikes.
 
@@ -45,7 +53,7 @@ def record_reference(
 
     Args:
         model: The network; it is not changed.
-        samples: Inputs, (samples, ...).
+        samples: Inputs, (samples, ...), or such a tensor of each input by its name.
         dtype: Precision in which the network runs.
     """
     net = uncompiled(copy_network(model)).cpu().to(dtype).eval()
@@ -57,6 +65,10 @@ def record_reference(
             module.backend = "reference"  # the definition in plain torch; kernels are for float32
 
     def observe(path: str, module: Any, args: Any, kwargs: Any, output: Any) -> None:
+        if isinstance(module, nn.Embedding):
+            if output.ndim == 3:  # of tokens, not of places
+                inputs[path].append(output.flatten(1).numpy())
+            return
         spikes = spikes_of(output)
         if isinstance(module, SpikeEncoder):
             if not module.constant:
@@ -69,14 +81,18 @@ def record_reference(
         found[name].append(counts.round().flatten(2).numpy().astype(np.uint8))
 
     outputs = []
-    with torch.no_grad(), ModuleWatch(net, observe, (SpikingNeuron, SpikeEncoder)):
-        for batch in torch.split(samples, BATCH):
+    with torch.no_grad(), ModuleWatch(net, observe, _OBSERVED):
+        for part in batch.parts(samples, BATCH):
             calls.clear()
-            outputs.append(net(batch.to(dtype)).mean(dim=1).numpy())
-    encoded = {name: np.concatenate(parts) for name, parts in inputs.items()}
-    values = {"input": samples.to(dtype).flatten(1).numpy()}
+            converted = tree_map(lambda x: x.to(dtype) if x.is_floating_point() else x, part)
+            outputs.append(batch.call(net, converted).mean(dim=1).numpy())
+    arrays = {name: np.concatenate(parts) for name, parts in inputs.items()}
+    if isinstance(samples, Mapping):
+        arrays |= {name: x.to(dtype).flatten(1).numpy() for name, x in samples.items()}
+    elif not arrays:
+        arrays = {"input": samples.to(dtype).flatten(1).numpy()}
     spikes = {name: np.concatenate(parts) for name, parts in found.items()}
-    return Reference(encoded or values, spikes, np.concatenate(outputs))
+    return Reference(arrays, spikes, np.concatenate(outputs))
 
 
 def split_signs(encoder: SpikeEncoder, spikes: Tensor) -> dict[str, Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -11,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.quantisation import quantise
-from spikeformer.hardware.lowering import Lowered, lower
+from spikeformer.hardware.lowering import InputShape, Lowered, lower
 
 
 class RoundedWeight(nn.Module):
@@ -73,10 +72,10 @@ class RoundedWeights:
     def __init__(
         self,
         model: nn.Module,
-        input_shape: Sequence[int],
+        input_shape: InputShape,
         numbers: NumberFormat | None = None,
     ) -> None:
-        self.model, self.input_shape = model, tuple(input_shape)
+        self.model, self.input_shape = model, input_shape
         self.numbers = numbers or NumberFormat()
         self.layers: dict[str, RoundedWeight] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -106,8 +107,11 @@ def reference_spikes(graph: SpikeGraph, reference: Reference) -> dict[str, Array
     spikes = {**reference.inputs, **reference.spikes}
     for population in graph.neurons:
         if population.name not in spikes:
-            parts = [p.operator.apply(spikes[p.source]) for p in graph.incoming(population.name)]
-            current: Array = np.add.reduce(parts)
+            current: Any = 0.0
+            for projection in graph.incoming(population.name):
+                part = projection.operator.apply(spikes[projection.source])
+                held = graph.populations[projection.source].kind == "values"
+                current = current + (part[:, None] if held else part)
             if population.rule == "minimum":
                 fired = minimum_of_packed(np.rint(current), population.levels)
             else:

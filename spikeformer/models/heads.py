@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spikeformer.error_handling import check_interval, check_positive_int
 
 
-class _PooledHead(nn.Module):
+class PooledHead(nn.Module):
     """Mean over real tokens, then a dense layer."""
 
     def __init__(self, d_model: int, num_outputs: int, dropout: float = 0.0) -> None:
@@ -39,7 +39,7 @@ class _PooledHead(nn.Module):
         return outputs
 
 
-class ClassificationHead(_PooledHead):
+class ClassificationHead(PooledHead):
     """One logit per class; for exactly one right class.
 
     Args:
@@ -52,7 +52,7 @@ class ClassificationHead(_PooledHead):
         super().__init__(d_model, check_positive_int("num_classes", num_classes), dropout)
 
 
-class MultiLabelHead(_PooledHead):
+class MultiLabelHead(PooledHead):
     """One logit per label; any number of labels may be right.
 
     Args:
@@ -65,7 +65,7 @@ class MultiLabelHead(_PooledHead):
         super().__init__(d_model, check_positive_int("num_labels", num_labels), dropout)
 
 
-class RegressionHead(_PooledHead):
+class RegressionHead(PooledHead):
     """One value per target dimension.
 
     Args:

@@ -150,11 +150,20 @@ class SpikingTransformer(nn.Module):
             SpikingDynamicsError: Shapes, lengths or ids do not fit.
         """
         mask = check_token_ids(input_ids, mask, self.vocab_size, self.max_length)
+        features: Tensor = self.blocks(self.embed(input_ids, mask), mask)
+        return features
+
+    def embed(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the constant currents of tokens, (batch, timesteps, seq_len, d_model).
+
+        Args:
+            input_ids: As `forward` takes them.
+            mask: True at real tokens; None if all are.
+        """
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
         embedded = self.token_embedding(input_ids) + self.position_embedding(positions)
         current = self.dropout(self.embedding_norm(embedded.unsqueeze(1), mask))
-        features: Tensor = self.blocks(current.expand(-1, self.timesteps, -1, -1), mask)
-        return features
+        return current.expand(-1, self.timesteps, -1, -1)
 
 
 def check_token_ids(

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from spikeformer.caching import Caches, CacheStats, configure_caches, content_key
 from spikeformer.config import instantiate
-from spikeformer.hardware import Reference, record_reference
+from spikeformer.hardware import Reference, Samples, record_reference
 
 
 @dataclass
@@ -49,7 +49,7 @@ def make_caches(config: DictConfig) -> RunCaches | None:
 
 
 def reference_of(
-    caches: RunCaches | None, net: nn.Module, samples: Tensor, dtype: torch.dtype = torch.float64
+    caches: RunCaches | None, net: nn.Module, samples: Samples, dtype: torch.dtype = torch.float64
 ) -> Reference:
     """Return all spikes of a network, which the stages that bring it to a chip ask for in turn."""
     if caches is None:

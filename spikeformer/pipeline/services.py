@@ -8,10 +8,10 @@ from pathlib import Path
 import lightning as L
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import nn
 
 from spikeformer.data import SpikingDataModule
-from spikeformer.hardware import Reference
+from spikeformer.hardware import Reference, Samples
 from spikeformer.pipeline.caching import make_caches, reference_of
 from spikeformer.pipeline.platform import announce_choice, data_choices, resolve_trainer
 from spikeformer.pipeline.privacy import consent_watch, make_gate, record_use, set_gate
@@ -92,7 +92,7 @@ class Services:
             announce("cache", str(self.caches.stats))
 
     def reference(
-        self, net: nn.Module, samples: Tensor, dtype: torch.dtype = torch.float64
+        self, net: nn.Module, samples: Samples, dtype: torch.dtype = torch.float64
     ) -> Reference:
         """Return all spikes of a network, recorded once for all stages where there is a cache."""
         return reference_of(self.caches, net, samples, dtype)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice
-from spikeformer.hardware import Lowered, NeuromorphicDeployer, SpikeGraph
+from spikeformer.hardware import InputShape, Lowered, NeuromorphicDeployer, SpikeGraph
 from spikeformer.hardware.lowering import obstacles
 from spikeformer.hardware.targets import deployer_classes
 
@@ -48,7 +47,7 @@ class HardwareSubject:
 
     deployer: NeuromorphicDeployer
     model: nn.Module | None = None
-    input_shape: Sequence[int] | None = None
+    input_shape: InputShape | None = None
     given: Lowered | None = field(default=None, repr=False)
 
     @property

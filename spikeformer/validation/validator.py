@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from spikeformer.config import registered
 from spikeformer.data.batch import Inputs, num_samples, split_if_labelled, unlabelled
 from spikeformer.error_handling import ArgumentError
-from spikeformer.hardware import Lowered, NeuromorphicDeployer
+from spikeformer.hardware import InputShape, Lowered, NeuromorphicDeployer
 from spikeformer.validation import checks as _checks  # noqa: F401  registers them
 from spikeformer.validation.checks.splits import targets_of
 from spikeformer.validation.data import (
@@ -162,7 +162,7 @@ class ComprehensiveValidator:
         hardware_type: str | NeuromorphicDeployer,
         *,
         model: nn.Module | None = None,
-        input_shape: Sequence[int] | None = None,
+        input_shape: InputShape | None = None,
         lowered: Lowered | None = None,
     ) -> list[ValidationResult]:
         """Return what stands between a network and a chip.

@@ -10,7 +10,13 @@ from torch import nn
 
 from spikeformer.hardware import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.ir.operators import TokenLinear
-from spikeformer.models import ClassificationHead, SpikingAttention, SpikingNetwork, SpikingViT
+from spikeformer.models import (
+    ClassificationHead,
+    SpikingAttention,
+    SpikingNetwork,
+    SpikingTransformer,
+    SpikingViT,
+)
 from spikeformer.models.mechanisms import QKTokenAttention
 from spikeformer.neurons import LifNeuron
 
@@ -117,3 +123,46 @@ def with_a_skip() -> SpikeGraph:
         Projection("b", "c", weights(3, 4), 1),
     )
     return SpikeGraph(6, populations, projections)
+
+
+def text(
+    *,
+    mechanism=QKTokenAttention,
+    vocab=30,
+    length=7,
+    dim=8,
+    heads=2,
+    blocks=1,
+    timesteps=3,
+    neuron=HARD,
+    head=ClassificationHead,
+    outputs=3,
+    **settings,
+):
+    """A spiking transformer over token ids, its statistics as if it had been trained."""
+    backbone = SpikingTransformer(
+        vocab,
+        dim,
+        heads,
+        blocks,
+        timesteps,
+        max_length=length,
+        mlp_ratio=2.0,
+        neuron=neuron,
+        attention=partial(SpikingAttention, mechanism=mechanism),
+        **settings,
+    )
+    net = SpikingNetwork(backbone, head(dim, outputs)).eval()
+    enliven(net)
+    backbone.token_embedding.weight.data.normal_()
+    backbone.position_embedding.weight.data.normal_(0.0, 0.5)
+    return net
+
+
+def sentences(lengths, *, vocab=30, length=7, seed=0):
+    """Random token ids of given lengths, padded to `length`, and their mask."""
+    ids = torch.randint(
+        vocab, (len(lengths), length), generator=torch.Generator().manual_seed(seed)
+    )
+    mask = torch.arange(length) < torch.tensor(lengths)[:, None]
+    return {"input_ids": ids, "mask": mask}

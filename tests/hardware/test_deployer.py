@@ -18,7 +18,7 @@ from spikeformer.hardware import (
     Target,
 )
 from spikeformer.profiling import TECHNOLOGIES, Chip, Cost, EnergyProfiler, Range
-from tests.hardware.networks import HARD, images, vit
+from tests.hardware.networks import HARD, images, sentences, text, vit
 
 
 def test_abstract_base_has_both_steps():
@@ -71,6 +71,17 @@ def test_samples_with_a_time_axis():
     np.testing.assert_array_equal(train, events.numpy())
     with pytest.raises(HardwareCompatibilityError, match=r"\(samples, 2, 4\).*\(3, 4\)"):
         compiled.encode(events[:, 0])
+
+
+def test_token_ids_are_checked():
+    deployed, samples = SimulationDeployer().deploy(text()), sentences([3, 7])
+    assert deployed.predict(samples).shape == (2,)
+    with pytest.raises(HardwareCompatibilityError, match=r"'mask' of shape \(samples, 7\).*none"):
+        deployed.run({"input_ids": samples["input_ids"]})
+    with pytest.raises(HardwareCompatibilityError, match=r"\(samples, 7\).*\(2, 5\)"):
+        deployed.run({name: x[:, :5] for name, x in samples.items()})
+    with pytest.raises(HardwareCompatibilityError, match="from 0 to 30 - 1"):
+        deployed.run(dict(samples, input_ids=samples["input_ids"] + 30))
 
 
 def test_network_that_does_not_know_its_input_is_told():

@@ -21,6 +21,7 @@ from spikeformer.files import file_hash, read_arrays, read_json, replacing, writ
 from spikeformer.hardware.ir import records
 from spikeformer.hardware.ir.graph import Array, Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
+from spikeformer.hardware.ir.lookup import Lookup
 from spikeformer.hardware.ir.operators import Convolution, Operator, Sparse, TokenLinear
 from spikeformer.i18n import t
 
@@ -127,6 +128,7 @@ def save_graph(
     target: str = "",
     placement: dict[str, Any] | None = None,
     details: dict[str, Any] | None = None,
+    lookups: Mapping[str, Lookup] | None = None,
 ) -> None:
     """Write `graph.json` and `graph.npz` into a folder.
 
@@ -138,6 +140,7 @@ def save_graph(
         target: Name of the target that it is compiled for.
         placement: A placement's `to_dict`.
         details: What the target's toolchain reported.
+        lookups: Embeddings that the host looks up, by the source that gets their values.
     """
     store = ArrayStore()
     content = records.GraphFile(
@@ -148,6 +151,10 @@ def save_graph(
         graph=_describe_graph(graph, store),
         integers=_describe_integers(integers, store),
         npz_sha256="",
+        lookups={
+            source: records.LookupRecord(lookup.ids, store.put(lookup.table))
+            for source, lookup in (lookups or {}).items()
+        },
     )
     with replacing(folder / "graph.npz") as path, path.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **store.arrays)
@@ -157,8 +164,10 @@ def save_graph(
 
 def load_graph(
     folder: Path,
-) -> tuple[SpikeGraph, IntegerGraph | None, SpikeEncoder | None, records.GraphFile]:
-    """Read what `save_graph` wrote: graph, integers, encoder, and all of `graph.json`.
+) -> tuple[
+    SpikeGraph, IntegerGraph | None, SpikeEncoder | None, dict[str, Lookup], records.GraphFile
+]:
+    """Read what `save_graph` wrote: graph, integers, encoder, lookups, and all of `graph.json`.
 
     Raises:
         HardwareCompatibilityError: A file is absent, cut short, from elsewhere, of another
@@ -172,6 +181,7 @@ def load_graph(
         graph = _read_graph(content.graph, store)
         integers = _read_integers(content.integers, graph, store)
         encoder = _read_encoder(content.encoder, graph)
+        lookups = _read_lookups(content.lookups, graph, store)
         placed = {core[2] for core in content.placement.cores} if content.placement else set()
         if unknown := placed - set(graph.populations):
             raise ValueError(f"cores hold unknown populations {sorted(unknown)}")
@@ -179,7 +189,7 @@ def load_graph(
         raise HardwareCompatibilityError(
             t("hardware.unusable_graph", folder=folder, reason=error)
         ) from error
-    return graph, integers, encoder, content
+    return graph, integers, encoder, lookups, content
 
 
 def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord:
@@ -208,7 +218,7 @@ def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord
 
 def _describe_readout(readout: Readout, store: ArrayStore) -> records.ReadoutRecord:
     terms = [(name, store.put_operator(operator)) for name, operator in readout.terms]
-    return records.ReadoutRecord(readout.shape, terms, store.put(readout.bias))
+    return records.ReadoutRecord(readout.shape, terms, store.put(readout.bias), readout.mask)
 
 
 def _describe_projections(graph: SpikeGraph, store: ArrayStore) -> list[records.ProjectionRecord]:
@@ -242,7 +252,7 @@ def _read_readout(
     record: records.ReadoutRecord, populations: Mapping[str, Population], store: ArrayStore
 ) -> Readout:
     terms = tuple((name, store.get_operator(operator)) for name, operator in record.terms)
-    readout = Readout(record.shape, terms, store.get(record.bias, 1, "f"))
+    readout = Readout(record.shape, terms, store.get(record.bias, 1, "f"), record.mask)
     outputs = int(np.prod(record.shape))
     if readout.bias.shape != (outputs,):
         raise ValueError(f"the readout's bias has the shape {readout.bias.shape}, not ({outputs},)")
@@ -250,7 +260,34 @@ def _read_readout(
         found = populations.get(name)
         if found is None or found.kind == "values" or operator.shape != (outputs, found.size):
             raise ValueError(f"the readout of {name!r} has weights of shape {operator.shape}")
+    if readout.mask is not None:
+        _check_mask(readout.mask, terms, populations)
     return readout
+
+
+def _check_mask(
+    mask: str, terms: tuple[tuple[str, Operator], ...], populations: Mapping[str, Population]
+) -> None:
+    """Refuse a mask whose tokens are not those of what is read."""
+    source = populations.get(mask)
+    if source is None or source.kind != "values":
+        raise ValueError(f"the readout averages over {mask!r}, which is no source of values")
+    for name, _ in terms:
+        if populations[name].shape[0] != source.size:
+            raise ValueError(f"{name!r} has other tokens than the readout's mask {mask!r}")
+
+
+def _read_lookups(
+    found: Mapping[str, records.LookupRecord], graph: SpikeGraph, store: ArrayStore
+) -> dict[str, Lookup]:
+    lookups = {}
+    for name, record in found.items():
+        table = store.get(record.table, 2, "f")
+        source = graph.populations.get(name)
+        if source is None or source.kind != "values" or source.shape[-1] != table.shape[1]:
+            raise ValueError(f"a table of shape {table.shape} has no source {name!r} to go to")
+        lookups[name] = Lookup(record.ids, table)
+    return lookups
 
 
 def _read_projections(

@@ -106,11 +106,15 @@ class Readout:
         shape: Shape of one sample's output.
         terms: Pairs of a population's name and an operator (outputs, population size).
         bias: Shape (outputs,).
+        mask: Name of a source of kind "values" that is 1 at real tokens and 0 at padding. The
+            operators then read a mean over all tokens, and the host makes it one over the real
+            ones: it multiplies the spikes of token n by `mask[n] * tokens / max(1, sum(mask))`.
     """
 
     shape: tuple[int, ...]
     terms: tuple[tuple[str, Operator], ...]
     bias: Array
+    mask: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,13 +230,17 @@ class SpikeGraph:
         """Return the network's outputs averaged over time, (samples, *readout.shape).
 
         Args:
-            spikes: What a target recorded, and the spikes that came in, if the readout takes them.
+            spikes: What a target recorded, and what came in, if the readout takes it.
         """
         if self.readout is None:
             raise HardwareCompatibilityError("This spike graph has no readout: it gives spikes.")
         total = self.readout.bias
         for name, operator in self.readout.terms:
             rate = spikes[name].sum(axis=1, dtype=np.float64) / self.timesteps
+            if self.readout.mask is not None:
+                mask = spikes[self.readout.mask]
+                weight = mask * (mask.shape[1] / np.maximum(mask.sum(axis=1, keepdims=True), 1))
+                rate = rate * np.repeat(weight, rate.shape[1] // mask.shape[1], axis=1)
             total = total + operator.apply(rate)
         return total.reshape(-1, *self.readout.shape)
 

@@ -77,6 +77,14 @@ class ReadoutRecord(Struct, forbid_unknown_fields=True):
     shape: Shape
     terms: Annotated[list[tuple[Text, OperatorRecord]], Meta(min_length=1)]
     bias: Text
+    mask: Text | None = None
+
+
+class LookupRecord(Struct, forbid_unknown_fields=True):
+    """A `Lookup`; `table` names its array."""
+
+    ids: Text
+    table: Text
 
 
 class GraphRecord(Struct, forbid_unknown_fields=True):
@@ -150,5 +158,6 @@ class GraphFile(Struct, forbid_unknown_fields=True):
     graph: GraphRecord
     integers: IntegersRecord | None
     npz_sha256: str
+    lookups: dict[Text, LookupRecord] = {}
     format: Literal["spikeformer graph"] = "spikeformer graph"
     version: Literal[2] = 2

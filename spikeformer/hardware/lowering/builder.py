@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.firing import Rule
 from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.ir.lookup import Lookup
 from spikeformer.hardware.ir.operators import Operator
 from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
@@ -27,12 +29,16 @@ class GraphBuilder:
     Attributes:
         timesteps: Steps for each sample, known from the first population on.
         encoder: Path of the encoder whose spike trains come in; None where values do.
+        lookups: Embeddings that the host looks up, by the source that gets their values.
     """
 
     def __init__(self, trail: Trail) -> None:
         self._trail = trail
         self.encoder: str | None = None
         self.timesteps: int | None = None
+        self.lookups: dict[str, Lookup] = {}
+        self._masks: set[str] = set()
+        self._read_at: str | None = None
         self._populations: dict[str, Population] = {}
         self._projections: list[Projection] = []
         self._layers: dict[int, tuple[str, str | None]] = {}
@@ -79,6 +85,22 @@ class GraphBuilder:
         self._populations[population.name] = population
         return self._traced(population)
 
+    def mask(self, name: str, shape: Sequence[int]) -> TracedTensor:
+        """Add a source of values that are 0 or 1; they coincide with spikes as spikes do."""
+        traced = self.source(name, shape, "values")
+        self._masks.update(traced.current.terms)
+        return traced
+
+    def is_binary(self, current: Current) -> bool:
+        """Whether every feature is a single spike, or a single value of a mask."""
+        if current.constant and current.terms and current.terms.keys() <= self._masks:
+            return replace(current, constant=False).is_binary
+        return current.is_binary
+
+    def read_at(self, mask: TracedTensor) -> None:
+        """Let the readout average over the tokens of a mask; nothing may fire at what it gives."""
+        (self._read_at,) = mask.current.terms
+
     def drop(self, x: TracedTensor) -> None:
         """Remove the sources of `x`, which something else stands in for."""
         for name in x.current.terms:
@@ -99,6 +121,8 @@ class GraphBuilder:
 
         Those of the rules "count" and "minimum" are fractions of `levels`, as in the network.
         """
+        if self._read_at is not None:
+            raise self.refuse(t("hardware.fires_behind_readout"))
         name = self._free(name or self.path)
         if rule == "count":
             current, factor = self._in_counts(current)
@@ -143,7 +167,7 @@ class GraphBuilder:
             raise HardwareCompatibilityError(t("hardware.output_shape", output=_describe(output)))
         shape = tuple(output.shape[2:])
         features = Rows(output, len(shape)).features
-        readout = Readout(shape, tuple(features.terms.items()), features.bias)
+        readout = Readout(shape, tuple(features.terms.items()), features.bias, self._read_at)
         return SpikeGraph(
             self.timesteps, self._populations, tuple(self._projections), readout, name
         )

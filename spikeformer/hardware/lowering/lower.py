@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
+from spikeformer.data import batch
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.hardware.ir.graph import SpikeGraph
+from spikeformer.hardware.ir.lookup import Lookup
 from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
 from spikeformer.hardware.lowering.traced import MixedTimeError, recording
 from spikeformer.i18n import t
 from spikeformer.instrument import Trail, copy_network, uncompiled, unfused, watch_spikes
+
+InputShape: TypeAlias = Sequence[int] | Mapping[str, Sequence[int]]
+"""Shape of one sample without the batch axis, or of each input by its argument's name.
+
+An input called "mask" is a padding mask, true at real tokens.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,16 +38,16 @@ class Lowered:
         layers: Paths of the layer whose weights a projection has and of the norm that folded into
             them, by the projection's source and target; those that carry no spikes or have no
             weights of a layer are left out.
+        lookups: Embeddings that the host looks up, by the source that gets their values.
     """
 
     graph: SpikeGraph
     encoder: SpikeEncoder | None
     layers: Mapping[tuple[str, str], tuple[str, str | None]]
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
-def lower(
-    model: nn.Module | Lowered, input_shape: Sequence[int], *, name: str = "network"
-) -> Lowered:
+def lower(model: nn.Module | Lowered, input_shape: InputShape, *, name: str = "network") -> Lowered:
     """Turn a network into populations and projections that compute the same spikes.
 
     The network runs once on a tensor that remembers where its elements come from. Batch norm
@@ -48,7 +57,8 @@ def lower(
 
     Args:
         model: The network, which is not changed; what is lowered already is returned.
-        input_shape: Shape of one sample, without the batch axis.
+        input_shape: Shape of one sample, without the batch axis; a mapping of shapes where the
+            network takes its inputs by name, such as `{"input_ids": (64,), "mask": (64,)}`.
         name: Name of the graph.
 
     Raises:
@@ -74,11 +84,20 @@ def lower(
         # A watched neuron runs by itself, where it would else be part of a fused kernel.
         watch = watch_spikes(net, lambda path, spikes: None)
         with watch, unfused, trail, torch.no_grad(), recording(partial(compute, builder)):
-            output = net(builder.source("input", input_shape, "values"))
+            output = batch.call(net, _sources(builder, input_shape))
     except MixedTimeError:
         raise builder.refuse(t("hardware.mixes_timesteps")) from None
     encoder = None
     if builder.encoder is not None:
         encoder = uncompiled(copy_network(model)).get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
-    return Lowered(builder.graph(output, name), encoder, builder.layers)
+    return Lowered(builder.graph(output, name), encoder, builder.layers, builder.lookups)
+
+
+def _sources(builder: GraphBuilder, shape: InputShape) -> Any:
+    if not isinstance(shape, Mapping):
+        return builder.source("input", shape, "values")
+    return {
+        name: builder.mask(name, size) if name == "mask" else builder.source(name, size, "values")
+        for name, size in shape.items()
+    }

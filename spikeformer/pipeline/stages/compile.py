@@ -41,7 +41,7 @@ class Compile(Stage):
         """Compile, and return what the network takes of the target."""
         deployer = make_deployer(run.config)
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        shape = samples.inputs.shape[1:]
+        shape = samples.shape
         net = run.trained()
         compiled = deployer.compile(lowered_network(deployer, net, shape))
         rounded: dict[str, float] = {}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import lightning as L
 
-from spikeformer.hardware import NumberFormat, RoundedWeights
+from spikeformer.hardware import InputShape, NumberFormat, RoundedWeights
 from spikeformer.pipeline.run import Run
 from spikeformer.training import single_device_trainer
 from spikeformer.training.callbacks import EpochSeed
@@ -28,7 +27,7 @@ class _FitScales(L.Callback):
         self.rounding.fit_scales()
 
 
-def finetune(run: Run, input_shape: Sequence[int], numbers: NumberFormat) -> None:
+def finetune(run: Run, input_shape: InputShape, numbers: NumberFormat) -> None:
     """Train the run's network on with rounded weights; write `hardware/finetuned.ckpt`.
 
     Args:

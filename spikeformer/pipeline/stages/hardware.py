@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from spikeformer.config import instantiate
 from spikeformer.data import SpikingDataModule
+from spikeformer.data.batch import first, join
 from spikeformer.error_handling import ConfigurationError, check_positive_int
-from spikeformer.hardware import Lowered, NeuromorphicDeployer
+from spikeformer.hardware import InputShape, Lowered, NeuromorphicDeployer, Samples
 from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.run import Run
@@ -30,12 +31,24 @@ class ChipSamples:
     """Test samples that run on the chip.
 
     Attributes:
-        inputs: Shape (samples, ...).
+        inputs: Shape (samples, ...), or such a tensor of each input by its name.
         targets: Classes, (samples,).
     """
 
-    inputs: Tensor
+    inputs: Samples
     targets: npt.NDArray[Any]
+
+    @property
+    def shape(self) -> InputShape:
+        """Shape of one sample, as `lower` takes it."""
+        return input_shape(self.inputs)
+
+
+def input_shape(inputs: Samples) -> InputShape:
+    """Return the shape of one sample of inputs, as `lower` takes it."""
+    if isinstance(inputs, Tensor):
+        return tuple(inputs.shape[1:])
+    return {name: tuple(x.shape[1:]) for name, x in inputs.items()}
 
 
 def wants_chip(config: DictConfig) -> bool:
@@ -66,19 +79,18 @@ def check_hardware(config: DictConfig, parts: Components) -> None:
     if config.hardware.qat_epochs and deployer.target.numbers is None:
         epochs, target = config.hardware.qat_epochs, deployer.target.name
         raise ConfigurationError(t("pipeline.target_takes_reals", epochs=epochs, target=target))
-    samples = chip_samples(parts.data, 1, "fit")
-    lowered_network(deployer, parts.module.net, samples.inputs.shape[1:])
+    lowered_network(deployer, parts.module.net, chip_samples(parts.data, 1, "fit").shape)
 
 
 _LOWERED: WeakKeyDictionary[nn.Module, tuple[Any, Lowered]] = WeakKeyDictionary()
 
 
 def lowered_network(
-    deployer: NeuromorphicDeployer, net: nn.Module, input_shape: Sequence[int]
+    deployer: NeuromorphicDeployer, net: nn.Module, input_shape: InputShape
 ) -> Lowered:
     """Return a run's network as a spike graph, lowered anew only if its weights have changed."""
     tensors = [*net.parameters(), *net.buffers()]
-    state = (type(deployer), tuple(input_shape), [(x.data_ptr(), x._version) for x in tensors])
+    state = (type(deployer), input_shape, [(x.data_ptr(), x._version) for x in tensors])
     kept = _LOWERED.get(net)
     if kept is None or kept[0] != state:
         kept = _LOWERED[net] = (state, deployer.lowered(net, input_shape))
@@ -89,16 +101,22 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
     """Return the first samples of the test split, or of the training split for "fit"."""
     data.setup(split)
     loader = data.test_dataloader() if split == "test" else data.train_dataloader()
-    inputs: list[Tensor] = []
+    inputs: list[Samples] = []
     targets: list[Tensor] = []
     for batch, target in loader:
-        if not isinstance(batch, Tensor) or target.ndim != 1 or target.is_floating_point():
+        if not _fits(batch) or target.ndim != 1 or target.is_floating_point():
             raise ConfigurationError(t("pipeline.only_classifiers"))
-        inputs.append(batch)
+        inputs.append(data.of_one_size(batch))
         targets.append(target)
         if sum(map(len, targets)) >= count:
             break
-    return ChipSamples(torch.cat(inputs)[:count], torch.cat(targets)[:count].numpy())
+    return ChipSamples(first(join(inputs), count), torch.cat(targets)[:count].numpy())
+
+
+def _fits(inputs: Any) -> bool:
+    """Whether a network that takes such inputs can be lowered: a tensor, or tokens and mask."""
+    tokens = isinstance(inputs, Mapping) and inputs.keys() == {"input_ids", "mask"}
+    return tokens or isinstance(inputs, Tensor)
 
 
 def hardware_folder(run: Run) -> Path:

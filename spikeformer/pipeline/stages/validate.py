@@ -14,7 +14,7 @@ from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.i18n import t
 from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
-from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
+from spikeformer.pipeline.stages.hardware import input_shape, lowered_network, make_deployer
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.runs import RunFolder, TrainedValidationResults, ValidationResults
 from spikeformer.validation import (
@@ -60,7 +60,8 @@ class Validate(Stage):
             data.splits, num_classes=data.num_classes or None, batch_size=data.batch_size
         )
         if run.config.hardware:
-            deployer, shape = make_deployer(run.config), inputs.shape[1:]
+            deployer = make_deployer(run.config)
+            shape = input_shape(data.of_one_size(inputs))
             try:
                 lowered = lowered_network(deployer, net, shape)
             except HardwareCompatibilityError:

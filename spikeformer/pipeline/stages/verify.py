@@ -47,7 +47,7 @@ class Verify(Stage):
         net = run.trained()
         samples = chip_samples(run.parts.data, run.config.hardware.samples)
         deployer = make_deployer(run.config)
-        graph = lowered_network(deployer, net, samples.inputs.shape[1:]).graph
+        graph = lowered_network(deployer, net, samples.shape).graph
         reference = run.parts.services.reference(net, samples.inputs)
         single = run.parts.services.reference(net, samples.inputs, torch.float32)
         expected = reference_spikes(graph, reference)

@@ -10,10 +10,18 @@ import pytest
 
 from spikeformer.encoding import DeltaCoding, PoissonCoding, RateCoding, SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware import HardwareModel, lower, place, quantise, simulate, simulate_integers
+from spikeformer.hardware import (
+    HardwareModel,
+    SimulationDeployer,
+    lower,
+    place,
+    quantise,
+    simulate,
+    simulate_integers,
+)
 from spikeformer.hardware.ir.files import save_graph
 from spikeformer.hardware.targets.loihi2.target import LOIHI2
-from tests.hardware.networks import images, spikes_for, two_layers, vit
+from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,37 @@ def test_encoders_come_back(encoder, tmp_path):
     if encoder is not None:
         samples = images(2)
         np.testing.assert_array_equal(loaded(samples), encoder(samples))
+
+
+def test_tables_and_mask_of_a_network_over_tokens_come_back(tmp_path):
+    deployer, samples = SimulationDeployer(), sentences([2, 7, 5])
+    compiled = deployer.compile(text())
+    compiled.save(tmp_path)
+    loaded = HardwareModel.load(tmp_path)
+    assert loaded.graph.readout.mask == "mask"
+    outputs = [deployer.deploy(model).run(samples).outputs for model in (compiled, loaded)]
+    np.testing.assert_array_equal(*outputs)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lookups": {"nowhere": {"ids": "input_ids", "table": "array_0"}}}, "nowhere"),
+        ({"mask": "backbone.token_embedding"}, "other tokens"),
+        ({"mask": "head"}, "no source of values"),
+    ],
+)
+def test_tables_and_masks_that_fit_nothing_are_refused(tmp_path, change, message):
+    SimulationDeployer().compile(text()).save(tmp_path)
+    path = tmp_path / "graph.json"
+    content = json.loads(path.read_text())
+    if "mask" in change:
+        content["graph"]["readout"] |= change
+    else:
+        content["lookups"]["nowhere"] = next(iter(content["lookups"].values()))
+    path.write_text(json.dumps(content))
+    with pytest.raises(HardwareCompatibilityError, match=message):
+        HardwareModel.load(tmp_path)
 
 
 def test_encoder_of_a_users_own_cannot_be_written(tmp_path):

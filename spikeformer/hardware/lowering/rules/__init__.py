@@ -8,6 +8,7 @@ from spikeformer.hardware.lowering.rules import (
     neurons,
     norm,
     pooling,
+    tokens,
 )
 
-__all__ = ["affine", "arithmetic", "encoding", "linear", "neurons", "norm", "pooling"]
+__all__ = ["affine", "arithmetic", "encoding", "linear", "neurons", "norm", "pooling", "tokens"]

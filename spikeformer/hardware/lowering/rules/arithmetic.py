@@ -229,7 +229,7 @@ def _numbers(values: Any) -> TracedTensor:
 
 def _coincidence(builder: GraphBuilder, x: TracedTensor, y: TracedTensor) -> TracedTensor:
     """Add neurons without memory that fire where both inputs do."""
-    if not (x.current.is_binary and y.current.is_binary):
+    if not (builder.is_binary(x.current) and builder.is_binary(y.current)):
         raise builder.refuse(t("hardware.dynamic_product"))
     # The sum is 0, 1 or 2.
     both = elementwise(x, y, lambda a, b: a.add(b))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
 from spikeformer.hardware.ir.quantisation import quantise
-from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split
 from spikeformer.hardware.targets.loihi2.prices import PRICES
@@ -152,7 +151,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
                 raise HardwareCompatibilityError(t("hardware.needs_chip_software", python=python))
 
     def compile(
-        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: InputShape | None = None
     ) -> HardwareModel:
         """Lower a network, scale it to 8-bit weights and place it on neurocores."""
         lowered = self.lowered(model, input_shape)
@@ -160,6 +159,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
             TARGET.name,
             lowered.graph,
             lowered.encoder,
+            lookups=lowered.lookups,
             integers=quantise(lowered.graph, TARGET.numbers),
             placement=place(lowered.graph, LOIHI2),
         )

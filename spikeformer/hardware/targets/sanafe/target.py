@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,7 +13,7 @@ from spikeformer.hardware.deployer import DeployedModel, HardwareModel, Neuromor
 from spikeformer.hardware.ir.graph import Arrays
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
-from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.sanafe.network import network_job, num_cores, relays
@@ -119,7 +118,7 @@ class SanafeDeployer(NeuromorphicDeployer):
         find_toolchain(TARGET.name, self.python)
 
     def compile(
-        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: InputShape | None = None
     ) -> HardwareModel:
         """Lower a network and place it on the cores of one chip."""
         lowered = self.lowered(model, input_shape)
@@ -128,7 +127,12 @@ class SanafeDeployer(NeuromorphicDeployer):
         passed = sum(graph.populations[name].size * steps for name, steps in relays(graph).items())
         details = {"cores": num_cores(graph, placement, LOIHI), "relay_neurons": passed}
         return HardwareModel(
-            TARGET.name, graph, lowered.encoder, placement=placement, details=details
+            TARGET.name,
+            graph,
+            lowered.encoder,
+            placement=placement,
+            details=details,
+            lookups=lowered.lookups,
         )
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SanafeModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import nn
@@ -14,7 +13,7 @@ from spikeformer.hardware.deployer import (
     NeuromorphicDeployer,
 )
 from spikeformer.hardware.ir.graph import Array, Arrays
-from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.simulation.simulate import simulate, simulate_integers
 
@@ -59,11 +58,11 @@ class SimulationDeployer(NeuromorphicDeployer):
     target: ClassVar[Target] = TARGET
 
     def compile(
-        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: InputShape | None = None
     ) -> HardwareModel:
         """Lower a network."""
         lowered = self.lowered(model, input_shape)
-        return HardwareModel(TARGET.name, lowered.graph, lowered.encoder)
+        return HardwareModel(TARGET.name, lowered.graph, lowered.encoder, lookups=lowered.lookups)
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SimulatedModel:
         """Return the network, ready to run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from spikeformer.hardware.deployer import DeployedModel, HardwareModel, Neuromor
 from spikeformer.hardware.ir.graph import Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
-from spikeformer.hardware.lowering import Lowered
+from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.spinnaker.boards import (
     BOARDS,
@@ -155,7 +155,7 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         find_toolchain(TARGET.name, self.python)
 
     def compile(
-        self, model: nn.Module | Lowered, *, input_shape: Sequence[int] | None = None
+        self, model: nn.Module | Lowered, *, input_shape: InputShape | None = None
     ) -> HardwareModel:
         """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
         lowered = self.lowered(model, input_shape)
@@ -185,6 +185,7 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
             TARGET.name,
             graph,
             lowered.encoder,
+            lookups=lowered.lookups,
             placement=placement,
             details=details,
             reports=reports,

@@ -26,7 +26,7 @@ from spikeformer.hardware.targets.loihi2.target import RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from spikeformer.neurons import IntegerLifNeuron
-from tests.hardware.networks import images, spikes_for, two_layers, vit
+from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
 pytestmark = [pytest.mark.slow, needs_toolchain("loihi2")]
@@ -77,6 +77,16 @@ def test_transformer_fires_as_in_pytorch(settings):
     recording = model.run(samples)
     assert compare(graph, whole, recording.spikes).mismatches == 0
     assert recording.outputs.shape == (6, 3)
+
+
+def test_sentences_fire_as_in_pytorch():
+    samples = sentences([7, 2, 5, 1])
+    net = text(mechanism=SpikeDrivenAttention)
+    model = Loihi2Deployer().deploy(net)
+    graph, reference = model.compiled.graph, record_reference(net, samples)
+    assert_equal(graph, reference_spikes(graph, reference), model.execute_float(reference.inputs))
+    whole, _ = simulate_integers(model.compiled.integers, reference.inputs)
+    assert compare(graph, whole, model.run(samples).spikes).mismatches == 0
 
 
 def test_ties_with_the_threshold_fire():

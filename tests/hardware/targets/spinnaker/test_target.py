@@ -18,7 +18,8 @@ from spikeformer.hardware.targets.spinnaker import target as module
 from spikeformer.hardware.targets.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.targets.spinnaker.network import network_job, summed_weights
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
-from tests.hardware.networks import images, spikes_for, two_layers, vit
+from spikeformer.models.mechanisms import SpikeDrivenAttention
+from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
 pytestmark = [pytest.mark.slow, needs_toolchain("spinnaker")]
@@ -60,6 +61,14 @@ def test_transformer_fires_as_in_pytorch_and_is_mapped():
     entries = sum(router["entries"] for router in compiled.details["routers"])
     assert entries >= len(placement.cores) - len(placement.cores_of(graph.neurons[-1].name))
     assert graph.neurons[0].name in compiled.reports["partitioned_by_vertex.rpt"]
+
+
+def test_sentences_fire_as_in_pytorch():
+    net, samples = text(mechanism=SpikeDrivenAttention), sentences([7, 2, 5, 1])
+    model = SpiNNakerDeployer().deploy(net)
+    reference = record_reference(net, samples)
+    expected = reference_spikes(model.compiled.graph, reference)
+    assert_equal(expected, model.execute_float(reference.inputs))
 
 
 def test_weights_are_shifted_as_spynnaker_shifts_them():

@@ -14,6 +14,8 @@ from .network import Network, describe
 
 FIRST_TICK = 0
 """Where a sample begins: SpiNNaker counts from 0, and every sample has a run of its own."""
+FIRST_OF_SPINNAKER_2 = 200
+"""sPyNNaker's numbers of boards with chips of the second generation begin here."""
 REPORTS = ("partitioned_by_vertex", "placement_by_vertex_using_graph", "routing_summary")
 _CONFIGURATION = """
 [Machine]
@@ -23,7 +25,7 @@ version = {version}
 mode = Info
 [Reports]
 default_report_file_path = {reports}
-write_router_summary_report = True
+write_router_summary_report = {summary}
 write_network_graph = False
 [Logging]
 default = warning
@@ -39,6 +41,8 @@ def set_up(arrays: dict[str, Array], settings: dict[str, Any]) -> Network:
     Path("reports").mkdir()
     text = _CONFIGURATION.format(
         version=settings["board_version"],
+        # sPyNNaker's summary knows 18 cores to a chip, those of SpiNNaker 1, and ends at more.
+        summary=settings["board_version"] < FIRST_OF_SPINNAKER_2,
         machine="virtual_board = True" if name is None else f"machine_name = {name}",
         reports=Path("reports").absolute(),
     )
