@@ -53,6 +53,19 @@ def test_long_sentences_are_cut_and_blank_ones_get_one_token(reviews, cache):
     assert inputs["input_ids"][0, 0] == data.encoder.empty_id
 
 
+def test_batches_of_one_size_are_padded_to_the_longest_possible(reviews, cache):
+    data = loaded(path=reviews(), vocab_size=400, max_length=20, cache_dir=cache)
+    inputs, _ = next(iter(data.train_dataloader()))
+    padded, width = data.of_one_size(inputs), inputs["mask"].shape[1]
+    assert width < 20
+    for name, x in inputs.items():
+        assert padded[name].shape == (len(x), 20)
+        assert padded[name].dtype == x.dtype
+        assert (padded[name][:, :width] == x).all()
+    assert not padded["mask"][:, width:].any()
+    assert (padded["input_ids"][:, width:] == data.encoder.pad_id).all()
+
+
 def test_language_modelling(reviews, cache):
     data = loaded(path=reviews(), task="causal_lm", vocab_size=400, max_length=8, cache_dir=cache)
     inputs, targets = data.splits.train.__getitems__([0, 7])
