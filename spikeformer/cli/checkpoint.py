@@ -13,16 +13,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from spikeformer.cli.config import compose, config_folder
 from spikeformer.cli.paths import path_given, quoted
-from spikeformer.config import MASK, read_config
+from spikeformer.config import MASK, NETWORK, RunRecord, read_config, run_of_network
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import UnreadableFileError, read_json
 from spikeformer.i18n import t
 
-GROUPS = ("encoding", "neuron", "attention", "data", "task", "loss", "model")
-"""Groups that make the network and its data, those that others refer to first."""
-
 _ABSENT = object()
-_OWN = ("timesteps", *GROUPS)
+GROUPS = NETWORK[1:]
+"""Groups that make the network and its data, those that others refer to first."""
 _HOW_DATA_ARE_READ = ("batch_size", "num_workers", "cache_dir", "memory_limit_gib", "seed")
 
 
@@ -45,7 +43,7 @@ def with_checkpoints_overrides(arguments: Sequence[str]) -> list[str]:
     added = [f"{group}={choices[group]}" for group in choices if group not in same | others]
     base = compose(*(f"{group}={choices[group]}" for group in choices if group not in others))
     taken = given - same
-    for path, value in _differences(base, recorded, [key for key in _OWN if key not in others]):
+    for path, value in _differences(base, recorded, [key for key in NETWORK if key not in others]):
         there = OmegaConf.select(base, path, default=_ABSENT) is not _ABSENT
         OmegaConf.update(base, path, value, force_add=True)  # what refers to it follows
         if not any(_covers(path, key) for key in taken):
@@ -64,7 +62,7 @@ def differences(config: DictConfig) -> str | None:
         return None
     other = [
         f"{path}={_shown(OmegaConf.select(config, path))} ({_shown(value)})"
-        for path, value in _differences(config, _recorded(run), _OWN, followed=False)
+        for path, value in _differences(config, _recorded(run), NETWORK, followed=False)
         if path.rpartition(".")[2] not in _HOW_DATA_ARE_READ
     ]
     if not other:
@@ -82,12 +80,16 @@ def _folder_of(checkpoint: Path) -> Path | None:
     """Return the folder with the configuration of a checkpoint's run, if it is there."""
     if not checkpoint.is_file():
         return None
+    if checkpoint.suffix == ".safetensors":
+        return checkpoint.parent if run_of_network(checkpoint.parent) is not None else None
     here = checkpoint.parent
     folders = (here, here.parent)
     return next((folder for folder in folders if (folder / "config.yaml").is_file()), None)
 
 
 def _recorded(run: Path) -> dict[str, Any]:
+    if (saved := _saved(run)) is not None:
+        return saved.settings
     content = OmegaConf.to_container(read_config(run / "config.yaml"), resolve=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
@@ -95,13 +97,7 @@ def _recorded(run: Path) -> dict[str, Any]:
 
 def _choices(run: Path, recorded: dict[str, Any]) -> dict[str, str]:
     """Return the run's options of `GROUPS`; by their class where the manifest does not tell."""
-    try:
-        found = read_json(run / "manifest.json", dict[str, Any]).get("choices")
-    except FileNotFoundError:
-        found = None
-    except UnreadableFileError as error:
-        raise ConfigurationError(str(error)) from error
-    told = found if isinstance(found, dict) else {}
+    told = _told(run)
     choices: dict[str, str] = {}
     for group in GROUPS:
         options = {
@@ -116,6 +112,24 @@ def _choices(run: Path, recorded: dict[str, Any]) -> dict[str, str]:
         if same:
             choices[group] = same[0]
     return choices
+
+
+def _saved(folder: Path) -> RunRecord | None:
+    """Return what a saved network tells of its run; None of the folder of a run itself."""
+    return None if (folder / "config.yaml").is_file() else run_of_network(folder)
+
+
+def _told(run: Path) -> dict[Any, Any]:
+    """Return the options that a run's manifest, or a saved network's file, tells."""
+    if (saved := _saved(run)) is not None:
+        return dict(saved.choices)
+    try:
+        found = read_json(run / "manifest.json", dict[str, Any]).get("choices")
+    except FileNotFoundError:
+        return {}
+    except UnreadableFileError as error:
+        raise ConfigurationError(str(error)) from error
+    return found if isinstance(found, dict) else {}
 
 
 def _differences(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.paths import quoted
+from spikeformer.cli.pretrained import models
 from spikeformer.cli.privacy import privacy
 from spikeformer.cli.runs import report, runs
+from spikeformer.config import bundled
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
 
@@ -48,7 +50,10 @@ def _pipeline(name: str, subject: str) -> Callable[[Sequence[str]], list[str]]:
 
 
 def _checkpoint(path: Path) -> Path:
-    """Return a run's last checkpoint, or the file itself."""
+    """Return a run's last checkpoint, the weights of a saved network, or the file itself."""
+    folder = path if path.is_dir() else bundled(str(path))
+    if folder is not None and (folder / SAVED).is_file():
+        return folder / SAVED
     if not path.is_dir():
         return path
     from spikeformer.runs import RunFolder  # brings torch, which other commands need not wait for
@@ -65,6 +70,9 @@ def _energy(arguments: Sequence[str]) -> int:
     return energy(arguments)
 
 
+SAVED = "model.safetensors"
+"""The weights of a network that `save_pretrained` wrote."""
+
 COMMANDS: dict[str, Command] = {
     "train": Command("train model=spiking_vit data=digits", overrides=list),
     "evaluate": Command("evaluate outputs/RUN", overrides=_pipeline("evaluate", "RUN")),
@@ -76,6 +84,7 @@ COMMANDS: dict[str, Command] = {
     "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
     "report": Command("report outputs/RUN", report),
     "runs": Command("runs outputs", runs),
+    "models": Command("models", models),
     "doctor": Command("doctor", doctor),
     "privacy": Command("privacy --help", privacy),
 }

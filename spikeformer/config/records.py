@@ -93,7 +93,7 @@ def read_config(path: Path) -> DictConfig:
         content = read_yaml(path, dict[str, Any])
     except (FileNotFoundError, UnreadableFileError) as error:
         raise ConfigurationError(str(error)) from error
-    config = OmegaConf.create(_inert(content))
+    config = OmegaConf.create(inert(content))
     assert isinstance(config, DictConfig)
     return config
 
@@ -141,10 +141,10 @@ def _member(node: DictConfig | ListConfig, key: Any) -> Any:
         return masked(str(child._value()))
 
 
-def _inert(value: Any) -> Any:
+def inert(value: Any) -> Any:
     """Return plain values whose `${` OmegaConf takes for text."""
     if isinstance(value, dict):
-        return {key: _inert(inner) for key, inner in value.items()}
+        return {key: inert(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_inert(inner) for inner in value]
+        return [inert(inner) for inner in value]
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", value) if isinstance(value, str) else value

@@ -13,7 +13,7 @@ import errno
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import torch
@@ -25,9 +25,16 @@ from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.pretrained import read_config
 from spikeformer.conversion.tracing.plan import Plan
 from spikeformer.error_handling import ConversionError, MissingDependencyError, SpikeformerError
-from spikeformer.files import UnreadableFileError, read_json, replacing, write_json
+from spikeformer.files import UnreadableFileError, read_json, write_json
 from spikeformer.i18n import t
 from spikeformer.instrument import uncompiled
+from spikeformer.models.weights import (
+    Layout,
+    read_layout,
+    safetensors,
+    save_weights,
+    take_precision,
+)
 
 FORMAT = 2
 MAX_TIMESTEPS = 2**16
@@ -80,15 +87,13 @@ def save_converted(spiking: SpikingModel, folder: Path | str) -> Path:
         >>> load_converted(folder, torch.nn.Linear(8, 2)).timesteps
         4
     """
-    safetensors = _safetensors()
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     original = spiking.original
     known = type(original).__module__.startswith("transformers.")
     if known:
         original.config.save_pretrained(folder)  # type: ignore[union-attr, operator]
-    with replacing(folder / "model.safetensors") as path:
-        safetensors.torch.save_model(spiking, str(path))
+    save_weights(spiking, folder / "model.safetensors")
     content = ConversionFile(
         format=FORMAT,
         network=type(original).__name__,
@@ -123,7 +128,7 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
         absent = {"file": weights.name, "reason": os.strerror(errno.ENOENT)}
         raise ConversionError(t("conversion.no_converted", folder=folder, **absent))
     try:
-        layout = _layout(weights)
+        layout = read_layout(weights)
         if ann_model is None:
             ann_model = _make(content, folder, layout)
         ann_model = uncompiled(ann_model)
@@ -136,8 +141,8 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
         for index, site in enumerate(content.thresholds):
             shape, dtype = layout[f"thresholds.site{index}"]
             spiking.thresholds.set(site, torch.empty(shape, dtype=dtype))
-        _take_precision(spiking, layout)
-        _safetensors().torch.load_model(spiking, str(weights))
+        take_precision(spiking, layout)
+        safetensors().torch.load_model(spiking, str(weights))
         _check_thresholds(spiking)
     except SpikeformerError:
         raise
@@ -182,35 +187,13 @@ def _check_plan(content: ConversionFile) -> None:
         raise ValueError("two thresholds have one site")
 
 
-def _layout(path: Path) -> dict[str, tuple[list[int], torch.dtype | None]]:
-    """Return shape and type of every tensor in a file without reading one; None is no float."""
-    floats = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
-    floats["F64"] = torch.float64
-    with _safetensors().safe_open(str(path), framework="pt") as file:
-        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return {name: (s.get_shape(), floats.get(s.get_dtype())) for name, s in slices.items()}
-
-
-def _take_precision(
-    spiking: SpikingModel, layout: dict[str, tuple[list[int], torch.dtype | None]]
-) -> None:
-    """Give weights the precision that they were saved in."""
-    for tensors in (spiking.named_parameters, spiking.named_buffers):
-        for name, tensor in tensors(remove_duplicate=False):
-            _, dtype = layout.get(name, (None, None))
-            if dtype is not None and tensor.is_floating_point():
-                tensor.data = tensor.data.to(dtype)
-
-
 def _check_thresholds(spiking: SpikingModel) -> None:
     for site, theta in spiking.thresholds.by_site().items():
         if not bool(((theta > 0) & theta.isfinite()).all()):
             raise ValueError(f"expected thresholds above 0 for {site!r}")
 
 
-def _make(
-    content: ConversionFile, folder: Path, layout: dict[str, tuple[list[int], Any]]
-) -> nn.Module:
+def _make(content: ConversionFile, folder: Path, layout: Layout) -> nn.Module:
     if not content.transformers:
         raise ConversionError(
             f"{folder} holds a converted {content.network}, whose code is not saved with it. "
@@ -233,11 +216,3 @@ def _make(
             raise ValueError(f"`{name}` has shape {saved}, {content.network} takes {shape}.")
     network: nn.Module = made(config)
     return network
-
-
-def _safetensors() -> Any:
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingDependencyError(t("conversion.needs_safetensors")) from error
-    return safetensors

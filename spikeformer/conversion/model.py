@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +26,13 @@ from spikeformer.error_handling import (
     check_positive_int,
 )
 from spikeformer.instrument import Trail
+from spikeformer.models.hub import HubMixin
 
 CHUNK = 4
 """Timesteps that pass through the network together: fewer calls for more memory."""
 
 
-class SpikingModel(nn.Module):
+class SpikingModel(HubMixin, nn.Module):
     """A network whose matrix products and convolutions see spikes alone.
 
     It takes the arguments of the original and returns what the original returns, of the same type
@@ -53,6 +55,8 @@ class SpikingModel(nn.Module):
         ConversionError: A call leads the network along a path that it was not converted for.
         SpikingDynamicsError: An activation is NaN or Inf.
     """
+
+    hub_files: ClassVar = ("config.json", "conversion.json", "model.safetensors")
 
     def __init__(
         self,
@@ -169,6 +173,21 @@ class SpikingModel(nn.Module):
             if original is None:
                 raise
             return hand_out(self, original, name)
+
+    def _write(self, folder: Path) -> None:
+        from spikeformer.conversion.checkpoint import save_converted  # imports this module
+
+        save_converted(self, folder)
+
+    @classmethod
+    def _read(  # type: ignore[override]
+        cls, folder: Path, *, ann_model: nn.Module | None = None
+    ) -> Self:
+        from spikeformer.conversion.checkpoint import load_converted  # imports this module
+
+        loaded = load_converted(folder, ann_model)
+        assert isinstance(loaded, cls)
+        return loaded
 
     def _execution(self) -> Execution:
         return Execution(

@@ -9,11 +9,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from spikeformer.config import Described
 from spikeformer.error_handling import SpikingDynamicsError, check_choice, check_positive_int
 from spikeformer.ops import BACKENDS
 
 
-class SpikeEncoder(nn.Module, ABC):
+class SpikeEncoder(Described, nn.Module, ABC):
     """Turns a batch of values into a batch of spike trains.
 
     Args:

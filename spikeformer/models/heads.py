@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from spikeformer.config import Described
 from spikeformer.error_handling import check_interval, check_positive_int
 
 
-class PooledHead(nn.Module):
+class PooledHead(Described, nn.Module):
     """Mean over real tokens, then a dense layer."""
 
     def __init__(self, d_model: int, num_outputs: int, dropout: float = 0.0) -> None:
@@ -78,7 +79,7 @@ class RegressionHead(PooledHead):
         super().__init__(d_model, check_positive_int("num_targets", num_targets), dropout)
 
 
-class CausalLMHead(nn.Module):
+class CausalLMHead(Described, nn.Module):
     """One logit per vocabulary entry at every token; for a backbone with `causal=True`.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from spikeformer.config import SpikingConfig
+from spikeformer.config import Described, SpikingConfig
 from spikeformer.error_handling import (
     SpikingDynamicsError,
     check_divisible,
@@ -25,7 +25,7 @@ from spikeformer.neurons import LifNeuron, NeuronFactory
 _EMBEDDING_SIZE = 0.02  # standard deviation of a new embedding
 
 
-class SpikingTransformer(nn.Module):
+class SpikingTransformer(Described, nn.Module):
     """Transformer over token ids that computes with spikes.
 
     Token and position embeddings enter as a constant current at every timestep (direct coding);

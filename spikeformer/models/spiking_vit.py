@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from spikeformer.config import SpikingConfig
+from spikeformer.config import Described, SpikingConfig
 from spikeformer.encoding import ENCODERS, DirectCoding, SpikeEncoder
 from spikeformer.error_handling import (
     ArgumentError,
@@ -27,7 +27,7 @@ from spikeformer.models.stem import ConvStem, StemFactory
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class SpikingViT(nn.Module):
+class SpikingViT(Described, nn.Module):
     """Vision transformer that computes with spikes: convolutional stem, blocks, spikes out.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from spikeformer.config import Described
 from spikeformer.error_handling import (
     ArgumentError,
     check_positive,
@@ -26,7 +27,7 @@ class SynapseFactory(Protocol):
         """Return a new layer."""
 
 
-class DenseSpikingNetwork(nn.Module):
+class DenseSpikingNetwork(Described, nn.Module):
     """Images as constant currents through dense layers and spiking neurons; it knows no neighbours.
 
     Args:

@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from spikeformer.config import instantiate, read_config
+from spikeformer.config import NETWORK, RunRecord, read_config
 from spikeformer.conversion import load_converted
-from spikeformer.data import SpikingDataModule
+from spikeformer.data import Preparation, SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.i18n import t
+from spikeformer.models import SpikingNetwork
+from spikeformer.models.hub import HubMixin
+from spikeformer.models.network import TrainedOn
 from spikeformer.runs import reading
+from spikeformer.runs.card import model_card
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest
 from spikeformer.runs.network import (
@@ -65,12 +69,78 @@ class LoadedRun:
             >>> data = run.data(path="new.csv")                    # doctest: +SKIP
             >>> data.setup()                                       # doctest: +SKIP
         """
-        trusted = self.config.trusted_packages
         settings = OmegaConf.merge(self.config.data, changes)
-        data: SpikingDataModule = instantiate(settings, SpikingDataModule, trusted=trusted)
-        if self.results.data is not None:
-            data.use(self.results.data)
-        return data
+        return self._trained_on(settings).data(trusted=self.config.trusted_packages)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the run's network into a folder that `from_pretrained` reads.
+
+        With it go the settings of its data, their classes, tokens and scale, and a model card
+        written from the run's records (`model_card`).
+
+        Args:
+            folder: Where to; made if it is not there.
+
+        Raises:
+            ConfigurationError: The network cannot be described in a file.
+        """
+        return self._for_the_hub().save_pretrained(folder, card=model_card(self, Path(folder).name))
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes to the Hugging Face hub.
+
+        Args:
+            repo_id: The repository, as "owner/name".
+            **options: Further arguments of `SpikingNetwork.push_to_hub`.
+
+        Returns:
+            Address of the commit.
+        """
+        card = model_card(self, repo_id)
+        return self._for_the_hub().push_to_hub(repo_id, card=card, **options)
+
+    def _for_the_hub(self) -> HubMixin:
+        if not isinstance(self.model, HubMixin):
+            raise ConfigurationError(
+                f"Expected a SpikingNetwork or a converted network, but the run in {self.folder}"
+                f" made a {type(self.model).__name__}. Save its `state_dict`."
+            )
+        return self.model
+
+    def _trained_on(self, settings: DictConfig | ListConfig | None = None) -> TrainedOn:
+        node = OmegaConf.to_container(settings or self.config.data, resolve=True)
+        assert isinstance(node, dict)
+        return TrainedOn(
+            {str(key): value for key, value in node.items()},
+            self.results.data or Preparation(),
+        )
+
+    def __post_init__(self) -> None:
+        """Tell the network of the run that made it."""
+        if isinstance(self.model, SpikingNetwork):
+            trained_on = self._trained_on()
+            settings = {k: v for k, v in trained_on.settings.items() if k not in _OF_A_MACHINE}
+            given = Preparation(**vars(trained_on.preparation))
+            self.model.trained_on = TrainedOn(settings, given)
+            self.model.run = _record(self)
+
+
+_OF_A_MACHINE = ("path", "cache_dir", "num_workers", "memory_limit_gib")
+"""Settings of data that say nothing of the network."""
+
+
+def _record(run: LoadedRun) -> RunRecord:
+    """Return what a network remembers of its run."""
+    told = run.manifest.choices
+    plain = OmegaConf.to_container(run.config, resolve=True)
+    assert isinstance(plain, dict)
+    settings = {key: plain[key] for key in NETWORK if key in plain}
+    settings["data"] = {k: v for k, v in settings["data"].items() if k not in _OF_A_MACHINE}
+    results = {"parameters": float(sum(p.numel() for p in run.model.parameters()))}
+    if run.results.test is not None and "accuracy" in run.results.test.metrics:
+        results["accuracy"] = run.results.test.metrics["accuracy"]
+    choices = {group: told[group] for group in NETWORK if group in told}
+    return RunRecord(run.results.name, choices, settings, results)
 
 
 @dataclass

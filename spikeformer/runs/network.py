@@ -15,6 +15,8 @@ from spikeformer.data import Preparation
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
+from spikeformer.models.network import read_network_file
+from spikeformer.models.weights import safetensors
 from spikeformer.runs.layout import RunFolder
 from spikeformer.training import SpikingModule
 
@@ -68,12 +70,15 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the network's weights of a run's checkpoint.
+    """Return the network's weights of a run's checkpoint, or of a saved network's file.
 
     Raises:
         ConfigurationError: There is no such file, or it is no checkpoint.
     """
     with _reading(path):
+        if path.suffix == ".safetensors":
+            saved: dict[str, Tensor] = safetensors().torch.load_file(path)
+            return saved
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         return {
             key.removeprefix("net."): torch.as_tensor(value)
@@ -91,6 +96,9 @@ def read_preparation(path: Path) -> Preparation | None:
         ConfigurationError: There is no such file, or it is no checkpoint.
         DataError: What it tells cannot be read.
     """
+    if path.suffix == ".safetensors":
+        trained_on = read_network_file(path.parent).trained_on
+        return None if trained_on is None else trained_on.preparation
     with _reading(path):
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         parts = [part for part in content.values() if isinstance(part, dict)]

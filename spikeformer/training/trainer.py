@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.fabric.utilities.data import sized_len
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from spikeformer.error_handling import ArgumentError, check_choice, check_positive
+from spikeformer.models.hub import HubMixin
 from spikeformer.training.callbacks import BestAndLast, FiringRateMonitor, SpikeRegularization
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.losses import Loss, get_loss
@@ -133,6 +135,58 @@ class SpikingTrainer:
         validation: Any = [] if val_loader is None else val_loader
         trainer.fit(self.module, train_loader, validation, ckpt_path=ckpt_path)
         return recorder.history
+
+    def evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
+        """Return the loss and the task's metrics over a loader, the model in evaluation mode.
+
+        Args:
+            loader: Yields `(inputs, target)`.
+
+        Returns:
+            Numbers by name: "loss", and for classes "accuracy", in [0, 1].
+
+        Raises:
+            ArgumentError: The loader is empty.
+        """
+        (found,) = self._without_training(loader).test(self.module, loader, verbose=False)
+        return {name.removeprefix("test/"): value for name, value in found.items()}
+
+    def predict(self, loader: DataLoader[Any]) -> Tensor:
+        """Return the outputs for a loader's samples, averaged over timesteps.
+
+        Args:
+            loader: Yields inputs, or `(inputs, target)`, whose targets are not looked at.
+
+        Returns:
+            Shape (samples, ...), in the loader's order, on the CPU.
+
+        Raises:
+            ArgumentError: The loader is empty.
+        """
+        batches: Any = self._without_training(loader).predict(self.module, loader)
+        return torch.cat([batch.cpu() for batch in batches])
+
+    def save(self, folder: str | Path, *, card: str | None = None) -> Path:
+        """Write the model into a folder that `SpikingNetwork.from_pretrained` reads.
+
+        Args:
+            folder: Where to; made if it is not there.
+            card: The model card, Markdown; None says what the network is.
+
+        Raises:
+            ArgumentError: The model is no `SpikingNetwork` and no converted network.
+            ConfigurationError: The model cannot be described in a file.
+        """
+        if not isinstance(self.model, HubMixin):
+            expected = "a SpikingNetwork or a converted network"
+            remedy = "Wrap backbone and head in a SpikingNetwork, or save the `state_dict`."
+            raise ArgumentError("model", type(self.model).__name__, expected, remedy)
+        return self.model.save_pretrained(folder, card=card)
+
+    def _without_training(self, loader: DataLoader[Any]) -> L.Trainer:
+        if sized_len(loader) == 0:
+            raise ArgumentError("loader", loader, "a loader with at least one batch")
+        return make_trainer(enable_checkpointing=False, **self.trainer_kwargs)
 
     def _callback(self, item: str | L.Callback, validates: bool) -> L.Callback:
         if isinstance(item, L.Callback):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
 from functools import partial
 from importlib import import_module
 
 import pytest
 import torch
 
+from spikeformer.data import Preparation
+from spikeformer.error_handling import ConfigurationError
 from spikeformer.models import (
     ClassificationHead,
     QKTokenAttention,
@@ -16,6 +19,7 @@ from spikeformer.models import (
     SpikingTransformer,
     SpikingViT,
 )
+from spikeformer.models.network import TrainedOn
 from spikeformer.neurons import LifNeuron
 from tests.models.test_spiking_transformer import ids, transformer
 from tests.models.test_spiking_vit import vit
@@ -88,3 +92,85 @@ def test_the_reference_backend_runs_no_kernel(monkeypatch):
     for attention in (QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention):
         assert kernels_of("reference", attention) == set()
     assert "spikeformer.ops.norm_lif.cpu" in kernels_of("cpu", QKTokenAttention)
+
+
+def saved(tmp_path):
+    network = SpikingNetwork(vit(), ClassificationHead(8, 5)).eval()
+    settings = {"_target_": "spikeformer.data.DigitsDataModule", "batch_size": 7}
+    network.trained_on = TrainedOn(settings, Preparation([str(i) for i in range(10)]))
+    return network, network.save_pretrained(tmp_path / "net")
+
+
+def test_a_saved_network_comes_back_with_its_data(tmp_path):
+    network, folder = saved(tmp_path)
+    again = SpikingNetwork.from_pretrained(folder)
+    images = torch.rand(2, 2, 6, 8)
+    assert torch.equal(again(images), network(images))
+    assert again.trained_on == network.trained_on
+    assert again.trained_on.data(batch_size=3).batch_size == 3
+    assert not again.training
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda net: setattr(net.head, "dropout", torch.nn.Identity()),
+            r"'head.dropout' has become Identity where that makes Dropout",
+        ),
+        (
+            lambda net: setattr(net.backbone.blocks.neuron, "threshold", 0.25),
+            r"`threshold` of layer 'backbone.blocks.neuron' has become 0.25",
+        ),
+        (lambda net: net.backbone.add_module("more", torch.nn.ReLU()), "backbone.more"),
+    ],
+)
+def test_a_network_that_was_changed_is_not_saved(tmp_path, change, message):
+    network, _ = saved(tmp_path)
+    change(network)
+    with pytest.raises(ConfigurationError, match=message):
+        network.save_pretrained(tmp_path / "other")
+
+
+def edited(folder, edit):
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.update(format=9), "format 9"),
+        (lambda c: c.pop("network"), r"config\.json"),
+        (lambda c: c["network"].update(_target_="torch.load"), "may not create"),
+        (lambda c: c["network"]["head"].update(_target_="os.system"), "not trusted"),
+        (lambda c: c["network"].update(_target_="torch.nn.Identity"), "SpikingNetwork"),
+        (lambda c: c["network"]["head"].update(num_classes=10**9), "of another shape: head"),
+        (lambda c: c["network"]["backbone"].update(num_layers=3), r"absent: backbone\.blocks"),
+        (lambda c: c["network"]["backbone"].update(threshold="${oc.env:HOME}"), "threshold"),
+    ],
+)
+def test_files_of_a_stranger_are_refused(tmp_path, edit, message):
+    _, folder = saved(tmp_path)
+    edited(folder, edit)
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        SpikingNetwork.from_pretrained(folder)
+    assert "/root" not in str(caught.value)
+
+
+def test_a_folder_without_weights(tmp_path):
+    _, folder = saved(tmp_path)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ConfigurationError, match=r"has no model\.safetensors"):
+        SpikingNetwork.from_pretrained(folder)
+    with pytest.raises(ConfigurationError, match="no folder that"):
+        SpikingNetwork.from_pretrained(tmp_path)
+
+
+def test_damaged_weights(tmp_path):
+    _, folder = saved(tmp_path)
+    (folder / "model.safetensors").write_bytes(b"\0" * 20)
+    with pytest.raises(ConfigurationError, match="holds no network"):
+        SpikingNetwork.from_pretrained(folder)

@@ -253,3 +253,29 @@ def test_without_validation_the_training_loss_is_watched():
         trainer = SpikingTrainer(toy_net(), **QUIET, **options)
         history = trainer.fit(loader, validation, epochs=2, callbacks=["early_stopping"])
         assert len(history) == 2
+
+
+def test_evaluate_and_predict_agree_with_the_model_itself():
+    net = toy_net()
+    trainer = spiking_trainer(net, loss_fn="cross_entropy")
+    _, val = toy_loaders()
+    x, y = (torch.cat(parts) for parts in zip(*val, strict=True))
+    with torch.no_grad():
+        expected = net.eval()(x).mean(dim=1)
+    outputs = trainer.predict(val)
+    torch.testing.assert_close(outputs, expected)
+    found = trainer.evaluate(val)
+    assert found["accuracy"] == pytest.approx((expected.argmax(1) == y).float().mean().item())
+    assert found["loss"] > 0
+    with pytest.raises(ArgumentError, match="at least one batch"):
+        trainer.predict(DataLoader(TensorDataset(x[:0], y[:0])))
+
+
+def test_save_writes_what_from_pretrained_reads(tmp_path):
+    net = SpikingNetwork(transformer(), CausalLMHead(8, 11)).eval()
+    trainer = SpikingTrainer(net, loss_fn="next_token", **QUIET)
+    again = SpikingNetwork.from_pretrained(trainer.save(tmp_path / "net"))
+    tokens = ids(2, 5)
+    assert torch.equal(again(tokens), net(tokens))
+    with pytest.raises(ArgumentError, match="SpikingNetwork or a converted network"):
+        spiking_trainer(torch.nn.Linear(2, 2)).save(tmp_path / "other")

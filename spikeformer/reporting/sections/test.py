@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.stats import binomtest
 
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_confusion_matrix
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs.results import RunResults
+from spikeformer.runs.results.test import wilson_interval
 
 
 @register_section("test", title="Test", order=20, source="results/test.json")
@@ -53,8 +53,7 @@ def accuracy_interval(right: int, total: int) -> str:
         >>> accuracy_interval(355, 360).replace(chr(160), " ")
         '96.8 % to 99.4 %'
     """
-    interval = binomtest(right, total).proportion_ci(method="wilson")
-    low, high = formats.percent(interval.low), formats.percent(interval.high)
+    low, high = map(formats.percent, wilson_interval(right, total))
     return t("reporting.interval", low=low, high=high)
 
 

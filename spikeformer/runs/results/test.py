@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.stats import binomtest
 
 from spikeformer.runs.results.result import Result
 
@@ -55,3 +56,19 @@ class TestResults(Result):
     def numbers(self) -> dict[str, Any]:
         """Return the metrics and the number of samples."""
         return {**self.metrics, "num_samples": self.num_samples}
+
+
+def wilson_interval(right: int, total: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share of right predictions, in [0, 1].
+
+    Args:
+        right: How many were right.
+        total: Of how many; at least 1.
+
+    Example:
+        >>> low, high = wilson_interval(355, 360)
+        >>> round(low, 3), round(high, 3)
+        (0.968, 0.994)
+    """
+    interval = binomtest(right, total).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

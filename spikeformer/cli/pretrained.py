@@ -1,0 +1,50 @@
+"""`spikeformer models`: the networks that come with the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from spikeformer.cli.text import padded, width
+from spikeformer.config import BUNDLED, RunRecord, pretrained_names, run_of_network
+from spikeformer.i18n import format_percentage, t
+
+
+def models(arguments: Sequence[str]) -> int:
+    """Print the networks that come with the package, as a table or as JSON; return 0.
+
+    Args:
+        arguments: What follows `models` on the command line.
+    """
+    parser = argparse.ArgumentParser(prog="spikeformer models", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    chosen = parser.parse_args(arguments)
+    found = {name: run_of_network(BUNDLED / name) or RunRecord() for name in pretrained_names()}
+    if chosen.json:
+        content = {name: asdict(run) for name, run in found.items()}
+        print(json.dumps(content, indent=2, ensure_ascii=False))
+        return 0
+    heads = [t(f"cli.models_{column}") for column in _COLUMNS]
+    rows = [heads, *(_row(name, run) for name, run in found.items())]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(padded(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    print(f"\n{t('cli.models_use', name=next(iter(found), 'NAME'))}")
+    return 0
+
+
+_COLUMNS = ("name", "data", "model", "parameters", "timesteps", "accuracy")
+
+
+def _row(name: str, run: RunRecord) -> list[str]:
+    accuracy, parameters = run.results.get("accuracy"), run.results.get("parameters")
+    return [
+        name,
+        run.choices.get("data", "-"),
+        run.choices.get("model", "-"),
+        "-" if parameters is None else f"{parameters:.0f}",
+        str(run.settings.get("timesteps", "-")),
+        "-" if accuracy is None else format_percentage(accuracy, decimals=2),
+    ]
