@@ -87,7 +87,8 @@ def describe(value: Any) -> Any:
 def _bound(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Return all arguments of a constructor by name, with the defaults of today."""
     try:
-        found = inspect.signature(cls.__init__).bind(None, *args, **kwargs)
+        constructor = cls.__init__  # type: ignore[misc]
+        found = inspect.signature(constructor).bind(None, *args, **kwargs)
     except TypeError:
         return kwargs  # `copy` and `pickle` give none; what `__init__` refuses, it refuses itself
     found.apply_defaults()
