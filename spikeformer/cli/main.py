@@ -27,7 +27,7 @@ from spikeformer.cli.messages import cause, check_arguments, explain, set_locale
 from spikeformer.cli.paths import with_quoted_paths
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
-from spikeformer.cli.sweep import as_a_command_of_its_own
+from spikeformer.cli.sweep import as_a_command_of_its_own, with_page_of_sweep
 from spikeformer.config import as_typed
 from spikeformer.error_handling import (
     ConsentsChangedError,
@@ -80,7 +80,8 @@ def _run(default: str | None) -> None:
     sys.argv[1:] = with_resumed_overrides(with_quoted_paths(asked))
     sys.argv[1:] = with_checkpoints_overrides(sys.argv[1:])
     set_locale(sys.argv[1:])
-    hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
+    with with_page_of_sweep():
+        hydra.main(config_path=config_folder(), config_name="train", version_base="1.3")(_job)()
 
 
 def _job(config: DictConfig) -> dict[str, Any] | None:

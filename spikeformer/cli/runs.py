@@ -50,21 +50,24 @@ def _row(run: RunSummary) -> list[str]:
 
 
 def report(arguments: Sequence[str]) -> int:
-    """Write the page of a run folder again, print its path; return 0.
+    """Write the page of a run or sweep folder again, print its path; return 0.
 
     Args:
         arguments: What follows `report` on the command line.
 
     Raises:
-        ResultsError: It is no run folder, or one of its files cannot be read.
+        ResultsError: It is neither folder, or one of its files cannot be read.
     """
-    from spikeformer.reporting import build_report
+    from spikeformer.reporting import build_report, build_sweep_page
     from spikeformer.runs import ResultsError, RunFolder
 
     parser = argparse.ArgumentParser(prog="spikeformer report", description=t("cli.command_report"))
     parser.add_argument("folder", type=Path, metavar="RUN")
     folder = parser.parse_args(arguments).folder
-    if not RunFolder(folder).manifest.is_file():
+    if RunFolder(folder).manifest.is_file():
+        print(build_report(folder))
+    elif RunFolder(folder).sweep.is_file():
+        print(build_sweep_page(folder))
+    else:
         raise ResultsError(t("cli.not_a_run", folder=folder))
-    print(build_report(folder))
     return 0

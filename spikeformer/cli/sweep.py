@@ -25,6 +25,10 @@ SWEEP_FILE = "sweep.yaml"
 _OF_RANKS = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
+_started: list[Path] = []
+"""Folders of the sweeps that this process has started."""
+
+
 class PrepareSweep(Callback):
     """Makes a sweep resumable before its first child starts."""
 
@@ -46,6 +50,30 @@ class PrepareSweep(Callback):
             folder / SWEEP_FILE,
             OmegaConf.to_yaml(OmegaConf.create([masked(each) for each in kept])),
         )
+        _started.append(folder)
+
+
+@contextmanager
+def with_page_of_sweep() -> Iterator[None]:
+    """Write the page of a sweep that ends inside, also of one of whose children some failed."""
+    _started.clear()
+    try:
+        yield
+    finally:
+        if not isinstance(sys.exception(), KeyboardInterrupt):
+            for folder in _started:
+                _write_page(folder)
+
+
+def _write_page(folder: Path) -> None:
+    from spikeformer.pipeline.ranks import announce  # brings torch
+    from spikeformer.reporting import build_sweep_page
+    from spikeformer.runs import ResultsError
+
+    try:
+        announce("report", str(build_sweep_page(folder)))
+    except ResultsError as error:
+        announce("report", str(error))
 
 
 @contextmanager

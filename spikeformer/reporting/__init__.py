@@ -1,6 +1,7 @@
 """Turn a run folder into figures and one self-contained page that a person opens.
 
-`build_report` does the whole job for one run, and `build_dashboard` compares many; `load_results`
+`build_report` does the whole job for one run, `build_sweep_page` for a sweep, and `build_dashboard`
+compares any runs; `load_results`
 reads the files for a notebook; the functions in `spikeformer.reporting.figures` draw one figure
 each from plain data and may be used anywhere.
 """
@@ -18,6 +19,7 @@ from spikeformer.reporting.sections import (
     Section,
     register_section,
 )
+from spikeformer.reporting.sweep import build_sweep_page
 from spikeformer.runs import (
     EnergyResults,
     ResultsError,
@@ -44,6 +46,7 @@ __all__ = [
     "build_dashboard",
     "build_report",
     "build_section_page",
+    "build_sweep_page",
     "figures",
     "load_results",
     "register_section",

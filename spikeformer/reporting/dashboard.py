@@ -17,25 +17,13 @@ from spikeformer.reporting.report import template_environment
 from spikeformer.runs.summary import RunSummary, summarize_runs
 
 _ENERGY = "energy_per_sample_uj"
-_LABELED = (
-    "accuracy",
-    "val/accuracy",
-    "firing_rate",
-    _ENERGY,
-    "num_parameters",
-    "seconds",
-    "epochs",
-    "original_accuracy",
-    "agreement",
-    "events_per_neuron",
-)
-"""Results whose labels are messages of their own, in the table's order."""
 _BOUNDS = ("energy_per_sample_low_uj", "energy_per_sample_high_uj")
 _AXES = ("accuracy", "val/accuracy", "firing_rate", _ENERGY)
 """Results that have an axis among the parallel coordinates."""
 _PROGRESS = ("val/accuracy", "val/loss", "train/loss")
 """What the curves show: the first of these that a run has."""
-_STATUSES = ("done", "running", "failed")
+STATUSES = ("done", "running", "failed", "broken")
+"""What `RunSummary.status` may be."""
 _MANY_VALUES = 30
 """Different texts above which a setting tells nothing on an axis."""
 
@@ -74,7 +62,7 @@ def build_dashboard(root: Path | str, page: Path | str | None = None) -> Path:
             plotly=_plotly() if readable else "",
             locale=get_locale(),
             direction=text_direction(),
-            status={name: t(f"reporting.status_{name}") for name in _STATUSES},
+            status={name: t(f"reporting.status_{name}") for name in STATUSES},
             t=t,
             markup=formats.markup,
         )
@@ -94,23 +82,20 @@ def _plotly() -> str:
 def _columns(runs: Sequence[RunSummary]) -> list[dict[str, Any]]:
     """Return the table's columns, results first, each with its label and kind."""
     found = dict.fromkeys(key for run in runs for key in run.numbers if key not in _BOUNDS)
-    ordered = [*(key for key in _LABELED if key in found), *(k for k in found if k not in _LABELED)]
+    known = [key for key in formats.RESULTS if key in found]
+    ordered = [*known, *(key for key in found if key not in known)]
     columns: list[dict[str, Any]] = [
-        {"of": "numbers", "key": key, "label": _label(key), "title": key, "numeric": True}
+        {"of": "numbers", "key": key, "label": formats.result_label(key), "title": key}
+        | {"numeric": True}
         for key in ordered
     ]
     settings = dict.fromkeys(key for run in runs for key in run.settings)
     columns += [
-        {"of": "settings", "key": key, "label": _short(key), "title": key}
+        {"of": "settings", "key": key, "label": formats.short_key(key), "title": key}
         | {"numeric": _numeric(runs, key)}
         for key in settings
     ]
     return columns
-
-
-def _short(key: str) -> str:
-    """Return the end of a dotted key, which says most."""
-    return ".".join(key.split(".")[-2:])
 
 
 def _numeric(runs: Iterable[RunSummary], key: str) -> bool:
@@ -118,23 +103,11 @@ def _numeric(runs: Iterable[RunSummary], key: str) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
-def _label(key: str) -> str:
-    if key in _LABELED:
-        return t(f"reporting.label_{key.replace('/', '_')}")
-    return t("reporting.label_test", metric=_metric(key))
-
-
-def _metric(key: str) -> str:
-    """Return a metric's name as it stands inside a label."""
-    name = formats.metric_name(key)
-    return name if name.isupper() else name[:1].lower() + name[1:]
-
-
 def _row(run: RunSummary, page: Path) -> dict[str, Any]:
     """Return what the table shows of a run."""
     cells: dict[str, dict[str, Any]] = {}
     for key, value in run.settings.items():
-        cells[f"settings.{key}"] = {"text": _shown(value), "value": value}
+        cells[f"settings.{key}"] = {"text": formats.setting(value), "value": value}
     for key, number in run.numbers.items():
         is_count = key == "num_parameters"
         text = format_number(number, ",.0f") if is_count else formats.metric_value(key, number)
@@ -147,10 +120,6 @@ def _row(run: RunSummary, page: Path) -> dict[str, Any]:
     if run.report is not None:
         link = quote(os.path.relpath(run.report.resolve(), page.resolve().parent))
     return {"run": run, "cells": cells, "link": link}
-
-
-def _shown(value: str | int | float | bool) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
@@ -166,8 +135,8 @@ def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
             "no_energy": t("reporting.no_energy"),
             "energy_bounds": t("reporting.energy_bounds"),
             "at": t("reporting.accuracy_at_energy", accuracy="%{y:.1%}", energy="%{x:.3~g} µJ"),
-            "accuracy": _label("accuracy"),
-            "rate": _label("firing_rate"),
+            "accuracy": formats.result_label("accuracy"),
+            "rate": formats.result_label("firing_rate"),
             "epoch": t("reporting.axis_epoch"),
             "each_line": t("reporting.each_line"),
             "no_history": t("reporting.no_history"),
@@ -195,7 +164,7 @@ def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
 def _progress(key: str) -> dict[str, str]:
     """Return the title and the number format of the curves of one metric."""
     split = key.partition("/")[0] or "val"
-    title = t(f"reporting.label_{split}", metric=_metric(key))
+    title = t(f"reporting.label_{split}", metric=formats.metric_in_label(key))
     return {"title": title, "format": ".1~%" if formats.is_fraction(key) else ".3~g"}
 
 
@@ -221,14 +190,14 @@ def _axes(runs: Sequence[RunSummary]) -> dict[str, Any]:
     for key in results:
         values = [run.numbers[key] for run in drawn]
         if len(set(values)) > 1:
-            axes.append({"label": _label(key), "values": values})
+            axes.append({"label": formats.result_label(key), "values": values})
     return {"places": places, "axes": axes}
 
 
 def _setting_axis(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     """Return an axis with one position for each value, None if the values tell nothing."""
     kinds = set(values)
-    label = _short(key)
+    label = formats.short_key(key)
     if len(kinds) < 2:
         return None
     if all(isinstance(kind, int | float) and not isinstance(kind, bool) for kind in kinds):
@@ -236,7 +205,7 @@ def _setting_axis(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     if len(kinds) > _MANY_VALUES:
         return None
     order = sorted(kinds, key=lambda kind: (isinstance(kind, str), kind is None, str(kind)))
-    names = [t("reporting.unset") if kind is None else _shown(kind) for kind in order]
+    names = [formats.setting(kind) for kind in order]
     return {"label": label, "values": [order.index(value) for value in values], "names": names}
 
 

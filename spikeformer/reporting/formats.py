@@ -14,7 +14,29 @@ from spikeformer.metrics import metric_label
 
 _NBSP = "\u00a0"
 _ACRONYMS = {"mse", "mae", "rmse", "r2", "f1", "auc", "auroc", "ece", "map", "lr"}
-_FRACTIONS = ("accuracy", "precision", "recall", "f1", "firing_rate", "sparsity", "specificity")
+RESULTS = (
+    "accuracy",
+    "val/accuracy",
+    "firing_rate",
+    "energy_per_sample_uj",
+    "num_parameters",
+    "seconds",
+    "epochs",
+    "original_accuracy",
+    "agreement",
+    "events_per_neuron",
+)
+"""Results whose labels are messages of their own, in the order of tables of runs."""
+_FRACTIONS = (
+    "accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "firing_rate",
+    "sparsity",
+    "specificity",
+    "agreement",
+)
 
 
 def is_fraction(metric: str) -> bool:
@@ -55,6 +77,55 @@ def metric_name(name: str) -> str:
     words = [word.upper() if word.lower() in _ACRONYMS else word for word in words]
     shown = " ".join(words)
     return shown[:1].upper() + shown[1:]
+
+
+def mean_and_deviation(name: str, mean: float, deviation: float | None) -> str:
+    """Format a metric's mean over runs with its standard deviation, where there is one.
+
+    Example:
+        >>> mean_and_deviation("accuracy", 0.9125, 0.0123).replace(chr(160), " ")
+        '91.3 ± 1.2 %'
+        >>> mean_and_deviation("energy_per_sample_uj", 102.512, 0.618)
+        '102.51 ± 0.62'
+    """
+    if deviation is None:
+        return metric_value(name, mean)
+    if is_fraction(name):
+        both = (format_number(100 * value, ".1f") for value in (mean, deviation))
+        return f"{' ± '.join(both)}{_NBSP}%"
+    if not deviation or not math.isfinite(deviation):
+        return f"{metric_value(name, mean)} ± {metric_value(name, deviation)}"
+    places = max(0, 1 - math.floor(math.log10(deviation)))  # two digits of the deviation
+    return " ± ".join(format_number(value, f",.{places}f") for value in (mean, deviation))
+
+
+def result_label(key: str) -> str:
+    """Return what a result of `RunSummary.numbers` is called in tables and on axes."""
+    if key in RESULTS:
+        return t(f"reporting.label_{key.replace('/', '_')}")
+    if "." in key:  # a stage's number that no table has a name for
+        return key
+    split, slash, _ = key.partition("/")
+    kind = split if slash and split in ("train", "val") else "test"
+    return t(f"reporting.label_{kind}", metric=metric_in_label(key))
+
+
+def metric_in_label(key: str) -> str:
+    """Return a metric's name as it stands inside a label."""
+    name = metric_name(key)
+    return name if name.isupper() else name[:1].lower() + name[1:]
+
+
+def setting(value: str | int | float | bool | None) -> str:
+    """Format a value of the configuration; None is what a run does not set."""
+    if value is None:
+        return t("reporting.unset")
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def short_key(key: str) -> str:
+    """Return the end of a dotted key, which says most."""
+    return ".".join(key.split(".")[-2:])
 
 
 def duration(seconds: float) -> str:

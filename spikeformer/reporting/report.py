@@ -41,7 +41,7 @@ def build_report(folder: Path | str, *, save_figures: bool = True) -> Path:
     """
     folder = Path(folder)
     results = load_results(folder)
-    environment = _environment()
+    environment = page_environment()
     rendered, missing, has_figures = [], [], False
     for section in sorted(SECTIONS.values(), key=lambda section: section.order):
         content = section.build(results)
@@ -56,7 +56,7 @@ def build_report(folder: Path | str, *, save_figures: bool = True) -> Path:
             svg.save(figure, folder / "figures", name)
         has_figures = has_figures or bool(saved)
     path = folder / "report.html"
-    _write_page(
+    write_page(
         path,
         environment,
         kind=t("reporting.run"),
@@ -87,8 +87,8 @@ def build_section_page(
     content = section.build(results)
     if content is None:
         raise ArgumentError("results", results.name, f"to hold {section.source}")
-    environment = _environment()
-    _write_page(
+    environment = page_environment()
+    write_page(
         path,
         environment,
         kind=kind,
@@ -99,14 +99,16 @@ def build_section_page(
     )
 
 
-def _write_page(path: Path, environment: Environment, **values: Any) -> None:
+def write_page(path: Path, environment: Environment, **values: Any) -> None:
+    """Write a page from `report.html.j2` and its values in one step."""
     template = environment.get_template("report.html.j2")
     page = template.render(locale=get_locale(), direction=text_direction(), **values)
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return what renders a page's templates: messages, and filters for numbers and names."""
     environment = template_environment()
     environment.globals |= {"t": t, "markup": formats.markup}
     environment.filters["number"] = format_number

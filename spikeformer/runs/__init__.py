@@ -28,6 +28,7 @@ from spikeformer.runs.results import (
     load_results,
 )
 from spikeformer.runs.summary import RunSummary, summarize_runs
+from spikeformer.runs.sweep import Setting, Statistic, SweepSummary, summarize_sweep
 
 __all__ = [
     "ConversionResults",
@@ -47,7 +48,10 @@ __all__ = [
     "RunResults",
     "RunSummary",
     "SampleResults",
+    "Setting",
     "StageRecord",
+    "Statistic",
+    "SweepSummary",
     "TaskResults",
     "TestResults",
     "TrainedValidationResults",
@@ -59,4 +63,5 @@ __all__ = [
     "load_weights",
     "read_preparation",
     "summarize_runs",
+    "summarize_sweep",
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.models.hub import HubMixin
 from spikeformer.models.network import TrainedOn
-from spikeformer.runs import reading
 from spikeformer.runs.card import model_card
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest
@@ -31,7 +29,8 @@ from spikeformer.runs.network import (
     load_weights,
 )
 from spikeformer.runs.results import RunResults, load_results
-from spikeformer.runs.summary import RunSummary, named_number, summarize_runs
+from spikeformer.runs.summary import RunSummary, summarize_runs
+from spikeformer.runs.sweep import summarize_sweep
 from spikeformer.training import TrainingHistory
 
 
@@ -204,51 +203,10 @@ def load_run(
     )
 
 
-_OBJECTIVES = (
-    "maximize fit.val/accuracy",
-    "minimize fit.val/loss",
-    "maximize convert.accuracy",
-    "maximize test.accuracy",
-    "minimize profile.energy_per_sample_uj",
-)
-"""By what the best of a sweep without an objective is chosen: the first that its runs have."""
-
-
 def _load_sweep(folder: Path, weights: str, trusted: Collection[str]) -> LoadedSweep:
-    runs = summarize_runs(folder)
-    objectives = _objectives(runs)
-    for objective in objectives:
-        best = _best(runs, objective)
-        if best is not None:
-            run = load_run(best.folder, weights, trusted=trusted)
-            return LoadedSweep(**vars(run), runs=runs, objective=objective)
-    names = ", ".join(sorted(run.path for run in runs))
-    known = ", ".join(objectives)
-    raise ConfigurationError(t("pipeline.no_best_run", folder=folder, runs=names, objectives=known))
-
-
-def _objectives(runs: Sequence[RunSummary]) -> tuple[str, ...]:
-    """Return the first objective of a search, or else those of a sweep without one."""
-    for run in runs:
-        if run.status != "broken":
-            config, _ = reading.yaml_mapping(RunFolder(run.folder).config)
-            found = (config or {}).get("objective")
-            if isinstance(found, list) and found:
-                return (str(found[0]),)
-    return _OBJECTIVES
-
-
-def _best(runs: Sequence[RunSummary], objective: str) -> RunSummary | None:
-    """Return the run with the best of a number; None if none has it."""
-    direction, _, name = objective.partition(" ")
-    found = []
-    for run in runs:
-        if run.status != "broken":
-            stages = Manifest.open(run.folder, run.name).stages
-            number = named_number({key: stage.result for key, stage in stages.items()}, name)
-            if number is not None and math.isfinite(number):
-                found.append((number if direction == "maximize" else -number, run))
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    sweep = summarize_sweep(folder)
+    run = load_run(sweep.best_runs[0].folder, weights, trusted=trusted)
+    return LoadedSweep(**vars(run), runs=summarize_runs(folder), objective=sweep.objective)
 
 
 def _load_model(files: RunFolder, config: DictConfig, weights: str, converts: bool) -> nn.Module:

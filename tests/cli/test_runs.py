@@ -7,6 +7,7 @@ import pytest
 from spikeformer.cli.runs import report, runs
 from spikeformer.runs import ResultsError
 from tests.reporting.synthetic import write_run
+from tests.runs.sweeps import write_sweep
 
 
 def test_runs_are_listed_newest_first(tmp_path, capsys):
@@ -32,6 +33,14 @@ def test_report_writes_the_page_again(tmp_path, capsys):
     assert report([str(tmp_path / "run")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "run" / "report.html")
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_report_of_a_sweep(tmp_path, capsys):
+    write_sweep(tmp_path / "sweep", [({"neuron": "lif", "seed": seed}, 0.5) for seed in (1, 2)])
+    assert report([str(tmp_path / "sweep")]) == 0
+    page = tmp_path / "sweep" / "report.html"
+    assert capsys.readouterr().out.strip() == str(page)
+    assert "over 2 seeds" in page.read_text()
 
 
 def test_report_of_something_else_writes_nothing(tmp_path):

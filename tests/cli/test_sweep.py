@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import nullcontext
 
 import lightning as L
 import pytest
@@ -17,7 +18,9 @@ from hydra.errors import ConfigCompositionException
 from spikeformer.cli import main
 from spikeformer.cli.config import config_folder
 from spikeformer.cli.messages import explain
+from spikeformer.cli.sweep import _started, with_page_of_sweep
 from tests.commands import SMALL, Command, wait_for_file
+from tests.runs.sweeps import write_sweep
 
 FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 SHORT = (*SMALL, FIT, "logger=none", "trainer.accelerator=cpu", "trainer.limit_train_batches=2")
@@ -80,6 +83,7 @@ def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
     assert statuses(sweep) == {"0": "done", "1": "done", "2": "done"}
     assert {path: path.read_bytes() for path in before} == before
     assert epochs(sweep / "1") == 15
+    assert all(f'data-value="{run}"' in (sweep / "report.html").read_text() for run in range(3))
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{sweep / 'study.db'}")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
     rates = [trial.params["optimizer.lr"] for trial in study.trials]
@@ -156,3 +160,21 @@ def test_ctrl_c_in_a_sweep_says_how_the_sweep_goes_on(command, tmp_path, capsys)
     assert "Traceback" not in errors
     assert statuses(sweep)["0"] == "done"
     assert not (sweep / "2").exists()
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError, KeyboardInterrupt])
+def test_a_sweep_has_a_page_unless_it_was_interrupted(tmp_path, error):
+    write_sweep(tmp_path, [({"seed": 1}, 0.5), ({"seed": 2}, None)])
+    with pytest.raises(error) if error else nullcontext(), with_page_of_sweep():
+        _started.append(tmp_path)
+        if error:
+            raise error
+    assert (tmp_path / "report.html").exists() == (error is not KeyboardInterrupt)
+
+
+def test_a_sweep_without_results_says_why_it_has_no_page(tmp_path, capsys):
+    write_sweep(tmp_path, [({"seed": 1}, None)])
+    with with_page_of_sweep():
+        _started.append(tmp_path)
+    assert "fit.val/accuracy" in capsys.readouterr().out
+    assert not (tmp_path / "report.html").exists()

@@ -16,17 +16,21 @@ from spikeformer.reporting.figures.output import plot_output
 from spikeformer.reporting.figures.placement import plot_placement
 from spikeformer.reporting.figures.raster import plot_raster
 from spikeformer.reporting.figures.rates import plot_firing_rates
+from spikeformer.reporting.figures.sweep import Axis, plot_effect, plot_parallel
 from spikeformer.reporting.figures.tasks import plot_tasks
 
 __all__ = [
+    "Axis",
     "history_panels",
     "is_drawable",
     "plot_confusion_matrix",
     "plot_conversion",
+    "plot_effect",
     "plot_firing_rates",
     "plot_history",
     "plot_input",
     "plot_output",
+    "plot_parallel",
     "plot_placement",
     "plot_raster",
     "plot_tasks",
