@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from spikeformer.config import registered
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
-from spikeformer.conversion.coding.coding import Coding
+from spikeformer.conversion.coding.coding import LEVELS, WIDE_LEVELS, Coding
+from spikeformer.conversion.generation import generates
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.analysis import Analysis
@@ -48,14 +50,16 @@ class SpikeformerConverter:
 
     Without calibration data the largest levels come from one pass over made-up inputs (or over
     `example_inputs`), channel by channel: the largest value, with `HEADROOM`. `ConversionPipeline`
-    takes them from real data.
+    takes them from real data. A language model's reach further, since a few of its channels and
+    tokens are far larger than all others (`Coding.headroom`).
 
     Args:
         timesteps: Timesteps of a call; 8 are enough for rate coding, more cost time alone.
         threshold: Scales the largest level of every neuron; above 0.
         spike_encoding: "rate", "radix" or "binary"; see `Coding` for what each costs.
         neuron_model: "LIF" or "IF".
-        levels: Sizes of spike that a neuron with rate coding chooses from.
+        levels: Sizes of spike that a neuron with rate coding chooses from; None takes 24 for a
+            language model of `transformers` that generates, and 8 for all others.
         tau_mem: Time constant of the LIF neurons' leak in ms; a timestep is 1 ms.
         strict: Refuse a network that holds something without a spiking form; False keeps that
             in floating point.
@@ -80,13 +84,16 @@ class SpikeformerConverter:
         spike_encoding: str = "rate",
         neuron_model: str = "LIF",
         *,
-        levels: int = 8,
+        levels: int | None = None,
         tau_mem: float = 100.0,
         strict: bool = True,
     ) -> None:
         self.timesteps = check_positive_int("timesteps", timesteps)
         self.threshold = check_positive("threshold", threshold)
-        self.coding = Coding(spike_encoding, neuron_model, levels, tau_mem)
+        self.levels = levels
+        self.coding = Coding(
+            spike_encoding, neuron_model, LEVELS if levels is None else levels, tau_mem
+        )
         self.strict = strict
         self._converted: SpikingModel | None = None
 
@@ -142,7 +149,10 @@ class SpikeformerConverter:
         _check_weights(ann_model)
         network = uncompiled(copy_network(ann_model)).eval()
         write_out_attention(network)
-        return SpikingModel(network, self.coding, self.timesteps)
+        coding = self.coding
+        if self.levels is None and generates(network):
+            coding = replace(coding, levels=WIDE_LEVELS)
+        return SpikingModel(network, coding, self.timesteps)
 
     def analyse(
         self, spiking: SpikingModel, batches: Iterable[Any], magnitudes: Magnitudes
@@ -176,6 +186,7 @@ class SpikeformerConverter:
     ) -> None:
         """Set every site's largest levels from what was measured."""
         device = next((p.device for p in spiking.original.parameters()), None)
+        headroom *= spiking.coding.headroom
         for site in spiking.plan.sites.values():
             if site.same_as is None:
                 theta = magnitudes.threshold(site.name, None if site.axes else 1.0)

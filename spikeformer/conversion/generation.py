@@ -37,13 +37,13 @@ def check_prompts(original: nn.Module, ids: Any) -> None:
     Raises:
         ConversionError: The network does not generate, or it has no such token.
     """
-    name, config = type(original).__name__, getattr(original, "config", None)
-    if config is None or not original.can_generate():  # type: ignore[operator]
+    name = type(original).__name__
+    if not generates(original):
         raise ConversionError(
             f"A {name} does not generate. Convert a causal language model of transformers, such "
             "as AutoModelForCausalLM.from_pretrained(folder)."
         )
-    if config.is_encoder_decoder:
+    if original.config.is_encoder_decoder:  # type: ignore[union-attr]
         raise ConversionError(
             f"generate of a {name} would run its encoder by itself, for which there is no spiking "
             "form yet. Call the converted network with input_ids and decoder_input_ids."
@@ -56,6 +56,11 @@ def check_prompts(original: nn.Module, ids: Any) -> None:
                 f"Expected token ids of 0 to {rows - 1}, but the prompts hold "
                 f"{low if low < 0 else high}. Use the tokenizer that {name} was trained with."
             )
+
+
+def generates(network: Any) -> bool:
+    """Whether a network is a language model of `transformers` that continues texts."""
+    return hasattr(network, "can_generate") and bool(network.can_generate())
 
 
 def limit(config: Any) -> int | None:

@@ -101,18 +101,6 @@ class EarlyExit:
             self._done = self._done | clear
         return self._done is not None and bool(self._done.all())
 
-    @staticmethod
-    def steps(logits: Tensor, confidence: float) -> Tensor:
-        """Return the index of the timestep at which each sample leaves.
-
-        Args:
-            logits: Scores of all timesteps, (timesteps, batch, classes).
-            confidence: As above.
-        """
-        clear = logits.softmax(dim=-1).amax(dim=-1) >= confidence
-        clear[-1] = True  # nobody stays longer
-        return clear.int().argmax(dim=0)
-
     @property
     def tensors(self) -> list[Tensor]:
         """Every sample's tensors at its own exit, or at the last timestep."""

@@ -133,10 +133,12 @@ def parts(inputs: Any, size: int) -> Iterator[Any]:
         yield select(inputs, slice(start, start + size))
 
 
-def take(loader: Iterable[Any], count: int) -> Iterator[tuple[Any, Tensor | None]]:
+def take(
+    loader: Iterable[Any], count: int, size: Callable[[Any], int] = num_samples
+) -> Iterator[tuple[Any, Tensor | None]]:
     """Yield batches as `split_if_labelled` reads them until they hold `count` samples.
 
-    The last batch may go beyond.
+    The last batch may go beyond. `size` says how many samples the inputs of a batch are.
 
     Raises:
         ArgumentError: There is no batch, or one of something else than tensors.
@@ -147,7 +149,7 @@ def take(loader: Iterable[Any], count: int) -> Iterator[tuple[Any, Tensor | None
         if not _rows(inputs):
             expected = "to yield batches of tensors: (inputs, target), a dict, or inputs alone"
             raise ArgumentError("loader", _described(batch), expected)
-        seen += num_samples(inputs)
+        seen += size(inputs)
         yield inputs, target
         if seen >= count:
             return

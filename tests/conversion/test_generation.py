@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 import transformers as hf
 from transformers import DynamicCache, StaticCache
 from transformers.generation.streamers import BaseStreamer
 
-from spikeformer.conversion import SpikeformerConverter
+from spikeformer.conversion import (
+    ConversionPipeline,
+    SpikeformerConverter,
+    evaluate_conversion,
+)
 from spikeformer.conversion.generation import limit
 from spikeformer.error_handling import ConversionError
 from tests.conversion.networks import bert, relative, vit
@@ -239,3 +244,46 @@ def test_recurrent_models_are_refused_by_name():
 def test_only_configurations_with_positions_have_a_limit():
     assert limit(hf.LlamaConfig(max_position_embeddings=7)) == 7
     assert limit(hf.T5Config()) is None
+
+
+@torch.no_grad()
+def test_evaluation_counts_tokens_as_samples(llama):
+    ids = prompts(3, 9)
+    result = evaluate_conversion(llama, [{"input_ids": ids}] * 5, max_samples=30)
+    assert result.num_samples == 48  # two batches, eight predictions of each text
+    surprise = F.cross_entropy(
+        llama.original(ids).logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten()
+    )
+    assert result.original_perplexity == pytest.approx(surprise.exp().item())
+    divergences = [step.divergence for step in result.steps]
+    assert divergences == sorted(divergences, reverse=True)
+    assert result.last.perplexity == pytest.approx(result.original_perplexity, rel=0.01)
+    assert result.bits_per_byte(4.0) is None
+    result.num_bytes = 192
+    assert result.bits_per_byte(4.0) == pytest.approx(2.0 * 48 / 192)
+
+
+@torch.no_grad()
+def test_large_channels_need_no_calibration_of_their_own():
+    """A channel that is 500 times the others, as models of real languages have them."""
+    network = make("llama")
+    network.model.embed_tokens.weight[:, 5] *= 500
+    network.lm_head.weight = torch.nn.Parameter(torch.randn(61, 32) * 0.1)
+    seen, unseen = prompts(4, 12), torch.randint(3, 61, (4, 40))
+    unseen[:, ::3] = 2  # a token that calibration has not shown
+    wanted = network(unseen).logits
+    errors = {}
+    for levels in (8, None):
+        converter = SpikeformerConverter(timesteps=8, levels=levels)
+        data = [{"input_ids": seen}]
+        pipeline = ConversionPipeline(data, converter=converter, progress=False)
+        snn = pipeline.convert(network, 40, 0)
+        snn.timesteps = 8
+        errors[levels] = relative(snn(unseen).logits, wanted)
+    assert errors[None] < 0.002 < errors[8]
+
+
+def test_language_models_get_more_levels(llama):
+    assert llama.coding.levels == 24
+    assert SpikeformerConverter(timesteps=2).convert(bert()).coding.levels == 8
+    assert SpikeformerConverter(2, levels=5).convert(make("llama")).coding.levels == 5

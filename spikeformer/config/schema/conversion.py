@@ -16,7 +16,7 @@ class ConverterConfig:
     threshold: float = 1.0
     spike_encoding: str = "rate"
     neuron_model: str = "LIF"
-    levels: int = 8
+    levels: int | None = None
     tau_mem: float = 100.0
     strict: bool = True
 
@@ -31,7 +31,7 @@ class ConversionConfig:
     conversion_mode: str = "layer_wise"
     optimization_target: str = "accuracy"
     converter: ConverterConfig = field(default_factory=ConverterConfig)
-    quantile: float = 0.999
+    quantile: float | None = None
     learning_rate: float = 1e-5
     evaluation_samples: int = 256
     progress: bool = True

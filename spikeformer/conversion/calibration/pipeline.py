@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.config import registered
@@ -16,6 +16,8 @@ from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.calibration.tuning import LayerwiseTuner
 from spikeformer.conversion.converter import SpikeformerConverter, verify
 from spikeformer.conversion.evaluation.evaluation import METRICS, Evaluation, evaluate_conversion
+from spikeformer.conversion.evaluation.tally import num_tokens
+from spikeformer.conversion.generation import generates
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.report import ConversionReport
 from spikeformer.data.batch import arguments, device_of, num_samples, take, to_device
@@ -36,7 +38,9 @@ class ConversionPipeline:
     """Converts a network with the help of data it was made for; labels are not needed.
 
     1. Thresholds are the `quantile` of every channel's magnitude over the calibration data.
-    2. Layer by layer they are scaled to the least error, and biases make up for what remains.
+    2. Layer by layer they are scaled to the least error, and biases make up for what remains. A
+       coding with more than 8 levels has room above and below (`Coding.headroom`) and does
+       without: nothing is fitted to one kind of text that another would have to pay for.
     3. Agreement, events and modelled energy are measured for fewer levels and timesteps too, and
        the `optimization_target` chooses from them: the most accurate, the cheapest or the quickest
        that still agrees on 99 % of the samples. For "latency" samples may also leave as soon as
@@ -44,13 +48,16 @@ class ConversionPipeline:
     4. Up to `fine_tune_epochs` of distillation from the original, as long as they help. None is
        needed where the network agrees on all calibration samples already.
 
+    A token that a language model of `transformers` predicts counts as a sample.
+
     Args:
         calibration_data: Batches `(inputs, targets)`, dicts of keyword arguments, or inputs alone.
         conversion_mode: "layer_wise" scales the thresholds of a layer together, "channel_wise"
             those of every channel by themselves.
         optimization_target: "accuracy", "energy" or "latency".
         converter: Timesteps, coding and strictness; by default `SpikeformerConverter(8)`.
-        quantile: Share of magnitudes below the largest level.
+        quantile: Share of magnitudes below the largest level; None takes 0.999, and the largest of
+            all for a coding with more than 8 levels.
         learning_rate: Step size of fine-tuning.
         evaluation_samples: Most calibration samples that the trade-off is measured on.
         progress: Show progress bars.
@@ -74,7 +81,7 @@ class ConversionPipeline:
         optimization_target: str = "accuracy",
         *,
         converter: SpikeformerConverter | None = None,
-        quantile: float = 0.999,
+        quantile: float | None = None,
         learning_rate: float = 1e-5,
         evaluation_samples: int = 256,
         progress: bool = True,
@@ -91,7 +98,9 @@ class ConversionPipeline:
             "optimization_target", optimization_target, trade_off.TARGETS
         )
         self.converter = SpikeformerConverter(timesteps=8) if converter is None else converter
-        self.quantile = check_interval("quantile", quantile, 0.5, 1.0)
+        self.quantile = quantile
+        if quantile is not None:
+            check_interval("quantile", quantile, 0.5, 1.0)
         self.learning_rate = check_positive("learning_rate", learning_rate)
         self.evaluation_samples = check_positive_int("evaluation_samples", evaluation_samples)
         self.progress = progress
@@ -120,10 +129,11 @@ class ConversionPipeline:
         original = self.original = uncompiled(copy_network(ann_model)).eval()
         batches = [
             to_device(inputs, device_of(original))
-            for inputs, _ in take(self.calibration_data, calibration_samples)
+            for inputs, _ in take(self.calibration_data, calibration_samples, self._size(original))
         ]
         self._calibrate(spiking, batches)
-        self._tune(spiking, batches[0])
+        if spiking.coding.headroom == 1.0:
+            self._tune(spiking, batches[0])
         self._choose(spiking, original, batches)
         if fine_tune_epochs and not self._is_perfect(spiking):
             self.losses = fine_tune(
@@ -147,6 +157,7 @@ class ConversionPipeline:
         metrics: Sequence[str] = METRICS,
         *,
         max_samples: int | None = None,
+        count_bytes: Callable[[Tensor], int] | None = None,
     ) -> Evaluation:
         """Compare a network that this pipeline converted with its original."""
         return evaluate_conversion(
@@ -156,10 +167,16 @@ class ConversionPipeline:
             original=self.original,
             max_samples=max_samples,
             progress=self.progress,
+            count_bytes=count_bytes,
         )
 
+    @staticmethod
+    def _size(original: nn.Module) -> Callable[[Any], int]:
+        return num_tokens if generates(original) else num_samples
+
     def _calibrate(self, spiking: SpikingModel, batches: list[Any]) -> None:
-        magnitudes = Magnitudes(self.quantile, len(batches))
+        quantile = 0.999 if spiking.coding.headroom == 1.0 else 1.0
+        magnitudes = Magnitudes(self.quantile or quantile, len(batches))
         shown = tqdm(batches, desc="calibrating", disable=not self.progress)
         self.converter.analyse(spiking, shown, magnitudes)
         self.converter.set_thresholds(spiking, magnitudes, headroom=1.0)
@@ -175,7 +192,7 @@ class ConversionPipeline:
         held, samples = [], 0
         for inputs in reversed(batches):
             held.append(inputs)
-            samples += num_samples(inputs)
+            samples += self._size(original)(inputs)
             if samples >= self.evaluation_samples:
                 break
         spiking.trade_off = trade_off.measure(spiking, original, held)

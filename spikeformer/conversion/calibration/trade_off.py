@@ -22,6 +22,9 @@ ERROR = 0.02
 FEWER_LEVELS = (3, 4, 6)
 """Numbers of levels tried besides the converter's own."""
 
+FEWER_WIDE_LEVELS = (12, 16)
+"""Likewise for a coding with headroom, whose highest levels are seldom in use."""
+
 CONFIDENCES = (0.7, 0.8, 0.9, 0.95, 0.99)
 """Early exits tried, the hastiest first."""
 
@@ -33,7 +36,8 @@ def measure(
     coding, timesteps = spiking.coding, spiking.timesteps
     settings = [(coding, timesteps)]
     if coding.encoding == "rate":
-        fewer = [levels for levels in FEWER_LEVELS if levels < coding.levels]
+        tried = FEWER_LEVELS if coding.headroom == 1.0 else FEWER_WIDE_LEVELS
+        fewer = [levels for levels in tried if levels < coding.levels]
         settings += [(replace(coding, levels=levels), timesteps) for levels in fewer]
     elif coding.encoding == "radix":
         settings += [(coding, digits) for digits in range(2, timesteps)]

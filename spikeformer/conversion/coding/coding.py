@@ -7,6 +7,12 @@ from dataclasses import dataclass
 
 from spikeformer.error_handling import check_choice, check_positive, check_positive_int
 
+LEVELS = 8
+"""Sizes of spike that cover what one channel does in images and sentences."""
+
+WIDE_LEVELS = 24
+"""Sizes for language models: some of their channels and tokens are a thousand times the others."""
+
 ENCODINGS = ("rate", "radix", "binary")
 NEURON_MODELS = ("LIF", "IF")
 
@@ -34,7 +40,7 @@ class Coding:
 
     encoding: str = "rate"
     neuron_model: str = "LIF"
-    levels: int = 8
+    levels: int = LEVELS
     tau_mem: float = 100.0
 
     def __post_init__(self) -> None:
@@ -52,6 +58,16 @@ class Coding:
     def num_levels(self) -> int:
         """Sizes of spike that one timestep may choose from."""
         return self.levels if self.encoding == "rate" else 1
+
+    @property
+    def headroom(self) -> float:
+        """How far above the largest activation of the calibration the largest level is to lie.
+
+        Of the levels beyond `LEVELS` a quarter lies above what was seen, for other inputs, and the
+        rest below it, for small values in a channel that is large at times. A factor of two is one
+        level, which costs a spike no more than a share of a bit.
+        """
+        return 2.0 ** max(0.0, (self.num_levels - LEVELS) / 4)
 
     @property
     def firing_point(self) -> float:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from spikeformer.conversion.evaluation.activity import Activity
+from spikeformer.conversion.evaluation.tally import Tally, num_tokens
+from spikeformer.conversion.generation import generates
 from spikeformer.conversion.model import SpikingModel
-from spikeformer.conversion.outputs import EarlyExit, class_scores
 from spikeformer.data.batch import arguments, device_of, num_samples, take, to_device
-from spikeformer.error_handling import ConversionError, check_choice
+from spikeformer.error_handling import check_choice
 from spikeformer.profiling import estimate
 
-METRICS = ("accuracy", "agreement", "error", "events", "sparsity", "energy", "latency")
+METRICS = (
+    "accuracy",
+    "agreement",
+    "error",
+    "perplexity",
+    "events",
+    "sparsity",
+    "energy",
+    "latency",
+)
 """What `evaluate_conversion` can measure."""
 
 
@@ -34,6 +44,9 @@ class StepFigures:
         error: Relative error of the output, `|r_t - y| / |y|`, mean over samples.
         events_per_neuron: Events of a neuron for one sample so far.
         energy_uj: Modelled energy of a sample so far: the estimate with its bounds, in µJ.
+        perplexity: Of a language model, `exp(mean -ln p)` of the tokens that came.
+        divergence: Of a language model, Kullback-Leibler divergence from the original's
+            probabilities to these, in nats, mean over tokens.
     """
 
     timesteps: int
@@ -42,11 +55,15 @@ class StepFigures:
     error: float | None = None
     events_per_neuron: float | None = None
     energy_uj: tuple[float, float, float] | None = None
+    perplexity: float | None = None
+    divergence: float | None = None
 
 
 @dataclass
 class Evaluation:
     """What `evaluate_conversion` measured; what was not asked for is None.
+
+    A sample of a language model is a token that it predicts.
 
     Attributes:
         num_samples: Samples measured on.
@@ -63,6 +80,8 @@ class Evaluation:
         exit_timesteps: Mean timestep at which samples leave, if the network exits early.
         exit_accuracy: Accuracy with early exit.
         exit_agreement: Agreement with early exit.
+        original_perplexity: Perplexity of the original.
+        num_bytes: Bytes of the text that was predicted.
     """
 
     num_samples: int
@@ -78,6 +97,14 @@ class Evaluation:
     exit_timesteps: float | None = None
     exit_accuracy: float | None = None
     exit_agreement: float | None = None
+    original_perplexity: float | None = None
+    num_bytes: int | None = None
+
+    def bits_per_byte(self, perplexity: float | None) -> float | None:
+        """Return a perplexity per token as bits per byte of text, whatever the tokenizer."""
+        if perplexity is None or not self.num_bytes:
+            return None
+        return math.log2(perplexity) * self.num_samples / self.num_bytes
 
     @property
     def last(self) -> StepFigures:
@@ -98,6 +125,7 @@ def evaluate_conversion(
     original: nn.Module | None = None,
     max_samples: int | None = None,
     progress: bool = False,
+    count_bytes: Callable[[Tensor], int] | None = None,
 ) -> Evaluation:
     """Run a converted network and its original side by side, and compare them at every timestep.
 
@@ -105,12 +133,15 @@ def evaluate_conversion(
         spiking: The converted network.
         loader: Batches `(inputs, targets)`, dicts with an entry "labels", or inputs alone.
         metrics: Some of `METRICS`. Classes are needed for "accuracy" and "agreement", targets for
-            "accuracy"; where they are absent the figures are None. "energy" is an estimate for
+            "accuracy"; where they are absent the figures are None. For "perplexity", with the
+            divergence, the original has to be a language model; without targets each token is
+            that of the one before. "energy" is an estimate for
             digital logic in 45 nm with its memory traffic (`spikeformer.profiling`).
         original: What it was converted from; None takes the weights inside `spiking`, which
             differ from it after bias correction and fine-tuning.
         max_samples: Stop after the batch in which so many are reached.
         progress: Show a progress bar.
+        count_bytes: Says how many bytes of text some tokens are, for bits per byte.
 
     Raises:
         ArgumentError: The loader is empty or does not hold tensors, or there is no such metric.
@@ -125,25 +156,36 @@ def evaluate_conversion(
         check_choice("metrics", metric, METRICS)
     reference = (spiking.original if original is None else original).eval()
     activity = Activity(spiking.plan, spiking.coding)
-    tally = _Tally(spiking.confidence)
+    language = generates(spiking.original)
+    tally = Tally(spiking.confidence, language, count_bytes)
     seconds = [0.0, 0.0]
-    batches = take(loader, max_samples or 2**62)
+    batches = take(loader, max_samples or 2**62, num_tokens if language else num_samples)
     for raw, targets in tqdm(batches, desc="evaluating", disable=not progress):
         args, kwargs = arguments(to_device(raw, device_of(spiking)))
         start = time.perf_counter()
         wanted = reference(*args, **kwargs)
         seconds[0] += time.perf_counter() - start
+        activity.samples += tally.begin(kwargs or args, wanted, targets)
         with spiking.recording(activity):
-            start = time.perf_counter()
-            outputs = list(spiking.readouts(*args, **kwargs))
-            seconds[1] += time.perf_counter() - start
-        activity.samples += num_samples(raw)
-        tally.add(outputs, wanted, targets)
+            seconds[1] += _compare(tally, spiking.readouts(*args, **kwargs))
     return _evaluation(tally, activity, spiking, set(metrics), seconds)
 
 
+def _compare(tally: Tally, outputs: Iterator[Any]) -> float:
+    """Hand a tally the outputs one by one; return the seconds that computing them took."""
+    seconds, output, start = 0.0, None, time.perf_counter()
+    for following in outputs:
+        seconds += time.perf_counter() - start
+        if output is not None:
+            tally.add(output, last=False)
+        output, start = following, time.perf_counter()
+    seconds += time.perf_counter() - start
+    tally.add(output, last=True)
+    return seconds
+
+
 def _evaluation(
-    tally: _Tally,
+    tally: Tally,
     activity: Activity,
     spiking: SpikingModel,
     metrics: set[str],
@@ -155,19 +197,25 @@ def _evaluation(
         step = spiking.timesteps if radix else index + 1
         figures = StepFigures(step)
         if "accuracy" in metrics:
-            figures.accuracy = tally.share(tally.right, index)
+            figures.accuracy = tally.share("right", index)
         if "agreement" in metrics:
-            figures.agreement = tally.share(tally.same, index)
+            figures.agreement = tally.share("same", index)
         if "error" in metrics:
-            figures.error = tally.share(tally.errors, index)
+            figures.error = tally.share("errors", index)
+        if "perplexity" in metrics and tally.tokens:
+            figures.perplexity = tally.perplexity(index)
+            figures.divergence = tally.share("divergence", index)
         if "events" in metrics:
             figures.events_per_neuron = activity.events_per_neuron(step)
         if "energy" in metrics:
             figures.energy_uj = _energy(activity.counts(step))
         steps.append(figures)
     result = Evaluation(tally.samples, steps)
-    if "accuracy" in metrics and tally.right:
-        result.original_accuracy = tally.original_right / tally.samples
+    if "perplexity" in metrics:
+        result.original_perplexity = tally.perplexity(None)
+        result.num_bytes = tally.num_bytes or None
+    if "accuracy" in metrics and "right" in tally.original:
+        result.original_accuracy = tally.original["right"] / tally.samples
         if steps[-1].accuracy is not None and result.original_accuracy:
             result.retention = steps[-1].accuracy / result.original_accuracy
     if "sparsity" in metrics or "events" in metrics:
@@ -177,78 +225,13 @@ def _evaluation(
         result.floating_evaluations = activity.evaluations / tally.samples
     if "latency" in metrics:
         result.original_seconds, result.seconds = (each / tally.samples for each in seconds)
-    if tally.exits is not None:
-        result.exit_timesteps = tally.exits / tally.samples
-        result.exit_agreement = tally.exit_same / tally.samples
-        result.exit_accuracy = tally.exit_right / tally.samples if tally.right else None
+    if tally.exits:
+        exits = {name: total / tally.samples for name, total in tally.exits.items()}
+        result.exit_timesteps, result.exit_agreement = exits["steps"], exits["same"]
+        result.exit_accuracy = exits.get("right")
     return result
 
 
 def _energy(counts: Any) -> tuple[float, float, float]:
     energy = estimate(counts, "simulation").energy_uj
     return energy.low, energy.value, energy.high
-
-
-class _Tally:
-    """Adds up comparisons over batches."""
-
-    def __init__(self, confidence: float | None) -> None:
-        self.confidence = confidence
-        self.samples = self.num_steps = 0
-        self.right: list[float] = []
-        self.same: list[float] = []
-        self.errors: list[float] = []
-        self.original_right = self.exit_right = self.exit_same = 0
-        self.exits: float | None = None
-
-    def share(self, sums: list[float], index: int) -> float | None:
-        """Return a sum in parts of all samples, if there is one."""
-        return sums[index] / self.samples if sums else None
-
-    def add(self, outputs: list[Any], wanted: Any, targets: Tensor | None) -> None:
-        """Compare one batch at every timestep."""
-        self.num_steps = len(outputs)
-        _add(self.errors, [_relative_error(output, wanted) for output in outputs])
-        try:
-            scores = class_scores(wanted)
-        except ConversionError:
-            self.samples += len(_first(wanted))
-            return
-        classes = scores.argmax(dim=-1)
-        ours = [class_scores(output).argmax(dim=-1) for output in outputs]
-        self.samples += len(classes)
-        _add(self.same, [float((mine == classes).sum()) for mine in ours])
-        if targets is not None:
-            truth = targets.to(classes.device)
-            _add(self.right, [float((mine == truth).sum()) for mine in ours])
-            self.original_right += int((classes == truth).sum())
-        if self.confidence is not None:
-            self._exit(outputs, classes, targets)
-
-    def _exit(self, outputs: list[Any], classes: Tensor, targets: Tensor | None) -> None:
-        assert self.confidence is not None
-        logits = torch.stack([class_scores(output) for output in outputs])
-        leave = EarlyExit.steps(logits, self.confidence)
-        chosen = logits.argmax(dim=-1).gather(0, leave.unsqueeze(0))[0]
-        self.exits = (self.exits or 0.0) + float((leave + 1).sum())
-        self.exit_same += int((chosen == classes).sum())
-        if targets is not None:
-            self.exit_right += int((chosen == targets.to(chosen.device)).sum())
-
-
-def _add(sums: list[float], values: list[float]) -> None:
-    sums[:] = [a + b for a, b in zip(sums or [0.0] * len(values), values, strict=True)]
-
-
-def _first(output: Any) -> Tensor:
-    """Return the first floating-point tensor of an output, the one that matters."""
-    return next(
-        leaf
-        for leaf in tree_leaves(output)
-        if isinstance(leaf, Tensor) and leaf.is_floating_point() and leaf.ndim
-    )
-
-
-def _relative_error(output: Any, wanted: Any) -> float:
-    ours, theirs = (_first(x).reshape(len(_first(x)), -1) for x in (output, wanted))
-    return float(((ours - theirs).norm(dim=1) / theirs.norm(dim=1).clamp(min=1e-12)).sum())

@@ -18,3 +18,9 @@ from spikeformer.error_handling import ArgumentError
 def test_arguments_are_checked(arguments, name):
     with pytest.raises(ArgumentError, match=name):
         Coding(**arguments)
+
+
+@pytest.mark.parametrize(("levels", "headroom"), [(3, 1.0), (8, 1.0), (12, 2.0), (24, 16.0)])
+def test_levels_beyond_eight_leave_headroom(levels, headroom):
+    assert Coding(levels=levels).headroom == headroom
+    assert Coding("radix", levels=levels).headroom == 1.0
