@@ -8,6 +8,7 @@ from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.data.datasets import DictBatches, TensorBatches, TokenBatches
 from spikeformer.data.digits import DigitsDataModule
 from spikeformer.data.digits_av import AudioVisualDigitsDataModule
+from spikeformer.data.events import DigitsDvsDataModule, EventDataModule
 from spikeformer.data.image import ImageDataModule
 from spikeformer.data.preparation import Preparation
 from spikeformer.data.sampling import EpochSampler
@@ -20,7 +21,9 @@ __all__ = [
     "AudioVisualDigitsDataModule",
     "DictBatches",
     "DigitsDataModule",
+    "DigitsDvsDataModule",
     "EpochSampler",
+    "EventDataModule",
     "ImageDataModule",
     "Part",
     "Preparation",

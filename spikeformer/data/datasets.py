@@ -26,9 +26,10 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
     """Tensors in memory; a batch is two index operations instead of a Python loop.
 
     Args:
-        inputs: (samples, ...) float32 in [0, 1], or uint8 in 0 to 255, which is scaled to
-            float32 in [0, 1] batch by batch so that the cache stays a quarter of the size.
+        inputs: (samples, ...) float32, or uint8, which becomes float32 batch by batch so that the
+            cache stays a quarter of the size.
         targets: (samples,) int64.
+        unit: The uint8 that becomes 1: 255 for images, 1 for counts.
 
     Example:
         >>> data = TensorBatches(torch.zeros(5, 1, 8, 8), torch.arange(5))
@@ -37,8 +38,8 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
         (torch.Size([2, 1, 8, 8]), tensor([3, 1]))
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor) -> None:
-        self.inputs, self.targets = inputs, targets
+    def __init__(self, inputs: Tensor, targets: Tensor, *, unit: float = 255.0) -> None:
+        self.inputs, self.targets, self.unit = inputs, targets, unit
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -52,7 +53,7 @@ class TensorBatches(Dataset[tuple[Tensor, Tensor]]):
         chosen = torch.as_tensor(indices)
         inputs = self.inputs[chosen]
         if inputs.dtype == torch.uint8:
-            inputs = inputs.float().div_(255.0)
+            inputs = inputs.float().div_(self.unit)
         return inputs, self.targets[chosen]
 
 

@@ -65,7 +65,8 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
         outputs = network(torch.randint(config.data.vocab_size, (2, 5)))
     else:
         size = OmegaConf.to_container(config.data.image_size, resolve=True)
-        outputs = network(torch.rand(2, config.data.in_channels, *size))
+        steps = [config.data.timesteps] if "timesteps" in config.data else []
+        outputs = network(torch.rand(2, *steps, config.data.in_channels, *size).round())
     assert outputs.shape == (2, config.timesteps, config.data.num_classes)
 
 

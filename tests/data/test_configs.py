@@ -18,6 +18,7 @@ CONF = Path(__file__).parents[2] / "conf"
 OWN = ["data.path=somewhere", "data.num_classes=3"]
 CASES = {
     "digits": [],
+    "digits_dvs": [],
     "cifar10": [],
     "fashion_mnist": [],
     "fsdd": [],
@@ -30,6 +31,7 @@ CASES = {
 # Text data choose the model that reads it; a group is chosen before the one that overrules it.
 ROOT = {
     "defaults": [
+        {"encoding": "direct"},
         {"attention": "qk_token"},
         {"model": "spiking_vit"},
         {"data": "digits"},
@@ -60,7 +62,7 @@ def test_composes_and_instantiates(name):
 
 
 def test_keys_that_models_refer_to():
-    for name in ("digits", "cifar10", "fashion_mnist", "image_folder", "fsdd"):
+    for name in ("digits", "digits_dvs", "cifar10", "fashion_mnist", "image_folder", "fsdd"):
         config = composed(name, *CASES[name]).data
         assert len(config.image_size) == 2
         assert {"in_channels", "num_classes"} <= set(config)
@@ -80,7 +82,7 @@ def test_a_misspelt_key_and_a_wrong_type_are_refused():
         composed("digits", "data.batch_size=many")
 
 
-@pytest.mark.parametrize("name", ["Digits", "Image", "Text", "Audio"])
+@pytest.mark.parametrize("name", ["Digits", "DigitsDvs", "Image", "Text", "Audio"])
 def test_schema_mirrors_the_constructor(name):
     schema = getattr(schemas, f"{name}Config")
     target = get_class(schema._target_)

@@ -123,3 +123,33 @@ class AudioVisualDigitsConfig(TableConfig):
     noisy_share: float = 0.0
     max_image_noise: float = 0.0
     min_snr_db: float = 0.0
+
+
+@dataclass
+class EventConfig(DataConfig):
+    """`spikeformer.data.EventDataModule`: what the modules of events share."""
+
+    representation: str = "time"
+    timesteps: int = 10
+    image_size: list[int] = field(default_factory=lambda: [34, 34])
+    in_channels: int = 2
+    duration_ms: float | None = None
+    tau_ms: float = 30.0
+    max_shift: int = 0
+    horizontal_flip: bool = False
+    drop: float = 0.0
+    time_cutmix: float = 0.0
+    num_classes: int | None = None
+
+
+@schema("data", "digits_dvs")
+@dataclass
+class DigitsDvsConfig(EventConfig):
+    """`spikeformer.data.DigitsDvsDataModule`."""
+
+    _target_: str = "spikeformer.data.DigitsDvsDataModule"
+    split_seed: int = 0
+    test_fraction: float = 0.2
+    val_fraction: float = 0.1
+    saccade_ms: float = 100.0
+    contrast: float = 0.35

@@ -62,7 +62,7 @@ class ExampleCollector:
         )
 
     def _shown(self, one: Any) -> Any:
-        """Return an image (channels, height, width), a text, or None."""
+        """Return an image (channels, height, width), events summed over time, a text, or None."""
         named = named_tensors(one)
         if "mask" in named:
             ids = named["input_ids"][named["mask"]]
@@ -70,5 +70,7 @@ class ExampleCollector:
         if len(named) != 1:
             return None
         (x,) = named.values()
+        if x.ndim == 5 and x.shape[3] > 1:
+            x = x.sum(dim=1)
         is_image = x.ndim == 4 and x.is_floating_point()
         return x[0].float().cpu().numpy() if is_image else None

@@ -11,7 +11,7 @@ from __future__ import annotations
 from spikeformer.reporting.figures.confusion import plot_confusion_matrix
 from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
 from spikeformer.reporting.figures.history import history_panels, plot_history
-from spikeformer.reporting.figures.input import is_drawable, plot_input
+from spikeformer.reporting.figures.input import is_drawable, plot_input, polarity_colours
 from spikeformer.reporting.figures.output import plot_output
 from spikeformer.reporting.figures.placement import plot_placement
 from spikeformer.reporting.figures.raster import plot_raster
@@ -35,4 +35,5 @@ __all__ = [
     "plot_raster",
     "plot_tasks",
     "plot_trade_off",
+    "polarity_colours",
 ]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
+
+_MAX_FRAMES = 16
+_FRAME = 0.9  # inches
 
 
 def is_drawable(array: np.ndarray) -> bool:
@@ -17,9 +21,13 @@ def is_drawable(array: np.ndarray) -> bool:
 def plot_input(array: np.ndarray) -> Figure:
     """Draw one sample as what its shape says it is.
 
-    - (channels, height, width): an image, in colour with three channels, else in grey;
+    - (channels, height, width): an image, in colour with three channels, else in grey; with two,
+      events;
     - (1, mels, frames) that is not square: a spectrogram, low frequencies at the bottom;
-    - (timesteps, channels, height, width): the image averaged over time;
+    - (timesteps, 1 or 2, height, width): events as a strip of frames, brighter ones in blue and
+      darker ones in orange; more than 16 timesteps are put together to 16 frames;
+    - (timesteps, 1 or 2, 1, width): events of a line of sensors over time, in the same colours;
+    - (timesteps, channels, height, width) of more channels: the image averaged over time;
     - (rows, columns): a map; (values,): a line.
 
     Args:
@@ -36,6 +44,8 @@ def plot_input(array: np.ndarray) -> Figure:
     if not is_drawable(array):
         raise ArgumentError("array", array.shape, "numbers with one to four axes")
     values = np.nan_to_num(array.astype(np.float64))
+    if values.ndim == 4 and values.shape[1] <= 2:
+        return _strip(values) if values.shape[2] > 1 else _events_over_time(values[:, :, 0])
     if values.ndim == 4:
         values = values.mean(axis=0)
     if values.ndim == 1:
@@ -43,6 +53,59 @@ def plot_input(array: np.ndarray) -> Figure:
     if values.ndim == 3 and (len(values) != 1 or values.shape[1] == values.shape[2]):
         return _image(values)
     return _map(values.reshape(values.shape[-2:]), spectrogram=values.ndim == 3)
+
+
+def polarity_colours(events: np.ndarray) -> np.ndarray:
+    """Return colours of events: white for none, blue for brighter and orange for darker ones.
+
+    Args:
+        events: (1 or 2, height, width), darker events first; a single channel counts as brighter,
+            its negative values as darker.
+
+    Returns:
+        (height, width, 3) from 0 to 1, the more saturated the larger; both kinds of events mix.
+    """
+    if len(events) == 1:
+        events = np.concatenate([-events, events])
+    strength = np.maximum(events, 0)
+    strength = np.sqrt(strength / (strength.max() or 1.0))
+    taken = sum(
+        share[..., None] * (1 - np.array(to_rgb(colour)))
+        for share, colour in zip(strength, (_style.ORANGE, _style.BLUE), strict=True)
+    )
+    return np.clip(1 - np.asarray(taken), 0, 1)
+
+
+def _strip(values: np.ndarray) -> Figure:
+    """Draw frames of events beside each other, numbered by their last timesteps."""
+    parts = np.array_split(values, min(len(values), _MAX_FRAMES))
+    frames = np.stack([part.sum(axis=0) for part in parts])
+    last = np.cumsum([len(part) for part in parts])
+    columns = min(len(frames), _MAX_FRAMES // 2)
+    rows = -(-len(frames) // columns)
+    # All frames have one scale.
+    shown = polarity_colours(frames.swapaxes(0, 1).reshape(frames.shape[1], -1, frames.shape[3]))
+    height = _FRAME * frames.shape[2] / frames.shape[3]
+    figure = _style.new_figure(_FRAME * columns, (height + 0.25) * rows)
+    for number, picture in enumerate(np.split(shown, len(frames))):
+        axes = figure.add_subplot(rows, columns, number + 1)
+        axes.imshow(picture, interpolation="none")
+        _style.bare(axes)
+        _style.title(axes, str(last[number]), fontsize=7.5, pad=2)
+    return figure
+
+
+def _events_over_time(values: np.ndarray) -> Figure:
+    figure = _style.new_figure()
+    axes = figure.add_subplot()
+    shown = polarity_colours(values.transpose(1, 2, 0))
+    extent = (0.5, len(values) + 0.5, -0.5, values.shape[2] - 0.5)
+    axes.imshow(shown, aspect="auto", origin="lower", interpolation="none", extent=extent)
+    _style.tidy(axes, grid=None)
+    _style.integer_ticks(axes.xaxis)
+    _style.xlabel(axes, _style.words("reporting.axis_timestep"))
+    _style.ylabel(axes, _style.words("reporting.axis_index"))
+    return figure
 
 
 def _unit_range(values: np.ndarray) -> np.ndarray:
@@ -55,6 +118,7 @@ def _unit_range(values: np.ndarray) -> np.ndarray:
 def _image(values: np.ndarray) -> Figure:
     values = _unit_range(values)
     pixels = values.transpose(1, 2, 0) if len(values) == 3 else values.mean(axis=0)
+    pixels = polarity_colours(values) if len(values) == 2 else pixels
     height, width = values.shape[1:]
     figure = _style.new_figure(2.7 * min(width / height, 1.8), 2.7)
     axes = figure.add_subplot()

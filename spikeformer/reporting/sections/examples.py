@@ -10,6 +10,7 @@ from PIL import Image
 
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
+from spikeformer.reporting.figures import polarity_colours
 from spikeformer.reporting.sections.section import Content, register_section
 from spikeformer.runs.results import RunResults
 
@@ -48,6 +49,8 @@ def _name(index: int, names: list[str] | None) -> str:
 
 def _png(image: np.ndarray) -> str:
     """Return an image of shape (channels, height, width) as the address of an inline PNG."""
+    if len(image) == 2:
+        image = polarity_colours(image).transpose(2, 0, 1)
     low, high = float(image.min()), float(image.max())
     scaled = image if low >= 0 and high <= 1 else (image - low) / (high - low or 1.0)
     pixels = np.round(np.nan_to_num(scaled) * 255).astype(np.uint8)

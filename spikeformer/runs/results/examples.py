@@ -15,7 +15,8 @@ class ExampleResults(ArrayResult):
     """Some test samples with what the network predicted.
 
     Attributes:
-        inputs: Images of shape (samples, channels, height, width), or texts of shape (samples,).
+        inputs: Images of shape (samples, channels, height, width), two channels being events, or
+            texts of shape (samples,).
         targets: True class indices, shape (samples,).
         predictions: Predicted class indices, shape (samples,).
         confidences: Softmax of the output, averaged over time, for the predicted class.

@@ -50,3 +50,11 @@ def test_example_collector_leaves_out_what_has_no_picture():
     collector.add(both, torch.eye(2), torch.tensor([0, 1]))
     collector.add(torch.rand(2, 9), torch.eye(2), torch.tensor([0, 1]))
     assert collector.results() is None
+
+
+def test_example_collector_adds_events_up_over_time():
+    collector = ExampleCollector(DigitsDataModule())
+    events = torch.rand(2, 5, 2, 4, 4)
+    collector.add(events, torch.eye(2), torch.tensor([0, 1]))
+    found = collector.results().inputs
+    np.testing.assert_allclose(np.sort(found, axis=0), np.sort(events.sum(dim=1), axis=0))

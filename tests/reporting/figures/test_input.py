@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
+from spikeformer import figure_style
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting.figures import is_drawable, plot_input
+from spikeformer.reporting.figures import is_drawable, plot_input, polarity_colours
 
 RNG = np.random.default_rng(0)
 
@@ -36,12 +38,52 @@ def test_spectrogram_has_low_frequencies_at_the_bottom() -> None:
 
 
 def test_frames_are_averaged() -> None:
-    frames = RNG.random((5, 1, 4, 4))
-    np.testing.assert_allclose(pixels(frames), frames.mean(axis=(0, 1)))
+    frames = RNG.random((5, 3, 4, 4))
+    np.testing.assert_allclose(pixels(frames), frames.mean(axis=0).transpose(1, 2, 0))
+
+
+def test_events_are_a_strip_of_frames_with_the_colours_of_their_polarity() -> None:
+    events = np.zeros((3, 2, 4, 5))
+    events[0, 0, 1, 2] = events[2, 1, 3, 4] = 4.0
+    events[1, 1, 0, 0] = 1.0
+    axes = plot_input(events).axes
+    assert [a.get_title(loc="left") for a in axes] == ["1", "2", "3"]
+    first, second, third = (np.asarray(a.images[0].get_array()) for a in axes)
+    assert first.shape == (4, 5, 3)
+    blue, orange = to_rgb(figure_style.BLUE), to_rgb(figure_style.ORANGE)
+    np.testing.assert_allclose(first[1, 2], orange)
+    np.testing.assert_allclose(third[3, 4], blue)
+    np.testing.assert_allclose(second[0, 0], (1 + np.array(blue)) / 2)  # of one scale with 4
+    for picture in (first, second, third):
+        assert (picture.reshape(-1, 3) == 1).all(axis=1).sum() == 19
+
+
+def test_many_steps_are_put_together() -> None:
+    axes = plot_input(RNG.random((40, 1, 4, 4))).axes
+    assert [a.get_title(loc="left") for a in axes][:3] == ["3", "6", "9"]
+    assert (len(axes), axes[-1].get_title(loc="left")) == (16, "40")
+
+
+def test_events_of_a_line_of_sensors_are_drawn_over_time() -> None:
+    events = np.zeros((6, 1, 1, 9))
+    events[4, 0, 0, 7] = 1
+    (axes,) = plot_input(events).axes
+    picture = np.asarray(axes.images[0].get_array())
+    assert picture.shape == (9, 6, 3)
+    assert np.argwhere((picture < 1).any(axis=2)).tolist() == [[7, 4]]
+    assert axes.get_xlabel() == "timestep"
+
+
+def test_signed_values_of_one_channel_have_both_colours() -> None:
+    colours = polarity_colours(np.array([[[-2.0, 0.0, 2.0]]]))
+    np.testing.assert_allclose(
+        colours[0], [to_rgb(figure_style.ORANGE), (1, 1, 1), to_rgb(figure_style.BLUE)]
+    )
 
 
 def test_two_polarities_become_one_image() -> None:
-    assert pixels(RNG.random((2, 6, 6))).shape == (6, 6)
+    events = RNG.random((2, 6, 6))
+    np.testing.assert_array_equal(pixels(events), polarity_colours(events))
 
 
 def test_values_become_a_line() -> None:

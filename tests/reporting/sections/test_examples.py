@@ -46,6 +46,15 @@ def test_examples_scale_what_is_no_image_and_turn_a_spectrogram_over(tmp_path):
     np.testing.assert_array_equal(pixels(example["image"]), expected)
 
 
+def test_examples_of_events_have_the_colours_of_their_polarity(tmp_path):
+    events = np.zeros((1, 2, 3, 3))
+    events[0, 1, 0, 2] = 5
+    (example,) = examples(results_of(tmp_path, events, [0], [0])).values["examples"]
+    picture = pixels(example["image"])
+    assert (picture[0, 2] != 255).any()
+    assert (np.delete(picture.reshape(-1, 3), 2, axis=0) == 255).all()
+
+
 def test_examples_on_the_page(tmp_path):
     results_of(tmp_path, np.array(["a <b> film", "good"]), [0, 2], [1, 2])
     page = build_report(tmp_path, save_figures=False).read_text()
