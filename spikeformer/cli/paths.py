@@ -16,6 +16,7 @@ PATH_KEYS = (
     "data.tokenizer",
     "model.pretrained",
     "pipeline.resume",
+    "report.baseline",
     "paths.output_dir",
     "hydra.run.dir",
 )

@@ -56,17 +56,24 @@ def report(arguments: Sequence[str]) -> int:
         arguments: What follows `report` on the command line.
 
     Raises:
-        ResultsError: It is neither folder, or one of its files cannot be read.
+        ResultsError: It is neither folder, or one of its files cannot be read; a sweep was given
+            a baseline, or the baseline is no run.
     """
     from spikeformer.reporting import build_report, build_sweep_page
-    from spikeformer.runs import ResultsError, RunFolder
+    from spikeformer.runs import ResultsError, RunFolder, find_baseline
 
     parser = argparse.ArgumentParser(prog="spikeformer report", description=t("cli.command_report"))
     parser.add_argument("folder", type=Path, metavar="RUN")
-    folder = parser.parse_args(arguments).folder
+    parser.add_argument("--baseline", type=Path, metavar="RUN", help=t("cli.report_baseline"))
+    given = parser.parse_args(arguments)
+    folder, baseline = given.folder, given.baseline
     if RunFolder(folder).manifest.is_file():
+        if baseline is not None:
+            find_baseline(baseline).save(RunFolder(folder))
         print(build_report(folder))
     elif RunFolder(folder).sweep.is_file():
+        if baseline is not None:
+            raise ResultsError(t("cli.baseline_of_sweep"))
         print(build_sweep_page(folder))
     else:
         raise ResultsError(t("cli.not_a_run", folder=folder))

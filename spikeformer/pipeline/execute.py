@@ -90,10 +90,11 @@ def file_contents(config: DictConfig, data: SpikingDataModule, known: KnownFiles
         data: The data, which know their files.
         known: Hashes of an earlier attempt.
     """
-    pretrained = config.model.get("pretrained")
+    pretrained, baseline = config.model.get("pretrained"), config.report.baseline
     files = {
         "data": data.data_files(),
         "checkpoint": [Path(config.checkpoint)] if config.checkpoint else [],
+        "report": [RunFolder(Path(baseline)).manifest] if baseline else [],
         "model": files_in(Path(pretrained).expanduser()) if pretrained else [],
     }
     return {key: known.digest(paths) for key, paths in files.items()}

@@ -9,6 +9,7 @@ from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.network import build_network, load_weights, read_preparation
 from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results import (
+    BaselineResults,
     ConversionResults,
     DataResults,
     EnergyResults,
@@ -27,10 +28,11 @@ from spikeformer.runs.results import (
     VerificationResults,
     load_results,
 )
-from spikeformer.runs.summary import RunSummary, summarize_runs
+from spikeformer.runs.summary import RunSummary, find_baseline, summarize_runs
 from spikeformer.runs.sweep import Setting, Statistic, SweepSummary, summarize_sweep
 
 __all__ = [
+    "BaselineResults",
     "ConversionResults",
     "DataResults",
     "EnergyResults",
@@ -58,6 +60,7 @@ __all__ = [
     "ValidationResults",
     "VerificationResults",
     "build_network",
+    "find_baseline",
     "load_results",
     "load_run",
     "load_weights",

@@ -14,12 +14,14 @@ from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
 from spikeformer.runs.results import (
+    BaselineResults,
     ConversionResults,
     EnergyResults,
     FitResults,
     Result,
     TestResults,
 )
+from spikeformer.runs.results.baseline import flat
 
 _NOT_SETTINGS = ("hydra", "logger", "name", "objective", "paths", "pipeline", "trusted_packages")
 _GROUPS = ("data", "model", "neuron")
@@ -79,6 +81,23 @@ def summarize_runs(root: Path | str) -> list[RunSummary]:
     return sorted(runs, key=lambda run: (run.created or "", run.path), reverse=True)
 
 
+def find_baseline(folder: Path | str) -> BaselineResults:
+    """Return what an earlier run is compared by.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        ResultsError: It is none, or one of its files cannot be read.
+    """
+    files = RunFolder(Path(folder))
+    if not files.manifest.is_file():
+        raise ResultsError(t("reporting.no_baseline", folder=folder))
+    run = _read_run(files.path, str(folder))
+    config, _ = reading.yaml_mapping(files.config)
+    return BaselineResults(run.name, str(folder), run.created, run.numbers, flat(config or {}))
+
+
 def _run_folders(root: Path) -> Iterator[Path]:
     """Yield folders with a run's files, without looking for runs inside of runs."""
     for folder, below, files in os.walk(root):
@@ -115,7 +134,7 @@ def _read_run(folder: Path, path: str) -> RunSummary:
         status=status,
         problem=problem,
         settings=_settings(files, config or {}, manifest.choices),
-        numbers=_numbers(stages, len(history) if history is not None else 0),
+        numbers=run_numbers(stages, len(history) if history is not None else 0),
         curves={}
         if history is None
         else {
@@ -170,7 +189,8 @@ _KINDS: Mapping[str, type[Result]] = {
 """What the stages found by which runs are compared."""
 
 
-def _numbers(stages: Mapping[str, StageRecord], epochs: int) -> dict[str, float]:
+def run_numbers(stages: Mapping[str, StageRecord], epochs: int = 0) -> dict[str, float]:
+    """Return what came out of a run's stages, as far as runs are compared by it."""
     numbers: dict[str, float] = {"epochs": epochs} if epochs else {}
     for stage, kind in _KINDS.items():
         result = stages[stage].result if stage in stages else {}

@@ -79,6 +79,13 @@ class PathsConfig:
     cache_dir: str = MISSING
 
 
+@dataclass
+class ReportConfig:
+    """What the report shows besides the run itself."""
+
+    baseline: str | None = None
+
+
 @schema("root", "train")
 @dataclass
 class TrainConfig:
@@ -114,5 +121,6 @@ class TrainConfig:
     concurrency: Any = None
     cache: Any = None
     compliance: Any = None
+    report: ReportConfig = field(default_factory=ReportConfig)
     pipeline: Any = MISSING
     paths: Any = MISSING

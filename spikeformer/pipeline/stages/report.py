@@ -11,16 +11,28 @@ from lightning.pytorch.loggers import WandbLogger
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.reporting import build_report
+from spikeformer.runs import find_baseline
 
 
 class Report(Stage):
     """Writes `report.html` and `figures/`, and sends the figures to W&B."""
 
     name = "report"
-    config_keys = ("locale", "name")
+    config_keys = ("locale", "name", "report")
+
+    def check(self, run: Run) -> None:
+        """Refuse a baseline that is no run.
+
+        Raises:
+            ResultsError: It is none.
+        """
+        if run.config.report.baseline:
+            find_baseline(run.config.report.baseline)
 
     def run(self, run: Run) -> dict[str, Any]:
         """Write the page; return where it is."""
+        if run.config.report.baseline:
+            find_baseline(run.config.report.baseline).save(run.files)
         page = build_report(run.folder)
         caches = run.parts.services.caches
         for logger in run.parts.loggers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from spikeformer.reporting.sections import (
     cache,
+    comparison,
     configuration,
     conversion,
     energy,
@@ -37,6 +38,7 @@ __all__ = [
     "ReportFigure",
     "Section",
     "cache",
+    "comparison",
     "configuration",
     "conversion",
     "energy",

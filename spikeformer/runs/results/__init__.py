@@ -1,5 +1,6 @@
 """What came out of a run: one frozen dataclass for each kind of result, with its file."""
 
+from spikeformer.runs.results.baseline import BaselineResults
 from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
@@ -15,6 +16,7 @@ from spikeformer.runs.results.training import FitResults, PredictionResults
 from spikeformer.runs.results.validation import TrainedValidationResults, ValidationResults
 
 __all__ = [
+    "BaselineResults",
     "ConversionResults",
     "DataResults",
     "EnergyResults",

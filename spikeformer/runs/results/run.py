@@ -13,6 +13,7 @@ from spikeformer.runs import reading
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest, StageRecord
 from spikeformer.runs.reading import ResultsError
+from spikeformer.runs.results.baseline import BaselineResults
 from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
@@ -53,6 +54,7 @@ class RunResults:
         overrides: What the user changed on the command line.
         environment: Machine, package versions, git state, seed and command.
         cache: How often the caches were hit, if the run used them.
+        baseline: An earlier run to compare with, if the report was given one.
         privacy: Whose data the run used, if it asked for consents.
     """
 
@@ -78,6 +80,7 @@ class RunResults:
     overrides: list[str] = field(default_factory=list)
     environment: dict[str, Any] | None = None
     cache: dict[str, Any] | None = None
+    baseline: BaselineResults | None = None
     privacy: PrivacyResults | None = None
 
 
@@ -131,6 +134,7 @@ def load_results(folder: Path | str) -> RunResults:
         overrides=reading.yaml_list(files.overrides),
         environment=reading.json_object(files.environment),
         cache=(manifest.cache if manifest else None) or None,
+        baseline=BaselineResults.load(files),
         privacy=PrivacyResults.load(files),
     )
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+from omegaconf import OmegaConf
+
 from spikeformer.pipeline import Report
+from spikeformer.runs import ResultsError, load_results
+from tests.reporting.synthetic import write_run
 
 
 def test_report_stage_writes_the_page(prepared):
@@ -11,3 +16,17 @@ def test_report_stage_writes_the_page(prepared):
     (page,) = stage.outputs(prepared)
     assert "<html" in page.read_text(encoding="utf-8")
     assert stage.summary(result) == str(page)
+
+
+def test_a_baseline_is_read_at_the_start_and_recorded(prepared, tmp_path, monkeypatch):
+    report = {"baseline": str(write_run(tmp_path / "earlier"))}
+    monkeypatch.setattr(prepared, "config", OmegaConf.merge(prepared.config, {"report": report}))
+    stage = Report()
+    stage.check(prepared)
+    stage.run(prepared)
+    baseline = load_results(prepared.folder).baseline
+    assert baseline is not None
+    assert baseline.reached["accuracy"] == 0.975
+    prepared.config.report.baseline = str(tmp_path / "nowhere")
+    with pytest.raises(ResultsError, match="Expected a run folder to compare with"):
+        stage.check(prepared)
