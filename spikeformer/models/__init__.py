@@ -23,6 +23,7 @@ from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
 from spikeformer.models.stem import ConvStem, SpikingConv, Stem, StemFactory
+from spikeformer.models.streaming import Stream
 from spikeformer.models.unrolled import unrolled
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "SpikingViT",
     "Stem",
     "StemFactory",
+    "Stream",
     "TokenBatchNorm",
     "TokenLayerNorm",
     "rate_proxy",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from spikeformer.data import batch
 from spikeformer.encoding import SpikeEncoder
+from spikeformer.error_handling import HardwareCompatibilityError, check_positive_int
 from spikeformer.hardware.ir.graph import SpikeGraph
 from spikeformer.hardware.ir.lookup import Lookup
 from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
@@ -45,6 +47,26 @@ class Lowered:
     encoder: SpikeEncoder | None
     layers: Mapping[tuple[str, str], tuple[str, str | None]]
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
+
+    def lasting(self, timesteps: int) -> Lowered:
+        """Return the network for samples of another length, as recordings longer than training's.
+
+        A chip keeps the neurons' state for as long as a sample lasts, so that all of a recording
+        of so many steps runs as one.
+
+        Args:
+            timesteps: Steps of a sample.
+
+        Raises:
+            HardwareCompatibilityError: What comes in has no time of its own: other timesteps of a
+                rate code are another code.
+        """
+        check_positive_int("timesteps", timesteps)
+        if self.encoder is None or not self.encoder.temporal:
+            raise HardwareCompatibilityError(t("hardware.has_no_time"))
+        encoder = copy.deepcopy(self.encoder)
+        encoder.timesteps = timesteps
+        return replace(self, graph=replace(self.graph, timesteps=timesteps), encoder=encoder)
 
 
 def lower(model: nn.Module | Lowered, input_shape: InputShape, *, name: str = "network") -> Lowered:
