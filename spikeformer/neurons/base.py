@@ -19,7 +19,12 @@ DT_MS = 1.0
 
 
 def decay_of(argument: str, tau: float) -> float:
-    """Return the factor `exp(-dt / tau)` by which a state shrinks in one timestep; tau in ms."""
+    """Return the factor `exp(-dt / tau)` by which a state shrinks in one timestep; tau in ms.
+
+    An infinite `tau` leaves the state as it is: the factor is 1.
+    """
+    if tau == math.inf:
+        return 1.0
     return math.exp(-DT_MS / check_positive(argument, tau))
 
 

@@ -23,7 +23,8 @@ class LifNeuron(FusedNeuron):
 
     Args:
         threshold: Membrane potential at which a neuron fires; above 0.
-        tau_mem: Membrane time constant in ms; above 0.
+        tau_mem: Membrane time constant in ms, above 0; infinite for an integrate-and-fire neuron,
+            which does not leak.
         reset: "subtract" (soft reset) or "zero" (hard reset, what neuromorphic chips do).
         surrogate_type: Name of the surrogate derivative, a key of `spikeformer.ops.SURROGATES`.
         surrogate_slope: Its sharpness; None takes the surrogate's own default.

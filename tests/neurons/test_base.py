@@ -38,6 +38,7 @@ def test_registry():
 
 def test_decay_of():
     assert decay_of("tau", 20.0) == math.exp(-1 / 20)
+    assert decay_of("tau", math.inf) == 1.0
     with pytest.raises(ArgumentError, match="`tau_mem`"):
         decay_of("tau_mem", 0.0)
 

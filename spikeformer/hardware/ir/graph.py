@@ -49,7 +49,7 @@ class Population:
         name: Unique in the graph; starts with the path of the module it stands for.
         shape: Features in the network, such as (channels, rows, columns) or (tokens, channels).
         kind: One of `KINDS`.
-        decay: Factor on the membrane per step, in [0, 1); 0 for coincidences.
+        decay: Factor on the membrane per step, in [0, 1]; 0 for coincidences, 1 without a leak.
         threshold: Potential at which a neuron fires; above 0.
         bias: Constant current, (size,); None is zero.
         depth: Steps by which its local time lags behind the input's.
@@ -251,10 +251,10 @@ def _check_population(name: str, population: Population) -> None:
         reason = f"is filed under {name!r}"
     elif population.kind not in KINDS:
         reason = f"has kind {population.kind!r}, which is none of {KINDS}"
-    elif not 0 <= population.decay < 1 or not population.threshold > 0:
+    elif not 0 <= population.decay <= 1 or not population.threshold > 0:
         reason = (
             f"has decay {population.decay} and threshold {population.threshold}, but decays lie in "
-            "[0, 1) and thresholds above 0"
+            "[0, 1] and thresholds above 0"
         )
     elif population.bias is not None and population.bias.shape != (population.size,):
         reason = f"of {population.size} neurons has a bias of shape {population.bias.shape}"

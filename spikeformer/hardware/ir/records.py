@@ -54,7 +54,7 @@ class PopulationRecord(Struct, forbid_unknown_fields=True):
     name: Text
     shape: Shape
     kind: str
-    decay: Annotated[float, Meta(ge=0, lt=1)]
+    decay: Annotated[float, Meta(ge=0, le=1)]
     threshold: Annotated[float, Meta(gt=0, le=1e30)]
     bias: Text | None
     depth: Count

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
+from math import inf
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, 
 from spikeformer.hardware.targets.loihi2.target import RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
-from spikeformer.neurons import IntegerLifNeuron
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
@@ -60,10 +61,11 @@ INTEGERS = {"neuron": partial(IntegerLifNeuron, tau_mem=2.0), "threshold": 0.5}
     [
         {},
         {"mechanism": SpikeDrivenAttention},
+        {"neuron": partial(LifNeuron, reset="zero", tau_mem=inf)},
         {"timesteps": 1, **INTEGERS},
         {"mechanism": SpikeDrivenAttention, **INTEGERS},
     ],
-    ids=["qk_token", "sdsa", "integers", "integers in sdsa"],
+    ids=["qk_token", "sdsa", "no leak", "integers", "integers in sdsa"],
 )
 def test_transformer_fires_as_in_pytorch(settings):
     net = vit(**settings)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from spikeformer.hardware.targets.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.targets.spinnaker.network import network_job, summed_weights
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
+from spikeformer.neurons import LifNeuron
 from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
@@ -69,6 +72,12 @@ def test_sentences_fire_as_in_pytorch():
     reference = record_reference(net, samples)
     expected = reference_spikes(model.compiled.graph, reference)
     assert_equal(expected, model.execute_float(reference.inputs))
+
+
+def test_neurons_that_do_not_leak_are_refused():
+    net = vit(neuron=partial(LifNeuron, reset="zero", tau_mem=inf))
+    with pytest.raises(HardwareCompatibilityError, match="does not leak"):
+        SpiNNakerDeployer().compile(net)
 
 
 def test_weights_are_shifted_as_spynnaker_shifts_them():
