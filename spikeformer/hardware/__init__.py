@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
     from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
     from spikeformer.hardware.ir.lookup import Lookup
-    from spikeformer.hardware.ir.nir import export_nir
     from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, place
     from spikeformer.hardware.ir.quantisation import quantise
     from spikeformer.hardware.lowering import (
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
         refuses,
     )
     from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
+    from spikeformer.hardware.nir.export import export_nir
+    from spikeformer.hardware.nir.network import NirNetwork, import_nir
     from spikeformer.hardware.reference import Reference, Samples, record_reference
     from spikeformer.hardware.rounding import RoundedWeights
     from spikeformer.hardware.summary import activity, layer_table, state_ranges
@@ -79,6 +80,7 @@ __all__ = [
     "Lowered",
     "Measurement",
     "NeuromorphicDeployer",
+    "NirNetwork",
     "NumberFormat",
     "Placement",
     "Population",
@@ -103,6 +105,7 @@ __all__ = [
     "check_supported",
     "compare",
     "export_nir",
+    "import_nir",
     "layer_table",
     "lower",
     "lowers",
@@ -125,7 +128,9 @@ _MODULES = (
     "energy",
     "ir.graph",
     "ir.integers",
-    "ir.nir",
+    "ir.lookup",
+    "nir.export",
+    "nir.network",
     "ir.placement",
     "ir.quantisation",
     "lowering",

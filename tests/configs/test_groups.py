@@ -34,7 +34,8 @@ BUILT = ("neuron", "encoding", "attention", "model", "task", "loss", "optimizer"
 # Groups whose options are made in the tests of their stages.
 MORE = ("validation", "concurrency", "cache", "compliance")
 NETWORKS = [f"{group}={name}" for group in BUILT for name in options(group)]
-NETWORKS.remove("model=pretrained")  # it needs a model to load
+for name in ("pretrained", "nir"):  # they need a model to load
+    NETWORKS.remove(f"model={name}")
 
 
 def overrides_for(choice: str) -> list[str]:

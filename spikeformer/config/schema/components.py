@@ -191,6 +191,17 @@ class PretrainedConfig:
     num_classes: int | None = None
 
 
+@schema("model", "nir")
+@dataclass
+class NirConfig:
+    """`spikeformer.hardware.NirNetwork`."""
+
+    _target_: str = "spikeformer.hardware.NirNetwork"
+    path: str = MISSING
+    encoder: Any = None
+    dt: float = 1e-3
+
+
 @schema("task", "task")
 @dataclass
 class TaskConfig:

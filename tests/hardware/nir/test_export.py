@@ -19,8 +19,8 @@ from spikeformer.hardware import (
     record_reference,
     simulate,
 )
-from spikeformer.hardware.ir import nir as nir_module
-from spikeformer.hardware.ir.nir import export_nir
+from spikeformer.hardware.nir import export as nir_module
+from spikeformer.hardware.nir.export import export_nir
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from tests.hardware.networks import images, spikes_for, two_layers, vit
 

@@ -52,7 +52,7 @@ def export_nir(graph: SpikeGraph, path: str | Path, *, dt: float = 1e-3) -> None
         export_nir(lower(net, (1, 8, 8)).graph, "network.nir")
         ```
     """
-    nir = _nir()
+    nir = nir_package()
     check_positive("dt", dt)
     _check(graph)
     nodes: dict[str, Any] = {}
@@ -73,13 +73,13 @@ def node_name(population: str) -> str:
     return population.replace(".", "__")
 
 
-def _nir() -> ModuleType:
+def nir_package() -> ModuleType:
+    """Return the package `nir`, or say how to install it."""
     try:
         import nir
     except ImportError as error:
         raise MissingDependencyError(
-            "Expected the package 'nir' to be installed for exporting NIR files: "
-            "python -m pip install nir."
+            "Expected the package 'nir' to be installed for NIR files: python -m pip install nir."
         ) from error
     module: ModuleType = nir
     return module

@@ -1,0 +1,1 @@
+"""The Neuromorphic Intermediate Representation: files that other frameworks and chips share."""
