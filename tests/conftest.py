@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 import torch
 
+from tests.composition import compose_from_known_parts
+
 # Without a GPU, Triton's kernels run in its interpreter; it reads this when it is imported.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
@@ -38,6 +40,11 @@ def own_technologies(monkeypatch: pytest.MonkeyPatch) -> None:
     from spikeformer.profiling import TECHNOLOGIES
 
     monkeypatch.setattr(TECHNOLOGIES, "_found", dict(TECHNOLOGIES))
+
+
+def pytest_configure() -> None:
+    """Compose configurations of the same files quickly, to the last test."""
+    compose_from_known_parts()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
