@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
+from functools import partial
 
 import hypothesis
 import pytest
@@ -40,6 +41,14 @@ def own_technologies(monkeypatch: pytest.MonkeyPatch) -> None:
     from spikeformer.profiling import TECHNOLOGIES
 
     monkeypatch.setattr(TECHNOLOGIES, "_found", dict(TECHNOLOGIES))
+
+
+@pytest.fixture
+def no_figure_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write reports without their figures as files of their own, which are half of the work."""
+    from spikeformer.pipeline.stages import report
+
+    monkeypatch.setattr(report, "build_report", partial(report.build_report, save_figures=False))
 
 
 def pytest_configure() -> None:

@@ -10,6 +10,7 @@ from tests.commands import SHARED, options
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figure_files")
 @pytest.mark.parametrize("name", options("experiment"))
 def test_one_batch_of_every_experiment(name, tmp_path):
     overrides = [

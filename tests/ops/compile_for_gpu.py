@@ -3,12 +3,11 @@
 The interpreter, which the other tests run without a GPU, accepts Python that Triton's compiler does
 not. Here calls of an op on CPU tensors compile its kernels and launch nothing. Triton decides when
 it is imported whether it interprets, so this is a process of its own:
-`python -m tests.ops.compile_for_gpu cuda`.
+`python -m tests.ops.compile_for_gpu`.
 """
 
 from __future__ import annotations
 
-import sys
 from unittest import mock
 
 import torch
@@ -28,7 +27,7 @@ SHAPES = ((1, 1, torch.float32), (5, 64, torch.bfloat16), (17, 7, torch.float32)
 TARGETS = {"cuda": GPUTarget("cuda", 80, 32), "hip": GPUTarget("hip", "gfx942", 64)}
 
 
-def compile_only(target):
+def compile_only():
     """Let every launch end after compilation, for all configurations of an autotuned kernel."""
     launch = JITFunction.run
 
@@ -36,12 +35,11 @@ def compile_only(target):
         for config in tuner.configs:
             tuner.fn.run(*args, **kwargs, **config.all_kwargs())
 
-    driver.set_active(mock.Mock(**{"get_current_target.return_value": target}))
     JITFunction.run = lambda kernel, *args, warmup, **kw: launch(kernel, *args, warmup=True, **kw)
     Autotuner.run = compile_all
 
 
-def lif():
+def lif(surrogates):
     numbers, tensor = [0.9, 1.0, 0.7, 0.2], torch.ones(4)
 
     def run(current, state, adaptation, parameters, reset, detach, surrogate, affine, most=0):
@@ -49,8 +47,6 @@ def lif():
         lif_forward(current, (state, adaptation), dynamics, affine)
         lif_backward(current, (state, adaptation), dynamics, current, (state, adaptation), affine)
 
-    # Both targets compile the same Triton; one of them meets all surrogates.
-    surrogates = SURROGATES if sys.argv[1] == "cuda" else list(SURROGATES)[:1]
     for index, surrogate in enumerate(surrogates):
         reset = ("subtract", "zero")[index % 2]
         run(torch.ones(2, 3, 7), None, None, numbers, reset, index < 3, surrogate, None)
@@ -88,6 +84,11 @@ def spike_pack_and_linear():
 
 
 if __name__ == "__main__":
-    compile_only(TARGETS[sys.argv[1]])
-    for run in (lif, norm_lif, spike_encode, spike_pack_and_linear):
-        run()
+    compile_only()
+    for name, target in TARGETS.items():
+        driver.set_active(mock.Mock(**{"get_current_target.return_value": target}))
+        # Both compile the same Triton; one of them meets all surrogates.
+        lif(SURROGATES if name == "cuda" else list(SURROGATES)[:1])
+        for run in (norm_lif, spike_encode, spike_pack_and_linear):
+            run()
+        print(name)

@@ -33,9 +33,9 @@ def assert_matches_reference(current, kernel, **options):
     ("surrogate", "reset", "detach_reset"),
     [
         *((surrogate, "subtract", False) for surrogate in SURROGATES),
-        ("atan", "subtract", True),
+        ("triangle", "subtract", True),
         ("triangle", "zero", False),
-        ("sigmoid", "zero", True),
+        ("triangle", "zero", True),
     ],
 )
 def test_surrogates_and_resets(kernel, surrogate, reset, detach_reset):
@@ -51,14 +51,23 @@ def test_adaptation(kernel, reset, shape):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("adaptive", [False, True])
-def test_half_precision(kernel, dtype, adaptive):
+def test_half_precision(kernel, dtype):
     current = random_current(3, 9, 37, dtype=dtype)
-    assert_matches_reference(current, kernel, adaptive=adaptive, surrogate="atan")
+    assert_matches_reference(current, kernel, adaptive=True)
 
 
-@pytest.mark.parametrize("with_state", [False, True])
-@pytest.mark.parametrize("shape", [(2, 1, 7), (1, 63, 500), (2, 16, 1024), (2, 3, 2500), (5, 4)])
+@pytest.mark.parametrize(
+    ("shape", "with_state"),
+    [
+        ((2, 1, 7), False),
+        ((2, 1, 7), True),
+        ((1, 63, 500), True),
+        ((2, 16, 1024), False),
+        ((2, 3, 2500), True),
+        ((5, 4), False),
+        ((5, 4), True),
+    ],
+)
 def test_shapes_within_and_beyond_a_block(kernel, shape, with_state):
     options = {"learnable": False, "with_state": with_state}
     assert_matches_reference(random_current(*shape), kernel, **options)
@@ -68,7 +77,7 @@ def test_slope(kernel):
     assert_matches_reference(random_current(2, 8, 40), kernel, slope=3.0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.permutations(range(5)), st.booleans(), st.booleans())
 def test_memory_layouts(kernel, order, step_batch, step_features):
     # Every order of axes in memory, with gaps between samples or features.
@@ -144,6 +153,6 @@ def test_mixed_inputs_propagate_nan_without_spikes(kernel):
 
 
 def test_repetition_changes_nothing(kernel):
-    current = random_current(3, 18, 300)
+    current = random_current(3, 18, 70)
     first, second = results(current, kernel), results(current, kernel)
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -145,7 +145,8 @@ def test_gradient_through_the_reset_by_hand(backend, reset, detach_reset, first)
 @resets
 def test_two_halves_equal_the_whole(backend, reset):
     adaptation = {"adaptation_decay": 0.8, "adaptation_strength": 0.1}
-    run = partial(run_lif, decay=0.9, reset=reset, backend=backend, **adaptation)
+    decay = torch.tensor(0.9, requires_grad=True)
+    run = partial(run_lif, decay=decay, reset=reset, backend=backend, **adaptation)
     current = random_current(2, 9, 4, 3).requires_grad_()
     whole, whole_final = run(current)
     first, state = run(current[:, :4])
