@@ -33,6 +33,7 @@ def workplace(
     finished_run: Path,
     monkeypatch: pytest.MonkeyPatch,
     own_technologies: None,
+    no_figure_files: None,
 ) -> Iterator[Path]:
     """An empty working folder with one finished run in `outputs`, on the import path."""
     (tmp_path / "outputs").symlink_to(finished_run.parents[1])

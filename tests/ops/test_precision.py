@@ -68,7 +68,7 @@ def run_norm_lif(leaf, backend):
         running_mean=mean,
         running_var=var,
         training=True,
-        decay=0.75,
+        decay=leaf(rand() * 0 + 0.75),
         backend=backend,
     )
     return spikes, state, mean, var
@@ -78,7 +78,12 @@ def run_attention(leaf, backend, mechanism):
     spikes = [leaf((rand(2, 4, 6, 2, 5, seed=seed) < 0.4).double()) for seed in range(3)]
     operands = spikes[:2] if mechanism == "qk_token" else spikes
     return spike_attention(
-        *operands, mechanism=mechanism, decay=0.75, threshold=1.25, scale=0.5, backend=backend
+        *operands,
+        mechanism=mechanism,
+        decay=leaf(rand() * 0 + 0.75),
+        threshold=1.25,
+        scale=0.5,
+        backend=backend,
     )
 
 

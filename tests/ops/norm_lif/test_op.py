@@ -14,7 +14,7 @@ KERNELS = ["cpu", "triton"]
 SHAPES = [
     ((3, 4, 5, 7), -1),
     ((2, 1, 500), 2),
-    ((2, 63, 7), 2),
+    ((2, 35, 7), 2),
     ((1, 2, 1), 2),
     ((2, 3, 6, 5, 4), 2),
     ((65, 2, 3), 2),
@@ -54,8 +54,10 @@ def test_is_batch_norm_then_lif(backend, training):
 
 
 @pytest.mark.parametrize("backend", KERNELS)
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize(("shape", "axis"), SHAPES)
+@pytest.mark.parametrize(
+    ("shape", "axis", "training"),
+    [*((*case, True) for case in SHAPES), *((*case, False) for case in SHAPES[::2])],
+)
 def test_kernel_equals_reference(shape, axis, training, backend):
     x = random_input(*shape)
     got = results(x, axis, backend, training=training)

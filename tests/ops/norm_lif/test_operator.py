@@ -20,7 +20,7 @@ def operator_arguments(backend):
     def rand(*shapes):
         return tuple(torch.rand(shape, device=device, requires_grad=True) for shape in shapes)
 
-    options = ([], "subtract", False, "sigmoid", 4.0, 0, backend, 3, 1e-5)
+    options = ([], "subtract", False, "fast_sigmoid", 4.0, 0, backend, 3, 1e-5)
     return rand((2, 3, 12), (4,), (4,)), rand((2, 12), (2, 12), (4,)), options
 
 
