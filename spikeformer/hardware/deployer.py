@@ -315,11 +315,11 @@ def _encoded(compiled: HardwareModel, inputs: Samples | Arrays) -> Arrays:
 def known_input_shape(model: nn.Module) -> InputShape:
     """Return the shape of one sample that a network or a part of it declares.
 
-    As `image_shape` or `sample_shape`, or as `max_length` of a `SpikingTransformer`: its token ids
-    and their mask.
+    As `image_shape` or `expected_shape`, or as `max_length` of a `SpikingTransformer`: its token
+    ids and their mask.
     """
     for module in model.modules():
-        shape = getattr(module, "image_shape", None) or getattr(module, "sample_shape", None)
+        shape = getattr(module, "image_shape", None) or getattr(module, "expected_shape", None)
         if shape is not None:
             return tuple(shape)
         if isinstance(module, SpikingTransformer):

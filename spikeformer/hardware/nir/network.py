@@ -66,7 +66,7 @@ class NirNetwork(nn.Module):
         )
 
     @property
-    def sample_shape(self) -> tuple[int, ...] | None:
+    def expected_shape(self) -> tuple[int, ...] | None:
         """Shape of one sample, where an encoder says how they come; others are reshaped to it."""
         if self.encoder is None:
             return None

@@ -116,7 +116,7 @@ def test_networks_from_files_learn(tmp_path):
     network = import_nir(path, EventCoding(8))
     network(trains()).sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in network.parameters())
-    assert network.sample_shape == (8, 3)
+    assert network.expected_shape == (8, 3)
 
 
 def damaged(path):
