@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -31,6 +32,7 @@ def register_resolvers() -> None:
     """Register what `conf/` uses: `choice`, `options`, `locale`, `run_dir`, `new_folder`, ..."""
     OmegaConf.register_new_resolver("choice", choice, replace=True)
     OmegaConf.register_new_resolver("options", options, replace=True)
+    OmegaConf.register_new_resolver("unless_pretrained", unless_pretrained, replace=True)
     OmegaConf.register_new_resolver("locale", get_locale, replace=True)
     OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
@@ -61,6 +63,11 @@ def choice(group: str, *, _root_: DictConfig) -> str:
     else:  # a sweep has names too, before its first child
         choices = OmegaConf.select(_root_, "hydra.runtime.choices", default={})
     return str(choices.get(group, group))
+
+
+def unless_pretrained(value: Any, *, _root_: DictConfig) -> Any:
+    """Return a value, or None where `model.pretrained` names a model that brings its own."""
+    return None if OmegaConf.select(_root_, "model.pretrained", default=None) else value
 
 
 def options(group: str, *, _root_: DictConfig) -> str:

@@ -1,4 +1,4 @@
-"""Trained classifiers of `transformers`, fed with the batches of SpikeFormer's data modules."""
+"""Trained classifiers and language models of `transformers`, fed with our data modules' batches."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from spikeformer.conversion.generation import generates
 from spikeformer.conversion.preprocessing import Preprocessing
-from spikeformer.data.tokenizer import Encoder
+from spikeformer.data.tokenizer import Encoder, gguf_file
 from spikeformer.error_handling import ConversionError, MissingDependencyError
 from spikeformer.i18n import t
 
@@ -22,24 +24,31 @@ CLASSIFIERS = (
 )
 """How the names of classes end that return logits of a whole input."""
 
+LANGUAGE_MODELS = ("ForCausalLM", "LMHeadModel")
+"""How the names of classes end that return logits of each next token."""
+
 OWN_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flex_attention")
 """Implementations of attention that are part of `transformers`."""
 
 
 class PretrainedTransformer(nn.Module):
-    """A classifier of `transformers` that takes images or token ids as our data modules give them.
+    """A network of `transformers` that takes images or token ids as our data modules give them.
+
+    It is a classifier of images or sentences, or a causal language model, whose outputs are
+    (batch, 1, tokens, vocabulary).
 
     Images in [0, 1] are scaled to the size and normalised with the mean and deviation that the
     model was trained with (its image processor's, `preprocessing.py`). The output has one timestep,
     so that it can be trained and tested as any other network here.
 
     Args:
-        pretrained: A folder that `save_pretrained` wrote, or a name on the Hugging Face hub.
+        pretrained: A folder that `save_pretrained` wrote, a GGUF file of a language model, or a
+            name on the Hugging Face hub.
         num_classes: Classes of the data; None accepts any number.
 
     Raises:
-        ConversionError: There is no such model, it cannot be read, it is no classifier, it has
-            another number of classes, or nothing says how its images are prepared.
+        ConversionError: There is no such model, it cannot be read, it is neither kind of network,
+            it has another number of classes, or nothing says how its images are prepared.
         MissingDependencyError: `transformers` is not installed.
     """
 
@@ -51,7 +60,8 @@ class PretrainedTransformer(nn.Module):
         self.pretrained = str(pretrained)
         self.model = model = load_pretrained(self.pretrained)
         labels = model.config.num_labels
-        if num_classes is not None and labels != num_classes:
+        self.language = generates(model)
+        if not self.language and num_classes is not None and labels != num_classes:
             raise ConversionError(
                 t(
                     "conversion.other_classes",
@@ -74,12 +84,12 @@ class PretrainedTransformer(nn.Module):
         input_ids: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Return logits, shape (batch, 1, classes)."""
+        """Return logits, shape (batch, 1, classes), or of each token."""
         inputs: Any = images if images is not None else {"input_ids": input_ids, "mask": mask}
         logits: Tensor = self.model(**self.arguments(inputs)).logits
         return logits.unsqueeze(1)
 
-    def arguments(self, inputs: Tensor | Mapping[str, Any]) -> dict[str, Tensor]:
+    def arguments(self, inputs: Tensor | Mapping[str, Any]) -> dict[str, Any]:
         """Return the model's keyword arguments for the inputs of a batch.
 
         Raises:
@@ -93,7 +103,7 @@ class PretrainedTransformer(nn.Module):
             )
         return {"pixel_values": self.prepare(inputs)}
 
-    def _tokens(self, inputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    def _tokens(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         if self.prepare is not None:
             raise _mismatch(
                 self.pretrained, t("conversion.images"), t("conversion.token_ids"), "data=cifar10"
@@ -117,7 +127,12 @@ class PretrainedTransformer(nn.Module):
                     longest=longest,
                 )
             )
-        return {"input_ids": ids, **({} if mask is None else {"attention_mask": mask.long()})}
+        given: dict[str, Any] = {"input_ids": ids}
+        if mask is not None:
+            given["attention_mask"] = mask.long()
+        if self.language:
+            given["use_cache"] = False  # nobody goes on with these texts
+        return given
 
     @property
     def num_tokens(self) -> int:
@@ -164,15 +179,19 @@ def _has_vocabulary(tokenizer: Any) -> bool:
         "_raise_exceptions_for_missing_entries": False,
         "_raise_exceptions_for_connection_errors": False,
     }
+    if getattr(tokenizer, "init_kwargs", {}).get("gguf_file"):
+        return True  # it is in the file with the weights
     files = tokenizer.vocab_files_names.values()
     return not files or any(cached_file(tokenizer.name_or_path, f, **options) for f in files)
 
 
 def load_pretrained(name: str) -> Any:
-    """Load a classifier from a local folder, the cache or the hub, in the class it was saved from.
+    """Load a network from a local folder, the cache or the hub, in the class it was saved from.
+
+    Language models come in single precision, those of GGUF files with their weights multiplied out.
 
     Raises:
-        ConversionError: There is none, or it is no classifier.
+        ConversionError: There is none, or it is neither a classifier nor a causal language model.
         MissingDependencyError: `transformers` is not installed.
     """
     try:
@@ -180,25 +199,33 @@ def load_pretrained(name: str) -> Any:
         import transformers
     except ImportError as error:
         raise MissingDependencyError(t("conversion.pretrained_needs_transformers")) from error
-    local = Path(name).expanduser()
-    options: dict[str, Any] = {"local_files_only": True}
+    place, file = gguf_file(name)
+    local = Path(place).expanduser()
+    options: dict[str, Any] = {"local_files_only": True, **file}
     try:
         try:
-            config = read_config(name, **options)
+            config = read_config(place, **options)
         except (OSError, ValueError):
-            if local.is_dir() or local.is_absolute():
+            if local.is_dir() or local.is_absolute() or file:
                 raise
             # One short question first: without a network the loader itself retries for long.
             huggingface_hub.HfApi().model_info(name, timeout=PROBE_SECONDS)
             options = {}
             config = read_config(name)
-        kind = getattr(transformers, (config.architectures or ["none"])[0], None)
-        if kind is None or not kind.__name__.endswith(CLASSIFIERS):
-            saved = ", ".join(config.architectures or ["nothing"])
+        saved = (config.architectures or ["nothing"])[0]
+        kind: Any = getattr(transformers, saved, None)
+        if file:
+            kind = transformers.AutoModelForCausalLM
+        if not file and (kind is None or not saved.endswith((*CLASSIFIERS, *LANGUAGE_MODELS))):
+            found = ", ".join(config.architectures or ["nothing"])
+            raise ConversionError(t("conversion.no_classifier", name=name, found=found))
+        if file or saved.endswith(LANGUAGE_MODELS):
+            options["dtype"] = torch.float32
+        elif kind.main_input_name not in ("pixel_values", "input_ids"):
             raise ConversionError(t("conversion.no_classifier", name=name, found=saved))
-        if kind.main_input_name not in ("pixel_values", "input_ids"):
-            raise ConversionError(t("conversion.no_classifier", name=name, found=kind.__name__))
-        model = kind.from_pretrained(name, trust_remote_code=False, **options)
+        model = kind.from_pretrained(place, trust_remote_code=False, **options)
+        if file:
+            _forget_quantisation(model)
     except ConversionError:
         raise
     except Exception as error:
@@ -207,6 +234,17 @@ def load_pretrained(name: str) -> Any:
             t("conversion.cannot_load", name=name, reason=_first_line(error))
         ) from error
     return model.eval()
+
+
+def _forget_quantisation(model: Any) -> None:
+    """Let a model read from a GGUF file be saved: its weights are plain numbers by now."""
+    model.hf_quantizer = None
+    model.is_quantized = False
+    for name in ("quantization_method", "_pre_quantization_dtype"):
+        if hasattr(model, name):
+            setattr(model, name, None)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
 
 
 def read_config(name: str, **options: Any) -> Any:

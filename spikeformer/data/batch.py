@@ -223,8 +223,10 @@ def _rows(inputs: Any) -> list[Tensor]:
 
 
 def _is_labelled(inputs: Any, target: Any) -> bool:
+    if isinstance(inputs, Mapping):
+        return True
     if not isinstance(target, Tensor) or target.is_floating_point():
-        return isinstance(inputs, Mapping)
+        return False
     return target.ndim == 1 and {len(x) for x in _rows(inputs)} == {len(target)}
 
 

@@ -1,4 +1,4 @@
-"""Tables of samples from the hub, from parquet, CSV or JSON files, or from a folder of images."""
+"""Tables of samples from the hub, from parquet, CSV, JSON or text files, or a folder of images."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ SUFFIXES = {
     ),
     "csv": (".csv", ".tsv"),
     "json": (".json", ".jsonl"),
+    "text": (".txt",),
 }
 PROBE_SECONDS = 10.0
 
@@ -137,6 +138,8 @@ def _from_path(path: Path, format: str, cache_dir: str | None) -> Source:  # noq
             places = {split: [folder / file for file in some] for split, some in splits.items()}
             if kind == "csv":
                 tables = read_csv(places)
+            elif kind == "text":
+                tables = _lines(places)
             else:
                 names = {split: [str(file) for file in some] for split, some in places.items()}
                 # `datasets` tells files by path and time alone, and would return a copy of others.
@@ -156,6 +159,17 @@ def _from_path(path: Path, format: str, cache_dir: str | None) -> Source:  # noq
             t("data.unreadable_path", path=str(path), kind=kind, reason=_reason(error))
         ) from error
     return Source(tables, left_out)
+
+
+def _lines(places: dict[str, list[Path]]) -> Tables:
+    """Return a table of the lines of plain text, UTF-8, for each split."""
+    datasets = optional_import("datasets", t("data.for_reading"))
+    return {
+        split: datasets.Dataset.from_dict(
+            {"text": [line for file in files for line in file.read_text("utf-8").split("\n")]}
+        )
+        for split, files in places.items()
+    }
 
 
 def _image_folder(path: Path, files: list[Path], left_out: LeftOut) -> Tables:

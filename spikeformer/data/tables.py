@@ -109,7 +109,8 @@ class TableDataModule(SpikingDataModule):
             (train, validation, test). All of it is training data if they tell nothing, or one
             split alone.
         subset: Configuration of the hub set, where it has several.
-        format: "parquet", "csv", "json" or "image_folder"; "auto" goes by the file names.
+        format: "parquet", "csv", "json", "text" (whose samples are lines) or "image_folder"; "auto"
+            goes by the file names.
         label_key: Column of the classes; None finds it by its type.
         num_classes: Number of classes, checked against the data; None takes what the data has.
         train_split: Name of the training split.

@@ -104,15 +104,18 @@ def _trained(tokenizer: Any) -> Encoder:
 
 
 def pretrained_encoder(name: str) -> Encoder:
-    """Load `transformers.AutoTokenizer` from a local folder, the cache or the hub."""
+    """Load `transformers.AutoTokenizer` from a local folder, a GGUF file, the cache or the hub."""
     hub = optional_import("huggingface_hub", t("data.for_tokenizer"))
     transformers = optional_import("transformers", t("data.for_tokenizer"))
     auto = transformers.AutoTokenizer
+    place, options = gguf_file(name)
     try:
         try:
-            tokenizer = auto.from_pretrained(name, local_files_only=True, trust_remote_code=False)
+            tokenizer = auto.from_pretrained(
+                place, local_files_only=True, trust_remote_code=False, **options
+            )
         except (OSError, ValueError):
-            if Path(name).expanduser().is_dir():
+            if Path(place).expanduser().is_dir():
                 raise
             # One short question before the long retries of a machine without a network.
             hub.HfApi().model_info(name, timeout=10.0)
@@ -132,6 +135,19 @@ def pretrained_encoder(name: str) -> Encoder:
     return Encoder(
         tokenizer, len(tokenizer), pad, empty, tokenizer.bos_token_id, end, trained=False
     )
+
+
+def gguf_file(name: str) -> tuple[str, dict[str, str]]:
+    """Return the folder and the keyword that `transformers` wants for a GGUF file's path.
+
+    Example:
+        >>> gguf_file("models/tiny.gguf"), gguf_file("owner/model")
+        (('models', {'gguf_file': 'tiny.gguf'}), ('owner/model', {}))
+    """
+    path = Path(name).expanduser()
+    if path.suffix.lower() != ".gguf":
+        return name, {}
+    return str(path.parent), {"gguf_file": path.name}
 
 
 def _unreadable(name: str, error: BaseException) -> DataError:

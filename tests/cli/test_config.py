@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from spikeformer.cli.config import help_text
+from spikeformer.cli.config import compose, help_text
 from tests.commands import CONF, options
 
 
@@ -35,3 +35,11 @@ def test_help_text_fits_a_terminal():
     text = help_text(["--help"])
     assert max(map(len, text[: text.index("Keys with")].splitlines())) <= 100
     assert "schema/" not in text
+
+
+def test_a_pretrained_model_brings_its_own_vocabulary():
+    text = ["data=text_file", "data.path=book.txt"]
+    assert compose(*text).data.vocab_size == 2000
+    own = compose("pipeline=convert", *text, "model.pretrained=folder")
+    assert own.data.vocab_size is None
+    assert own.data.tokenizer == "folder"

@@ -25,6 +25,7 @@ from tests.commands import CONF, options
 NEEDS = {
     "data=image_folder": ["data.path=x", "data.num_classes=3"],
     "data=csv_text": ["data.path=x", "data.num_classes=3"],
+    "data=text_file": ["data.path=x"],
     "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
     "logger=many": [],
     "model=multimodal": ["data=digits_av"],
@@ -39,7 +40,7 @@ for name in ("pretrained", "nir"):  # they need a model to load
 
 
 def overrides_for(choice: str) -> list[str]:
-    if choice.startswith("model=spiking_transformer"):
+    if choice.startswith(("model=spiking_transformer", "model=spiking_language_model")):
         return ["data=sst2", choice, *NEEDS.get(choice, [])]
     return [*NEEDS.get(choice, []), choice]
 
@@ -64,6 +65,9 @@ def test_every_data_set_composes_with_a_network_that_reads_it(name):
         outputs = network(vision=torch.rand(2, 1, 8, 8), audio=torch.randn(2, 6556))
     elif "vocab_size" in config.data:
         outputs = network(torch.randint(config.data.vocab_size, (2, 5)))
+        if name == "text_file":  # logits of the next token, at each of the five
+            assert outputs.shape == (2, config.timesteps, 5, config.data.vocab_size)
+            return
     else:
         size = OmegaConf.to_container(config.data.image_size, resolve=True)
         steps = [config.data.timesteps] if "timesteps" in config.data else []

@@ -159,3 +159,23 @@ def test_a_tokenizer_must_be_the_model_s(tmp_path):
         network.check_tokenizer(trained_encoder(["a b c"], "word", 50, tmp_path))
     words(tmp_path, 48)
     network.check_tokenizer(pretrained_encoder(str(tmp_path)))
+
+
+def test_language_models_give_logits_of_tokens(tmp_path):
+    config = transformers.GPT2Config(vocab_size=50, n_embd=16, n_layer=1, n_head=2, n_positions=12)
+    model = transformers.GPT2LMHeadModel(config).to(torch.bfloat16)
+    model.save_pretrained(tmp_path)
+    network, ids = PretrainedTransformer(str(tmp_path), num_classes=50), torch.arange(10).view(2, 5)
+    assert network.model.dtype == torch.float32
+    assert network(input_ids=ids).shape == (2, 1, 5, 50)
+    given = network.arguments({"input_ids": ids, "mask": torch.ones(2, 5, dtype=torch.bool)})
+    assert given["use_cache"] is False
+    with pytest.raises(ConversionError, match=r"13 tokens.*at most 12"):
+        network.arguments({"input_ids": torch.zeros(1, 13, dtype=torch.long)})
+
+
+def test_gguf_files_are_read_with_their_tokenizer(tmp_path):
+    pytest.importorskip("gguf")
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ConversionError, match=r"broken\.gguf cannot be loaded"):
+        load_pretrained(str(tmp_path / "broken.gguf"))

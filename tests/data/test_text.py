@@ -143,3 +143,72 @@ def test_the_tokenizer_learns_from_the_training_samples_alone(tmp_path, cache, k
         learnt.add(data.encoder.tokenizer.decode(inputs["input_ids"][0].tolist()).split()[0])
     assert len(learnt) == 64
     assert known == learnt
+
+
+LINES = [f"{line} {sentence}" for line, sentence in enumerate(sentences(200))]
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A book of 200 numbered lines."""
+    file = tmp_path / "book.txt"
+    file.write_text("\n".join(LINES), "utf-8")
+    return file
+
+
+def packed(path, cache, **options):
+    settings = {"task": "causal_lm", "packing": True, "vocab_size": 400, "max_length": 16}
+    return loaded(path=str(path), cache_dir=cache, **{**settings, **options})
+
+
+def test_packed_blocks_are_the_text_and_predict_every_token_once(book, cache):
+    data = packed(book, cache, val_fraction=0.1, test_fraction=0.2)
+    texts = {}
+    for name in ("train", "val", "test"):
+        blocks = getattr(data.splits, name)
+        inputs, targets = blocks.__getitems__(range(len(blocks)))
+        real = targets != -100
+        assert torch.equal(real, inputs["mask"])
+        assert inputs["mask"][:-1].all()  # only the last block is padded
+        stream = [*inputs["input_ids"][0, :1].tolist(), *targets[real].tolist()]
+        texts[name] = data.encoder.tokenizer.decode(stream).strip()
+        assert torch.equal(inputs["input_ids"][1:, 0], targets[:-1, -1])
+        assert data.num_bytes(torch.tensor(stream)) == len(texts[name]) + 1
+    # Splits follow each other, whole lines each.
+    assert "\n".join(texts[name] for name in ("train", "val", "test")) == "\n".join(LINES)
+    assert len(texts["test"].split("\n")) == 40
+    assert len(texts["val"].split("\n")) == 16
+
+
+def test_packed_documents_end_with_a_token(reviews, cache):
+    data = packed(reviews(), cache, val_fraction=0)
+    tokens = data.splits.train.tokens
+    documents = len(data.splits.train.offsets)
+    ends = int((tokens == data.encoder.eos_id).sum())
+    assert documents > 1
+    assert ends >= 60
+
+
+def test_a_limit_takes_the_first_lines(book, cache):
+    data = packed(book, cache, limit_train=50, val_fraction=0, test_fraction=0.5)
+    start = data.encoder.tokenizer.decode(data.splits.train.tokens.tolist())
+    assert start.strip().split("\n")[0] == LINES[0]
+    assert max(int(line.split()[0]) for line in start.strip().split("\n")) == 24
+
+
+def test_packing_needs_text_and_the_right_task(book, tmp_path, cache):
+    with pytest.raises(ArgumentError, match="packing"):
+        TextDataModule(path=str(book), packing=True)
+    with pytest.raises(ArgumentError, match="vocab_size"):
+        TextDataModule(path=str(book), task="causal_lm", vocab_size=None)
+    (tmp_path / "train.txt").write_text("one two three")
+    (tmp_path / "test.txt").write_text("")
+    book.unlink()
+    with pytest.raises(DataError, match="0 tokens, too little text"):
+        packed(tmp_path, cache, val_fraction=0)
+
+
+def test_a_text_that_is_not_utf_8_is_refused(tmp_path, cache):
+    (tmp_path / "book.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(DataError, match=r"book\.txt"):
+        packed(tmp_path / "book.txt", cache)

@@ -80,9 +80,10 @@ class TextConfig(TableConfig):
     text_key: str | None = None
     task: str = "classification"
     max_length: int = 64
-    vocab_size: int = 8000
+    vocab_size: int | None = 8000
     tokenizer: str | None = None
     tokenizer_kind: str = "bpe"
+    packing: bool = False
 
 
 @schema("data", "audio")

@@ -27,11 +27,14 @@ class Magnitudes:
 
     def add(self, site: str, activation: Tensor, axes: tuple[int, ...]) -> None:
         """Measure an activation whose channels lie along `axes`, counted from the end."""
-        values = activation.detach().abs().float()
+        values = activation.detach().float()
         kept = [activation.ndim + axis for axis in axes]
         rest = [axis for axis in range(values.ndim) if axis not in kept]
-        columns = values.permute(*rest, *sorted(kept))
-        columns = columns.reshape(-1, *columns.shape[len(rest) :])
+        if self.quantile == 1.0 and rest:
+            columns = torch.linalg.vector_norm(values, math.inf, dim=rest).unsqueeze(0)
+        else:
+            columns = values.abs().permute(*rest, *sorted(kept))
+            columns = columns.reshape(-1, *columns.shape[len(rest) :])
         if len(columns) > MAX_ROWS:
             columns = columns[:: math.ceil(len(columns) / MAX_ROWS)]
         before = self._largest.get(site)

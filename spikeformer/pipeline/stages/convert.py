@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from spikeformer.config import instantiate
 from spikeformer.conversion import ConversionPipeline, PretrainedTransformer, save_converted
+from spikeformer.data import TextDataModule
 from spikeformer.data.batch import to_device
 from spikeformer.error_handling import (
     ArgumentError,
@@ -29,9 +30,10 @@ class Convert(Stage):
     `spikeformer.conversion.load_converted` reads it.
 
     Args:
-        calibration_samples: Training samples to calibrate on.
+        calibration_samples: Training samples to calibrate on; None takes 256, and of a language
+            model's texts 2,000 tokens.
         fine_tune_epochs: Most epochs of distillation from the original.
-        max_samples: Test samples to compare on; None takes all.
+        max_samples: Test samples to compare on, of a language model tokens; None takes all.
     """
 
     name = "convert"
@@ -39,11 +41,13 @@ class Convert(Stage):
 
     def __init__(
         self,
-        calibration_samples: int = 256,
+        calibration_samples: int | None = None,
         fine_tune_epochs: int = 0,
         max_samples: int | None = None,
     ) -> None:
-        self.calibration_samples = check_positive_int("calibration_samples", calibration_samples)
+        self.calibration_samples = calibration_samples
+        if calibration_samples is not None:
+            check_positive_int("calibration_samples", calibration_samples)
         if fine_tune_epochs < 0:
             raise ArgumentError("fine_tune_epochs", fine_tune_epochs, "an integer of at least 0")
         self.fine_tune_epochs = fine_tune_epochs
@@ -69,15 +73,23 @@ class Convert(Stage):
     def _compare(
         self, run: Run, network: PretrainedTransformer, pipeline: ConversionPipeline
     ) -> dict[str, Any]:
-        spiking = pipeline.convert(network.model, self.calibration_samples, self.fine_tune_epochs)
+        samples = self.calibration_samples or (2000 if network.language else 256)
+        spiking = pipeline.convert(network.model, samples, self.fine_tune_epochs)
         run.parts.data.setup("test")
         test = _Prepared(run.parts.data.test_dataloader(), network)
-        evaluation = pipeline.evaluate_conversion(spiking, test, max_samples=self.max_samples)
+        evaluation = pipeline.evaluate_conversion(
+            spiking,
+            test,
+            max_samples=self.max_samples,
+            count_bytes=getattr(run.parts.data, "num_bytes", None),
+        )
         results = ConversionResults(
             network.pretrained, evaluation, pipeline.report(), pipeline.losses
         )
         results.save(RunFolder(run.folder))
         save_converted(spiking, run.folder / "converted")
+        if isinstance(run.parts.data, TextDataModule) and not run.parts.data.encoder.trained:
+            run.parts.data.encoder.tokenizer.save_pretrained(run.folder / "converted")
         return results.numbers()
 
     def outputs(self, run: Run) -> list[Path]:
@@ -90,7 +102,17 @@ class Convert(Stage):
         return [run.folder / name for name in names]
 
     def summary(self, result: Mapping[str, Any]) -> str:
-        """Return the accuracies and the agreement."""
+        """Return accuracies or perplexities, and the agreement."""
+        if "perplexity" in result:
+            return t(
+                "pipeline.converted_language",
+                original=result["original_perplexity"],
+                perplexity=result["perplexity"],
+                agreement=result["agreement"],
+                events=result["events_per_neuron"],
+                timesteps=result["timesteps"],
+                samples=result["num_samples"],
+            )
         return t(
             "pipeline.converted",
             original=result["original_accuracy"],

@@ -42,6 +42,7 @@ def conversion(results: RunResults) -> Content | None:
         "written": _written(found.pretrained, report),
         "rows": _rows(evaluation),
         "num_samples": evaluation.num_samples,
+        "of_tokens": evaluation.original_perplexity is not None,
         "modules": report.computing,
     }
     return Content(values, figures)
@@ -106,6 +107,18 @@ def _rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
             milliseconds(evaluation.seconds),
         ),
     ]
+    if evaluation.original_perplexity is not None:
+        original, perplexity = evaluation.original_perplexity, last.perplexity
+        bits = evaluation.bits_per_byte
+        rows[:0] = [
+            (t("reporting.perplexity"), number(original, ".4g"), number(perplexity, ".4g")),
+            (
+                t("reporting.bits_per_byte"),
+                number(bits(original), ".4g"),
+                number(bits(perplexity), ".4g"),
+            ),
+            (t("reporting.divergence"), "", number(last.divergence, ".2g")),
+        ]
     if evaluation.exit_timesteps is not None:
         exit_timesteps = format_number(evaluation.exit_timesteps, ".2f")
         rows.append((t("reporting.exit_timestep"), "", exit_timesteps))

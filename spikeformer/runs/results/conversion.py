@@ -40,9 +40,14 @@ class ConversionResults(Result):
         return name not in ("timesteps", "num_samples")
 
     def numbers(self) -> dict[str, Any]:
-        """Return what holds after the last timestep."""
+        """Return what holds after the last timestep; of a language model perplexities too."""
         last = self.evaluation.last
+        language = {}
+        if last.perplexity is not None:
+            original = self.evaluation.original_perplexity
+            language = {"original_perplexity": original, "perplexity": last.perplexity}
         return {
+            **language,
             "original_accuracy": self.evaluation.original_accuracy,
             "accuracy": last.accuracy,
             "agreement": last.agreement,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
+import tokenizers
 import torch
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
     ViTConfig,
     ViTForImageClassification,
 )
@@ -119,3 +123,51 @@ def test_the_stage_needs_a_pretrained_model_and_a_conversion(folder, tmp_path):
             ),
             tmp_path / "b",
         )
+
+
+@pytest.fixture
+def language_model(tmp_path):
+    """A model of letters, with its tokenizer and a text."""
+    letters = {letter: i for i, letter in enumerate("<>abcdefgh ")}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(letters, unk_token="<"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split("", "isolated")
+    tokenizer.decoder = tokenizers.decoders.Fuse()
+    folder = tmp_path / "llama"
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<", eos_token=">")
+    fast.save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=len(letters),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=32,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (tmp_path / "text").mkdir()
+    for split, lines in (("train", 30), ("test", 12)):
+        (tmp_path / "text" / f"{split}.txt").write_text("\n".join(["abc defg hab"] * lines))
+    return folder
+
+
+def test_a_language_model_is_compared_by_perplexity(language_model, tmp_path):
+    settings = config(
+        language_model,
+        "data=text_file",
+        f"data.path={tmp_path / 'text'}",
+        "data.max_length=20",
+        "pipeline.stages.0.calibration_samples=100",
+        "pipeline.stages.0.max_samples=90",
+        f"paths.cache_dir={tmp_path}",
+    )
+    result = run_pipeline(settings, tmp_path / "run")["convert"]
+    assert result["perplexity"] == pytest.approx(result["original_perplexity"], rel=0.05)
+    assert 90 <= result["num_samples"] < 90 + 8 * 20
+    content = json.loads((tmp_path / "run" / "results" / "conversion.json").read_text())
+    # A token is a letter, and the byte behind it is predicted: newlines have no token of their own.
+    assert content["evaluation"]["num_bytes"] == pytest.approx(result["num_samples"], rel=0.1)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Bits per byte of text" in page
+    assert "A sample is a token" in page
+    snn = load_converted(tmp_path / "run" / "converted")
+    assert snn.generate(torch.tensor([[2, 3]]), max_new_tokens=3, do_sample=False).shape == (1, 5)

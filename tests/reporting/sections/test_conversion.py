@@ -62,3 +62,15 @@ def test_conversion_draws_the_trade_off_that_was_chosen_from():
     assert set(content.figures) == {"conversion", "trade_off"}
     for text in ("energy", "0.8", "rate", "IF"):
         assert text in content.values["written"]
+
+
+def test_conversion_of_a_language_model_shows_perplexity_and_bits():
+    report = ConversionReport(MODULES, 3, Coding("rate", "IF", 24), 2, [], {})
+    step = StepFigures(2, 0.75, 0.5, 0.125, 0.25, perplexity=16.5, divergence=0.0025)
+    evaluation = Evaluation(64, [step], original_perplexity=16.0, num_bytes=256)
+    content = content_of(report, evaluation)
+    rows = {name: (plain(a), plain(b)) for name, a, b in content.values["rows"]}
+    assert rows["Perplexity"] == ("16", "16.5")
+    assert rows["Bits per byte of text"] == ("1", "1.011")  # log2(16.5) * 64 / 256
+    assert ("", "0.0025") in rows.values()
+    assert content.values["of_tokens"]
