@@ -4,7 +4,13 @@ from spikeformer.instrument.activity import ActivityProbe, LayerActivity, watch_
 from spikeformer.instrument.copies import copy_network, uncompiled
 from spikeformer.instrument.hooks import ModuleWatch, Observe, eager, module_paths, unfused
 from spikeformer.instrument.passes import PassWatcher, Trail
-from spikeformer.instrument.recognition import NeuronKind, neuron_kind, recognises, spikes_of
+from spikeformer.instrument.recognition import (
+    NeuronKind,
+    looks_like_neurons,
+    neuron_kind,
+    recognises,
+    spikes_of,
+)
 from spikeformer.instrument.streams import Function, FunctionStream, OperationStream
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "Trail",
     "copy_network",
     "eager",
+    "looks_like_neurons",
     "module_paths",
     "neuron_kind",
     "recognises",

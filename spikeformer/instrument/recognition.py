@@ -8,7 +8,9 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 
 def spikes_of(output: Any) -> Any:
@@ -138,6 +140,42 @@ def neuron_kind(module: nn.Module) -> NeuronKind | None:
     """Return how to read a module's calls, or None if it is no layer of spiking neurons."""
     cls: Any = type(module)
     return _kind_of(cls)
+
+
+def looks_like_neurons(module: nn.Module, output: Any) -> bool:
+    """Return whether a module that nobody recognises fires as spiking neurons do.
+
+    It is of neither torch nor this package, returned zeros and ones alone, and has a real number
+    for each of them, or for those of one timestep, that stays: in an attribute or buffer of its
+    own, or returned beside them.
+
+    Args:
+        module: The module.
+        output: What it has returned.
+
+    Example:
+        >>> class Fires(nn.Module):
+        ...     def forward(self, x):
+        ...         self.membrane = x / 2
+        ...         return (x > 1).float()
+        >>> fires, x = Fires(), torch.tensor([[0.5, 2.0]])
+        >>> looks_like_neurons(fires, fires(x))
+        True
+    """
+    if type(module).__module__.partition(".")[0] in ("torch", "spikeformer"):
+        return False
+    spikes = spikes_of(output)
+    if not isinstance(spikes, Tensor) or spikes.dim() < 2 or not spikes.is_floating_point():
+        return False
+    shape = spikes.shape
+    one_step = [shape, shape[1:], shape[:1] + shape[2:]] if len(shape) > 2 else [shape]
+    beside = output[1:] if isinstance(output, tuple) else ()
+    own = [value for name, value in vars(module).items() if name != "_parameters"]
+    kept = tensors([*beside, *own])
+    if not any(x.is_floating_point() and x.shape in one_step and x is not spikes for x in kept):
+        return False
+    with _disable_current_modes(), torch.no_grad():
+        return bool(((spikes == 0) | (spikes == 1)).all()) and bool(spikes.any())
 
 
 @cache

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.instrument import ActivityProbe, NeuronKind, neuron_kind, recognises, watch_spikes
+from spikeformer.instrument import (
+    ActivityProbe,
+    NeuronKind,
+    looks_like_neurons,
+    neuron_kind,
+    recognises,
+    watch_spikes,
+)
 from spikeformer.instrument.recognition import States
 from spikeformer.neurons import AdLifNeuron, LifNeuron
 from tests.instrument import libraries as lib
@@ -94,3 +101,46 @@ def test_states_tell_a_sample_that_goes_on_from_one_that_begins():
     assert states.go_on(cell, (x, output[1]))
     assert not states.go_on(cell, (x, None))
     assert not states.go_on(cell, (x, (torch.zeros(2, 3),)))
+
+
+class Stateless(nn.Module):
+    """A step without memory; its threshold, one for each feature, is a setting."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("threshold", torch.ones(3))
+
+    def forward(self, x):
+        return (x > self.threshold).float()
+
+
+class Keeps(Stateless):
+    """Keeps the membrane to itself, under a name of its own."""
+
+    def forward(self, x):
+        self._kept = {"membrane": x.mean(self.time) if hasattr(self, "time") else x - 1}
+        return super().forward(x)
+
+
+class Returns(Stateless):
+    """Returns the membrane beside the spikes."""
+
+    def forward(self, x):
+        return super().forward(x), x - 1
+
+
+@pytest.mark.parametrize("time", [None, 0, 1])
+def test_neurons_of_nobody_are_noticed_by_spikes_and_state(time):
+    x = 2 * torch.rand(4, 3) if time is None else 2 * torch.rand(4, 2, 3)
+    keeps = Keeps()
+    if time is not None:
+        keeps.time = time
+    assert looks_like_neurons(keeps, keeps(x))
+    assert looks_like_neurons(Returns(), Returns()(x))
+    assert not looks_like_neurons(Stateless(), Stateless()(x))
+    assert not looks_like_neurons(keeps, 0.5 * keeps(x))  # real values
+    assert not looks_like_neurons(keeps, keeps(-x))  # silence shows nothing
+    assert not looks_like_neurons(keeps, keeps(x) > 0)
+    dropout = nn.Dropout()
+    dropout.mask = x
+    assert not looks_like_neurons(dropout, keeps(x))  # torch's own

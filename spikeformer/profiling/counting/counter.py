@@ -20,6 +20,7 @@ from spikeformer.instrument import (
     OperationStream,
     PassWatcher,
     eager,
+    looks_like_neurons,
     neuron_kind,
     unfused,
 )
@@ -51,6 +52,7 @@ class _Frame:
     started: float = 0.0
     counts_neurons: bool = False
     counts_products: bool = False
+    holds_neurons: bool = False
 
 
 class OperationCounter(PassWatcher[_Frame]):
@@ -120,6 +122,9 @@ class OperationCounter(PassWatcher[_Frame]):
 
     def __exit__(self, *exception: Any) -> None:
         super().__exit__(*exception)
+        if exception[0] is None:
+            for work in self._works.values():
+                work.warn_of_unknown_neurons()
         eager.__exit__()
         unfused.__exit__()
         self._stop()
@@ -168,10 +173,10 @@ class OperationCounter(PassWatcher[_Frame]):
         if output is None:
             return
         if frame.neurons is None:
-            if module._parameters and not module._modules and not frame.inside_neurons:
-                assert self._work is not None
-                self._work.ran[frame.scene.layer] += self._clock() - frame.started
+            if not frame.inside_neurons:
+                self._leave_layer(frame, module, output)
             return
+        self._tell_of_neurons()
         axis = frame.neurons.axis(module)
         if axis is None:
             self._states.keep(module, output)
@@ -185,6 +190,23 @@ class OperationCounter(PassWatcher[_Frame]):
             self._count_early()
             if self._stream is not None and not frame.counts_neurons:
                 self._count_neurons(frame, module, output, spikes)
+
+    def _leave_layer(self, frame: _Frame, module: nn.Module, output: Any) -> None:
+        """Note the time of a layer with weights, and what seems to be neurons and is not known."""
+        assert self._work is not None
+        seconds = self._clock() - frame.started
+        if module._parameters and not module._modules:
+            self._work.ran[frame.scene.layer] += seconds
+        if not frame.holds_neurons and looks_like_neurons(module, output):
+            self._work.add_unknown_neurons(frame.scene.layer, type(module), seconds)
+            frame.holds_neurons = True
+        if frame.holds_neurons:
+            self._tell_of_neurons()
+
+    def _tell_of_neurons(self) -> None:
+        """Let the module that called the one that ends know that it holds neurons."""
+        if self.frames:
+            self.frames[-1].holds_neurons = True
 
     def end(self) -> None:
         """Add the samples of a pass."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -37,6 +38,7 @@ class NetworkWork:
         unpriced: Values that went through operations without a price, by what they are called.
         ran: Seconds that layers with weights took, by name.
         unknown_seconds: Seconds that operations took which nothing counts, by layer and operation.
+        unknown_neurons: Layers that seem to be neurons and are not recognised, by their class.
         seconds: Seconds that all passes took, without counting them.
     """
 
@@ -57,6 +59,7 @@ class NetworkWork:
     unknown_seconds: dict[tuple[str, str], float] = field(
         default_factory=lambda: defaultdict(float)
     )
+    unknown_neurons: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     def add(self, counts: LayerCounts) -> None:
@@ -75,6 +78,17 @@ class NetworkWork:
             self.counted_samples += batch * counted
             self.step = steps
         self.timesteps = max(self.timesteps, self.step)
+
+    def add_unknown_neurons(self, layer: str, cls: type[nn.Module], seconds: float) -> None:
+        """Note a layer that seems to be neurons and is not recognised, and what a call took."""
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        self.unknown_neurons.setdefault(name, layer)
+        self.unknown_seconds[layer, name] += seconds
+
+    def warn_of_unknown_neurons(self) -> None:
+        """Say that the counts of a network whose neurons are not recognised may be wrong."""
+        for cls, layer in self.unknown_neurons.items():
+            warnings.warn(t("profiling.unknown_neurons", layer=layer, name=cls), stacklevel=4)
 
     def counts(self) -> OperationCounts:
         """Return everything counted so far.

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.instrument import NeuronKind, recognises
 from spikeformer.neurons import LifNeuron
-from spikeformer.profiling import LayerCounts, OperationCounter
-from tests.profiling.networks import Call, counted
+from spikeformer.profiling import EnergyProfiler, LayerCounts, OperationCounter
+from tests.profiling.networks import Call, counted, measured
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -162,3 +163,29 @@ def test_nothing_stays_behind_after_an_error():
     assert hooks() == before
     assert torch.utils._python_dispatch._len_torch_dispatch_stack() == modes
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_neurons_that_nobody_knows_are_named_with_the_remedy():
+    class Lif(nn.Module):
+        """Fires at one of (batch, features), a timestep for each call."""
+
+        def forward(self, x):
+            self.membrane = getattr(self, "membrane", 0) / 2 + x
+            spikes = (self.membrane > 1).float()
+            self.membrane = self.membrane - spikes
+            return spikes
+
+    Lif.__module__, Lif.__qualname__ = "nobodys_lab.neurons", "Lif"
+    model, x = nn.Sequential(nn.Linear(6, 20), Lif(), nn.Linear(20, 4)), 9 * torch.rand(3, 6)
+    profiler = EnergyProfiler("simulation")
+    message = r"1 \(nobodys_lab\.neurons\.Lif\).*recognises\("
+    with pytest.warns(UserWarning, match=message) as told:
+        recording = measured(profiler, model, x, x)
+    assert len(told) == 1
+    assert list(recording.uncounted) == ["1 (nobodys_lab.neurons.Lif)"]
+    assert 0 < recording.uncounted["1 (nobodys_lab.neurons.Lif)"] < 1
+
+    recognises("nobodys_lab.*", kind=NeuronKind(time_axis=None))
+    recording = measured(profiler, model, x)
+    assert recording.uncounted == {}
+    assert recording.get_metrics()["neuron_updates"] == 20
