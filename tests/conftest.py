@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
+import sys
 from collections import Counter
 from functools import partial
 
@@ -11,6 +13,7 @@ import hypothesis
 import pytest
 import torch
 
+from tests.commands import REPOSITORY
 from tests.composition import compose_from_known_parts
 
 # Without a GPU, Triton's kernels run in its interpreter; it reads this when it is imported.
@@ -51,9 +54,22 @@ def no_figure_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "build_report", partial(report.build_report, save_figures=False))
 
 
-def pytest_configure() -> None:
-    """Compose configurations of the same files quickly, to the last test."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Compose configurations of the same files quickly, and keep compiled kernels between runs.
+
+    All processes share the kernels, those that tests start too. They are kept by the sources they
+    were compiled from: Numba sees a change of the file that holds a kernel, but not of the helpers
+    that the kernel inlines.
+    """
     compose_from_known_parts()
+    if hasattr(config, "cache"):  # absent with pytest -p no:cacheprovider
+        digest = hashlib.sha256()
+        for source in sorted((REPOSITORY / "spikeformer" / "ops").rglob("*.py")):
+            digest.update(source.read_bytes())
+        folder = config.cache.mkdir(f"kernels-{digest.hexdigest()[:12]}")
+        # Numba, which nothing has imported yet, reads it there.
+        assert "numba" not in sys.modules
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
