@@ -79,7 +79,8 @@ def build(config: DictConfig, folder: Path, *, trains: bool = True) -> Component
     loggers = build_many(config, "logger", (Logger, wandb_logger))
     history = HistoryRecorder(RunFolder(folder).history)
     callbacks = build_callbacks(config, folder, module, data, logged=bool(loggers))
-    callbacks = services.around([EpochSeed(config.seed), history, *callbacks], data)
+    # The history comes last: it keeps what the others log at the end of an epoch.
+    callbacks = services.around([EpochSeed(config.seed), *callbacks, history], data)
     trainer = build_trainer(config, folder, loggers, callbacks)
     check_backends(config, trainer)
     if isinstance(module.net, PretrainedTransformer) and isinstance(data, TextDataModule):

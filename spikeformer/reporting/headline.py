@@ -60,6 +60,9 @@ def _date(created: str | None) -> tuple[str | None, str | None]:
 
 
 def _score(results: RunResults) -> Fact | None:
+    kept = results.conversion.evaluation.retention if results.conversion is not None else None
+    if kept is not None:
+        return Fact(t("reporting.accuracy_kept"), formats.percent(kept))
     metrics = results.test.metrics if results.test is not None else {}
     ranked = [name for name in _LEADING if name in metrics]
     ranked += [name for name in metrics if name not in ("loss", "firing_rate", *_LEADING)]
@@ -79,7 +82,7 @@ def _score(results: RunResults) -> Fact | None:
 
 
 def _facts(results: RunResults) -> list[Fact]:
-    facts = []
+    facts = _conversion_facts(results)
     fit = results.stages.get("fit")
     if fit is not None and fit.seconds is not None:
         facts.append(Fact(t("reporting.training_time"), formats.duration(fit.seconds)))
@@ -93,6 +96,29 @@ def _facts(results: RunResults) -> list[Fact]:
         epochs = len(results.history)
         label = t("reporting.one_epoch" if epochs == 1 else "reporting.epochs")
         facts.append(Fact(label, format_number(epochs)))
+    return facts
+
+
+def _conversion_facts(results: RunResults) -> list[Fact]:
+    """Return what a conversion comes to: accuracy or perplexity, timesteps, events."""
+    if results.conversion is None:
+        return []
+    evaluation = results.conversion.evaluation
+    last, facts = evaluation.last, []
+    for name, original, spiking in (
+        ("accuracy", evaluation.original_accuracy, last.accuracy),
+        ("perplexity", evaluation.original_perplexity, last.perplexity),
+    ):
+        if spiking is not None:
+            value = formats.metric_value(name, spiking)
+            if original is not None:
+                before = formats.metric_value(name, original)
+                value = t("reporting.of_original", spiking=value, original=before)
+            facts.append(Fact(metric_label(name), value))
+    facts.append(Fact(t("reporting.axis_timesteps"), format_number(last.timesteps)))
+    if last.events_per_neuron is not None:
+        events = format_number(last.events_per_neuron, ".3g")
+        facts.append(Fact(t("reporting.events_per_neuron_fact"), events))
     return facts
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+_KEPT = ("train/", "val/", "speed/", "grad_norm/")
+"""What of the logged numbers an epoch keeps."""
+
+
 @dataclass
 class TrainingHistory:
     """One dict of numbers per epoch.
@@ -88,7 +92,7 @@ class HistoryRecorder(L.Callback):
             "seconds": time.perf_counter() - self._start,
         }
         for name, value in trainer.callback_metrics.items():
-            if name.startswith(("train/", "val/")) and not name.endswith("_step"):
+            if name.startswith(_KEPT) and not name.endswith("_step"):
                 row[name] = float(value)
         if trainer.optimizers:
             row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]

@@ -127,9 +127,9 @@ class SpikingModule(L.LightningModule):
         self._step(batch, "val")
 
     def test_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Add a batch to the test metrics; return the outputs averaged over time."""
+        """Add a batch to the test metrics; return the outputs, (batch, timesteps, ...)."""
         _, outputs = self._step(batch, "test")
-        return outputs.mean(dim=1)
+        return outputs
 
     def _step(self, batch: Any, stage: str) -> tuple[Tensor, Tensor]:
         inputs, target = split(batch)

@@ -9,6 +9,7 @@ import sys
 
 import torch
 
+from spikeformer.cross_platform import get_platform_info
 from spikeformer.pipeline.environment import _git_state, describe_environment
 
 
@@ -20,7 +21,8 @@ def test_describe_environment_names_machine_versions_and_command(monkeypatch):
     assert found["seed"] == 7
     assert found["python"] == platform.python_version()
     assert found["packages"]["torch"] == torch.__version__
-    assert found["cores"] == torch.get_num_threads()
+    assert found["cores"] == get_platform_info().cores
+    assert found["threads"] == torch.get_num_threads()
     assert found["command"] == "train.py neuron=lif 'logger.api_key=***'"
 
 

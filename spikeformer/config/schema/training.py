@@ -190,6 +190,23 @@ class FiringRateConfig:
     every_n_steps: int = 10
 
 
+@schema("callbacks", "speed")
+@dataclass
+class SpeedConfig:
+    """`spikeformer.training.callbacks.SpeedMonitor`."""
+
+    _target_: str = "spikeformer.training.callbacks.SpeedMonitor"
+
+
+@schema("callbacks", "gradient_norms")
+@dataclass
+class GradientMonitorConfig:
+    """`spikeformer.training.callbacks.GradientMonitor`."""
+
+    _target_: str = "spikeformer.training.callbacks.GradientMonitor"
+    every_n_steps: int = 10
+
+
 @schema("callbacks", "spike_monitor")
 @dataclass
 class SpikeMonitorConfig:

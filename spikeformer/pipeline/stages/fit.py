@@ -79,7 +79,7 @@ class Fit(Stage):
             steps=trainer.global_step,
             seconds=sum(epoch["seconds"] for epoch in history),
             num_parameters=num_parameters,
-            metrics={key: value for key, value in last.items() if "/" in key},
+            metrics={k: v for k, v in last.items() if "/" in k and not k.startswith("grad_norm/")},
         )
         if trainer.is_global_zero:
             results.save(RunFolder(run.folder))

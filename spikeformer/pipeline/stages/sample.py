@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from spikeformer.data import SpikingDataModule
 from spikeformer.data.batch import first, named_tensors, to_device
 from spikeformer.instrument import watch_spikes
+from spikeformer.models.mechanisms import AttentionMechanism
 from spikeformer.runs import SampleResults
 from spikeformer.training import SpikingModule
 
@@ -34,7 +36,32 @@ def record_sample(module: SpikingModule, data: SpikingDataModule) -> SampleResul
         prediction=output.mean(dim=0).argmax(dim=-1).numpy(),
         output=output.numpy(),
         spikes={name: _thin(x) for name, x in spikes.items()},
+        attention=_attention(module.net, one, spikes),
     )
+
+
+def _attention(
+    net: nn.Module, inputs: Any, spikes: Mapping[str, Tensor]
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Return what attention lets pass at each token of an image, for layers that tell tokens apart.
+
+    Query-key token attention has a gate for each token and head; spike-driven attention counts over
+    tokens and has none.
+    """
+    if not isinstance(inputs, Tensor) or inputs.ndim < 4:
+        return {}
+    height, width = inputs.shape[-2:]
+    found = {}
+    for path, module in net.named_modules():
+        fired = spikes.get(f"{path}.neuron" if path else "neuron")
+        if not isinstance(module, AttentionMechanism) or fired is None or fired.ndim < 3:
+            continue
+        tokens = fired.shape[1]  # of (timesteps, tokens, heads, ...)
+        rows = round((tokens * height / width) ** 0.5)
+        if tokens > 1 and rows * (tokens // rows) == tokens:
+            share = (fired != 0).float().flatten(2).mean(dim=(0, 2))
+            found[path] = share.view(rows, -1).cpu().numpy()
+    return found
 
 
 def _shown(inputs: Any, data: SpikingDataModule) -> dict[str, npt.NDArray[Any]]:

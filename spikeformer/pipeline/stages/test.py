@@ -68,6 +68,7 @@ class Test(Stage):
             class_names=data.class_names or None,
             confusion_matrix=outputs.confusion_matrix() if is_classifier else None,
             num_samples=outputs.num_samples,
+            accuracy_by_timestep=outputs.accuracy_by_timestep() if is_classifier else None,
             **probe.summary(),
         )
         folder = RunFolder(run.folder)
@@ -94,7 +95,7 @@ class Test(Stage):
 
 
 class _OutputCollector(L.Callback):
-    """Keeps the network's outputs, averaged over time, and their targets."""
+    """Keeps the network's outputs, averaged over time, and their targets; counts early hits."""
 
     def __init__(self, examples: ExampleCollector) -> None:
         self.examples = examples
@@ -107,13 +108,23 @@ class _OutputCollector(L.Callback):
         """Keep one batch's outputs on the CPU."""
         inputs, target = split(batch)
         self.num_samples += target.shape[0]
-        if outputs.ndim == 2:
-            self._outputs.append(outputs.float().cpu())
+        if outputs.ndim == 3:
+            over_time = outputs.float().cpu()
+            self._outputs.append(over_time.mean(dim=1))
             self._targets.append(target.cpu())
             if self.are_classes:
                 self.examples.add(inputs, self._outputs[-1], self._targets[-1])
+                # The sum decides as the mean does.
+                early = over_time.cumsum(dim=1).argmax(dim=-1) == self._targets[-1][:, None]
+                self._right_early = self._right_early + early.sum(dim=0)
 
     num_samples = 0
+    _right_early: Tensor | int = 0
+
+    def accuracy_by_timestep(self) -> list[float]:
+        """Return the accuracy of the output after 1, 2, ... timesteps."""
+        assert isinstance(self._right_early, Tensor)  # there was a batch of classes
+        return (self._right_early / self.num_samples).tolist()
 
     @property
     def are_classes(self) -> bool:

@@ -21,7 +21,8 @@ _GAP = 0.12
 def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full: float) -> Figure:
     """Draw every core as a square that is filled as far as its memory is.
 
-    Cores of one population have one colour; neighbours in the network alternate.
+    Cores of one population have one colour and its number, counted from 1 in the order of `cores`;
+    neighbours in the network alternate in their colours.
 
     Args:
         cores: One mapping for each core in use: `chip`, `core`, `population` and `used`, its
@@ -55,7 +56,7 @@ def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full
         here = [core for core in cores if core["chip"] == chip]
         text = _style.words("reporting.chip_cores", chip=chip, used=len(here), total=cores_per_chip)
         _style.title(axes, text)
-        _draw(axes, here, populations, cores_per_chip, columns, full)
+        _draw(axes, here, populations, cores_per_chip, columns, full, side)
         axes.set_xlim(0, columns)
         axes.set_ylim(rows, 0)
         axes.set_aspect("equal")
@@ -69,6 +70,7 @@ def _draw(
     cores_per_chip: int,
     columns: int,
     full: float,
+    side: float,
 ) -> None:
     _style.bare(axes)
     empty = [_square(core, columns, 1.0) for core in range(cores_per_chip)]
@@ -81,6 +83,14 @@ def _draw(
             if populations.index(core["population"]) % 2 == parity
         ]
         axes.add_collection(PolyCollection(squares, facecolors=colour))
+    for core in cores:
+        row, column = divmod(core["core"], columns)
+        filled = core["used"] / full > 0.6
+        axes.text(
+            column + 0.5, row + 0.55, str(populations.index(core["population"]) + 1), ha="center",
+            va="center", fontsize=min(_style.SMALL, 80 * side), clip_on=True,
+            color="white" if filled else _style.INK,
+        )  # fmt: skip
 
 
 def _square(core: int, columns: int, height: float) -> list[tuple[float, float]]:

@@ -8,7 +8,7 @@ from spikeformer.i18n import format_number, t, translations
 from spikeformer.reporting.sections.section import Content, register_section
 from spikeformer.runs.results import RunResults
 
-_ORDER = ("python", "platform", "cpu", "cores", "memory_gib", "gpu", "git", "seed")
+_ORDER = ("python", "platform", "cpu", "cores", "threads", "memory_gib", "gpu", "git", "seed")
 _PROPER = {"python": "Python", "gpu": "GPU", "git": "Git"}
 _APART = ("packages", "command")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from spikeformer.hardware import ChipLayer, arithmetic_label
 from spikeformer.i18n import format_number, format_time, t
-from spikeformer.profiling import EnergyEstimate
+from spikeformer.profiling import EnergyEstimate, energy_text
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import plot_placement
 from spikeformer.reporting.figures.placement import MAX_CHIPS
@@ -51,6 +52,11 @@ def hardware(results: RunResults) -> Content | None:
             "used": core.synapse_bytes,
         }
         for core in placement.cores
+    ]
+    populations = Counter(core.population for core in placement.cores)
+    values["legend"] = [
+        {"number": number, "name": name.removeprefix(prefix), "cores": count}
+        for number, (name, count) in enumerate(populations.items(), 1)
     ]
     values["shown_chips"] = min(placement.num_chips, MAX_CHIPS)
     alt = t(
@@ -109,7 +115,9 @@ def _accuracies(found: HardwareResults) -> list[tuple[str, str]]:
 
 def _energy(row: EnergyEstimate) -> dict[str, str]:
     shown = {
-        key: f"{format_number(value, ',.3g')} µJ" for key, value in vars(row.energy_uj).items()
+        # A bound of zero is none.
+        key: energy_text(value) if value else "\N{EN DASH}"
+        for key, value in vars(row.energy_uj).items()
     }
     return {"chip": row.technology, "source": row.source, **shown}
 

@@ -8,11 +8,18 @@ import numpy as np
 
 from spikeformer.i18n import format_number, t
 from spikeformer.reporting import formats
-from spikeformer.reporting.figures import is_drawable, plot_input, plot_output, plot_raster
+from spikeformer.reporting.figures import (
+    is_drawable,
+    plot_attention,
+    plot_input,
+    plot_output,
+    plot_raster,
+)
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs.results import RunResults, SampleResults
 
 _MAX_TOKENS = 256
+_MAX_ATTENTION = 12
 # A page of a few hundred kilobytes, however long and deep the network is.
 _MAX_LAYERS, _MAX_NEURONS, _MAX_CELLS = 64, 64, 100_000
 
@@ -40,7 +47,8 @@ def sample(results: RunResults) -> Content | None:
         layers.append(
             {"figure": f"raster-{index}", "name": layer.removeprefix(prefix), "rate": rate}
         )
-    figures = {**inputs, **outputs, **rasters}
+    attention, gates = _attention(found, prefix)
+    figures = {**inputs, **outputs, **attention, **rasters}
     if spikes:
         figures["raster"] = ReportFigure(
             plot_raster(spikes, max_neurons=neurons), t("reporting.raster"), inline=False
@@ -49,6 +57,7 @@ def sample(results: RunResults) -> Content | None:
         "inputs": list(inputs),
         "outputs": list(outputs),
         "tokens": _tokens(found),
+        "attention": gates,
         "layers": layers,
         "prefix_note": formats.prefix_note(list(spikes)),
         "left_out": len(found.spikes) - len(spikes),
@@ -82,6 +91,23 @@ def _inputs(found: SampleResults) -> dict[str, ReportFigure]:
             alt = t("reporting.input_alt", name=name, shape=shape)
             figures[key] = ReportFigure(plot_input(array), alt)
     return figures
+
+
+def _attention(
+    found: SampleResults, prefix: str
+) -> tuple[dict[str, ReportFigure], list[dict[str, str]]]:
+    """Return a figure for each attention layer that tells tokens of the image apart."""
+    images = [x for x in found.inputs.values() if x.ndim in (3, 4) and x.dtype.kind in "fiu"]
+    if not images or not found.attention:
+        return {}, []
+    figures, shown = {}, []
+    for index, (layer, share) in enumerate(list(found.attention.items())[:_MAX_ATTENTION]):
+        mean = formats.percent(float(share.mean()))
+        alt = t("reporting.attention_alt", layer=layer, rows=len(share), columns=share.shape[1])
+        figures[f"attention-{index}"] = ReportFigure(plot_attention(images[0], share), alt)
+        name = layer.removeprefix(prefix).removesuffix(".mechanism")
+        shown.append({"figure": f"attention-{index}", "name": name, "rate": mean})
+    return figures, shown
 
 
 def _outputs(found: SampleResults, names: list[str] | None) -> dict[str, ReportFigure]:

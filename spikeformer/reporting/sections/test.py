@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
-from spikeformer.reporting.figures import plot_confusion_matrix
+from spikeformer.reporting.figures import plot_confusion_matrix, plot_timesteps
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs.results import RunResults
 from spikeformer.runs.results.test import wilson_interval
@@ -41,7 +41,13 @@ def test(results: RunResults) -> Content | None:
     figure = ReportFigure(
         plot_confusion_matrix(matrix, names), t("reporting.confusion_alt", errors=errors)
     )
-    return Content(values, {"confusion_matrix": figure})
+    figures = {"confusion_matrix": figure}
+    early = found.accuracy_by_timestep
+    if early is not None and len(early) > 1:
+        shown = ", ".join(formats.percent(value) for value in early)
+        alt = t("reporting.accuracy_over_timesteps_alt", values=shown)
+        figures["timesteps"] = ReportFigure(plot_timesteps(early), alt)
+    return Content(values, figures)
 
 
 def accuracy_interval(right: int, total: int) -> str:

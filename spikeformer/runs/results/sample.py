@@ -15,7 +15,7 @@ class SampleResults(ArrayResult):
     """What happened inside the network for one test sample.
 
     The file holds arrays: `input` or `input/<name>`, `target`, `prediction`, `output`,
-    `spikes/<layer>` and `version`.
+    `spikes/<layer>`, `attention/<layer>` and `version`.
 
     Attributes:
         inputs: Input arrays by name; a network with a single input has the name "input".
@@ -23,9 +23,11 @@ class SampleResults(ArrayResult):
         prediction: What the network predicted, in the form of `target`.
         output: Network output, shape (timesteps, classes).
         spikes: 0/1 arrays of shape (timesteps, neurons) by layer name, in network order.
+        attention: Share of an attention layer's neurons at a token that fire, over heads and
+            timesteps, shape (rows, columns) of tokens of an image, by layer name.
 
     Raises:
-        ValueError: Spikes have other axes.
+        ValueError: Spikes or attention have other axes.
     """
 
     file: ClassVar[str] = "results/sample.npz"
@@ -35,12 +37,18 @@ class SampleResults(ArrayResult):
     prediction: np.ndarray | None = None
     output: np.ndarray | None = None
     spikes: dict[str, np.ndarray] = field(default_factory=dict)
+    attention: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, train in self.spikes.items():
             if train.ndim != 2:
                 raise ValueError(
                     f"expected spikes/{name} of shape (timesteps, neurons), got {train.shape}"
+                )
+        for name, share in self.attention.items():
+            if share.ndim != 2:
+                raise ValueError(
+                    f"expected attention/{name} of shape (rows, columns), got {share.shape}"
                 )
 
     def to_arrays(self) -> dict[str, Any]:
@@ -53,6 +61,7 @@ class SampleResults(ArrayResult):
             },
             **{name: array for name, array in whole.items() if array is not None},
             **{f"spikes/{name}": train for name, train in self.spikes.items()},
+            **{f"attention/{name}": share for name, share in self.attention.items()},
         }
 
     @classmethod
@@ -61,6 +70,7 @@ class SampleResults(ArrayResult):
         return cls(
             inputs=_named("input", arrays),
             spikes=_named("spikes", arrays),
+            attention=_named("attention", arrays),
             **{key: arrays.get(key) for key in ("target", "prediction", "output")},
         )
 

@@ -23,6 +23,8 @@ class TestResults(Result):
         silent: Fraction of a layer's neurons that never fired, by layer name.
         saturated: Fraction of a layer's neurons that fired at every timestep, by layer name.
         num_samples: Size of the test split, if it is known.
+        accuracy_by_timestep: Of classifiers, the accuracy of the output averaged over the first
+            1, 2, ... timesteps.
 
     Raises:
         ValueError: The confusion matrix is not square, or has not one row for each name.
@@ -38,6 +40,7 @@ class TestResults(Result):
     silent: dict[str, float] = field(default_factory=dict)
     saturated: dict[str, float] = field(default_factory=dict)
     num_samples: int | None = None
+    accuracy_by_timestep: list[float] | None = None
 
     def __post_init__(self) -> None:
         matrix, names = self.confusion_matrix, self.class_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from spikeformer.reporting import formats
 from spikeformer.reporting.sections.test import accuracy_interval
-from spikeformer.runs import RunFolder, SampleResults, TestResults
+from spikeformer.reporting.sections.test import test as section
+from spikeformer.runs import RunFolder, RunResults, SampleResults, TestResults
 from tests.reporting.page import report, words
 
 
@@ -39,3 +41,13 @@ def test_accuracy_interval_is_wilson_s(right, total):
     low, high = accuracy_interval(right, total).split(" to ")
     assert low == formats.percent(max(round(centre - half, 12), 0.0))
     assert high == formats.percent(min(round(centre + half, 12), 1.0))
+
+
+def test_accuracy_over_timesteps_is_drawn_where_there_are_several():
+    results = TestResults({"accuracy": 0.5}, None, np.eye(2, dtype=int), num_samples=2)
+    run = RunResults(Path("run"), "run", test=results)
+    assert "timesteps" not in section(run).figures
+    for early, drawn in (([0.5], False), ([0.25, 0.5], True)):
+        one = replace(run, test=replace(results, accuracy_by_timestep=early))
+        assert ("timesteps" in section(one).figures) == drawn
+    assert "25.0" in section(one).figures["timesteps"].alt

@@ -42,3 +42,28 @@ def test_training_says_where_curves_begin_and_end():
     alt = training(replace(EMPTY, history=HISTORY)).figures["history-loss"].alt
     for text in ("train/loss", "val/loss", "2.5", "1.25"):  # the epoch that was not tested is none
         assert text in alt
+
+
+def test_training_says_how_fast_it_was_without_the_first_epoch():
+    speed = {
+        "speed/samples_per_second": [10.0, 2000.0, 1000.0],
+        "speed/step_ms": [900.0, 2.0, 4.0],
+        "speed/process_memory_mib": [500.0, 700.0, 700.5],
+    }
+    rows = training(replace(EMPTY, history=HISTORY.assign(**speed))).values["speed"]
+    shown = {name: value.replace("\u00a0", " ") for name, value in rows}
+    assert shown == {
+        "Samples per second": "1,500",
+        "Time of a batch": "3 ms",
+        "Peak memory of the process": "700 MiB",
+    }
+
+
+def test_training_shows_gradients_and_no_curve_of_them():
+    norms = {"grad_norm/net.a": [1.0, 0.5, 0.25], "grad_norm/net.b": [0.1, 0.1, 0.1]}
+    content = training(replace(EMPTY, history=HISTORY.assign(**norms)))
+    assert content.values["curves"] == ["history-loss", "history-top5-accuracy"]
+    rows = content.figures["gradients"].figure.axes[0].get_yticklabels()
+    assert [row.get_text() for row in rows] == ["a", "b"]
+    assert "net." in content.values["prefix_note"]
+    assert "gradients" not in training(replace(EMPTY, history=HISTORY)).figures
