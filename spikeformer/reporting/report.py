@@ -46,7 +46,7 @@ def build_report(folder: Path | str, *, save_figures: bool = True) -> Path:
     for section in sorted(SECTIONS.values(), key=lambda section: section.order):
         content = section.build(results)
         if content is None:
-            if not section.optional:
+            if section.is_missing(results):
                 missing.append(section)
             continue
         rendered.append((section, _render(environment, section, content)))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from spikeformer.conversion import Coding, ConversionReport, Evaluation, StepFigures
 from spikeformer.reporting.headline import headline
-from spikeformer.runs import FitResults, RunResults, StageRecord, TestResults
+from spikeformer.runs import ConversionResults, FitResults, RunResults, StageRecord, TestResults
 
 EMPTY = RunResults(Path("run"), "run")
 
@@ -76,3 +77,21 @@ def test_headline_stages_leave_out_the_report_in_the_making():
     assert found.stages[1].error == "NaN"
     assert found.created_iso == "2025-03-04T10:20:30"
     assert headline(replace(EMPTY, created="yesterday")).created == "yesterday"
+
+
+@pytest.mark.parametrize(
+    ("retention", "score"), [(0.9, ("of the original's accuracy kept", "90.0 %")), (None, None)]
+)
+def test_headline_of_a_conversion_says_what_it_kept(retention, score):
+    step = StepFigures(8, accuracy=0.81, events_per_neuron=0.25)
+    evaluation = Evaluation(64, [step], original_accuracy=0.9, retention=retention)
+    report = ConversionReport([], 0, Coding("rate", "IF", 4), 8, [], {})
+    found = ConversionResults("a/model", evaluation, report, [])
+    shown = headline(replace(EMPTY, conversion=found))
+    kept = shown.score and (shown.score.label, shown.score.value.replace("\u00a0", " "))
+    assert kept == score
+    assert [(fact.label, fact.value.replace("\u00a0", " ")) for fact in shown.facts] == [
+        ("accuracy", "81.0 % (original 90.0 %)"),
+        ("timesteps", "8"),
+        ("events per neuron", "0.25"),
+    ]

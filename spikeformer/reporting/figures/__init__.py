@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from spikeformer.reporting.figures.attention import plot_attention
 from spikeformer.reporting.figures.confusion import plot_confusion_matrix
-from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
+from spikeformer.reporting.figures.conversion import plot_events, plot_read_early, plot_trade_off
 from spikeformer.reporting.figures.gradients import plot_gradients
 from spikeformer.reporting.figures.history import history_panels, plot_history
 from spikeformer.reporting.figures.input import is_drawable, plot_input, polarity_colours
@@ -28,8 +28,8 @@ __all__ = [
     "is_drawable",
     "plot_attention",
     "plot_confusion_matrix",
-    "plot_conversion",
     "plot_effect",
+    "plot_events",
     "plot_firing_rates",
     "plot_gradients",
     "plot_history",
@@ -38,6 +38,7 @@ __all__ = [
     "plot_parallel",
     "plot_placement",
     "plot_raster",
+    "plot_read_early",
     "plot_tasks",
     "plot_timesteps",
     "plot_trade_off",

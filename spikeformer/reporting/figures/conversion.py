@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
@@ -14,50 +15,76 @@ _SHADES = (_style.BLUE, _style.ORANGE, _style.MUTED, _style.OTHER)
 _MARKERS = ("o", "s", "^", "v")
 
 
-def plot_conversion(
+def plot_read_early(
     steps: Sequence[Mapping[str, Any]], original_accuracy: float | None = None
 ) -> Figure:
-    """Draw what reading the output after each timestep gives, and what it takes.
+    """Draw what reading the output after each timestep gives: classes, or else the error.
 
     Args:
-        steps: One mapping per timestep with `timesteps`, and `accuracy`, `agreement`, `error` and
-            `events_per_neuron`, each of which may be absent or None.
+        steps: One mapping per timestep with `timesteps`, and `accuracy`, `agreement` and `error`,
+            each of which may be absent or None.
         original_accuracy: Accuracy of the original, drawn as a line.
 
     Raises:
         ArgumentError: There is no timestep.
 
     Example:
-        >>> figure = plot_conversion([{"timesteps": 1, "agreement": 0.9, "events_per_neuron": 0.4}])
-        >>> [axes.get_title(loc="left") for axes in figure.axes]
-        ['Read after each timestep', 'Events per neuron']
+        >>> figure = plot_read_early([{"timesteps": 1, "agreement": 0.9}])
+        >>> [line.get_label() for line in figure.axes[0].lines]
+        ['agreement']
     """
+    figure, axes = _over_timesteps(steps)
+    if any(step.get("agreement") is not None for step in steps):
+        _style.title(axes, _style.words("reporting.read_after"), pad=24)
+        _line(axes, steps, "agreement", _style.ORANGE, _style.words("reporting.agreement"), "s")
+        _line(axes, steps, "accuracy", _style.BLUE, _style.words("metrics.accuracy"), "o")
+        if original_accuracy is not None:
+            axes.axhline(
+                original_accuracy,
+                color=_style.MUTED,
+                linewidth=1,
+                linestyle=(0, (4, 2)),
+                label=_style.words("reporting.accuracy_of_original"),
+            )
+        _style.percent_ticks(axes.yaxis)
+        _style.legend(axes, side="left")
+    else:
+        _style.title(axes, _style.words("reporting.output_error"))
+        _line(axes, steps, "error", _style.BLUE, "error", "o")
+        axes.set_yscale("log")
+    return figure
+
+
+def plot_events(steps: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw the events of a neuron for a sample so far, after each timestep.
+
+    Args:
+        steps: One mapping per timestep with `timesteps` and `events_per_neuron`, which may be None.
+
+    Raises:
+        ArgumentError: There is no timestep.
+
+    Example:
+        >>> figure = plot_events([{"timesteps": 1, "events_per_neuron": 0.4}])
+        >>> figure.axes[0].get_title(loc="left")
+        'Events per neuron'
+    """
+    figure, axes = _over_timesteps(steps)
+    _style.title(axes, _style.words("reporting.events_per_neuron"))
+    _line(axes, steps, "events_per_neuron", _style.BLUE, "events", "o")
+    axes.set_ylim(bottom=0)
+    return figure
+
+
+def _over_timesteps(steps: Sequence[Mapping[str, Any]]) -> tuple[Figure, Axes]:
     if not steps:
         raise ArgumentError("steps", list(steps), "at least one timestep")
-    classes = any(step.get("agreement") is not None for step in steps)
-    figure = _style.new_figure(_style.WIDTH * 2, 2.7)
-    left, right = figure.subplots(1, 2)
-    _style.tidy(left)
-    if classes:
-        _style.title(left, _style.words("reporting.read_after"))
-        _line(left, steps, "agreement", _style.ORANGE, _style.words("reporting.agreement"), "s")
-        _line(left, steps, "accuracy", _style.BLUE, _style.words("metrics.accuracy"), "o")
-        if original_accuracy is not None:
-            left.axhline(original_accuracy, color=_style.MUTED, linewidth=1, linestyle=(0, (4, 2)))
-        _style.percent_ticks(left.yaxis)
-        _style.legend(left)
-    else:
-        _style.title(left, _style.words("reporting.output_error"))
-        _line(left, steps, "error", _style.BLUE, "error", "o")
-        left.set_yscale("log")
-    _style.tidy(right)
-    _style.title(right, _style.words("reporting.events_per_neuron"))
-    _line(right, steps, "events_per_neuron", _style.BLUE, "events", "o")
-    right.set_ylim(bottom=0)
-    for axes in (left, right):
-        _style.xlabel(axes, _style.words("reporting.axis_timestep"))
-        _style.integer_ticks(axes.xaxis)
-    return figure
+    figure = _style.new_figure()
+    axes = figure.add_subplot()
+    _style.tidy(axes)
+    _style.xlabel(axes, _style.words("reporting.axis_timestep"))
+    _style.integer_ticks(axes.xaxis)
+    return figure, axes
 
 
 def plot_trade_off(rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> Figure:

@@ -10,7 +10,7 @@ from spikeformer.conversion import ConversionReport, Evaluation
 from spikeformer.i18n import format_number, t
 from spikeformer.profiling import energy_text
 from spikeformer.reporting import formats
-from spikeformer.reporting.figures.conversion import plot_conversion, plot_trade_off
+from spikeformer.reporting.figures.conversion import plot_events, plot_read_early, plot_trade_off
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs import RunResults
 
@@ -29,9 +29,10 @@ def conversion(results: RunResults) -> Content | None:
     steps = [asdict(step) for step in evaluation.steps]
     figures = {
         "conversion": ReportFigure(
-            plot_conversion(steps, evaluation.original_accuracy),
+            plot_read_early(steps, evaluation.original_accuracy),
             t("reporting.conversion_alt", steps=len(steps)),
-        )
+        ),
+        "events": ReportFigure(plot_events(steps), t("reporting.events_alt", steps=len(steps))),
     }
     if report.trade_off:
         figures["trade_off"] = ReportFigure(
@@ -82,7 +83,7 @@ def _rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
     def energy(bounds: tuple[float, float, float] | None) -> str:
         if bounds is None:
             return _ABSENT
-        low, value, high = map(energy_text, bounds)
+        low, value, high = (energy_text(x).replace(" ", "\N{NO-BREAK SPACE}") for x in bounds)
         return t("reporting.value_and_range", value=value, low=low, high=high)
 
     last = evaluation.last

@@ -9,7 +9,13 @@ from spikeformer.reporting.sections.section import Content, ReportFigure, regist
 from spikeformer.runs.results import RunResults
 
 
-@register_section("layers", title="Layers", order=40, source="firing_rates in results/test.json")
+@register_section(
+    "layers",
+    title="Layers",
+    order=40,
+    source="firing_rates in results/test.json",
+    stage="test",
+)
 def layers(results: RunResults) -> Content | None:
     """Show how much every layer fires and which neurons never or always do."""
     found = results.test

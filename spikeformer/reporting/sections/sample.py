@@ -24,7 +24,7 @@ _MAX_ATTENTION = 12
 _MAX_LAYERS, _MAX_NEURONS, _MAX_CELLS = 64, 64, 100_000
 
 
-@register_section("sample", title="One sample", order=30, source="results/sample.npz")
+@register_section("sample", title="One sample", order=30, source="results/sample.npz", stage="test")
 def sample(results: RunResults) -> Content | None:
     """Show the input, the output over time and the spikes of every layer."""
     found = results.sample

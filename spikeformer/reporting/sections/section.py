@@ -56,6 +56,7 @@ class Section:
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, which the page names when it is absent.
         optional: Whether a run may do without it, so that nothing is said of its absence.
+        stage: The stage that writes the file: where it did not run, nothing is said either.
         build: Returns the content, or None if the run has nothing to show.
     """
 
@@ -65,6 +66,12 @@ class Section:
     source: str
     build: Callable[[RunResults], Content | None]
     optional: bool = False
+    stage: str | None = None
+
+    def is_missing(self, results: RunResults) -> bool:
+        """Tell whether a run that has nothing to show here should have."""
+        ran = self.stage is None or not results.stages or self.stage in results.stages
+        return ran and not self.optional
 
     @property
     def shown_title(self) -> str:
@@ -79,7 +86,13 @@ _Builder = Callable[[RunResults], Content | None]
 
 
 def register_section(
-    name: str, *, title: str, order: int, source: str, optional: bool = False
+    name: str,
+    *,
+    title: str,
+    order: int,
+    source: str,
+    optional: bool = False,
+    stage: str | None = None,
 ) -> Callable[[_Builder], _Builder]:
     """Add the decorated function to the report's sections.
 
@@ -89,6 +102,7 @@ def register_section(
         order: Place in the page; the built-in sections use 10, 20, 30 and so on.
         source: The file that the section needs, named in the page when the section is left out.
         optional: Whether a run may do without it, so that nothing is said of its absence.
+        stage: The stage that writes the file: where it did not run, nothing is said either.
 
     Raises:
         ArgumentError: If the name is taken or is not an identifier.
@@ -105,7 +119,7 @@ def register_section(
         raise ArgumentError("name", name, f"an identifier that is not taken (taken: {taken})")
 
     def decorate(build: _Builder) -> _Builder:
-        SECTIONS[name] = Section(name, title, order, source, build, optional)
+        SECTIONS[name] = Section(name, title, order, source, build, optional, stage)
         return build
 
     return decorate

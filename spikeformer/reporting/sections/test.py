@@ -14,7 +14,7 @@ from spikeformer.runs.results import RunResults
 from spikeformer.runs.results.test import wilson_interval
 
 
-@register_section("test", title="Test", order=20, source="results/test.json")
+@register_section("test", title="Test", order=20, source="results/test.json", stage="test")
 def test(results: RunResults) -> Content | None:
     """Show the test metrics and, for classifiers, what was taken for what."""
     found = results.test

@@ -21,7 +21,7 @@ _SPEED = {
 """Columns of the history with their units."""
 
 
-@register_section("training", title="Training", order=10, source="metrics.csv")
+@register_section("training", title="Training", order=10, source="metrics.csv", stage="fit")
 def training(results: RunResults) -> Content | None:
     """Show one curve per metric; the combined figure goes to `figures/history`."""
     history = results.history

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting.figures import plot_conversion, plot_trade_off
+from spikeformer.reporting.figures import plot_events, plot_read_early, plot_trade_off
 
 STEPS = [
     {"timesteps": t, "accuracy": 0.5 + 0.1 * t, "agreement": 0.6 + 0.1 * t, "error": 1 / t,
@@ -22,7 +22,7 @@ def lines(axes):
 
 
 def test_classes_are_drawn_over_time():
-    left, right = plot_conversion(STEPS, 0.9).axes
+    (left,), (right,) = plot_read_early(STEPS, 0.9).axes, plot_events(STEPS).axes
     assert list(lines(left)["accuracy"]) == [0.6, 0.7, 0.8]
     assert list(lines(left)["agreement"]) == pytest.approx([0.7, 0.8, 0.9])
     assert list(lines(right)["events"]) == [0.5, 1.0, 1.5]
@@ -31,7 +31,7 @@ def test_classes_are_drawn_over_time():
 
 def test_without_classes_the_error_is():
     steps = [{**step, "accuracy": None, "agreement": None} for step in STEPS]
-    left, _ = plot_conversion(steps).axes
+    (left,) = plot_read_early(steps).axes
     assert list(lines(left)["error"]) == [1.0, 0.5, 1 / 3]
 
 
@@ -45,6 +45,8 @@ def test_one_line_for_each_number_of_levels():
 
 def test_nothing_to_draw():
     with pytest.raises(ArgumentError, match="steps"):
-        plot_conversion([])
+        plot_read_early([])
+    with pytest.raises(ArgumentError, match="steps"):
+        plot_events([])
     with pytest.raises(ArgumentError, match="rows"):
         plot_trade_off([], {})

@@ -50,7 +50,7 @@ def test_conversion_shows_both_networks_beside_each_other():
     assert ("", "0.12") in rows.values()
     assert ("", "1.50") in rows.values()
     assert content.values["modules"] == report.computing
-    assert list(content.figures) == ["conversion"]
+    assert list(content.figures) == ["conversion", "events"]
     drawn = {line.get_label(): line for line in content.figures["conversion"].figure.axes[0].lines}
     assert drawn["accuracy"].get_ydata()[-1] == 0.75
 
@@ -59,7 +59,7 @@ def test_conversion_draws_the_trade_off_that_was_chosen_from():
     chosen = {**CHOICE, "target": "energy", "confidence": 0.8}
     report = ConversionReport(MODULES, 3, Coding("rate", "IF", 4), 2, [CHOICE], chosen)
     content = content_of(report, Evaluation(64, [StepFigures(1), StepFigures(2)]))
-    assert set(content.figures) == {"conversion", "trade_off"}
+    assert set(content.figures) == {"conversion", "events", "trade_off"}
     for text in ("energy", "0.8", "rate", "IF"):
         assert text in content.values["written"]
 

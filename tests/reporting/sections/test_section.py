@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from markupsafe import Markup
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.reporting import SECTIONS, Content, register_section
-from spikeformer.runs import RunResults
+from spikeformer.reporting import SECTIONS, Content, Section, register_section
+from spikeformer.runs import RunResults, StageRecord
 from tests.reporting.page import report
 from tests.reporting.synthetic import write_json
 
@@ -31,3 +32,12 @@ def test_a_section_of_another_part(bare_folder: Path) -> None:
     places = [page.index(f'<section id="{name}"') for name in ("configuration", "latency")]
     assert places == sorted(places)
     assert page.index('<section id="environment"') > places[-1]
+
+
+def test_only_what_a_stage_should_have_written_is_missing():
+    section = Section("x", "X", 1, "x.json", lambda results: None, stage="test")
+    run = RunResults(Path("run"), "run")
+    assert section.is_missing(run)  # nothing says which stages it had
+    assert not section.is_missing(replace(run, stages={"convert": StageRecord("done")}))
+    assert section.is_missing(replace(run, stages={"test": StageRecord("failed")}))
+    assert not replace(section, optional=True).is_missing(run)
