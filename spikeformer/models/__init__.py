@@ -2,6 +2,7 @@
 
 from spikeformer.models.attention import AttentionFactory, SpikingAttention, sparsity_loss
 from spikeformer.models.block import BlockStack, SpikingBlock, SpikingMLP
+from spikeformer.models.generation import generate
 from spikeformer.models.heads import (
     CausalLMHead,
     ClassificationHead,
@@ -15,6 +16,7 @@ from spikeformer.models.mechanisms import (
     SpikeDrivenAttention,
     SpikingSelfAttention,
 )
+from spikeformer.models.memory import TokenMemory
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import rate_proxy
@@ -52,6 +54,8 @@ __all__ = [
     "Stream",
     "TokenBatchNorm",
     "TokenLayerNorm",
+    "TokenMemory",
+    "generate",
     "rate_proxy",
     "share_batch_norms",
     "sparsity_loss",

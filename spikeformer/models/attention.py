@@ -15,6 +15,7 @@ from spikeformer.error_handling import (
 )
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
+from spikeformer.models.memory import TokenMemory
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -97,7 +98,12 @@ class SpikingAttention(nn.Module):
         return super().__getattr__(name)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, *, neuron: SpikingNeuron | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        neuron: SpikingNeuron | None = None,
+        memory: TokenMemory | None = None,
     ) -> Tensor:
         """Attend.
 
@@ -105,6 +111,7 @@ class SpikingAttention(nn.Module):
             x: Spikes, shape (batch, timesteps, tokens, embed_dim).
             mask: True at real tokens, False at padding, shape (batch, tokens); None if all are.
             neuron: Fires at the output's currents.
+            memory: The tokens before these, if the text goes on; these are added.
 
         Returns:
             Currents of the shape of `x`, or the spikes of `neuron`.
@@ -129,7 +136,9 @@ class SpikingAttention(nn.Module):
         if self.training:
             self._sparsity_loss = (_rate(spikes, mask) - self.sparsity_target).square()
         heads = spikes.view(*x.shape[:3], self.mechanism.num_projections, self.num_heads, -1)
-        attended = self.mechanism(heads.unbind(dim=3))
+        # Mechanisms of one's own need not know of memory until text goes on.
+        kept = {} if memory is None else {"memory": memory}
+        attended = self.mechanism(heads.unbind(dim=3), **kept)
         current = self.out(attended.flatten(-2))
         return currents_or_spikes(current, self.out_norm, self.dropout, mask, neuron)
 

@@ -15,6 +15,7 @@ from spikeformer.error_handling import (
 )
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.layers import SpikeLinear
+from spikeformer.models.memory import TokenMemory
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -133,12 +134,15 @@ class SpikingBlock(nn.Module):
             binary_input=binary_input,
         )
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, memory: TokenMemory | None = None
+    ) -> Tensor:
         """Map (batch, timesteps, tokens, dim) to the same shape: currents, or spikes for "sew"."""
+        kept: dict[str, Any] = {} if memory is None else {"memory": memory}
         if self.residual == "membrane":
-            x = x + self.attention(self.attention_neuron(x), mask)
+            x = x + self.attention(self.attention_neuron(x), mask, **kept)
             return x + self.mlp(self.mlp_neuron(x), mask)
-        x = x + self.attention(x, mask, neuron=self.attention_neuron)
+        x = x + self.attention(x, mask, neuron=self.attention_neuron, **kept)
         return x + self.mlp(x, mask, neuron=self.mlp_neuron)
 
 
@@ -192,10 +196,13 @@ class BlockStack(nn.Module):
         needs_none = embedding_fires and residual == "sew"
         return cls(blocks, None if needs_none else neuron(threshold=threshold))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, memory: TokenMemory | None = None
+    ) -> Tensor:
         """Map currents (batch, timesteps, tokens, dim) to spikes of the same shape."""
+        kept = () if memory is None else (memory,)
         if self.fires_first and self.neuron is not None:
             x = self.neuron(x)
         for block in self.blocks:
-            x = block(x, mask)
+            x = block(x, mask, *kept)
         return x if self.fires_first or self.neuron is None else self.neuron(x)

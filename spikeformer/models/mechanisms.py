@@ -13,8 +13,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
+from spikeformer.error_handling import ArgumentError
+from spikeformer.models.memory import TokenMemory
 from spikeformer.neurons import LifNeuron, NeuronFactory
 from spikeformer.ops.spike_attention import attention_current, attention_output, spike_attention
 
@@ -39,20 +42,33 @@ class AttentionMechanism(nn.Module, ABC):
         self.neuron = neuron(threshold=threshold)
 
     @abstractmethod
-    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
-        """Return spikes (b, t, n, h, d) from the projections, each (b, t, n, h, d)."""
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
+        """Return spikes (b, t, n, h, d) from the projections, each (b, t, n, h, d).
+
+        Args:
+            projections: Query, key and, where it is read, value.
+            memory: What is known of the tokens before these, and is kept for those after; of a
+                causal mechanism in evaluation mode. None stands for a whole text.
+        """
 
 
 def _attend(
     layer: AttentionMechanism,
     projections: tuple[Tensor, ...],
     mechanism: str,
+    memory: TokenMemory | None,
     *,
     scale: float = 1.0,
 ) -> Tensor:
     """Run a mechanism of `ops.spike_attention` with the neurons of `layer`."""
     query, key, *rest = projections
     value = rest[0] if rest else None
+    if memory is not None:
+        current = _go_on(layer, query, key, value, mechanism, memory) * scale
+        counts = layer.neuron.fires_integers
+        return attention_output(
+            layer.neuron(current), query, key, mechanism=mechanism, counts=counts
+        )
     dynamics = layer.neuron.dynamics()
     if dynamics is not None:
         spikes, _ = spike_attention(
@@ -70,6 +86,42 @@ def _attend(
         query, key, value, mechanism=mechanism, scale=scale, causal=layer.causal, counts=counts
     )
     return attention_output(layer.neuron(current), query, key, mechanism=mechanism, counts=counts)
+
+
+def _go_on(
+    layer: AttentionMechanism,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor | None,
+    mechanism: str,
+    memory: TokenMemory,
+) -> Tensor:
+    """Return the current of tokens that follow those of a memory, and add them to it."""
+    if not layer.causal:
+        raise ArgumentError("causal", layer.causal, "True, for tokens that come one by one")
+    current = attention_current(
+        query,
+        key,
+        value,
+        mechanism=mechanism,
+        scale=1.0,
+        causal=True,
+        counts=layer.neuron.fires_integers,
+    )
+    before, total = memory.read(), None
+    if mechanism == "sdsa":
+        if before is not None:
+            current = current + before.unsqueeze(2)
+        total = current[:, :, -1]
+    elif mechanism == "ssa":
+        assert value is not None
+        q, k, v = (x.to(current.dtype) for x in (query, key, value))
+        total = torch.einsum("btnhd,btnhe->bthde", k, v)
+        if before is not None:
+            current = current + torch.einsum("btnhd,bthde->btnhe", q, before)
+            total = total + before
+    memory.write(total)
+    return current
 
 
 class MechanismFactory(Protocol):
@@ -93,9 +145,9 @@ class QKTokenAttention(AttentionMechanism):
 
     num_projections: ClassVar[int] = 2
 
-    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
         """Return K where the token's gate is open, zero elsewhere."""
-        return _attend(self, projections, "qk_token")
+        return _attend(self, projections, "qk_token", memory)
 
 
 class SpikeDrivenAttention(AttentionMechanism):
@@ -107,9 +159,9 @@ class SpikeDrivenAttention(AttentionMechanism):
     Source: Yao et al., *Spike-driven Transformer*, NeurIPS 2023, arXiv:2307.01694.
     """
 
-    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
         """Return Q where the channel's gate is open, zero elsewhere."""
-        return _attend(self, projections, "sdsa")
+        return _attend(self, projections, "sdsa", memory)
 
 
 class SpikingSelfAttention(AttentionMechanism):
@@ -138,9 +190,9 @@ class SpikingSelfAttention(AttentionMechanism):
         super().__init__(neuron, threshold, causal=causal)
         self.scale = scale
 
-    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
         """Return the spikes fired by attended values."""
-        return _attend(self, projections, "ssa", scale=self.scale)
+        return _attend(self, projections, "ssa", memory, scale=self.scale)
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -19,6 +19,7 @@ from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack
 from spikeformer.models.from_config import model_arguments
 from spikeformer.models.mechanisms import SpikingSelfAttention
+from spikeformer.models.memory import TokenMemory
 from spikeformer.models.norm import token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
@@ -135,13 +136,20 @@ class SpikingTransformer(Described, nn.Module):
         """
         return cls(vocab_size, **{**model_arguments(config, SpikingSelfAttention), **kwargs})
 
-    def forward(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None = None,
+        memory: TokenMemory | None = None,
+    ) -> Tensor:
         """Compute the features of a batch of token sequences.
 
         Args:
             input_ids: Integers in [0, vocab_size), shape (batch, seq_len).
             mask: True at real tokens, False at padding, shape (batch, seq_len); None if all are.
                 Features of real tokens do not depend on padding.
+            memory: The tokens before these, where a text goes on; these are added. For a model
+                with `causal=True`, in evaluation mode.
 
         Returns:
             Spikes of shape (batch, timesteps, seq_len, d_model).
@@ -150,17 +158,22 @@ class SpikingTransformer(Described, nn.Module):
             SpikingDynamicsError: Shapes, lengths or ids do not fit.
         """
         mask = check_token_ids(input_ids, mask, self.vocab_size, self.max_length)
-        features: Tensor = self.blocks(self.embed(input_ids, mask), mask)
+        if memory is None:
+            whole: Tensor = self.blocks(self.embed(input_ids, mask), mask)
+            return whole
+        first = memory.begin(input_ids.shape[1], self.max_length)
+        features: Tensor = self.blocks(self.embed(input_ids, mask, first), mask, memory)
         return features
 
-    def embed(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def embed(self, input_ids: Tensor, mask: Tensor | None = None, first: int = 0) -> Tensor:
         """Return the constant currents of tokens, (batch, timesteps, seq_len, d_model).
 
         Args:
             input_ids: As `forward` takes them.
             mask: True at real tokens; None if all are.
+            first: Position of the first one.
         """
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        positions = torch.arange(first, first + input_ids.shape[1], device=input_ids.device)
         embedded = self.token_embedding(input_ids) + self.position_embedding(positions)
         current = self.dropout(self.embedding_norm(embedded.unsqueeze(1), mask))
         return current.expand(-1, self.timesteps, -1, -1)

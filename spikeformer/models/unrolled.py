@@ -24,6 +24,7 @@ from spikeformer.models.mechanisms import (
     SpikeDrivenAttention,
     SpikingSelfAttention,
 )
+from spikeformer.models.memory import TokenMemory
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import declared_timesteps, without_hooks
@@ -172,10 +173,10 @@ class _AttentionOfMeans(SpikingSelfAttention):
 
     unit_steps: int
 
-    def forward(self, projections: tuple[Tensor, ...]) -> Tensor:
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
         """Return unit spikes from unit spikes, each (batch, steps, tokens, heads, channels)."""
         means = tuple(gathered(x, self.unit_steps) for x in projections)
-        return unit_spikes(super().forward(means), self.unit_steps)
+        return unit_spikes(super().forward(means, memory), self.unit_steps)
 
 
 class _NormOfMeans(TokenLayerNorm):

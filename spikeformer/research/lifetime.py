@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import ConfigurationError
-from spikeformer.models import SpikingTransformer
+from spikeformer.models import SpikingTransformer, TokenMemory
 from spikeformer.research.ewc import ElasticWeightConsolidation
 from spikeformer.research.fisher import Criterion
 
@@ -69,14 +69,20 @@ class LifetimeLearningSpikingTransformer(SpikingTransformer):
         self.register_buffer("task", torch.tensor(0))
         self.register_buffer("consolidated_task", torch.tensor(0))
 
-    def forward(self, input_ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        mask: Tensor | None = None,
+        memory: TokenMemory | None = None,
+    ) -> Tensor:
         """Return the head's outputs, or the features where there is no head.
 
         Args:
             input_ids: Integers in [0, vocab_size), shape (batch, seq_len).
             mask: True at real tokens, shape (batch, seq_len); None if all are.
+            memory: The tokens before these, where a text goes on.
         """
-        features = super().forward(input_ids, mask)
+        features = super().forward(input_ids, mask, memory)
         if self.head is None:
             return features
         outputs: Tensor = self.head(features) if mask is None else self.head(features, mask=mask)
