@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from spikeformer.encoding import EventCoding
 from spikeformer.hardware import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.models import (
@@ -61,6 +62,13 @@ def enliven(net: nn.Module) -> None:
             module.running_var.uniform_(0.2, 1.2)
             module.weight.data.uniform_(0.3, 1.8)
             module.bias.data.normal_(0.2, 0.3)
+
+
+def camera(timesteps=3, samples=4):
+    """A spiking ViT for events of two polarities, and recordings for it."""
+    net = vit(image=(2, 6, 6), timesteps=timesteps, encoding=EventCoding(timesteps))
+    random = torch.Generator().manual_seed(5)
+    return net, (torch.rand(samples, timesteps, 2, 6, 6, generator=random) < 0.3).float()
 
 
 def two_layers(timesteps=3, *, kind="spikes", seed=0):

@@ -215,9 +215,13 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
 
 
 def _nothing(graph: SpikeGraph) -> dict[str, Array]:
-    """Return a sample without any input."""
+    """Return a sample without any input but one spike a source: sPyNNaker 7.4 needs one to map."""
     shapes = {"spikes": (1, graph.timesteps), "values": (1,)}
-    return {p.name: np.zeros((*shapes[p.kind], p.size)) for p in graph.sources}
+    arrays = {p.name: np.zeros((*shapes[p.kind], p.size)) for p in graph.sources}
+    for population in graph.sources:
+        if population.kind == "spikes":
+            arrays[population.name][0, 0, 0] = 1
+    return arrays
 
 
 DEPLOYER = SpiNNakerDeployer

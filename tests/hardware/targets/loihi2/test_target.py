@@ -15,6 +15,7 @@ from spikeformer.hardware import (
     Projection,
     SpikeGraph,
     compare,
+    lower,
     quantise,
     record_reference,
     reference_spikes,
@@ -25,9 +26,10 @@ from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, split
 from spikeformer.hardware.targets.loihi2.target import RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
+from spikeformer.models import Stream
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from spikeformer.neurons import IntegerLifNeuron, LifNeuron
-from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
+from tests.hardware.networks import camera, images, sentences, spikes_for, text, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
 pytestmark = [pytest.mark.slow, needs_toolchain("loihi2")]
@@ -89,6 +91,20 @@ def test_sentences_fire_as_in_pytorch():
     assert_equal(graph, reference_spikes(graph, reference), model.execute_float(reference.inputs))
     whole, _ = simulate_integers(model.compiled.integers, reference.inputs)
     assert compare(graph, whole, model.run(samples).spikes).mismatches == 0
+
+
+def test_a_long_recording_of_events_fires_as_in_pytorch_in_parts():
+    """The chip keeps its state over three times the timesteps that the network has."""
+    net, _ = camera()
+    _, events = camera(9)
+    deployer = Loihi2Deployer()
+    model = deployer.deploy(deployer.compile(lower(net, net.backbone.image_shape).lasting(9)))
+    graph, recording = model.compiled.graph, model.compiled.encode(events)
+    whole = model.execute_float(recording)
+    assert_equal(graph, simulate(graph, recording), whole)
+    outputs = graph.outputs(recording | whole)
+    streamed = Stream(net.double()).run(events.double()).mean(dim=1)
+    np.testing.assert_allclose(outputs, streamed.numpy(), atol=1e-12)
 
 
 def test_ties_with_the_threshold_fire():

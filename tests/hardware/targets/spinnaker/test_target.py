@@ -22,7 +22,7 @@ from spikeformer.hardware.targets.spinnaker.network import network_job, summed_w
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from spikeformer.neurons import LifNeuron
-from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
+from tests.hardware.networks import camera, images, sentences, spikes_for, text, two_layers, vit
 from tests.hardware.toolchains import needs_toolchain
 
 pytestmark = [pytest.mark.slow, needs_toolchain("spinnaker")]
@@ -78,6 +78,15 @@ def test_neurons_that_do_not_leak_are_refused():
     net = vit(neuron=partial(LifNeuron, reset="zero", tau_mem=inf))
     with pytest.raises(HardwareCompatibilityError, match="does not leak"):
         SpiNNakerDeployer().compile(net)
+
+
+def test_events_fire_as_in_pytorch_and_are_mapped():
+    net, events = camera()
+    model = SpiNNakerDeployer().deploy(net)
+    reference = record_reference(net, events)
+    expected = reference_spikes(model.compiled.graph, reference)
+    assert_equal(expected, model.execute_float(reference.inputs))
+    assert "input" in model.compiled.reports["partitioned_by_vertex.rpt"]
 
 
 def test_weights_are_shifted_as_spynnaker_shifts_them():

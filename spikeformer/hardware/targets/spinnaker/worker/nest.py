@@ -66,7 +66,7 @@ def execute(network: Network, begins: Array) -> dict[str, Array]:
     for neurons, population in network.neurons():
         trains = population.get_data("spikes").segments[0].spiketrains
         channels, ticks = trains.multiplexed
-        neuron = np.asarray(channels) - first_cell(population)
+        neuron = np.asarray(channels, int) - first_cell(population)  # none are floats
         tick = np.rint(np.asarray(ticks)).astype(int)
         found[neurons["name"]] = windows(neuron, tick, neurons, begins, network.settings)
     return found
