@@ -36,6 +36,7 @@ EXTRAS = {
         ("datasets", "kornia", "pillow", "soundfile", "tokenizers", "transformers"),
     ),
     "cli.feature_conversion": ("conversion", ("safetensors", "transformers")),
+    "cli.feature_events": ("events", ("aedat", "evt3", "h5py")),
     "TensorBoard (logger=tensorboard)": ("tensorboard", ("tensorboard",)),
     "cli.feature_nir": ("nir", ("nir",)),
     "cli.feature_sweeps": ("sweeps", ("hydra-joblib-launcher", "optuna")),

@@ -8,7 +8,13 @@ from spikeformer.data.datamodule import SpikingDataModule, Splits
 from spikeformer.data.datasets import DictBatches, TensorBatches, TokenBatches
 from spikeformer.data.digits import DigitsDataModule
 from spikeformer.data.digits_av import AudioVisualDigitsDataModule
-from spikeformer.data.events import DigitsDvsDataModule, EventDataModule
+from spikeformer.data.events import (
+    DigitsDvsDataModule,
+    DvsGestureDataModule,
+    EventDataModule,
+    EventFolderDataModule,
+    HeidelbergDataModule,
+)
 from spikeformer.data.image import ImageDataModule
 from spikeformer.data.preparation import Preparation
 from spikeformer.data.sampling import EpochSampler
@@ -22,8 +28,11 @@ __all__ = [
     "DictBatches",
     "DigitsDataModule",
     "DigitsDvsDataModule",
+    "DvsGestureDataModule",
     "EpochSampler",
     "EventDataModule",
+    "EventFolderDataModule",
+    "HeidelbergDataModule",
     "ImageDataModule",
     "Part",
     "Preparation",

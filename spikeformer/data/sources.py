@@ -281,13 +281,16 @@ def _reason(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def optional_import(module: str, purpose: str, *, package: str | None = None) -> ModuleType:
+def optional_import(
+    module: str, purpose: str, *, package: str | None = None, extra: str = "data"
+) -> ModuleType:
     """Return the imported `module`.
 
     Args:
         module: Dotted name, as in `kornia.augmentation`.
         purpose: What needs it, as in "image augmentation".
         package: Name of the distribution, where it is not the first part of `module`.
+        extra: The extra of SpikeFormer that brings it.
 
     Raises:
         MissingDependencyError: It is not installed; the message holds the command that installs it.
@@ -296,4 +299,6 @@ def optional_import(module: str, purpose: str, *, package: str | None = None) ->
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         name = package or module.partition(".")[0]
-        raise MissingDependencyError(t("data.needs_package", name=name, purpose=purpose)) from error
+        raise MissingDependencyError(
+            t("data.needs_package", name=name, purpose=purpose, extra=extra)
+        ) from error

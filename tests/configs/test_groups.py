@@ -26,6 +26,11 @@ NEEDS = {
     "data=image_folder": ["data.path=x", "data.num_classes=3"],
     "data=csv_text": ["data.path=x", "data.num_classes=3"],
     "data=text_file": ["data.path=x"],
+    "data=event_folder": ["data.path=x", "data.num_classes=3"],
+    **{
+        f"data={name}": ["data.path=x"]
+        for name in ("nmnist", "ncaltech101", "ncars", "cifar10_dvs", "dvs_gesture", "shd", "ssc")
+    },
     "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
     "logger=many": [],
     "model=multimodal": ["data=digits_av"],

@@ -16,6 +16,7 @@ from spikeformer.data import SpikingDataModule
 
 CONF = Path(__file__).parents[2] / "conf"
 OWN = ["data.path=somewhere", "data.num_classes=3"]
+EVENT_SETS = ("nmnist", "ncaltech101", "ncars", "cifar10_dvs", "dvs_gesture", "shd", "ssc")
 CASES = {
     "digits": [],
     "digits_dvs": [],
@@ -25,6 +26,8 @@ CASES = {
     "image_folder": OWN,
     "sst2": [],
     "csv_text": OWN,
+    "event_folder": OWN,
+    **dict.fromkeys(EVENT_SETS, OWN[:1]),
 }
 
 

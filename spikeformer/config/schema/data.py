@@ -154,3 +154,41 @@ class DigitsDvsConfig(EventConfig):
     val_fraction: float = 0.1
     saccade_ms: float = 100.0
     contrast: float = 0.35
+
+
+@dataclass
+class ClipConfig(EventConfig):
+    """`spikeformer.data.events.clips.ClipDataModule`: what sets of recordings in files share."""
+
+    path: str | None = None
+    homepage: str | None = None
+    sensor_size: list[int] | None = None
+    val_fraction: float = 0.1
+    test_fraction: float = 0.1
+    split_seed: int = 0
+    limit_train: int | None = None
+    limit_test: int | None = None
+
+
+@schema("data", "event_folder")
+@dataclass
+class EventFolderConfig(ClipConfig):
+    """`spikeformer.data.EventFolderDataModule`."""
+
+    _target_: str = "spikeformer.data.EventFolderDataModule"
+
+
+@schema("data", "dvs_gesture")
+@dataclass
+class DvsGestureConfig(ClipConfig):
+    """`spikeformer.data.DvsGestureDataModule`."""
+
+    _target_: str = "spikeformer.data.DvsGestureDataModule"
+
+
+@schema("data", "heidelberg")
+@dataclass
+class HeidelbergConfig(ClipConfig):
+    """`spikeformer.data.HeidelbergDataModule`."""
+
+    _target_: str = "spikeformer.data.HeidelbergDataModule"

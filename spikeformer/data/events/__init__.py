@@ -4,14 +4,25 @@ from spikeformer.data.events.augmentation import EventAugmentation
 from spikeformer.data.events.camera import record_saccades
 from spikeformer.data.events.datamodule import EventDataModule
 from spikeformer.data.events.digits import DigitsDvsDataModule
+from spikeformer.data.events.files import READERS, read_events
 from spikeformer.data.events.recordings import Recordings
 from spikeformer.data.events.representation import Representation
+from spikeformer.data.events.sets import (
+    DvsGestureDataModule,
+    EventFolderDataModule,
+    HeidelbergDataModule,
+)
 
 __all__ = [
+    "READERS",
     "DigitsDvsDataModule",
+    "DvsGestureDataModule",
     "EventAugmentation",
     "EventDataModule",
+    "EventFolderDataModule",
+    "HeidelbergDataModule",
     "Recordings",
     "Representation",
+    "read_events",
     "record_saccades",
 ]
