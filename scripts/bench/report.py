@@ -139,6 +139,8 @@ ANN of the same size and SpikingJelly's Spikformer.
 
 [Hybrid training](hybrid.md) has the accuracy of starting with rates, with and without a teacher.
 
+[NIR files](nir.md) has networks exchanged with other libraries, spike for spike.
+
 [Conversion](conversion.md) has what remains of trained transformers as spikes.
 
 [Continual learning](continual.md) has what elastic weight consolidation, replay and

@@ -200,6 +200,7 @@ class NirConfig:
     path: str = MISSING
     encoder: Any = None
     dt: float = 1e-3
+    method: str = "euler"
 
 
 @schema("task", "task")

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
-from spikeformer.error_handling import HardwareCompatibilityError, check_positive
+from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
 from spikeformer.hardware.nir.export import nir_package
-from spikeformer.hardware.nir.nodes import node_of, shaped
+from spikeformer.hardware.nir.nodes import Time, node_of, shaped
 from spikeformer.i18n import t
 
 State = dict[str, Any]
@@ -23,14 +23,15 @@ class NirNetwork(nn.Module):
     """A network read from a NIR file.
 
     Time is discrete with steps of `dt`: a `LIF` takes Euler's step `v <- v + dt / tau (v_leak - v +
-    r I)`, an `IF` `v <- v + dt r I`, and a neuron that fires starts anew from 0. Edges that close
-    a loop take a step; all others none.
+    r I)`, or with `method="exact"` that by `1 - exp(-dt / tau)`; an `IF` `v <- v + dt r I`. A
+    neuron that fires starts anew from 0. Edges that close a loop take a step; all others none.
 
     Args:
         path: The file.
         encoder: Turns samples into what comes in, (batch, timesteps, ...): `EventCoding` for
             recordings of spikes, `DirectCoding` for pictures. None takes sequences as they are.
         dt: Length of a timestep in seconds, which the file does not say.
+        method: "euler", or "exact" for the solution at a current that is constant for a step.
 
     Raises:
         HardwareCompatibilityError: The file is not NIR, or holds a node that is not known here; the
@@ -44,10 +45,15 @@ class NirNetwork(nn.Module):
     """Its outputs are a task's, not features for a head."""
 
     def __init__(
-        self, path: str | Path, encoder: SpikeEncoder | None = None, *, dt: float = 1e-3
+        self,
+        path: str | Path,
+        encoder: SpikeEncoder | None = None,
+        *,
+        dt: float = 1e-3,
+        method: str = "euler",
     ) -> None:
         super().__init__()
-        self.dt = check_positive("dt", dt)
+        time = Time(check_positive("dt", dt), check_choice("method", method, ("euler", "exact")))
         self.encoder = encoder
         nodes, edges = _read(Path(path))
         self._inputs = [name for name, node in nodes.items() if type(node).__name__ == "Input"]
@@ -59,7 +65,7 @@ class NirNetwork(nn.Module):
         self._order, self._sources, self._loops = _in_order(nodes, edges, self._inputs)
         self.nodes = nn.ModuleDict(
             {
-                _key(name): node_of(name, nodes[name], dt)
+                _key(name): node_of(name, nodes[name], time)
                 for name in self._order
                 if name not in (*self._inputs, *self._outputs)
             }
@@ -128,11 +134,16 @@ class NirNetwork(nn.Module):
         return sent[self._outputs[0]]
 
     def _frames(self, x: Tensor) -> Tensor:
-        return shaped(x, self.input_shape)
+        # Files of sinabs's have the time axis of the sample that they were written with.
+        return x if x.shape[1:] == self.input_shape else shaped(x, self.input_shape)
 
 
 def import_nir(
-    path: str | Path, encoder: SpikeEncoder | None = None, *, dt: float = 1e-3
+    path: str | Path,
+    encoder: SpikeEncoder | None = None,
+    *,
+    dt: float = 1e-3,
+    method: str = "euler",
 ) -> NirNetwork:
     """Read a network from a file of the Neuromorphic Intermediate Representation.
 
@@ -140,7 +151,9 @@ def import_nir(
         path: The file, as Norse, snnTorch, sinabs, Rockpool or `export_nir` write it.
         encoder: Turns samples into what comes in; None takes (batch, timesteps, ...) as it is. A
             network for a chip needs one, since it says how many timesteps a sample has.
-        dt: Length of a timestep in seconds: 1 ms for Norse and this project, 0.1 ms for snnTorch.
+        dt: Length of a timestep in seconds: 1 ms for this project, 0.1 ms for snnTorch, 1 for
+            sinabs, 1e-6 for Norse, which writes time constants in steps of 1 ms.
+        method: "euler", or "exact" for membranes that decay by `exp(-dt / tau)`, as sinabs's do.
 
     Raises:
         HardwareCompatibilityError: The file is not NIR, or holds a node that is not known here.
@@ -152,7 +165,7 @@ def import_nir(
         Loihi2Deployer().compile(network)
         ```
     """
-    return NirNetwork(path, encoder, dt=dt)
+    return NirNetwork(path, encoder, dt=dt, method=method)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:

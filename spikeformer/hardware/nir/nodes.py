@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,34 @@ from spikeformer.neurons import LifNeuron, LifState
 
 MEMORYLESS = 1e-3
 """Time constant in ms of neurons that forget: `exp(-1000)` is zero."""
+
+
+@dataclass(frozen=True)
+class Time:
+    """How a file's continuous time becomes timesteps.
+
+    Attributes:
+        dt: Length of a timestep in seconds.
+        method: "euler", or "exact" for the solution at a current that is constant for a step.
+    """
+
+    dt: float
+    method: str = "euler"
+
+    def shares(self, name: str, tau: Any) -> Array:
+        """Return by which share of what is missing a membrane moves in a step.
+
+        That is `dt / tau` for "euler" and `1 - exp(-dt / tau)` for "exact".
+        """
+        ratio: Array = self.dt / np.asarray(tau, np.float64)
+        if self.method == "exact":
+            return -np.expm1(-ratio)
+        if not np.all((ratio > 0) & (ratio <= 1)):
+            least = float(np.min(tau))
+            raise HardwareCompatibilityError(
+                t("hardware.nir_dt", node=name, dt=self.dt, least=least)
+            )
+        return ratio
 
 
 class Node(nn.Module, ABC):
@@ -201,13 +230,13 @@ def time_constant(decay: float) -> float:
     return math.inf if decay == 1 else -1.0 / math.log(decay)
 
 
-def node_of(name: str, node: Any, dt: float) -> Node:
+def node_of(name: str, node: Any, time: Time) -> Node:
     """Return the module of a node.
 
     Args:
         name: Its name, for messages.
         node: The node as the package `nir` reads it.
-        dt: Length of a timestep in seconds.
+        time: The timesteps.
 
     Raises:
         HardwareCompatibilityError: There is no module for it.
@@ -217,17 +246,17 @@ def node_of(name: str, node: Any, dt: float) -> Node:
     if maker is None:
         known = ", ".join(_MAKERS)
         raise HardwareCompatibilityError(t("hardware.nir_kind", node=name, kind=kind, known=known))
-    return maker(name, node, dt)
+    return maker(name, node, time)
 
 
-def _dense(name: str, node: Any, dt: float) -> Node:
+def _dense(name: str, node: Any, time: Time) -> Node:
     weight = np.atleast_2d(node.weight)
     layer = nn.Linear(weight.shape[1], weight.shape[0], bias=hasattr(node, "bias"))
     _fill(layer, weight, getattr(node, "bias", None))
     return Stateless(layer, (weight.shape[1],))
 
 
-def _convolution(name: str, node: Any, dt: float) -> Node:
+def _convolution(name: str, node: Any, time: Time) -> Node:
     axes = node.weight.ndim - 2
     kind = nn.Conv1d if axes == 1 else nn.Conv2d
     settings: dict[str, Any] = {
@@ -250,33 +279,30 @@ def _fill(layer: nn.Linear | nn.Conv1d | nn.Conv2d, weight: Array, bias: Array |
             layer.bias.copy_(tensor(bias))
 
 
-def _pool(name: str, node: Any, dt: float) -> Node:
+def _pool(name: str, node: Any, time: Time) -> Node:
     kernel, stride, padding = (_sides(node, key, 2) for key in ("kernel_size", "stride", "padding"))
     kind: Any = nn.AvgPool2d if type(node).__name__ == "AvgPool2d" else SumPool
     return Stateless(kind(kernel, stride, padding))
 
 
-def _flatten(name: str, node: Any, dt: float) -> Node:
+def _flatten(name: str, node: Any, time: Time) -> Node:
     # Axes are counted without the batch in NIR, with it in torch; from the end they are the same.
     first, last = int(node.start_dim), int(node.end_dim)
     return Stateless(nn.Flatten(first + (first >= 0), last + (last >= 0)))
 
 
-def _scale(name: str, node: Any, dt: float) -> Node:
+def _scale(name: str, node: Any, time: Time) -> Node:
     return Stateless(Scale(node.scale))
 
 
-def _threshold(name: str, node: Any, dt: float) -> Node:
+def _threshold(name: str, node: Any, time: Time) -> Node:
     factor, threshold = _one_threshold(node.threshold)
     return Integrates(0.0, factor, np.zeros(()), threshold)
 
 
-def _lif(name: str, node: Any, dt: float) -> Node:
+def _lif(name: str, node: Any, time: Time) -> Node:
     _check_reset(name, node)
-    step = dt / np.asarray(node.tau, np.float64)
-    if not np.all((step > 0) & (step <= 1)):
-        least = float(np.min(node.tau))
-        raise HardwareCompatibilityError(t("hardware.nir_dt", node=name, dt=dt, least=least))
+    step = time.shares(name, node.tau)
     # Divided by `step`, which is the same for all, a membrane is `decay v + r I + v_leak`: integers
     # stay integers, and counts that reach a threshold exactly still do.
     decay = 1.0 - _same(name, "tau", step)
@@ -284,29 +310,29 @@ def _lif(name: str, node: Any, dt: float) -> Node:
     return Integrates(decay, factor * node.r, factor * node.v_leak, threshold)
 
 
-def _integrate_and_fire(name: str, node: Any, dt: float) -> Node:
+def _integrate_and_fire(name: str, node: Any, time: Time) -> Node:
     _check_reset(name, node)
     factor, threshold = _one_threshold(node.v_threshold)
-    return Integrates(1.0, factor * (dt * node.r), np.zeros(()), threshold)
+    return Integrates(1.0, factor * (time.dt * node.r), np.zeros(()), threshold)
 
 
-def _leaky(name: str, node: Any, dt: float) -> Node:
-    step = dt / np.asarray(node.tau, np.float64)
+def _leaky(name: str, node: Any, time: Time) -> Node:
+    step = time.shares(name, node.tau)
     return Integrator(1.0 - step, step * node.r, step * node.v_leak)
 
 
-def _integrator(name: str, node: Any, dt: float) -> Node:
-    return Integrator(np.ones(()), dt * np.asarray(node.r), np.zeros(()))
+def _integrator(name: str, node: Any, time: Time) -> Node:
+    return Integrator(np.ones(()), time.dt * np.asarray(node.r), np.zeros(()))
 
 
-def _delay(name: str, node: Any, dt: float) -> Node:
-    steps = np.asarray(node.delay, np.float64) / dt
+def _delay(name: str, node: Any, time: Time) -> Node:
+    steps = np.asarray(node.delay, np.float64) / time.dt
     if (steps < 0).any() or not np.allclose(steps, np.rint(steps), atol=1e-3):
-        raise HardwareCompatibilityError(t("hardware.nir_delay", node=name, dt=dt))
+        raise HardwareCompatibilityError(t("hardware.nir_delay", node=name, dt=time.dt))
     return Delays(np.rint(steps).astype(np.int64))
 
 
-_MAKERS: dict[str, Callable[[str, Any, float], Node]] = {
+_MAKERS: dict[str, Callable[[str, Any, Time], Node]] = {
     "Linear": _dense,
     "Affine": _dense,
     "Conv1d": _convolution,
