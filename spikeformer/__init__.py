@@ -48,6 +48,7 @@ _HOMES = {
         "SpikingNetwork",
         "SpikingTransformer",
         "SpikingViT",
+        "load_checkpoint_of",
     ),
     "spikeformer.multimodal": (
         "AudioSpikeEncoder",

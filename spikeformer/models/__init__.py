@@ -2,6 +2,7 @@
 
 from spikeformer.models.attention import AttentionFactory, SpikingAttention, sparsity_loss
 from spikeformer.models.block import BlockStack, SpikingBlock, SpikingMLP
+from spikeformer.models.checkpoints import load_checkpoint_of
 from spikeformer.models.generation import generate
 from spikeformer.models.heads import (
     CausalLMHead,
@@ -9,6 +10,7 @@ from spikeformer.models.heads import (
     MultiLabelHead,
     RegressionHead,
 )
+from spikeformer.models.hierarchical import DepthwiseMixing, HierarchicalViT
 from spikeformer.models.mechanisms import (
     AttentionMechanism,
     MechanismFactory,
@@ -16,7 +18,9 @@ from spikeformer.models.mechanisms import (
     SpikeDrivenAttention,
     SpikingSelfAttention,
 )
+from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
+from spikeformer.models.merging import PatchEmbedding, PatchMerging
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import rate_proxy
@@ -35,8 +39,13 @@ __all__ = [
     "CausalLMHead",
     "ClassificationHead",
     "ConvStem",
+    "DepthwiseMixing",
+    "HierarchicalViT",
     "MechanismFactory",
+    "MembraneStem",
     "MultiLabelHead",
+    "PatchEmbedding",
+    "PatchMerging",
     "QKTokenAttention",
     "RegressionHead",
     "SpikeDrivenAttention",
@@ -56,6 +65,7 @@ __all__ = [
     "TokenLayerNorm",
     "TokenMemory",
     "generate",
+    "load_checkpoint_of",
     "rate_proxy",
     "share_batch_norms",
     "sparsity_loss",

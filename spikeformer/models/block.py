@@ -8,6 +8,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from spikeformer.error_handling import (
+    ArgumentError,
     check_choice,
     check_interval,
     check_positive,
@@ -20,6 +21,7 @@ from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 RESIDUALS = ("membrane", "sew")
+OUTPUTS = ("spikes", "pooled", "currents")
 
 
 class SpikingMLP(nn.Module):
@@ -80,7 +82,7 @@ class SpikingBlock(nn.Module):
         timesteps: Number of timesteps.
         mlp_ratio: Width of the MLP's hidden layer over `dim`.
         dropout: Probability of dropping an output current of the MLP while training.
-        attention: Factory of the attention layer.
+        attention: Factory of the layer that mixes tokens; None is a block without one.
         neuron: Factory of the spiking neurons.
         threshold: Their threshold.
         residual: "membrane" or "sew".
@@ -99,7 +101,7 @@ class SpikingBlock(nn.Module):
         *,
         mlp_ratio: float = 4.0,
         dropout: float = 0.0,
-        attention: AttentionFactory = SpikingAttention,
+        attention: AttentionFactory | None = SpikingAttention,
         neuron: NeuronFactory = LifNeuron,
         threshold: float = 1.0,
         residual: str = "membrane",
@@ -110,20 +112,24 @@ class SpikingBlock(nn.Module):
         self.residual = check_choice("residual", residual, RESIDUALS)
         check_positive("mlp_ratio", mlp_ratio)
         check_interval("dropout", dropout, 0.0, 1.0)
-        self.attention_neuron = neuron(threshold=threshold)
+        mlp_neuron = neuron(threshold=threshold)
         # "sew" adds spikes up: its branches take integers, not bits.
-        binary_input = residual == "membrane" and self.attention_neuron.binary
-        self.attention = attention(
-            dim,
-            num_heads,
-            timesteps,
-            neuron=neuron,
-            threshold=threshold,
-            norm=norm,
-            causal=causal,
-            binary_input=binary_input,
-        )
-        self.mlp_neuron = neuron(threshold=threshold)
+        binary_input = residual == "membrane" and mlp_neuron.binary
+        self.attention_neuron: SpikingNeuron | None = None
+        self.attention: SpikingAttention | None = None
+        if attention is not None:
+            self.attention_neuron = neuron(threshold=threshold)
+            self.attention = attention(
+                dim,
+                num_heads,
+                timesteps,
+                neuron=neuron,
+                threshold=threshold,
+                norm=norm,
+                causal=causal,
+                binary_input=binary_input,
+            )
+        self.mlp_neuron = mlp_neuron
         self.mlp = SpikingMLP(
             dim,
             round(dim * mlp_ratio),
@@ -139,10 +145,14 @@ class SpikingBlock(nn.Module):
     ) -> Tensor:
         """Map (batch, timesteps, tokens, dim) to the same shape: currents, or spikes for "sew"."""
         kept: dict[str, Any] = {} if memory is None else {"memory": memory}
-        if self.residual == "membrane":
-            x = x + self.attention(self.attention_neuron(x), mask, **kept)
+        membrane = self.residual == "membrane"
+        if self.attention is not None and self.attention_neuron is not None:
+            if membrane:
+                x = x + self.attention(self.attention_neuron(x), mask, **kept)
+            else:
+                x = x + self.attention(x, mask, neuron=self.attention_neuron, **kept)
+        if membrane:
             return x + self.mlp(self.mlp_neuron(x), mask)
-        x = x + self.attention(x, mask, neuron=self.attention_neuron, **kept)
         return x + self.mlp(x, mask, neuron=self.mlp_neuron)
 
 
@@ -152,13 +162,18 @@ class BlockStack(nn.Module):
     Args:
         blocks: The blocks in order, all with the same `residual`; may be empty.
         neuron: Turns currents to spikes: after the blocks for "membrane", before them for "sew";
-            None if the blocks have residual "sew" and the embedding gives spikes already.
+            None if the blocks have residual "sew" and the embedding gives spikes already, or if
+            currents are to be handed on.
+        pool: Average over tokens after the blocks, before the neuron: one token is left.
     """
 
-    def __init__(self, blocks: Iterable[SpikingBlock], neuron: SpikingNeuron | None) -> None:
+    def __init__(
+        self, blocks: Iterable[SpikingBlock], neuron: SpikingNeuron | None, *, pool: bool = False
+    ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.neuron = neuron
+        self.pool = pool
         self.fires_first = any(block.residual == "sew" for block in self.blocks)
 
     @classmethod
@@ -173,6 +188,7 @@ class BlockStack(nn.Module):
         threshold: float,
         residual: str,
         embedding_fires: bool = False,
+        output: str = "spikes",
         **options: Any,
     ) -> Self:
         """Make the blocks of a model, all alike, and their neuron.
@@ -186,6 +202,8 @@ class BlockStack(nn.Module):
             threshold: Their threshold.
             residual: "membrane" or "sew".
             embedding_fires: Whether the embedding gives spikes rather than currents.
+            output: "spikes"; "pooled", the spikes that the mean over tokens fires, as one token;
+                or "currents". The last two are for the residual "membrane".
             **options: Further arguments of `SpikingBlock`.
         """
         shared = {"neuron": neuron, "threshold": threshold, "residual": residual, **options}
@@ -193,8 +211,10 @@ class BlockStack(nn.Module):
             SpikingBlock(dim, num_heads, timesteps, **shared)
             for _ in range(check_positive_int("num_layers", num_layers))
         ]
-        needs_none = embedding_fires and residual == "sew"
-        return cls(blocks, None if needs_none else neuron(threshold=threshold))
+        check_output(output, residual)
+        needs_none = (embedding_fires and residual == "sew") or output == "currents"
+        last = None if needs_none else neuron(threshold=threshold)
+        return cls(blocks, last, pool=output == "pooled")
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, memory: TokenMemory | None = None
@@ -205,4 +225,18 @@ class BlockStack(nn.Module):
             x = self.neuron(x)
         for block in self.blocks:
             x = block(x, mask, *kept)
+        if self.pool:
+            x = x.mean(dim=2, keepdim=True)
         return x if self.fires_first or self.neuron is None else self.neuron(x)
+
+
+def check_output(output: str, residual: str) -> None:
+    """Refuse an output that is none, or that the residual connection does not have.
+
+    Raises:
+        ArgumentError: It is unknown, or reads currents where there are none.
+    """
+    check_choice("output", output, OUTPUTS)
+    if residual == "sew" and output != "spikes":
+        expected = '"spikes" with the residual "sew", whose stream holds no currents'
+        raise ArgumentError("output", output, expected)

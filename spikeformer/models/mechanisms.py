@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from spikeformer.error_handling import ArgumentError
+from spikeformer.error_handling import ArgumentError, check_positive
 from spikeformer.models.memory import TokenMemory
 from spikeformer.neurons import LifNeuron, NeuronFactory
 from spikeformer.ops.spike_attention import attention_current, attention_output, spike_attention
@@ -29,17 +29,25 @@ class AttentionMechanism(nn.Module, ABC):
         neuron: Factory of the spiking neurons inside.
         threshold: Their threshold.
         causal: Let a token see only itself and those before it.
+        relative_threshold: Threshold of the neurons here over `threshold`; published models have
+            0.5.
     """
 
     num_projections: ClassVar[int] = 3
     """How many of query, key and value the mechanism reads."""
 
     def __init__(
-        self, neuron: NeuronFactory = LifNeuron, threshold: float = 1.0, *, causal: bool = False
+        self,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+        *,
+        causal: bool = False,
+        relative_threshold: float = 1.0,
     ) -> None:
         super().__init__()
         self.causal = causal
-        self.neuron = neuron(threshold=threshold)
+        check_positive("relative_threshold", relative_threshold)
+        self.neuron = neuron(threshold=threshold * relative_threshold)
 
     @abstractmethod
     def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
@@ -174,6 +182,7 @@ class SpikingSelfAttention(AttentionMechanism):
         neuron: Factory of the spiking neurons inside.
         threshold: Their threshold.
         causal: Let a token see only itself and those before it.
+        relative_threshold: Threshold of the neurons here over `threshold`.
         scale: Factor on the attended values.
 
     Source: Zhou et al., *Spikformer*, ICLR 2023, arXiv:2209.15425.
@@ -185,9 +194,10 @@ class SpikingSelfAttention(AttentionMechanism):
         threshold: float = 1.0,
         *,
         causal: bool = False,
+        relative_threshold: float = 1.0,
         scale: float = 0.125,
     ) -> None:
-        super().__init__(neuron, threshold, causal=causal)
+        super().__init__(neuron, threshold, causal=causal, relative_threshold=relative_threshold)
         self.scale = scale
 
     def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from spikeformer.error_handling import ArgumentError, check_divisible
 from spikeformer.models.layers import may_keep_bits
-from spikeformer.models.stem import SpikingConv, Stem, to_tokens
+from spikeformer.models.stem import SpikingConv, Stem, by_frame, halving, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 PATCH_SIZES = (1, 2, 4, 8, 16)
@@ -27,11 +27,12 @@ class SpikformerStem(Stem):
         dim: Channels of a token; divisible by 8.
         timesteps: Number of timesteps of the output.
         patch_size: Pixels of the image to a token, in both directions: 1, 2, 4, 8 or 16.
+        pool_spikes: Pool behind the neurons, where the maximum of spikes is their OR, as the
+            authors' code does; False pools the currents before them, as SpikingJelly does.
         neuron: Factory of the spiking neurons.
         threshold: Their threshold.
 
-    Source: Zhou et al., *Spikformer*, ICLR 2023, arXiv:2209.15425; pooling before the neuron as in
-    SpikingJelly's implementation.
+    Source: Zhou et al., *Spikformer*, ICLR 2023, arXiv:2209.15425.
     """
 
     fires: ClassVar[bool] = True
@@ -43,6 +44,7 @@ class SpikformerStem(Stem):
         timesteps: int,
         patch_size: int = 4,
         *,
+        pool_spikes: bool = False,
         neuron: NeuronFactory = LifNeuron,
         threshold: float = 1.0,
     ) -> None:
@@ -56,11 +58,15 @@ class SpikformerStem(Stem):
         self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in range(4))
         self.position_neuron = neuron(threshold=threshold)
         binary = may_keep_bits(self.position_neuron)
+        pooled = [index >= 4 - self.num_pooled for index in range(4)]
+        self.pools = nn.ModuleList(
+            halving() if pool and pool_spikes else nn.Identity() for pool in pooled
+        )
         self.convs = nn.ModuleList(
             SpikingConv(
                 before,
                 after,
-                pool=index >= 4 - self.num_pooled,
+                pool=pooled[index] and not pool_spikes,
                 binary_input=index > 0 and binary,
             )
             for index, (before, after) in enumerate(pairwise(widths))
@@ -75,6 +81,6 @@ class SpikformerStem(Stem):
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn images into sums of two spikes, (batch, timesteps, tokens, dim)."""
-        for conv, neuron in zip(self.convs, self.neurons, strict=True):
-            x = conv(x, neuron=neuron, timesteps=self.timesteps)
+        for conv, neuron, pool in zip(self.convs, self.neurons, self.pools, strict=True):
+            x = by_frame(pool, conv(x, neuron=neuron, timesteps=self.timesteps))
         return to_tokens(x + self.position(x, neuron=self.position_neuron))

@@ -27,7 +27,52 @@ from spikeformer.models.stem import ConvStem, StemFactory
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class SpikingViT(Described, nn.Module):
+class ImageBackbone(Described, nn.Module):
+    """What all backbones for images share: the input and its time axis.
+
+    Args:
+        in_channels: Channels of the image.
+        image_size: Height and width of the image in pixels; one number for both.
+        timesteps: Number of simulation timesteps.
+        threshold: Spiking threshold of every neuron.
+        encoding: Spike encoder of the image; None is direct coding.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: int | Sequence[int],
+        timesteps: int,
+        threshold: float,
+        encoding: SpikeEncoder | None,
+    ) -> None:
+        super().__init__()
+        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+        if len(size) != 2:
+            raise ArgumentError("image_size", size, "a height and a width")
+        check_positive_int("in_channels", in_channels)
+        height, width = (check_positive_int("image_size", side) for side in size)
+        self.timesteps = check_positive_int("timesteps", timesteps)
+        check_positive("threshold", threshold)
+        self.encoding = encoding or DirectCoding(timesteps)
+        if self.encoding.timesteps != timesteps:
+            expected = f"an encoder with the model's timesteps={timesteps}"
+            raise ArgumentError("encoding", self.encoding, expected)
+        self.image_shape = self.encoding.sample_shape((in_channels, height, width))
+
+    def frames(self, images: Tensor) -> Tensor:
+        """Encode images as frames (batch, timesteps, channels, height, width).
+
+        An input that stays the same comes with one timestep.
+
+        Raises:
+            SpikingDynamicsError: `images` has another shape than the backbone was made for.
+        """
+        check_images(images, self.image_shape)
+        return images.unsqueeze(1) if self.encoding.constant else self.encoding(images)
+
+
+class SpikingViT(ImageBackbone):
     """Vision transformer that computes with spikes: convolutional stem, blocks, spikes out.
 
     Args:
@@ -47,6 +92,8 @@ class SpikingViT(Described, nn.Module):
         attention: Factory of the attention layers.
         residual: "membrane" or "sew".
         norm: Normalisation in the blocks: "batch" or "layer".
+        output: "spikes" of all tokens; "pooled", the spikes that their mean fires, as one token; or
+            "currents".
 
     Example:
         >>> import torch
@@ -74,21 +121,11 @@ class SpikingViT(Described, nn.Module):
         attention: AttentionFactory = partial(SpikingAttention, mechanism=QKTokenAttention),  # noqa: B008
         residual: str = "membrane",
         norm: str = "batch",
+        output: str = "spikes",
     ) -> None:
-        super().__init__()
-        size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-        if len(size) != 2:
-            raise ArgumentError("image_size", size, "a height and a width")
-        check_positive_int("in_channels", in_channels)
-        height, width = (check_positive_int("image_size", side) for side in size)
+        super().__init__(in_channels, image_size, timesteps, threshold, encoding)
         self.d_model = check_divisible("d_model", d_model, "nhead", nhead)
-        self.timesteps = check_positive_int("timesteps", timesteps)
-        check_positive("threshold", threshold)
-        self.encoding = encoding or DirectCoding(timesteps)
-        if self.encoding.timesteps != timesteps:
-            expected = f"an encoder with the model's timesteps={timesteps}"
-            raise ArgumentError("encoding", self.encoding, expected)
-        self.image_shape = self.encoding.sample_shape((in_channels, height, width))
+        height, width = self.image_shape[-2:]
         make_stem = stem or partial(ConvStem, strides=stem_strides)
         self.stem = make_stem(in_channels, d_model, timesteps, neuron=neuron, threshold=threshold)
         self.grid_size = self.stem.output_size(height, width)
@@ -105,6 +142,7 @@ class SpikingViT(Described, nn.Module):
             residual=residual,
             norm=norm,
             embedding_fires=self.stem.fires,
+            output=output,
         )
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -139,14 +177,12 @@ class SpikingViT(Described, nn.Module):
 
         Returns:
             Spikes of shape (batch, timesteps, tokens, d_model); for `residual="sew"` small
-            integers.
+            integers. The argument `output` has them pooled, or currents.
 
         Raises:
             SpikingDynamicsError: `images` has another shape.
         """
-        check_images(images, self.image_shape)
-        frames = images.unsqueeze(1) if self.encoding.constant else self.encoding(images)
-        features: Tensor = self.blocks(self.stem(frames))
+        features: Tensor = self.blocks(self.stem(self.frames(images)))
         return features
 
 

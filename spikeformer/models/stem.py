@@ -15,7 +15,7 @@ from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 
 class SpikingConv(nn.Module):
-    """3x3 convolution and batch norm at every timestep: spikes or images in, currents out.
+    """Convolution and batch norm at every timestep: spikes or images in, currents out.
 
     Args:
         in_channels: Channels of the input.
@@ -23,6 +23,7 @@ class SpikingConv(nn.Module):
         stride: Step of the convolution in both directions.
         groups: Groups of channels that do not mix.
         pool: Halve height and width by the maximum of 3x3 neighbours, after the norm.
+        kernel_size: Pixels that are seen in both directions; odd.
         binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
     """
 
@@ -34,14 +35,23 @@ class SpikingConv(nn.Module):
         *,
         groups: int = 1,
         pool: bool = False,
+        kernel_size: int = 3,
         binary_input: bool = False,
     ) -> None:
         super().__init__()
+        if kernel_size % 2 != 1:
+            raise ArgumentError("kernel_size", kernel_size, "an odd integer")
         self.conv = (SpikeConv2d if binary_input else nn.Conv2d)(
-            in_channels, out_channels, 3, stride, padding=1, groups=groups, bias=False
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding=kernel_size // 2,
+            groups=groups,
+            bias=False,
         )
         self.norm = FrameBatchNorm(out_channels)
-        self.pool = nn.MaxPool2d(3, 2, padding=1) if pool else None
+        self.pool = halving() if pool else None
 
     def forward(
         self, x: Tensor, *, neuron: SpikingNeuron | None = None, timesteps: int | None = None
@@ -57,18 +67,23 @@ class SpikingConv(nn.Module):
         Returns:
             Currents, or the spikes of `neuron`, in the layout of `x`.
         """
-        current = _by_frame(self.conv, x)
+        current = by_frame(self.conv, x)
         norm: FrameBatchNorm | None = self.norm
         if neuron is None or self.pool is not None:
             current, norm = self.norm(current), None
         if self.pool is not None:
-            current = _by_frame(self.pool, current)
+            current = by_frame(self.pool, current)
         if timesteps is not None:
             current = current.expand(-1, timesteps, *current.shape[2:])
         return current if neuron is None else neuron(current, norm=norm)
 
 
-def _by_frame(layer: nn.Module, x: Tensor) -> Tensor:
+def halving() -> nn.MaxPool2d:
+    """Return the pooling that halves height and width: the maximum of 3x3 neighbours."""
+    return nn.MaxPool2d(3, 2, padding=1)
+
+
+def by_frame(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a layer for images to (batch, timesteps, channels, height, width)."""
     frames: Tensor = layer(x.flatten(0, 1))
     return frames.view(*x.shape[:2], *frames.shape[1:])
@@ -168,6 +183,11 @@ class ConvStem(Stem):
         x = self.convs[-1](x, timesteps=self.timesteps)
         x = x + self.position(self.neurons[-1](x))
         return to_tokens(x)
+
+
+def to_frames(x: Tensor, height: int, width: int) -> Tensor:
+    """Map (batch, timesteps, tokens, channels) to (batch, timesteps, channels, height, width)."""
+    return x.transpose(2, 3).reshape(*x.shape[:2], x.shape[3], height, width)
 
 
 def to_tokens(x: Tensor) -> Tensor:

@@ -19,12 +19,15 @@ from spikeformer.models.heads import (
     MultiLabelHead,
     RegressionHead,
 )
+from spikeformer.models.hierarchical import DepthwiseMixing, HierarchicalViT
 from spikeformer.models.mechanisms import (
     QKTokenAttention,
     SpikeDrivenAttention,
     SpikingSelfAttention,
 )
+from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
+from spikeformer.models.merging import PatchEmbedding, PatchMerging
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import declared_timesteps, without_hooks
@@ -57,8 +60,13 @@ _COMPOSED = (
     SpikingNetwork,
     SpikingViT,
     SpikingTransformer,
+    HierarchicalViT,
     ConvStem,
     SpikformerStem,
+    MembraneStem,
+    PatchEmbedding,
+    PatchMerging,
+    DepthwiseMixing,
     SpikingConv,
     BlockStack,
     SpikingBlock,

@@ -50,9 +50,15 @@ def overrides_for(choice: str) -> list[str]:
     return [*NEEDS.get(choice, []), choice]
 
 
+def shallow(choice: str) -> str:
+    """Make a network of one block, or of one in each stage."""
+    staged = choice.startswith(("model=qkformer", "model=maxformer"))
+    return "model.depths=[1,1,1]" if staged else "model.num_layers=1"
+
+
 @pytest.mark.parametrize("choice", NETWORKS)
 def test_every_option_builds_a_network(choice):
-    config = composed(*overrides_for(choice), "model.num_layers=1", "timesteps=2")
+    config = composed(*overrides_for(choice), shallow(choice), "timesteps=2")
     module = build_module(config)
     optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
     assert isinstance(optimizer, torch.optim.Optimizer)

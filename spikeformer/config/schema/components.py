@@ -140,6 +140,32 @@ class SpikingViTConfig(BackboneConfig):
     stem_strides: list[int] = field(default_factory=lambda: [1, 2, 2])
     stem: Any = None
     encoding: Any = MISSING
+    output: str = "spikes"
+
+
+@schema("model", "hierarchical_vit")
+@dataclass
+class HierarchicalViTConfig:
+    """`spikeformer.models.HierarchicalViT`."""
+
+    _target_: str = "spikeformer.models.HierarchicalViT"
+    in_channels: int = MISSING
+    image_size: Any = MISSING
+    d_model: int = MISSING
+    nheads: list[int] = MISSING
+    depths: list[int] = MISSING
+    timesteps: int = MISSING
+    threshold: float = MISSING
+    mlp_ratio: float = 4.0
+    dropout: float = 0.0
+    embedding: dict[str, Any] = MISSING
+    merging: dict[str, Any] = MISSING
+    mixers: list[Any] = MISSING
+    encoding: Any = MISSING
+    neuron: Any = MISSING
+    residual: str = "sew"
+    norm: str = "batch"
+    output: str = "spikes"
 
 
 @schema("model", "spiking_transformer")

@@ -1,0 +1,325 @@
+"""Checkpoints of published models' authors, and of SpikingJelly, loaded by a map of their names."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikeformer.error_handling import ConfigurationError, check_choice
+from spikeformer.models.network import SpikingNetwork
+from spikeformer.models.weights import refuse_keys
+
+Rules = tuple[tuple[str, str], ...]
+
+# Groups of a pattern: numbers count stages from 1 there and from 0 here.
+_ATTENTION: Rules = (
+    (r"attn\.(qkv_conv_bn|qk_conv_bn|qkv)\.0", "attention.qkv"),
+    (r"attn\.(qkv_conv_bn|qk_conv_bn|qkv)\.1", "attention.qkv_norm"),
+    (r"attn\.(proj_conv_bn|proj)\.0", "attention.out"),
+    (r"attn\.(proj_conv_bn|proj)\.1", "attention.out_norm"),
+    (r"(?:attn|tssa|ssa)\.([qkv])_(?:conv|linear)", r"attention.\1"),
+    (r"(?:attn|tssa|ssa)\.([qkv])_bn", r"attention.\1_norm"),
+    (r"(?:attn|tssa|ssa)\.proj_(?:conv|linear)", "attention.out"),
+    (r"(?:attn|tssa|ssa)\.proj_bn", "attention.out_norm"),
+)
+_MLP: Rules = (
+    (r"mlp\.fc1(?:\.0|_conv|_linear|)", "mlp.expand"),
+    (r"mlp\.fc2(?:\.0|_conv|_linear|)", "mlp.contract"),
+    (r"mlp\.(?:fc1\.1|fc1_bn|bn1|mlp1_bn)", "mlp.expand_norm"),
+    (r"mlp\.(?:fc2\.1|fc2_bn|bn2|mlp2_bn)", "mlp.contract_norm"),
+    (r"mlp\.mlp1_conv", "mlp.expand"),
+    (r"mlp\.mlp2_conv", "mlp.contract"),
+)
+_HEAD: Rules = ((r"head", "head.readout"),)
+
+
+def _in_blocks(rules: Rules) -> Rules:
+    """Put the rules of a flat model's block behind its name."""
+    return tuple(
+        (rf"blocks?\.(\d+)\.{a}", _shifted(b, r"backbone.blocks.blocks.\1.")) for a, b in rules
+    )
+
+
+def _in_stages(rules: Rules) -> Rules:
+    """Put the rules of a hierarchical model's block behind its name; its stages count from 1."""
+    put = r"backbone.stages.<\1>.blocks.\2."
+    return tuple((rf"stage(\d)\.(\d+)\.{a}", _shifted(b, put, 2)) for a, b in rules)
+
+
+def _shifted(replacement: str, before: str, groups: int = 1) -> str:
+    """Return a replacement behind another one, which takes the first groups."""
+    return before + re.sub(r"\\(\d)", lambda m: rf"\{int(m[1]) + groups}", replacement)
+
+
+def _conv(theirs: str, norm: str, ours: str) -> Rules:
+    """Name a convolution and its batch norm."""
+    return ((theirs, f"{ours}.conv"), (norm, f"{ours}.norm"))
+
+
+_FLAT: Rules = (*_in_blocks((*_ATTENTION, *_MLP)), *_HEAD)
+_STAGED: Rules = (*_in_stages((*_ATTENTION, *_MLP)), *_HEAD)
+_SPLITTING: Rules = (
+    *_conv(r"patch_embed\.proj_conv", r"patch_embed\.proj_bn", "backbone.stem.convs.0"),
+    *_conv(
+        r"patch_embed\.proj_conv([123])", r"patch_embed\.proj_bn([123])", r"backbone.stem.convs.\1"
+    ),
+    *_conv(r"patch_embed\.rpe_conv", r"patch_embed\.rpe_bn", "backbone.stem.position"),
+)
+_FIRST, _LATER = "backbone.embeddings.0", r"backbone.embeddings.<\1>"
+
+_RULES: dict[str, Rules] = {
+    "spikformer": (
+        *_FLAT,
+        *_SPLITTING,
+        *_conv(
+            r"patch_embed\.stages\.(\d)\.conv_bn\.block\.0",
+            r"patch_embed\.stages\.(\d)\.conv_bn\.block\.1",
+            r"backbone.stem.convs.\1",
+        ),
+        *_conv(
+            r"patch_embed\.positional_encoding\.conv_bn\.block\.0",
+            r"patch_embed\.positional_encoding\.conv_bn\.block\.1",
+            "backbone.stem.position",
+        ),
+    ),
+    "spike_driven_transformer": (
+        *_FLAT,
+        *_SPLITTING,
+        *_conv(
+            r"patch_embed\.stages\.(\d)\.0",
+            r"patch_embed\.stages\.(\d)\.1",
+            r"backbone.stem.convs.\1",
+        ),
+        *_conv(
+            r"patch_embed\.final_stage\.0", r"patch_embed\.final_stage\.1", "backbone.stem.convs.3"
+        ),
+    ),
+    "spikingformer": (
+        *_FLAT,
+        *_conv(
+            r"patch_embed\.block([0-3])_conv",
+            r"patch_embed\.block([0-3])_bn",
+            r"backbone.stem.convs.\1",
+        ),
+        *_conv(r"patch_embed\.block4_conv", r"patch_embed\.block4_bn", "backbone.stem.position"),
+    ),
+    "qkformer": (
+        *_STAGED,
+        *_conv(
+            r"patch_embed1\.(?:proj_conv|conv1)", r"patch_embed1\.(?:proj_bn|bn1)", f"{_FIRST}.conv"
+        ),
+        *_conv(
+            r"patch_embed1\.(?:proj1_conv|conv2)",
+            r"patch_embed1\.(?:proj1_bn|bn2)",
+            f"{_FIRST}.merging.convs.0",
+        ),
+        *_conv(
+            r"patch_embed1\.(?:proj2_conv|conv3)",
+            r"patch_embed1\.(?:proj2_bn|bn3)",
+            f"{_FIRST}.merging.convs.1",
+        ),
+        *_conv(
+            r"patch_embed1\.(?:proj_res_conv|shortcut\.0)",
+            r"patch_embed1\.(?:proj_res_bn|shortcut\.1)",
+            f"{_FIRST}.merging.shortcut",
+        ),
+        *_conv(
+            r"patch_embed([23])\.(?:proj3_conv|conv1)",
+            r"patch_embed([23])\.(?:proj3_bn|bn1)",
+            f"{_LATER}.convs.0",
+        ),
+        *_conv(
+            r"patch_embed([23])\.(?:proj4_conv|conv2)",
+            r"patch_embed([23])\.(?:proj4_bn|bn2)",
+            f"{_LATER}.convs.1",
+        ),
+        *_conv(
+            r"patch_embed([23])\.(?:proj_res_conv|shortcut\.0)",
+            r"patch_embed([23])\.(?:proj_res_bn|shortcut\.1)",
+            f"{_LATER}.shortcut",
+        ),
+    ),
+    "maxformer": (
+        *_STAGED,
+        # A stage without mixing is an MLP alone in SpikingJelly.
+        *_in_stages(tuple((a.replace(r"mlp\.", "", 1), b) for a, b in _MLP)),
+        *_in_stages(
+            _conv(r"(?:dwconv|mixer\.conv5?)", r"(?:bn|mixer\.conv5?_bn)", "attention.conv")
+        ),
+        *_conv(
+            r"patch_embed1\.(?:proj_conv|conv1?)",
+            r"patch_embed1\.(?:proj_bn|bn1?)",
+            f"{_FIRST}.conv",
+        ),
+        *_conv(
+            r"patch_embed1\.(?:embed1\.embed_conv|branch\.1|conv2)",
+            r"patch_embed1\.(?:embed1\.embed_bn|branch\.2|bn2)",
+            f"{_FIRST}.merging.convs.0",
+        ),
+        *_conv(r"patch_embed1\.conv3", r"patch_embed1\.bn3", f"{_FIRST}.merging.convs.1"),
+        *_conv(
+            r"patch_embed1\.(?:embed2\.embed_conv|shortcut\.0)",
+            r"patch_embed1\.(?:embed2\.embed_bn|shortcut\.1)",
+            f"{_FIRST}.merging.shortcut",
+        ),
+        *_conv(
+            r"patch_embed([23])\.(?:max_embed1\.embed_conv|conv1)",
+            r"patch_embed([23])\.(?:max_embed1\.embed_bn|bn1)",
+            f"{_LATER}.convs.0",
+        ),
+        *_conv(
+            r"patch_embed([23])\.(?:embed1\.embed_conv|conv2)",
+            r"patch_embed([23])\.(?:embed1\.embed_bn|bn2)",
+            f"{_LATER}.convs.1",
+        ),
+        *_conv(
+            r"patch_embed([23])\.(?:max_embed2\.embed_conv|shortcut\.0)",
+            r"patch_embed([23])\.(?:max_embed2\.embed_bn|shortcut\.1)",
+            f"{_LATER}.shortcut",
+        ),
+    ),
+}
+_UNUSED = (r"blocks?\.\d+\.norm[12]\.(weight|bias)", r"blocks?\.\d+\.attn\.talking_heads\.weight")
+"""What the authors' modules hold and never run."""
+
+_WRAPPERS = ("state_dict", "model", "module", "net")
+_PARTNERS = {"conv": "norm", "qkv": "qkv_norm", "out": "out_norm"}
+_PARTNERS |= {"expand": "expand_norm", "contract": "contract_norm"}
+
+
+def load_checkpoint_of(
+    model: str, source: str | Path | Mapping[str, Tensor], network: SpikingNetwork
+) -> SpikingNetwork:
+    """Load the weights of a published model, as its authors or SpikingJelly 2.0 save them.
+
+    Separate queries, keys and values become one matrix; kernels of one pixel become matrices; a
+    bias in front of a batch norm, which takes it away again, goes into the norm's running mean. All
+    keys are accounted for before anything is loaded.
+
+    Args:
+        model: "spikformer", "spike_driven_transformer", "spikingformer", "qkformer" or "maxformer".
+        source: A file, read without pickled code, or its state dict.
+        network: The network, of the same sizes, as `model=qkformer` builds it; changed in place.
+
+    Returns:
+        `network`.
+
+    Raises:
+        ConfigurationError: The file is no checkpoint, or not one of this network; the message names
+            the keys. Nothing is loaded then.
+
+    Example:
+        >>> from spikeformer import compose, load_checkpoint_of                 # doctest: +SKIP
+        >>> from spikeformer.pipeline import build_network                      # doctest: +SKIP
+        >>> network = build_network(compose("model=qkformer", "data=cifar10"))  # doctest: +SKIP
+        >>> load_checkpoint_of("qkformer", "checkpoint.pth.tar", network)       # doctest: +SKIP
+    """
+    check_choice("model", model, _RULES)
+    state = _read(Path(source)) if isinstance(source, str | Path) else dict(source)
+    where = source if isinstance(source, str | Path) else f"the state dict of {model}"
+    found, unknown = renamed(model, state)
+    own: dict[str, Tensor] = network.state_dict()
+    _fold_biases(found, own)
+    counters = [name for name in own if name.endswith("num_batches_tracked")]
+    for name in counters:
+        found.setdefault(name, own[name])
+    for name, tensor in found.items():
+        if name in own and own[name].ndim == 2 and tensor.ndim in (3, 4):
+            found[name] = tensor.flatten(1) if tensor[0, 0].numel() == 1 else tensor
+    shapes = [
+        f"{name} {list(tensor.shape)} for {list(own[name].shape)}"
+        for name, tensor in found.items()
+        if name in own and own[name].shape != tensor.shape
+    ]
+    absent = [name for name in own if name not in found]
+    refuse_keys(where, absent, [*unknown, *(n for n in found if n not in own)], shapes)
+    network.load_state_dict(found)
+    return network
+
+
+def renamed(model: str, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Return tensors under SpikeFormer's names, and the names that mean nothing here.
+
+    Args:
+        model: As for `load_checkpoint_of`.
+        state: Tensors by their names there: weights, or their gradients.
+    """
+    rules = [(re.compile(pattern), replacement) for pattern, replacement in _RULES[model]]
+    found: dict[str, Tensor] = {}
+    unknown = []
+    for key, tensor in _shortcuts_from_0(state).items():
+        if any(re.fullmatch(pattern, key) for pattern in _UNUSED):
+            continue
+        path, _, leaf = key.rpartition(".")
+        for pattern, replacement in rules:
+            if pattern.fullmatch(path):
+                name = pattern.sub(replacement, path)
+                found[re.sub(r"<(\d)>", lambda m: str(int(m[1]) - 1), name) + f".{leaf}"] = tensor
+                break
+        else:
+            unknown.append(key)
+    return _joined(found), unknown
+
+
+def _shortcuts_from_0(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Count the layers of a first embedding's shortcut from 0, also where a neuron stands first."""
+    if not any(".shortcut.2." in key for key in state) or "patch_embed1.shortcut.0.weight" in state:
+        return dict(state)
+    pattern = re.compile(r"(patch_embed1\.shortcut)\.(\d)(?=\.)")
+    return {
+        pattern.sub(lambda m: f"{m[1]}.{int(m[2]) - 1}", key): tensor
+        for key, tensor in state.items()
+    }
+
+
+def _joined(found: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Put queries, keys and values into one matrix and one norm."""
+    joined: dict[str, Tensor] = {}
+    for name, tensor in found.items():
+        match = re.fullmatch(r"(.*\.attention)\.([qkv])(_norm)?\.(\w+)", name)
+        if match is None:
+            joined[name] = tensor
+            continue
+        path, _, norm, leaf = match.groups()
+        target = f"{path}.qkv{norm or ''}.{leaf}"
+        if target not in joined:
+            parts = [found.get(f"{path}.{part}{norm or ''}.{leaf}") for part in "qkv"]
+            there = [part for part in parts if part is not None]
+            joined[target] = torch.cat(there) if there[0].ndim else there[0]
+    return joined
+
+
+def _fold_biases(found: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Move biases in front of batch norms into their running means."""
+    for name in [name for name in found if name.endswith(".bias") and name not in own]:
+        path, _, layer = name.removesuffix(".bias").rpartition(".")
+        mean = f"{path}.{_PARTNERS.get(layer, '')}.running_mean"
+        if mean in found and found[mean].shape == found[name].shape:
+            found[mean] = found[mean] - found.pop(name)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Return the state dict of a file, whatever it is wrapped in."""
+    try:
+        # Training scripts keep their command line, which is plain values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigurationError(f"{path} is no checkpoint that can be read: {reason}") from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content:
+        raise ConfigurationError(f"{path} holds no state dict.")
+    return {
+        str(key).removeprefix("module."): torch.as_tensor(value)
+        for key, value in content.items()
+        if isinstance(value, Tensor)
+    }

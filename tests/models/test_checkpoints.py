@@ -1,0 +1,235 @@
+"""Authors' state dicts go in whole, or not at all.
+
+That the loaded networks compute what SpikingJelly's modules do, outputs and gradients, is shown by
+`scripts/bench/published.py`; here are the names and what becomes of the tensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from functools import partial
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from spikeformer.error_handling import ConfigurationError
+from spikeformer.models import (
+    ClassificationHead,
+    DepthwiseMixing,
+    HierarchicalViT,
+    MembraneStem,
+    PatchEmbedding,
+    SpikformerStem,
+    SpikingAttention,
+    SpikingNetwork,
+    SpikingViT,
+    load_checkpoint_of,
+)
+
+SSA = partial(SpikingAttention, dropout=0.0)
+WIDTH = 16
+
+
+def network(model):
+    flat = partial(SpikingViT, 3, 8, WIDTH, 2, 2, 2, attention=SSA)
+    membrane = {"stem": MembraneStem, "output": "currents"}
+    staged = partial(
+        HierarchicalViT,
+        3,
+        8,
+        WIDTH,
+        (2, 2, 2),
+        (1, 1, 2),
+        2,
+        embedding=partial(PatchEmbedding, downsample="none", num_convs=1),
+    )
+    backbone = {
+        "spikformer": lambda: flat(stem=SpikformerStem, residual="sew"),
+        "spike_driven_transformer": lambda: flat(**membrane),
+        "spikingformer": lambda: flat(**membrane),
+        "qkformer": staged,
+        "maxformer": lambda: staged(
+            residual="membrane", mixers=[None, DepthwiseMixing, SSA], output="pooled"
+        ),
+    }[model]()
+    return SpikingNetwork(backbone, ClassificationHead(WIDTH, 3))
+
+
+def layer(name, norm, *shape, bias=False):
+    yield f"{name}.weight", torch.randn(shape)
+    if bias:
+        yield f"{name}.bias", torch.randn(shape[0])
+    yield f"{norm}.weight", torch.rand(shape[0]) + 0.5
+    yield f"{norm}.bias", torch.randn(shape[0])
+    yield f"{norm}.running_mean", torch.randn(shape[0])
+    yield f"{norm}.running_var", torch.rand(shape[0]) + 0.5
+    yield f"{norm}.num_batches_tracked", torch.tensor(7)
+
+
+def block(path, width, attention, parts, mlp, conv="conv"):
+    """A block in the authors' names."""
+    for part in parts:
+        yield from layer(
+            f"{path}.{attention}.{part}_{conv}", f"{path}.{attention}.{part}_bn", width, width, 1
+        )
+    yield from layer(
+        f"{path}.{attention}.proj_{conv}", f"{path}.{attention}.proj_bn", width, width, 1, bias=True
+    )
+    first, second = (f"{path}.mlp.{mlp}{i}" for i in (1, 2))
+    yield from layer(f"{first}_{conv}", f"{first}_bn", 4 * width, width, 1, 1, bias=True)
+    yield from layer(f"{second}_{conv}", f"{second}_bn", width, 4 * width, 1, 1, bias=True)
+
+
+def splitting(names):
+    widths = [3, WIDTH // 8, WIDTH // 4, WIDTH // 2, WIDTH, WIDTH]
+    for (name, norm), before, after in zip(names, widths, widths[1:], strict=False):
+        yield from layer(f"patch_embed.{name}", f"patch_embed.{norm}", after, before, 3, 3)
+
+
+def merging(path, before, after, names):
+    for (name, norm), kernel, inside in zip(names, (3, 3, 1), (before, after, before), strict=True):
+        yield from layer(f"{path}.{name}", f"{path}.{norm}", after, inside, kernel, kernel)
+
+
+def authors(model):
+    """A state dict with the names of the authors' code."""
+    sps = [("proj_conv", "proj_bn"), *((f"proj_conv{i}", f"proj_bn{i}") for i in (1, 2, 3))]
+    state = []
+    if model in ("spikformer", "spike_driven_transformer"):
+        state += splitting([*sps, ("rpe_conv", "rpe_bn")])
+        for i in range(2):
+            state += block(f"block.{i}", WIDTH, "attn", "qkv", "fc")
+    if model == "spike_driven_transformer":
+        state += [("block.0.attn.talking_heads.weight", torch.randn(2, 2, 1))]
+    if model == "spikformer":
+        state += [("block.1.norm1.weight", torch.ones(WIDTH))]
+    if model == "spikingformer":
+        state += splitting([(f"block{i}_conv", f"block{i}_bn") for i in range(5)])
+        for i in range(2):
+            state += block(f"block.{i}", WIDTH, "attn", "qkv", "mlp")
+    if model == "qkformer":
+        names = [
+            ("proj3_conv", "proj3_bn"),
+            ("proj4_conv", "proj4_bn"),
+            ("proj_res_conv", "proj_res_bn"),
+        ]
+        state += layer("patch_embed1.proj_conv", "patch_embed1.proj_bn", 2, 3, 3, 3)
+        state += layer("patch_embed1.proj1_conv", "patch_embed1.proj1_bn", 4, 2, 3, 3)
+        state += layer("patch_embed1.proj_res_conv", "patch_embed1.proj_res_bn", 4, 2, 1, 1)
+        state += merging("patch_embed2", 4, 8, names)
+        state += merging("patch_embed3", 8, 16, names)
+        state += block("stage1.0", 4, "tssa", "qk", "mlp")
+        state += block("stage2.0", 8, "tssa", "qk", "mlp")
+        state += block("stage3.0", 16, "ssa", "qkv", "mlp")
+        state += block("stage3.1", 16, "ssa", "qkv", "mlp")
+    if model == "maxformer":
+        paths = ("max_embed1", "embed1", "max_embed2")
+        names = [(f"{path}.embed_conv", f"{path}.embed_bn") for path in paths]
+        state += layer("patch_embed1.proj_conv", "patch_embed1.proj_bn", 2, 3, 3, 3)
+        state += layer("patch_embed1.embed1.embed_conv", "patch_embed1.embed1.embed_bn", 4, 2, 3, 3)
+        state += layer("patch_embed1.embed2.embed_conv", "patch_embed1.embed2.embed_bn", 4, 2, 1, 1)
+        state += merging("patch_embed2", 4, 8, names)
+        state += merging("patch_embed3", 8, 16, names)
+        mlps = [item for item in block("stage1.0", 4, "attn", "", "fc") if ".mlp." in item[0]]
+        state += mlps
+        state += [item for item in block("stage2.0", 8, "attn", "", "fc") if ".mlp." in item[0]]
+        state += layer("stage2.0.mixer.conv", "stage2.0.mixer.conv_bn", 8, 1, 3, 3, bias=True)
+        state += block("stage3.0", 16, "attn", "qkv", "fc")
+        state += block("stage3.1", 16, "attn", "qkv", "fc")
+    state += [("head.weight", torch.randn(3, WIDTH)), ("head.bias", torch.randn(3))]
+    return dict(state)
+
+
+MODELS = ("spikformer", "spike_driven_transformer", "spikingformer", "qkformer", "maxformer")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_tensor_of_the_authors_lands(model):
+    state, net = authors(model), network(model)
+    assert load_checkpoint_of(model, state, net) is net
+    given = sum(v.numel() for k, v in state.items() if not re.search(r"talking|norm1|tracked", k))
+    biases = sum(
+        v.numel()
+        for k, v in state.items()
+        if k.endswith(".bias")
+        and v.shape == state.get(k[:-4] + "weight", v)[:, None].shape[:1]
+        and state[k[:-4] + "weight"].ndim > 1
+        and k != "head.bias"
+    )
+    own = sum(v.numel() for k, v in net.state_dict().items() if not k.endswith("tracked"))
+    assert own == given - biases
+    assert torch.equal(net.head.readout.weight, state["head.weight"])
+
+
+def test_queries_keys_and_values_stand_one_below_the_other():
+    state, net = authors("qkformer"), network("qkformer")
+    load_checkpoint_of("qkformer", state, net)
+    attention = net.backbone.stages[2].blocks[1].attention
+    parts = [state[f"stage3.1.ssa.{part}_conv.weight"].squeeze(-1) for part in "qkv"]
+    assert torch.equal(attention.qkv.weight, torch.cat(parts))
+    means = [state[f"stage3.1.ssa.{part}_bn.running_mean"] for part in "qkv"]
+    assert torch.equal(attention.qkv_norm.running_mean, torch.cat(means))
+    assert int(attention.qkv_norm.num_batches_tracked) == 7
+
+
+def test_a_bias_in_front_of_a_batch_norm_goes_into_its_mean():
+    state, net = authors("spikingformer"), network("spikingformer").eval()
+    load_checkpoint_of("spikingformer", state, net)
+    mlp, theirs = net.backbone.blocks.blocks[0].mlp, "block.0.mlp.mlp1"
+    x = torch.rand(5, WIDTH)
+    current = F.linear(x, state[f"{theirs}_conv.weight"].flatten(1), state[f"{theirs}_conv.bias"])
+    norm = [state[f"{theirs}_bn.{k}"] for k in ("running_mean", "running_var", "weight", "bias")]
+    expected = F.batch_norm(current, *norm)
+    torch.testing.assert_close(mlp.expand_norm(mlp.expand(x[None, None])), expected[None, None])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("stage2.0.tssa.proj_bn.running_var"), r"absent: .*stages\.1.*out_norm"),
+        (lambda s: s.pop("stage3.0.ssa.v_conv.weight"), r"of another shape: .*qkv\.weight \[32"),
+        (lambda s: s.update({"extra.weight": torch.ones(2)}), "unknown: extra.weight"),
+        (lambda s: s.update({"head.weight": torch.ones(7, WIDTH)}), r"\[7, 16\] for \[3, 16\]"),
+    ],
+)
+def test_other_checkpoints_are_named_and_nothing_is_loaded(change, message):
+    state, net = authors("qkformer"), network("qkformer")
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    change(state)
+    with pytest.raises(ConfigurationError, match=message):
+        load_checkpoint_of("qkformer", state, net)
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+
+
+def test_a_checkpoint_of_another_model_is_refused():
+    with pytest.raises(ConfigurationError, match="another network"):
+        load_checkpoint_of("qkformer", authors("spikformer"), network("qkformer"))
+
+
+def test_files_as_training_scripts_write_them(tmp_path):
+    state = {f"module.{key}": value for key, value in authors("spikformer").items()}
+    content = {"epoch": 3, "args": argparse.Namespace(lr=0.1), "state_dict": state}
+    torch.save(content, tmp_path / "checkpoint.pth.tar")
+    net = load_checkpoint_of("spikformer", tmp_path / "checkpoint.pth.tar", network("spikformer"))
+    assert torch.equal(net.head.readout.bias, state["module.head.bias"])
+
+
+@pytest.mark.parametrize("content", [{"state_dict": {}}, [1], {"step": math.pi}])
+def test_files_that_are_none(tmp_path, content):
+    torch.save(content, tmp_path / "x.pth")
+    with pytest.raises(ConfigurationError):
+        load_checkpoint_of("qkformer", tmp_path / "x.pth", network("qkformer"))
+
+
+def test_a_file_with_code_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return open, (str(tmp_path / "evil"), "w")
+
+    torch.save({"state_dict": Evil()}, tmp_path / "x.pth")
+    with pytest.raises(ConfigurationError, match="no checkpoint that can be read"):
+        load_checkpoint_of("qkformer", tmp_path / "x.pth", network("qkformer"))
+    assert not (tmp_path / "evil").exists()

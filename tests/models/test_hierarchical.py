@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.hardware import lower
+from spikeformer.models import (
+    ClassificationHead,
+    DepthwiseMixing,
+    HierarchicalViT,
+    MembraneStem,
+    PatchEmbedding,
+    PatchMerging,
+    QKTokenAttention,
+    SpikeDrivenAttention,
+    SpikformerStem,
+    SpikingAttention,
+    SpikingNetwork,
+    SpikingViT,
+    unrolled,
+)
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
+from tests.hardware.lowering.test_lower import assert_equal
+from tests.models.firing import calibrate
+
+HARD = partial(LifNeuron, tau_mem=1.4427, reset="zero")
+SDSA = partial(
+    SpikingAttention,
+    mechanism=partial(SpikeDrivenAttention, relative_threshold=0.5),
+    dropout=0.0,
+)
+QK = partial(SpikingAttention, mechanism=QKTokenAttention, dropout=0.0)
+
+
+def small(**options):
+    shared = {"image_size": 8, "d_model": 32, "nheads": [2, 2, 2], "depths": [1, 1, 2]}
+    return HierarchicalViT(1, timesteps=2, neuron=HARD, **{**shared, **options})
+
+
+MAXFORMER = {
+    "residual": "membrane",
+    "output": "pooled",
+    "embedding": partial(PatchEmbedding, downsample="stride"),
+    "merging": partial(PatchMerging, shortcut="pool"),
+    "mixers": [None, partial(DepthwiseMixing, kernel_size=5), SDSA],
+}
+
+
+@pytest.mark.parametrize("size", [8, (7, 10)])
+def test_stages_halve_the_image_and_double_the_width(size):
+    model = small(image_size=size, embedding=partial(PatchEmbedding, downsample="none"))
+    shapes = []
+    for stage in model.stages:
+        stage.register_forward_hook(lambda m, a, o: shapes.append(tuple(o.shape[2:])))
+    height, width = model.image_shape[1:]
+    features = model(torch.rand(3, 1, height, width))
+    assert shapes[0] == (height * width, 8)
+    assert shapes[1] == (-(-height // 2) * -(-width // 2), 16)
+    assert features.shape == (3, 2, -(-height // 4) * -(-width // 4), 32)
+    assert features.min() >= 0
+    torch.testing.assert_close(features, features.round())
+
+
+def test_the_stages_see_what_the_embeddings_make():
+    model = small(depths=[1, 1], nheads=[2, 2])
+    images = torch.rand(4, 1, 8, 8)
+    calibrate(model, images)
+    frames = model.embeddings[0](images.unsqueeze(1))
+    tokens = model.stages[0](frames.flatten(3).transpose(2, 3))
+    assert tokens.sum() > 0
+    grid = tokens.transpose(2, 3).reshape(frames.shape)
+    merged = model.embeddings[1](grid)
+    torch.testing.assert_close(model(images), model.stages[1](merged.flatten(3).transpose(2, 3)))
+
+
+def test_depthwise_mixing_is_a_convolution_over_the_grid():
+    layer = DepthwiseMixing(4, 1, 2, 3, neuron=HARD).eval()
+    layer.grid_size = (3, 5)
+    x = torch.rand(2, 2, 15, 4).round()
+    reference = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
+    reference.weight = layer.conv.conv.weight
+    frames = x.reshape(4, 3, 5, 4).permute(0, 3, 1, 2)
+    expected = reference(frames) / (1 + layer.conv.norm.eps) ** 0.5
+    torch.testing.assert_close(layer(x), expected.permute(0, 2, 3, 1).reshape(2, 2, 15, 4))
+    with pytest.raises(SpikingDynamicsError, match="3 x 5 tokens"):
+        layer(torch.rand(2, 2, 14, 4))
+
+
+def test_pooled_output_fires_at_the_mean_over_tokens():
+    model, currents = small(**MAXFORMER), small(**{**MAXFORMER, "output": "currents"})
+    images = torch.rand(4, 1, 8, 8)
+    calibrate(model, images)
+    currents.load_state_dict(model.state_dict())
+    stream = currents.eval()(images)
+    expected = model.stages[-1].neuron(stream.mean(dim=2, keepdim=True))
+    assert model(images).shape == (4, 2, 1, 32)
+    assert torch.equal(model(images), expected)
+    assert stream.min() < 0
+
+
+def test_a_stage_without_mixing_has_blocks_of_an_mlp():
+    model = small(**MAXFORMER)
+    (block,) = model.stages[0].blocks
+    assert block.attention is None
+    assert block.attention_neuron is None
+    assert [m.grid_size for m in model.modules() if isinstance(m, DepthwiseMixing)] == [(1, 1)]
+
+
+def in_chips(name):
+    """Variants of the published models whose operations chips have."""
+    stride = partial(PatchMerging, downsample="stride")
+    flat = partial(SpikingViT, 1, 8, 16, 2, 1, 2, neuron=HARD, attention=SDSA)
+    staged = partial(
+        HierarchicalViT, 1, 8, 16, timesteps=2, neuron=HARD, merging=stride, depths=(1, 1)
+    )
+    return {
+        "spike_driven": lambda: flat(
+            stem=partial(MembraneStem, pool=[False, True, True, False]), output="pooled"
+        ),
+        "spikformer": lambda: flat(stem=partial(SpikformerStem, pool_spikes=True), residual="sew"),
+        "spikingformer": lambda: flat(
+            stem=partial(MembraneStem, shortcut=False), output="currents"
+        ),
+        "qkformer": lambda: staged(
+            nheads=(2, 2),
+            embedding=partial(PatchEmbedding, downsample="none", num_convs=1),
+            mixers=[QK, SDSA],
+        ),
+        "maxformer": lambda: staged(
+            nheads=(2, 2),
+            embedding=partial(PatchEmbedding, downsample="stride"),
+            mixers=[DepthwiseMixing, SDSA],
+            residual="membrane",
+            output="pooled",
+        ),
+    }[name]()
+
+
+@pytest.mark.parametrize(
+    "name", ["spike_driven", "spikformer", "spikingformer", "qkformer", "maxformer"]
+)
+def test_variants_for_chips_fire_the_same_spikes_there(name):
+    net = SpikingNetwork(in_chips(name), ClassificationHead(16, 3))
+    calibrate(net, torch.rand(8, 1, 8, 8))
+    graph = assert_equal(net, torch.rand(3, 1, 8, 8))
+    assert graph is not None
+
+
+def test_a_maximum_of_currents_is_refused_by_chips():
+    net = SpikingNetwork(small(mixers=[QK, QK, SDSA]), ClassificationHead(32, 3)).eval()
+    with pytest.raises(Exception, match="maximum of currents"):
+        lower(net, (1, 8, 8))
+
+
+def test_a_saved_network_comes_back(tmp_path):
+    net = SpikingNetwork(small(**MAXFORMER), ClassificationHead(32, 3))
+    images = torch.rand(3, 1, 8, 8)
+    calibrate(net, images)
+    again = SpikingNetwork.from_pretrained(net.save_pretrained(tmp_path / "net"))
+    assert torch.equal(again(images), net(images))
+
+
+def test_integer_neurons_train_it():
+    net = HierarchicalViT(
+        1, 8, 16, (2, 2), (1, 1), 1, neuron=partial(IntegerLifNeuron, max_spikes=4)
+    )
+    net(torch.rand(4, 1, 8, 8)).mean().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_integer_networks_unroll_where_nothing_pools_currents():
+    net = HierarchicalViT(
+        1,
+        8,
+        16,
+        (2, 2),
+        (1, 1),
+        2,
+        neuron=partial(IntegerLifNeuron, max_spikes=2),
+        merging=partial(PatchMerging, downsample="stride"),
+        embedding=partial(PatchEmbedding, downsample="none"),
+        mixers=[DepthwiseMixing, SDSA],
+        residual="membrane",
+    )
+    images = torch.rand(4, 1, 8, 8)
+    calibrate(net, images)
+    steps = unrolled(net)(images)
+    torch.testing.assert_close(steps.unflatten(1, (2, 2)).mean(2), net(images))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nheads": [2, 2]}, "nheads"),
+        ({"mixers": [QK]}, "mixers"),
+        ({"d_model": 30}, "d_model"),
+        ({"nheads": [3, 2, 2]}, "nheads"),
+        ({"depths": []}, "depths"),
+        ({"output": "pooled"}, "sew"),
+        ({"output": "logits"}, "output"),
+    ],
+)
+def test_bad_arguments(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        small(**options)
