@@ -70,6 +70,12 @@ def _energy(arguments: Sequence[str]) -> int:
     return energy(arguments)
 
 
+def _generate(arguments: Sequence[str]) -> int:
+    from spikeformer.cli.generate import generate  # brings torch
+
+    return generate(arguments)
+
+
 SAVED = "model.safetensors"
 """The weights of a network that `save_pretrained` wrote."""
 
@@ -81,6 +87,7 @@ COMMANDS: dict[str, Command] = {
     "deploy": Command(
         "deploy outputs/RUN hardware=simulation", overrides=_pipeline("deploy", "RUN")
     ),
+    "generate": Command('generate outputs/RUN --prompt "Once upon a time"', _generate),
     "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
     "report": Command("report outputs/RUN", report),
     "runs": Command("runs outputs", runs),

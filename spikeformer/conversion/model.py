@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from spikeformer.conversion.cache import StepCache, find_cache, replace_cache
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.execution import Execution, ExecutionRecorder, Tuner
-from spikeformer.conversion.generation import generate
+from spikeformer.conversion.generation import generate, generates
 from spikeformer.conversion.guard import hand_out
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
@@ -103,6 +103,11 @@ class SpikingModel(HubMixin, nn.Module):
         """
         for outputs in self._chunks(self._execution(), args, kwargs):
             yield from outputs.each()
+
+    @property
+    def generates(self) -> bool:
+        """Whether the original is a language model of `transformers` that continues texts."""
+        return generates(self.original)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
         """Continue prompts as `generate` of the original does, with spikes alone.

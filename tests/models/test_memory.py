@@ -40,9 +40,16 @@ def in_pieces(net, ids, *pieces):
     return torch.cat(features, dim=2), memory
 
 
-@pytest.mark.parametrize("neuron", [LifNeuron, ParametricLifNeuron, IntegerLifNeuron])
-@pytest.mark.parametrize("residual", ["membrane", "sew"])
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize(
+    ("mechanism", "residual", "neuron"),
+    [
+        *((mechanism, "membrane", LifNeuron) for mechanism in MECHANISMS),
+        ("sdsa", "sew", LifNeuron),
+        ("sdsa", "membrane", ParametricLifNeuron),
+        ("sdsa", "membrane", IntegerLifNeuron),
+        ("ssa", "sew", IntegerLifNeuron),
+    ],
+)
 @torch.no_grad()
 def test_pieces_of_a_text_give_what_the_whole_gives(mechanism, residual, neuron):
     net = model(mechanism, residual=residual, neuron=neuron)

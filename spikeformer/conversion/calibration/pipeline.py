@@ -42,9 +42,9 @@ class ConversionPipeline:
        coding with more than 8 levels has room above and below (`Coding.headroom`) and does
        without: nothing is fitted to one kind of text that another would have to pay for.
     3. Agreement, events and modelled energy are measured for fewer levels and timesteps too, and
-       the `optimization_target` chooses from them: the most accurate, the cheapest or the quickest
-       that still agrees on 99 % of the samples. For "latency" samples may also leave as soon as
-       their class is clear.
+       the `optimization_target` chooses: the most accurate, the cheapest or the quickest that still
+       agrees on 99 % of the samples. A coding with more than 8 levels is most accurate as it is.
+       For "latency" samples may also leave as soon as their class is clear.
     4. Up to `fine_tune_epochs` of distillation from the original, as long as they help. None is
        needed where the network agrees on all calibration samples already.
 
@@ -195,8 +195,12 @@ class ConversionPipeline:
             samples += self._size(original)(inputs)
             if samples >= self.evaluation_samples:
                 break
-        spiking.trade_off = trade_off.measure(spiking, original, held)
+        # Headroom is not to be given up for what a few tokens show.
+        keeps = spiking.coding.headroom > 1.0 and self.optimization_target == "accuracy"
+        spiking.trade_off = trade_off.measure(spiking, original, held, keeps_levels=keeps)
         row = trade_off.choose(spiking.trade_off, self.optimization_target)
+        if keeps:
+            row = spiking.trade_off[-1]
         spiking.timesteps = row["timesteps"]
         if spiking.coding.encoding == "rate":
             spiking.coding = replace(spiking.coding, levels=row["levels"])

@@ -30,12 +30,23 @@ CONFIDENCES = (0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def measure(
-    spiking: SpikingModel, original: nn.Module, batches: Sequence[Any]
+    spiking: SpikingModel,
+    original: nn.Module,
+    batches: Sequence[Any],
+    *,
+    keeps_levels: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return figures for each number of levels and timesteps, plain values by name."""
+    """Return figures for each number of levels and timesteps, plain values by name.
+
+    Args:
+        spiking: The network; it comes back with the coding that it had.
+        original: What it was converted from.
+        batches: What to measure on.
+        keeps_levels: Try no fewer levels of rate coding.
+    """
     coding, timesteps = spiking.coding, spiking.timesteps
     settings = [(coding, timesteps)]
-    if coding.encoding == "rate":
+    if coding.encoding == "rate" and not keeps_levels:
         tried = FEWER_LEVELS if coding.headroom == 1.0 else FEWER_WIDE_LEVELS
         fewer = [levels for levels in tried if levels < coding.levels]
         settings += [(replace(coding, levels=levels), timesteps) for levels in fewer]

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from spikeformer.cli import compose
+from spikeformer.cli.generate import generate
 from spikeformer.conversion import PretrainedTransformer, load_converted
 from spikeformer.error_handling import ConfigurationError, ConversionError
 from spikeformer.pipeline import run_pipeline
@@ -150,7 +151,7 @@ def language_model(tmp_path):
     return folder
 
 
-def test_a_language_model_is_compared_by_perplexity(language_model, tmp_path):
+def test_a_language_model_is_compared_by_perplexity(language_model, tmp_path, capsys):
     settings = config(
         language_model,
         "data=text_file",
@@ -170,4 +171,9 @@ def test_a_language_model_is_compared_by_perplexity(language_model, tmp_path):
     assert "Bits per byte of text" in page
     assert "A sample is a token" in page
     snn = load_converted(tmp_path / "run" / "converted")
-    assert snn.generate(torch.tensor([[2, 3]]), max_new_tokens=3, do_sample=False).shape == (1, 5)
+    wanted = snn.generate(torch.tensor([[2, 3, 4]]), max_new_tokens=4, do_sample=False)[0]
+    capsys.readouterr()
+    generate([str(tmp_path / "run"), "--prompt", "abc", "--tokens", "4"])
+    letters = "<>abcdefgh "
+    said = "".join(letters[token] for token in wanted if letters[token] not in "<>")
+    assert capsys.readouterr().out.rstrip("\n") == said
