@@ -60,7 +60,7 @@ slurm-demo: $(VENV)/.dev .toolchains/slurm/.installed  ## Run a sweep on a Slurm
 
 test: setup browser  ## Run the test suite
 	@# One process more than cores: some tests wait for processes of theirs.
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile \
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) + 1)) --dist loadfile \
 		--no-loadscope-reorder
 
 test-fast: $(VENV)/.dev  ## Run the tests that need no training and no processes

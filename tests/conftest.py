@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-import sys
 from collections import Counter
 from functools import partial
 
@@ -15,6 +14,15 @@ import torch
 
 from tests.commands import REPOSITORY
 from tests.composition import compose_from_known_parts
+
+# All processes share compiled kernels, those that tests start too, and keep them between runs by
+# the sources they were compiled from: Numba, which reads this when it is imported, sees a change of
+# the file that holds a kernel, but not of the helpers that the kernel inlines.
+_digest = hashlib.sha256()
+for _source in sorted((REPOSITORY / "spikeformer" / "ops").rglob("*.py")):
+    _digest.update(_source.read_bytes())
+_kernels = REPOSITORY / ".pytest_cache" / "d" / f"kernels-{_digest.hexdigest()[:12]}"
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_kernels))
 
 # Without a GPU, Triton's kernels run in its interpreter; it reads this when it is imported.
 if not torch.cuda.is_available():
@@ -54,22 +62,9 @@ def no_figure_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "build_report", partial(report.build_report, save_figures=False))
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Compose configurations of the same files quickly, and keep compiled kernels between runs.
-
-    All processes share the kernels, those that tests start too. They are kept by the sources they
-    were compiled from: Numba sees a change of the file that holds a kernel, but not of the helpers
-    that the kernel inlines.
-    """
+def pytest_configure() -> None:
+    """Compose configurations of the same files quickly, to the last test."""
     compose_from_known_parts()
-    if hasattr(config, "cache"):  # absent with pytest -p no:cacheprovider
-        digest = hashlib.sha256()
-        for source in sorted((REPOSITORY / "spikeformer" / "ops").rglob("*.py")):
-            digest.update(source.read_bytes())
-        folder = config.cache.mkdir(f"kernels-{digest.hexdigest()[:12]}")
-        # Numba, which nothing has imported yet, reads it there.
-        assert "numba" not in sys.modules
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
