@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import io
 import json
+import signal
+import socket
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,9 +21,12 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 
+import aiohttp  # noqa: E402
+import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from bench.machine import describe  # noqa: E402
+from spikeformer import SpikingNetwork  # noqa: E402
 from spikeformer.cli import compose  # noqa: E402
 from spikeformer.concurrency import (  # noqa: E402
     AsyncSpikingInference,
@@ -60,6 +68,7 @@ def main() -> None:
         "config": vars(ConcurrencyConfig()),
         "turns": turns,
         "encoding": encoding(),
+        "http": asyncio.run(over_http(arguments.requests // 10, arguments.tasks)),
     }
     STORED.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
     STORED.with_suffix(".md").write_text(page(result))
@@ -108,6 +117,62 @@ async def many(net, images, expected, tasks: int) -> dict:
     }
 
 
+async def over_http(requests: int, callers: int) -> dict:
+    """Send .npy images to `spikeformer serve digits` in a process of its own; check each answer."""
+    net = SpikingNetwork.from_pretrained("digits")
+    images = torch.rand(requests, 1, 8, 8)
+    with torch.inference_mode():
+        expected = net(images).mean(dim=1).argmax(dim=-1).tolist()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "spikeformer", "serve", "digits", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    latencies, wrong = [], 0
+    try:
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+            await answers(session)
+
+            async def ask(first: int) -> None:
+                nonlocal wrong
+                for index in range(first, requests, callers):
+                    body = io.BytesIO()
+                    np.save(body, images[index].numpy())
+                    sent = time.perf_counter()
+                    kind = {"Content-Type": "application/x-npy"}
+                    async with session.post("/predict", data=body.getvalue(), headers=kind) as got:
+                        answer = await got.json()
+                    latencies.append(time.perf_counter() - sent)
+                    wrong += int(answer["predictions"][0]["class"]) != expected[index]
+
+            start = time.perf_counter()
+            await asyncio.gather(*(ask(caller) for caller in range(callers)))
+            seconds = time.perf_counter() - start
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)
+    latencies.sort()
+    return {
+        "requests": requests,
+        "callers": callers,
+        "per_second": requests / seconds,
+        "wrong": wrong,
+        "latency_ms_p50": 1e3 * latencies[len(latencies) // 2],
+        "latency_ms_p99": 1e3 * latencies[len(latencies) * 99 // 100],
+    }
+
+
+async def answers(session: aiohttp.ClientSession) -> None:
+    """Wait until the server answers."""
+    for _ in range(600):
+        with contextlib.suppress(aiohttp.ClientConnectionError):
+            async with session.get("/health") as got:
+                if got.status == 200:
+                    return
+        await asyncio.sleep(0.1)
+    raise TimeoutError("the server did not start within a minute")
+
+
 def encoding(rounds: int = 7) -> dict:
     """Time encoding by one thread and by several, in turn, in a process held to one thread."""
     x = torch.rand(64, 3, 96, 96)
@@ -128,6 +193,22 @@ def encoding(rounds: int = 7) -> dict:
         "seconds": times,
         "ratio": medians[1] / medians[4],
     }
+
+
+def http(found: dict | None) -> str:
+    """Return what the page says of the server."""
+    if found is None:
+        return (
+            "`spikeformer serve digits` in a process of its own is measured by the same command, "
+            "which has not run since it does that."
+        )
+    return (
+        f"`spikeformer serve digits` in a process of its own answered {found['requests']:,} "
+        f"requests of {found['callers']} callers, one image each as .npy, at "
+        f"**{found['per_second']:,.0f} a second**: median {found['latency_ms_p50']:.1f} ms, 99 % "
+        f"within {found['latency_ms_p99']:.1f} ms, {found['wrong']} answers wrong. "
+        "Callers and server share the machine."
+    )
 
 
 def page(result: dict) -> str:
@@ -161,6 +242,10 @@ machine does.
 
 A request's latency is the price: it shares a batch with up to
 {config["batch_size_per_worker"] - 1} others, and waits for those before it.
+
+## Over HTTP
+
+{http(result.get("http"))}
 
 ## Encoding on several threads
 

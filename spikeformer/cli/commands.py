@@ -13,7 +13,7 @@ from spikeformer.cli.pretrained import models
 from spikeformer.cli.privacy import privacy
 from spikeformer.cli.runs import report, runs
 from spikeformer.config import bundled
-from spikeformer.error_handling import ConfigurationError
+from spikeformer.error_handling import ConfigurationError, MissingDependencyError
 from spikeformer.i18n import t
 
 
@@ -76,6 +76,15 @@ def _generate(arguments: Sequence[str]) -> int:
     return generate(arguments)
 
 
+def _serve(arguments: Sequence[str]) -> int:
+    try:
+        from spikeformer.cli.serve import serve  # brings torch and aiohttp
+    except ModuleNotFoundError as error:
+        command = 'python -m pip install --editable ".[serve]"'
+        raise MissingDependencyError(t("cli.needs_extra", command=command)) from error
+    return serve(arguments)
+
+
 SAVED = "model.safetensors"
 """The weights of a network that `save_pretrained` wrote."""
 
@@ -89,6 +98,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "generate": Command('generate outputs/RUN --prompt "Once upon a time"', _generate),
     "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
+    "serve": Command("serve outputs/RUN", _serve),
     "report": Command("report outputs/RUN", report),
     "runs": Command("runs outputs", runs),
     "models": Command("models", models),

@@ -108,6 +108,11 @@ class AsyncSpikingInference:
         """Number of requests that wait for a batch."""
         return len(self._waiting)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether requests are taken: it is open, and a worker does not hang."""
+        return not self._closing and not self._pool.is_dead
+
     async def submit_inference(
         self, inputs: Inputs, callback: Callable[[Completed], Any] | None = None
     ) -> str:

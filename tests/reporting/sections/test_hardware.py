@@ -46,7 +46,7 @@ def test_page_shows_equality_layers_and_cores(folder):
         "were simulated for <code>loihi2</code>, not run on a chip",
         "9 cores on 1 chip",
         "loihi1",
-        "µJ",
+        "nJ",
         "qkv_<wbr>neuron",
     ):
         assert text in section, text
