@@ -119,7 +119,13 @@ def test_the_files_behind_a_configuration(tmp_path):
     tokens = tmp_path / "tokens"
     tokens.mkdir()
     data = TextDataModule(path=str(rows), tokenizer=str(tokens))
-    config = OmegaConf.create({"checkpoint": str(weights), "model": {"pretrained": str(model)}})
+    config = OmegaConf.create(
+        {
+            "checkpoint": str(weights),
+            "model": {"pretrained": str(model)},
+            "report": {"baseline": None},
+        }
+    )
 
     def contents():
         return file_contents(config, data, KnownFiles(tmp_path / "inputs.json"))
