@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -16,20 +15,24 @@ from spikeformer.files import write_text
 CARD = "README.md"
 
 
-class HubMixin(ABC):
-    """Gives a network `save_pretrained`, `from_pretrained` and `push_to_hub`."""
+class HubMixin:
+    """Gives a network `save_pretrained`, `from_pretrained` and `push_to_hub`.
+
+    It is no `ABC`, which would change the layout of a network's class: FSDP puts another class in
+    its place, and Python allows that among classes of one layout.
+    """
 
     hub_files: ClassVar[Sequence[str]]
     """What of a repository is downloaded."""
 
-    @abstractmethod
     def _write(self, folder: Path) -> None:
         """Write the network into a folder."""
+        raise NotImplementedError
 
     @classmethod
-    @abstractmethod
     def _read(cls, folder: Path, **options: Any) -> Self:
         """Return the network of a folder."""
+        raise NotImplementedError
 
     def save_pretrained(self, folder: str | Path, *, card: str | None = None) -> Path:
         """Write the network and what belongs to it into a folder: weights, configuration, card.
