@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -36,7 +37,8 @@ def options(group: str) -> list[str]:
 class Command:
     """`python train.py` in a process of its own, which need not import what others did before it.
 
-    It is forked from a server that has imported everything and done nothing else.
+    It is forked from a server that has imported everything and done nothing else. Its report has
+    no figures as files of their own, which are half of a report's work; those of `run_script` has.
 
     Args:
         *arguments: The command line's.
@@ -82,6 +84,9 @@ def _run(arguments: Sequence[str], environment: dict[str, str], folder: str) -> 
         with (Path(folder) / name).open("wb") as file:
             os.dup2(file.fileno(), stream.fileno())
     sys.argv = ["train.py", *arguments]
+    from spikeformer.pipeline.stages import report
+
+    report.build_report = partial(report.build_report, save_figures=False)  # type: ignore
     try:
         runpy.run_path("train.py", run_name="__main__")
     finally:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import torch
+from packaging.version import Version
 
 from spikeformer.cross_platform import get_platform_info
 from spikeformer.pipeline.environment import _git_state, describe_environment
@@ -20,7 +21,7 @@ def test_describe_environment_names_machine_versions_and_command(monkeypatch):
     found = json.loads(json.dumps(describe_environment(7)))
     assert found["seed"] == 7
     assert found["python"] == platform.python_version()
-    assert found["packages"]["torch"] == torch.__version__
+    assert Version(found["packages"]["torch"]).public == Version(torch.__version__).public
     assert found["cores"] == get_platform_info().cores
     assert found["threads"] == torch.get_num_threads()
     assert found["command"] == "train.py neuron=lif 'logger.api_key=***'"
