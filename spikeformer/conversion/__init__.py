@@ -16,6 +16,7 @@ from spikeformer.conversion.evaluation.evaluation import (
     StepFigures,
     evaluate_conversion,
 )
+from spikeformer.conversion.harness import harness_model
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.pretrained import PretrainedTransformer
 from spikeformer.conversion.report import ConversionReport, ModuleReport, ModuleStatus
@@ -36,6 +37,7 @@ __all__ = [
     "StepFigures",
     "evaluate_conversion",
     "fire",
+    "harness_model",
     "load_converted",
     "save_converted",
 ]

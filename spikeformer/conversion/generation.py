@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import weakref
 from typing import Any
 
 from torch import Tensor, nn
@@ -26,7 +25,7 @@ def generate(converted: nn.Module, original: nn.Module, *args: Any, **kwargs: An
         ConversionError: The original cannot generate, or the prompts do not fit it.
     """
     check_prompts(original, args[0] if args else kwargs.get("input_ids", kwargs.get("inputs")))
-    view = _spiking_view(converted, original)
+    view = spiking_view(converted, original)
     _check_end(view, args, kwargs)
     return view.generate(*args, **kwargs)
 
@@ -84,15 +83,13 @@ def _check_end(view: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
         )
 
 
-def _spiking_view(converted: nn.Module, original: nn.Module) -> Any:
+def spiking_view(converted: nn.Module, original: nn.Module) -> Any:
     """Return the original with its pass replaced by that of the converted network."""
-    kind, network = type(original), weakref.ref(converted)
+    kind = type(original)
 
     @functools.wraps(kind.forward)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        spiking = network()
-        assert spiking is not None
-        return spiking(*args, **kwargs)
+        return converted(*args, **kwargs)
 
     view = copy.copy(original)
     view.__class__ = type(kind.__name__, (kind,), {"forward": forward})
