@@ -25,6 +25,8 @@ class FiringRateMonitor(L.Callback):
         self._watch: ModuleWatch | None = None
         self._spikes: list[Tensor] = []
         self._total = 0
+        self.latest: Tensor | None = None
+        """Rate of the training batch that was measured last."""
 
     def _start(self, module: L.LightningModule) -> None:
         self._spikes, self._total = [], 0
@@ -52,7 +54,8 @@ class FiringRateMonitor(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
     ) -> None:
         """Log what was seen."""
-        self._log(pl_module, "train/firing_rate")
+        rate = self._log(pl_module, "train/firing_rate")
+        self.latest = self.latest if rate is None else rate
 
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any
@@ -72,7 +75,8 @@ class FiringRateMonitor(L.Callback):
         """Leave no hooks behind."""
         self._stop()
 
-    def _log(self, module: L.LightningModule, name: str) -> None:
+    def _log(self, module: L.LightningModule, name: str) -> Tensor | None:
         rate = self._stop()
         if rate is not None:
             module.log(name, rate, on_step=False, on_epoch=True, sync_dist=True)
+        return rate

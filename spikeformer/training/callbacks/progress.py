@@ -11,6 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from spikeformer.i18n import t
+from spikeformer.training.callbacks.firing import FiringRateMonitor
 from spikeformer.training.module import SpikingModule
 
 _SHOWN = {
@@ -23,11 +24,14 @@ _SHOWN = {
 
 
 class SpikingProgressBar(TQDMProgressBar):
-    """Shows loss, accuracy and firing rate while training, and validation after each epoch.
+    """Shows loss, accuracy and firing rate while training, and prints a line after each epoch.
+
+    The line has the epoch's means, with those of validation. It stays on the screen, above the bar;
+    both count epochs from 1.
 
     Args:
-        refresh_rate: Batches between two updates. Where the output is no terminal, one line an
-            epoch is printed instead of a bar.
+        refresh_rate: Batches between two updates. Where the output is no terminal there is no bar,
+            but the lines alone.
     """
 
     def __init__(self, refresh_rate: int = 10) -> None:
@@ -41,6 +45,9 @@ class SpikingProgressBar(TQDMProgressBar):
         running = _running_accuracy(pl_module)
         if trainer.training and running is not None:
             known["train/accuracy"] = running
+        if trainer.training and not self._epoch_ended:
+            for rate in (c.latest for c in _callbacks(trainer) if isinstance(c, FiringRateMonitor)):
+                known |= {} if rate is None else {"train/firing_rate": rate}
         if self._epoch_ended and "train/loss" in known:
             # That of the epoch, as all the numbers beside it, not of its last batch.
             known["train/loss_step"] = known["train/loss"]
@@ -50,19 +57,35 @@ class SpikingProgressBar(TQDMProgressBar):
             if name in known and math.isfinite(float(known[name]))
         }
 
+    def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        """Begin the bar anew, with the number that the epoch's line will have."""
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description(_epoch(trainer, "").rstrip())
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Update the bar, or print the epoch's line where there is no bar."""
+        """Update the bar, and print the epoch's line."""
         self._epoch_ended = True
         super().on_train_epoch_end(trainer, pl_module)
-        if not self.interactive and trainer.is_global_zero:
-            numbers = "  ".join(f"{k} {v}" for k, v in self.get_metrics(trainer, pl_module).items())
-            number, most = trainer.current_epoch + 1, trainer.max_epochs
-            if most is not None and most >= 0:
-                line = t("training.epoch", number=number, most=most, metrics=numbers)
+        if trainer.is_global_zero:
+            shown = self.get_metrics(trainer, pl_module).items()
+            line = _epoch(trainer, "  ".join(f"{name} {value}" for name, value in shown))
+            if self.interactive:
+                self.print(line)  # above the bar
             else:
-                line = t("training.epoch_without_end", number=number, metrics=numbers)
-            print(line, flush=True)
+                print(line, flush=True)
         self._epoch_ended = False
+
+
+def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
+    return trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
+
+
+def _epoch(trainer: L.Trainer, numbers: str) -> str:
+    """Return an epoch's line."""
+    number, most = trainer.current_epoch + 1, trainer.max_epochs
+    if most is not None and most >= 0:
+        return t("training.epoch", number=number, most=most, metrics=numbers)
+    return t("training.epoch_without_end", number=number, metrics=numbers)
 
 
 def _running_accuracy(module: L.LightningModule) -> float | None:

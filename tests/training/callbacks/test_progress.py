@@ -32,7 +32,7 @@ def fit(capsys, epochs=2, **net):
 def test_progress_bar_shows_running_loss_and_accuracy_and_validation_once_known(capsys):
     during, *_ = fit(capsys)
     shown = [set(metrics) for metrics, _ in during]
-    assert shown[0] == {"loss", "accuracy"}
+    assert shown[0] == {"loss", "accuracy", "firing_rate"}
     assert {"val_accuracy", "val_loss", "firing_rate"} <= shown[-1]
     for metrics, _ in during:
         assert 0.0 <= float(metrics["accuracy"]) <= 1.0
@@ -79,3 +79,14 @@ def test_progress_bar_leaves_out_what_is_not_finite():
     bar, trainer = SpikingProgressBar(), lightning_trainer()
     trainer.callback_metrics.update({"val/loss": torch.tensor(float("nan"))})
     assert bar.get_metrics(trainer, module()) == {}
+
+
+def test_on_a_terminal_lines_stay_above_a_bar_of_the_same_number(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    _, printed, trainer, _ = fit(capsys)
+    written = printed.out.replace("\r", "\n").splitlines()
+    lines = [line for line in written if line.startswith("epoch ") and "  loss " in line]
+    assert [line.split("  ")[0] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert f"  loss {trainer.callback_metrics['train/loss']:.3f}" in lines[1]
+    bars = {line.partition(":")[0] for line in written if "it/s" in line or "%|" in line}
+    assert {"epoch 1/2", "epoch 2/2"} <= bars
