@@ -1,6 +1,7 @@
 """Train the default run with several seeds and write docs/benchmarks/digits.{json,md}.
 
 python scripts/bench/digits.py --seeds 0 1 2
+python scripts/bench/digits.py --name digits-ilif neuron=ilif timesteps=1
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-TABLE = REPOSITORY / "docs" / "benchmarks" / "digits"
+TABLES = REPOSITORY / "docs" / "benchmarks"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--name", default="digits", help="name of the two files")
     parser.add_argument("overrides", nargs="*", help="further arguments of train.py")
     arguments = parser.parse_args()
     runs, environment = [], {}
@@ -49,6 +51,8 @@ def main() -> None:
         )
     result = {
         "command": " ".join(["python scripts/bench/digits.py", *sys.argv[1:]]),
+        "name": arguments.name,
+        "overrides": arguments.overrides,
         "date": datetime.now(UTC).date().isoformat(),
         "machine": {
             key: environment[key] for key in ("cpu", "cores", "memory_gib", "gpu", "python")
@@ -56,9 +60,19 @@ def main() -> None:
         "torch": environment["packages"]["torch"],
         "runs": runs,
     }
-    TABLE.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    TABLE.with_suffix(".md").write_text(page(result))
-    print(TABLE.with_suffix(".md").read_text())
+    table = TABLES / arguments.name
+    table.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
+    table.with_suffix(".md").write_text(page(result))
+    print(table.with_suffix(".md").read_text())
+
+
+def _what(result: dict) -> str:
+    """Say what was trained."""
+    parameters = f"{result['runs'][0]['num_parameters']:,} parameters"
+    if result["overrides"]:
+        return f"`python train.py {' '.join(result['overrides'])}`: {parameters}"
+    return f"""The default run, `python train.py`: {parameters}, T = 4, direct coding,
+QK-token attention, LIF neurons with hard reset"""
 
 
 def page(result: dict) -> str:
@@ -73,8 +87,7 @@ def page(result: dict) -> str:
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} threads"
     return f"""# Digits
 
-The default run, `python train.py`: {runs[0]["num_parameters"]:,} parameters, T = 4, direct coding,
-QK-token attention, LIF neurons with hard reset, on the scikit-learn digits (80/20 split with
+{_what(result)}, on the scikit-learn digits (80/20 split with
 equal class shares; {runs[0]["num_samples"]} test images; a twentieth of the training images is
 held out for validation).
 The accuracy is that of the weights after the last epoch.
@@ -86,7 +99,7 @@ The accuracy is that of the weights after the last epoch.
 Mean test accuracy: **{mean:.2%}**.
 
 Measured on {result["date"]} on {device}, torch {result["torch"]}, by `{result["command"]}`;
-the numbers are in [digits.json](digits.json).
+the numbers are in [{result["name"]}.json]({result["name"]}.json).
 """
 
 

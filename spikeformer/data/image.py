@@ -35,6 +35,11 @@ class ImageDataModule(TableDataModule):
         background: "white" or "black": what shows where images are transparent.
         crop_padding: Training images are padded by this many pixels and cropped back at random.
         horizontal_flip: Flip half of the training images left to right.
+        rand_augment: Operations of RandAugment (Cubuk et al. 2020) on each training batch; 0 for
+            none.
+        rand_magnitude: Their strength, in (0, 1).
+        random_erasing: Probability that a rectangle of a training image becomes black (Zhong et
+            al. 2020).
         mixup: Probability that a training batch is mixed by mixup (Zhang et al. 2018, weights
             uniform in 0 to 1).
         cutmix: Probability that it is mixed by cutmix instead (Yun et al. 2019); with `mixup` at
@@ -65,6 +70,9 @@ class ImageDataModule(TableDataModule):
         background: str = "white",
         crop_padding: int = 0,
         horizontal_flip: bool = False,
+        rand_augment: int = 0,
+        rand_magnitude: float = 0.9,
+        random_erasing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
         memory_limit_gib: float = 4.0,
@@ -83,12 +91,19 @@ class ImageDataModule(TableDataModule):
         self.background = check_choice("background", background, BACKGROUNDS)
         if crop_padding < 0:
             raise ArgumentError("crop_padding", crop_padding, "an integer of at least 0")
+        if rand_augment < 0:
+            raise ArgumentError("rand_augment", rand_augment, "an integer of at least 0")
+        if not 0 < rand_magnitude < 1:
+            raise ArgumentError("rand_magnitude", rand_magnitude, "a number between 0 and 1")
+        check_interval("random_erasing", random_erasing, 0, 1)
         check_interval("mixup", mixup, 0, 1)
         check_interval("cutmix", cutmix, 0, 1)
         if mixup + cutmix > 1:
             raise ArgumentError("cutmix", cutmix, f"at most 1 - mixup = {1 - mixup:g}")
         self.image_key, self.image_size, self.in_channels = image_key, size, in_channels
         self.crop_padding, self.horizontal_flip = crop_padding, horizontal_flip
+        self.rand_augment, self.rand_magnitude = rand_augment, rand_magnitude
+        self.random_erasing = random_erasing
         self.mixup, self.cutmix = mixup, cutmix
         self.memory_limit_gib = check_positive("memory_limit_gib", memory_limit_gib)
 
@@ -119,7 +134,8 @@ class ImageDataModule(TableDataModule):
 
     @property
     def _augments(self) -> bool:
-        return bool(self.crop_padding or self.horizontal_flip or self.mixup or self.cutmix)
+        per_image = self.crop_padding or self.horizontal_flip or self.rand_augment
+        return bool(per_image or self.random_erasing or self.mixup or self.cutmix)
 
     @cached_property
     def _augmentation(self) -> ImageAugmentation:
@@ -127,6 +143,9 @@ class ImageDataModule(TableDataModule):
             (self.image_size[0], self.image_size[1]),
             crop_padding=self.crop_padding,
             horizontal_flip=self.horizontal_flip,
+            rand_augment=self.rand_augment,
+            rand_magnitude=self.rand_magnitude,
+            random_erasing=self.random_erasing,
             mixup=self.mixup,
             cutmix=self.cutmix,
         )

@@ -1,4 +1,4 @@
-"""Crop, flip, mixup and cutmix of image batches, with kornia."""
+"""Crop, flip, RandAugment, erasing, mixup and cutmix of image batches, with kornia."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class ImageAugmentation:
         size: (height, width) of the images.
         crop_padding: Zeros around the image before a random crop of `size`.
         horizontal_flip: Flip each image with probability one half.
+        rand_augment: Operations of RandAugment, drawn for each batch.
+        rand_magnitude: Their strength, in (0, 1).
+        random_erasing: Probability that a rectangle of an image becomes black.
         mixup: Probability that the batch is mixed by mixup.
         cutmix: Probability that it is mixed by cutmix instead.
     """
@@ -27,6 +30,9 @@ class ImageAugmentation:
         *,
         crop_padding: int,
         horizontal_flip: bool,
+        rand_augment: int,
+        rand_magnitude: float,
+        random_erasing: float,
         mixup: float,
         cutmix: float,
     ) -> None:
@@ -37,6 +43,13 @@ class ImageAugmentation:
             self.per_image.append(kornia.RandomCrop(size, padding=crop_padding))
         if horizontal_flip:
             self.per_image.append(kornia.RandomHorizontalFlip(p=0.5))
+        if rand_augment:
+            auto = optional_import("kornia.augmentation.auto", t("data.for_augmentation"))
+            # kornia counts strength from 1 to 29.
+            strength = min(29, max(1, round(30 * rand_magnitude)))
+            self.per_image.append(auto.RandAugment(n=rand_augment, m=strength))
+        if random_erasing:
+            self.per_image.append(kornia.RandomErasing(p=random_erasing))
         keys = ["input", "class"]
         self._mixup = kornia.RandomMixUpV2(data_keys=keys)
         # "Correct" as in the paper: lambda is the share of the image that stays.

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from spikeformer.cli import compose as composed
-from spikeformer.pipeline import run_pipeline
+from spikeformer.pipeline import build_network, run_pipeline
 from tests.commands import SHARED, options
+
+PUBLISHED = [
+    name
+    for name in options("experiment")
+    if name.endswith(("former_cifar10", "_imagenet", "_cifar10dvs"))
+]
+TRAINED = [name for name in options("experiment") if name not in PUBLISHED]
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_recipes_of_publications_make_their_networks(name):
+    data = [] if name.endswith("cifar10") else ["data.path=x"]
+    config = composed(f"experiment={name}", *data)
+    with torch.device("meta"):
+        network = build_network(config)
+    assert config.neuron.threshold == 2.0
+    assert sum(p.numel() for p in network.parameters()) > 2e6
+    rising = config.scheduler.warmup * config.trainer.max_epochs
+    assert 19 <= rising <= 21 or name.endswith("dvs")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_figure_files")
-@pytest.mark.parametrize("name", options("experiment"))
+@pytest.mark.parametrize("name", TRAINED)
 def test_one_batch_of_every_experiment(name, tmp_path):
     overrides = [
         f"experiment={name}",

@@ -1,4 +1,4 @@
-"""Crop, flip, mixup and cutmix."""
+"""Crop, flip, RandAugment, erasing, mixup and cutmix."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from spikeformer.data.image_augmentation import ImageAugmentation
 
 def augmentation(**changes):
     options = {"crop_padding": 0, "horizontal_flip": False, "mixup": 0.0, "cutmix": 0.0}
+    options |= {"rand_augment": 0, "rand_magnitude": 0.9, "random_erasing": 0.0}
     return ImageAugmentation((8, 10), **{**options, **changes})
 
 
@@ -69,3 +70,32 @@ def test_augmentation_follows_its_generator_alone():
     assert torch.equal(first, second)
     assert torch.equal(before, torch.get_rng_state())
     assert not torch.equal(first, mix(images, labels, 8, generator(4))[0])
+
+
+def test_rand_augment_repeats_with_its_seed_and_keeps_the_range():
+    images, labels = torch.rand(6, 3, 8, 10), torch.arange(6)
+    change, seen = augmentation(rand_augment=2), set()
+    for seed in range(12):
+        first, same = change(images, labels, 6, generator(seed))
+        again, _ = change(images, labels, 6, generator(seed))
+        assert torch.equal(first, again)
+        assert torch.equal(same, labels)
+        assert first.shape == images.shape
+        assert first.min() >= -1e-6
+        assert first.max() <= 1 + 1e-6
+        seen.add(round(float((first - images).abs().mean()), 5))
+    assert len(seen) > 6
+    weak = augmentation(rand_augment=1, rand_magnitude=0.04)(images, labels, 6, generator(3))[0]
+    assert not torch.equal(weak, change(images, labels, 6, generator(3))[0])
+
+
+def test_erasing_blackens_one_rectangle_of_some_images():
+    images = torch.rand(200, 1, 8, 10) + 0.1
+    erased, _ = augmentation(random_erasing=0.25)(images, torch.zeros(200), 1, generator())
+    black = erased == 0
+    touched = black.flatten(1).any(1)
+    assert 25 < touched.sum() < 80
+    assert torch.equal(erased[~black], images[~black])
+    for image in black[touched][:, 0]:
+        rows, columns = image.any(1), image.any(0)
+        assert image.sum() == rows.sum() * columns.sum()

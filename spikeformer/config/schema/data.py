@@ -66,6 +66,9 @@ class ImageConfig(TableConfig):
     background: str = "white"
     crop_padding: int = 0
     horizontal_flip: bool = False
+    rand_augment: int = 0
+    rand_magnitude: float = 0.9
+    random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
     memory_limit_gib: float = 4.0
