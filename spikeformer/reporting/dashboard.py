@@ -24,6 +24,8 @@ _PROGRESS = ("val/accuracy", "val/loss", "train/loss")
 """What the curves show: the first of these that a run has."""
 STATUSES = ("done", "running", "failed", "broken")
 """What `RunSummary.status` may be."""
+_FEW_VALUES = 6
+"""Different numbers up to which each has a tick on its axis."""
 _MANY_VALUES = 30
 """Different texts above which a setting tells nothing on an axis."""
 
@@ -161,11 +163,12 @@ def _plotted(runs: Sequence[RunSummary]) -> dict[str, Any]:
     }
 
 
-def _progress(key: str) -> dict[str, str]:
+def _progress(key: str) -> dict[str, Any]:
     """Return the title and the number format of the curves of one metric."""
     split = key.partition("/")[0] or "val"
     title = t(f"reporting.label_{split}", metric=formats.metric_in_label(key))
-    return {"title": title, "format": ".1~%" if formats.is_fraction(key) else ".3~g"}
+    share = formats.is_fraction(key)
+    return {"title": title, "format": ".1~%" if share else ".3~g", "share": share}
 
 
 def _axes(runs: Sequence[RunSummary]) -> dict[str, Any]:
@@ -190,7 +193,8 @@ def _axes(runs: Sequence[RunSummary]) -> dict[str, Any]:
     for key in results:
         values = [run.numbers[key] for run in drawn]
         if len(set(values)) > 1:
-            axes.append({"label": formats.result_label(key), "values": values})
+            share = formats.is_fraction(key)
+            axes.append({"label": formats.result_label(key), "values": values, "share": share})
     return {"places": places, "axes": axes}
 
 
@@ -201,7 +205,8 @@ def _setting_axis(key: str, values: Sequence[Any]) -> dict[str, Any] | None:
     if len(kinds) < 2:
         return None
     if all(isinstance(kind, int | float) and not isinstance(kind, bool) for kind in kinds):
-        return {"label": label, "values": [float(value) for value in values]}
+        ticks = sorted(float(kind) for kind in kinds) if len(kinds) <= _FEW_VALUES else None
+        return {"label": label, "values": [float(value) for value in values], "ticks": ticks}
     if len(kinds) > _MANY_VALUES:
         return None
     order = sorted(kinds, key=lambda kind: (isinstance(kind, str), kind is None, str(kind)))

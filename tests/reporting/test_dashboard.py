@@ -169,3 +169,27 @@ def test_brushing_an_axis_filters_the_table_and_the_scatter(browser: Any) -> Non
         "return document.getElementById('parallel').data[0].dimensions[1].constraintrange ?? null"
     )
     assert limits is None
+
+
+def test_what_has_no_place_in_a_plot_is_named(browser: Any) -> None:
+    for plot in ("energy", "parallel"):
+        note = browser.find_element("id", f"{plot}-note").text
+        assert "<e> (e)" in note
+        assert "a (a)" not in note
+
+
+def test_fractions_end_at_100_percent_and_epochs_are_whole(browser: Any) -> None:
+    script = "return document.getElementById(arguments[0])._fullLayout[arguments[1]]"
+    layout = {
+        (plot, axis): browser.execute_script(f"{script}.range", plot, axis)
+        for plot in ("energy", "rates", "progress")
+        for axis in ("xaxis", "yaxis")
+    }
+    assert layout["energy", "yaxis"][1] <= 1
+    assert layout["rates", "yaxis"][0] >= 0
+    assert browser.execute_script(f"{script}.dtick", "rates", "xaxis") == 1
+
+
+def test_lines_have_a_legend(browser: Any) -> None:
+    shown = "return [...document.querySelectorAll('#rates .legendtext')].map((x) => x.textContent)"
+    assert set(browser.execute_script(shown)) == {"lif", "plif"}

@@ -22,7 +22,15 @@ const palette = ["#2b6cd4", "#c75f10", "#3a8f5c", "#9a4fb5", "#b8962e", "#5b7083
 const groups = [...new Set(runs.map((run) => run.group))];
 const colour = (run) => palette[groups.indexOf(run.group) % palette.length];
 const dots = (run) => ["circle", "diamond", "square", "cross", "x", "triangle-up"][groups.indexOf(run.group) % 6];
-const settings = { displaylogo: false, responsive: true };
+const settings = { displaylogo: false, responsive: true, displayModeBar: innerWidth > 600 };
+// Fractions end where they do; a dot at the end stays whole, as dots are not clipped.
+const share = { autorangeoptions: { clipmin: 0, clipmax: 1 } };
+const epochs = Math.max(0, ...runs.flatMap((run) => run.epoch));
+const wholeEpochs = { title: { text: words.epoch }, dtick: Math.ceil((epochs + 1) / 8) };
+const legendOf = (members) => [...new Set(members.map((i) => runs[i].group))].map((group) => ({
+  type: "scatter", mode: "lines", name: group, x: [null], y: [null],
+  line: { color: palette[groups.indexOf(group) % palette.length], width: 3 },
+}));
 
 function layout(x, y) {
   const axis = { gridcolor: ink("line"), linecolor: ink("line"), zeroline: false, automargin: true };
@@ -40,6 +48,14 @@ function filled(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+// Names the runs that a plot has no place for.
+function leftOut(text, kept) {
+  const left = runs.filter((_, i) => !kept.includes(i));
+  if (!left.length) return "";
+  const names = left.slice(0, 10).map((run) => run.name).join(", ");
+  return ` ${filled(text, { left: left.length })} ${names}${left.length > 10 ? ", …" : ""}`;
+}
+
 function note(id, text) {
   const place = document.getElementById(`${id}-note`);
   place.textContent = text;
@@ -55,8 +71,7 @@ const views = [];
 
 const measured = runs.flatMap((run, i) => (run.accuracy !== null && run.energy[0] !== null ? [i] : []));
 if (measured.length) {
-  const left = runs.length - measured.length;
-  note("energy", `${words.drag_runs}${left ? ` ${filled(words.without_energy, { left })}` : ""}`);
+  note("energy", `${words.drag_runs}${leftOut(words.without_energy, measured)}`);
   const energies = measured.map((i) => runs[i].energy[0]);
   const wide = Math.min(...energies) > 0 && Math.max(...energies) > 50 * Math.min(...energies);
   const shown = groups.filter((group) => measured.some((i) => runs[i].group === group));
@@ -64,7 +79,7 @@ if (measured.length) {
   const plot = document.getElementById("energy");
   views.push({
     draw: () => Plotly.react(plot, members.map((own) => ({
-      type: "scatter", mode: "markers", name: runs[own[0]].group, customdata: own,
+      type: "scatter", mode: "markers", name: runs[own[0]].group, customdata: own, cliponaxis: false,
       x: own.map((i) => runs[i].energy[0]), y: own.map((i) => runs[i].accuracy),
       text: own.map((i) => runs[i].name), hovertemplate: `%{text}<br>${words.at}<extra></extra>`,
       error_x: {
@@ -74,7 +89,7 @@ if (measured.length) {
       },
       marker: { color: colour(runs[own[0]]), size: 10, symbol: dots(runs[own[0]]) },
       unselected: { marker: { opacity: 0.15 } },
-    })), { ...layout({ title: { text: words.energy_bounds }, type: wide ? "log" : "linear", rangemode: "tozero" }, { title: { text: words.accuracy }, tickformat: ".1~%" }), dragmode: "select" }, settings),
+    })), { ...layout({ title: { text: words.energy_bounds }, type: wide ? "log" : "linear", rangemode: "tozero" }, { title: { text: words.accuracy }, tickformat: ".1~%", ...share }), dragmode: "select" }, settings),
     select: (chosen) => Plotly.restyle(plot, {
       selectedpoints: members.map((own) => (chosen.every(Boolean) ? null : own.flatMap((i, at) => (chosen[i] ? [at] : [])))),
     }),
@@ -93,29 +108,28 @@ if (measured.length) {
   hide("energy");
 }
 
-function curves(id, key, title, format) {
+function curves(id, key, title, format, isShare) {
   const drawn = runs.flatMap((run, i) => (run[key].some((value) => value !== null) ? [i] : []));
   if (!drawn.length) { hide(id); return false; }
   const plot = document.getElementById(id);
   views.push({
-    draw: () => Plotly.react(plot, drawn.map((i) => ({
-      type: "scatter", mode: runs[i][key].length > 1 ? "lines" : "markers", name: runs[i].name, customdata: [i], showlegend: false,
+    draw: () => Plotly.react(plot, [...drawn.map((i) => ({
+      type: "scatter", cliponaxis: false, mode: runs[i][key].length > 1 ? "lines" : "markers", name: runs[i].name, customdata: [i], showlegend: false,
       x: runs[i].epoch, y: runs[i][key], line: { color: colour(runs[i]), width: 1.5 }, marker: { color: colour(runs[i]) },
       hovertemplate: `%{fullData.name}<br>${words.epoch} %{x}: %{y:${format}}<extra></extra>`,
-    })), layout({ title: { text: words.epoch } }, { title: { text: title }, tickformat: format }), settings),
-    select: (chosen) => Plotly.restyle(plot, { opacity: drawn.map((i) => (chosen[i] ? 1 : 0.07)) }),
+    })), ...legendOf(drawn)], layout(wholeEpochs, { title: { text: title }, tickformat: format, ...(isShare ? share : {}) }), settings),
+    select: (chosen) => Plotly.restyle(plot, { opacity: drawn.map((i) => (chosen[i] ? 1 : 0.07)) }, drawn.map((_, at) => at)),
     listen: () => {},
   });
   return true;
 }
-const hasRates = curves("rates", "rate", words.rate, ".1~%");
-const hasProgress = curves("progress", "progress", progress.title, progress.format);
+const hasRates = curves("rates", "rate", words.rate, ".1~%", true);
+const hasProgress = curves("progress", "progress", progress.title, progress.format, progress.share);
 note("rates", hasRates || hasProgress ? words.each_line : words.no_history);
 
 const { places, axes } = parallel;
 if (axes.length > 1) {
-  const left = runs.length - places.length;
-  note("parallel", `${words.drag_axis}${left ? ` ${filled(words.without_result, { left })}` : ""}`);
+  note("parallel", `${words.drag_axis}${leftOut(words.without_result, places)}`);
   const plot = document.getElementById("parallel");
   plot.style.minWidth = `${8.5 * axes.length}rem`;
   views.push({
@@ -126,6 +140,8 @@ if (axes.length > 1) {
       dimensions: axes.map((axis) => ({
         label: axis.label, values: axis.values,
         ...(axis.names ? { tickvals: axis.names.map((_, at) => at), ticktext: axis.names } : {}),
+        ...(axis.ticks ? { tickvals: axis.ticks } : {}),
+        ...(axis.share ? { tickformat: ".1~%" } : {}),
       })),
     }], { ...layout({}, {}), margin: { t: 56, r: 88, b: 24, l: 88 } }, { ...settings, displayModeBar: false }),
     select: (chosen) => Plotly.restyle(plot, { "line.color": [places.map((i) => Number(chosen[i]))] }),
