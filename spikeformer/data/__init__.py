@@ -14,6 +14,7 @@ from spikeformer.data.events import (
     EventDataModule,
     EventFolderDataModule,
     HeidelbergDataModule,
+    SpokenSpikesDataModule,
 )
 from spikeformer.data.image import ImageDataModule
 from spikeformer.data.preparation import Preparation
@@ -38,6 +39,7 @@ __all__ = [
     "Preparation",
     "SpikingDataModule",
     "Splits",
+    "SpokenSpikesDataModule",
     "TableDataModule",
     "TensorBatches",
     "TextDataModule",

@@ -3,6 +3,8 @@
 from spikeformer.models.attention import AttentionFactory, SpikingAttention, sparsity_loss
 from spikeformer.models.block import BlockStack, SpikingBlock, SpikingMLP
 from spikeformer.models.checkpoints import load_checkpoint_of
+from spikeformer.models.delay_network import SpikingDelayNetwork
+from spikeformer.models.delays import DelayLinear
 from spikeformer.models.generation import generate
 from spikeformer.models.heads import (
     CausalLMHead,
@@ -39,6 +41,7 @@ __all__ = [
     "CausalLMHead",
     "ClassificationHead",
     "ConvStem",
+    "DelayLinear",
     "DepthwiseMixing",
     "HierarchicalViT",
     "MechanismFactory",
@@ -53,6 +56,7 @@ __all__ = [
     "SpikingAttention",
     "SpikingBlock",
     "SpikingConv",
+    "SpikingDelayNetwork",
     "SpikingMLP",
     "SpikingNetwork",
     "SpikingSelfAttention",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import ArgumentError
 from spikeformer.instrument import copy_network, uncompiled
+from spikeformer.models.delays import DelayLinear
 from spikeformer.models.rate_proxy import declared_timesteps, without_hooks
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.ops import LifState
@@ -20,7 +21,8 @@ from spikeformer.ops import LifState
 class Stream:
     """Runs a network on a recording that comes in parts of T timesteps, one after the other.
 
-    Every neuron goes on from the state in which the last part left it, so that the outputs are
+    Every neuron goes on from the state in which the last part left it, and synapses with delays
+    from the spikes that are under way, so that the outputs are
     those of a network of as many timesteps as the whole recording has. This holds for networks
     whose layers between neurons see one timestep at a time, in evaluation mode, as those of
     `spikeformer.models` do. Parameters are those of `net`, which is not changed.
@@ -50,6 +52,7 @@ class Stream:
         shared: dict[int, Any] = {id(x): x for x in (*net.parameters(), *net.buffers())}
         self._net = uncompiled(without_hooks(copy_network(net, shared))).eval()
         self._states: dict[tuple[str, int], LifState] = {}
+        self._histories: dict[tuple[str, int], Tensor] = {}
         self._calls: Counter[str] = Counter()
         for path, module in self._net.named_modules():
             if isinstance(module, SpikeEncoder) and not module.temporal:
@@ -59,10 +62,13 @@ class Stream:
                 forward = partial(self._go_on, path, module.forward)
                 # `dynamics` of None keeps ops from computing the neuron without calling it.
                 vars(module).update(forward=forward, dynamics=lambda: None)
+            if isinstance(module, DelayLinear):
+                vars(module)["forward"] = partial(self._remember, path, module.forward)
 
     def reset(self) -> None:
         """Let the next part be the first of another recording."""
         self._states.clear()
+        self._histories.clear()
 
     def __call__(self, part: Tensor) -> Tensor:
         """Return the network's outputs for the next T timesteps, (batch, timesteps, ...).
@@ -102,6 +108,16 @@ class Stream:
     def _place(self, path: str) -> tuple[str, int]:
         self._calls[path] += 1
         return path, self._calls[path]
+
+    def _remember(self, path: str, forward: Any, spikes: Tensor) -> Tensor:
+        place = self._place(path)
+        before = self._histories.get(place)
+        if before is None:
+            layer: DelayLinear = forward.__self__
+            before = layer.initial_history(spikes)
+        currents: Tensor
+        currents, self._histories[place] = forward(spikes, before)
+        return currents
 
     def _go_on(
         self, path: str, forward: Any, current: Tensor, state: None = None, **options: Any

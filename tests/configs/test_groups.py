@@ -31,6 +31,7 @@ NEEDS = {
         f"data={name}": ["data.path=x"]
         for name in ("nmnist", "ncaltech101", "ncars", "cifar10_dvs", "dvs_gesture", "shd", "ssc")
     },
+    "model=spiking_delays": ["encoding=events"],
     "task=causal_lm": ["data=sst2", "data.task=causal_lm", "model.causal=true"],
     "logger=many": [],
     "model=multimodal": ["data=digits_av"],

@@ -27,6 +27,7 @@ CASES = {
     "sst2": [],
     "csv_text": OWN,
     "event_folder": OWN,
+    "fsdd_spikes": [],
     **dict.fromkeys(EVENT_SETS, OWN[:1]),
 }
 
@@ -51,7 +52,7 @@ def composed(name, *overrides):
 
 def test_every_file_is_tried():
     """Those of other packages are tried there: sequences of tasks, and what overrides the model."""
-    elsewhere = {"digits_av", "permuted_digits", "split_cifar10", "split_digits"}
+    elsewhere = {"digits_av", "permuted_digits", "split_cifar10", "split_digits", "text_file"}
     assert {file.stem for file in (CONF / "data").glob("*.yaml")} == {*CASES, *elsewhere}
 
 

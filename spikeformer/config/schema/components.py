@@ -168,6 +168,25 @@ class HierarchicalViTConfig:
     output: str = "spikes"
 
 
+@schema("model", "spiking_delays")
+@dataclass
+class SpikingDelaysConfig:
+    """`spikeformer.models.SpikingDelayNetwork`."""
+
+    _target_: str = "spikeformer.models.SpikingDelayNetwork"
+    in_channels: int = MISSING
+    image_size: Any = MISSING
+    d_model: int = 128
+    num_layers: int = 2
+    timesteps: int = MISSING
+    threshold: float = MISSING
+    max_delay: int = 15
+    width: float = 1.0
+    dropout: float = 0.0
+    encoding: Any = MISSING
+    neuron: Any = MISSING
+
+
 @schema("model", "spiking_transformer")
 @dataclass
 class SpikingTransformerConfig(BackboneConfig):

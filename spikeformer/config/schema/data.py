@@ -195,3 +195,23 @@ class HeidelbergConfig(ClipConfig):
     """`spikeformer.data.HeidelbergDataModule`."""
 
     _target_: str = "spikeformer.data.HeidelbergDataModule"
+
+
+@schema("data", "spoken_spikes")
+@dataclass
+class SpokenSpikesConfig(TableConfig):
+    """`spikeformer.data.SpokenSpikesDataModule`."""
+
+    _target_: str = "spikeformer.data.SpokenSpikesDataModule"
+    audio_key: str | None = None
+    sample_rate: int = 8000
+    num_samples: int = 6556
+    num_channels: int = 64
+    sensitivity: float = 0.6
+    representation: str = "time"
+    timesteps: int = 50
+    duration_ms: float | None = 500.0
+    max_shift: int = 0
+    drop: float = 0.0
+    in_channels: int = 1
+    image_size: list[int] | None = None

@@ -2,6 +2,7 @@
 
 from spikeformer.data.events.augmentation import EventAugmentation
 from spikeformer.data.events.camera import record_saccades
+from spikeformer.data.events.cochlea import cochlea_spikes
 from spikeformer.data.events.datamodule import EventDataModule
 from spikeformer.data.events.digits import DigitsDvsDataModule
 from spikeformer.data.events.files import READERS, read_events
@@ -12,6 +13,7 @@ from spikeformer.data.events.sets import (
     EventFolderDataModule,
     HeidelbergDataModule,
 )
+from spikeformer.data.events.spoken import SpokenSpikesDataModule
 
 __all__ = [
     "READERS",
@@ -23,6 +25,8 @@ __all__ = [
     "HeidelbergDataModule",
     "Recordings",
     "Representation",
+    "SpokenSpikesDataModule",
+    "cochlea_spikes",
     "read_events",
     "record_saccades",
 ]

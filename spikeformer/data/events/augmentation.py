@@ -64,7 +64,8 @@ class EventAugmentation:
             generator: CPU generator; the only randomness.
         """
         if self.max_shift:
-            moved = random_shift(events.flatten(1, 2), self.max_shift, self.max_shift, generator)
+            rows = self.max_shift if events.shape[3] > 1 else 0  # a line has none to move in
+            moved = random_shift(events.flatten(1, 2), rows, self.max_shift, generator)
             events = moved.view_as(events)
         if self.horizontal_flip:
             mirrored = _lots(events, generator) < 0.5
