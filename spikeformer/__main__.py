@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from spikeformer.error_handling import Interrupted, interruptible
+
+SPINS = "1000"
+"""How often an idle thread of OpenMP's looks for new work before it sleeps; libgomp's default is
+300,000, about a millisecond."""
+
+
+def share_cores() -> None:
+    """Let idle threads of OpenMP's sleep soon; libgomp reads that when torch is imported.
+
+    On a machine that others use too, threads that spin take the very cores for which the thread
+    that they wait for is queueing. What the user has set stays.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPINS
 
 
 def main(default: str | None = None) -> None:
@@ -13,6 +28,7 @@ def main(default: str | None = None) -> None:
     Args:
         default: The command that an empty command line stands for; None lists the commands.
     """
+    share_cores()
     try:
         with interruptible():
             from spikeformer.cli import main as run

@@ -281,16 +281,19 @@ class NeuromorphicDeployer(ABC):
 
         Raises:
             HardwareCompatibilityError: A layer is not supported by spiking chips, or sends graded
-                spikes, which this target does not have.
+                spikes or does without a leak, and this target's neurons do not.
         """
         if not isinstance(model, Lowered):
             model = lower(model, input_shape or known_input_shape(model))
-        first = next((p.name for p in model.graph.neurons if p.graded), None)
-        if first is not None and not self.graded:
-            target = self.target.label or self.target.name
-            raise HardwareCompatibilityError(
-                t("hardware.no_graded_spikes", layer=first, target=target)
-            )
+        target = self.target.label or self.target.name
+        for neurons in model.graph.neurons:
+            if neurons.graded and not self.graded:
+                key = "hardware.no_graded_spikes"
+            elif neurons.decay == 1 and not self.target.leakless:
+                key = "hardware.no_leak"
+            else:
+                continue
+            raise HardwareCompatibilityError(t(key, layer=neurons.name, target=target))
         return model
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:

@@ -30,6 +30,7 @@ class Target:
             executed. None if there is no limit.
         prices: What prices its operations; several where nobody published its own figures.
         graded: Whether its neurons can send graded spikes: counts, and minima of two counts.
+        leakless: Whether its neurons can do without a leak.
         boards: A deployer's arguments by the names of its boards, which validators accept as well.
     """
 
@@ -43,4 +44,5 @@ class Target:
     max_synapses: int | None = None
     prices: tuple[Technology, ...] = ()
     graded: bool = False
+    leakless: bool = True
     boards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

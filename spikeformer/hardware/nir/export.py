@@ -30,7 +30,8 @@ def export_nir(graph: SpikeGraph, path: str | Path, *, dt: float = 1e-3) -> None
 
         tau = dt / (1 - b),   r = 1,   v_leak = v_reset = 0,   v_threshold = (1 - b) theta
 
-    whose Euler step is the population's own, `v <- b v + (1 - b) I`, with v in parts of 1/(1 - b).
+    whose Euler step is the population's own, `v <- b v + (1 - b) I`, with v in parts of 1/(1 - b);
+    one without a leak an `IF` with `r = 1 / dt`.
     NIR's neurons fire above the threshold, so the number just below is written. Projections become
     `Linear` or `Affine` nodes; delays are left out, since readers run layer after layer. The
     readout is a node too: its mean over time is the network's output.
@@ -90,7 +91,7 @@ def _check(graph: SpikeGraph) -> None:
     if len(sources) != 1:
         raise HardwareCompatibilityError(
             f"NIR files hold one input, but this graph has {len(sources)}: {', '.join(sources)}. "
-            "encoding=delta makes two of them; use another encoding."
+            "encoding=delta makes two of them, and a padding mask is one of its own."
         )
     for population in graph.neurons:
         if population.bias is not None and not graph.incoming(population.name):
@@ -151,9 +152,12 @@ def _linear(nir: ModuleType, operator: Operator, bias: Array | None) -> Any:
 
 
 def _neurons(nir: ModuleType, population: Population, dt: float) -> Any:
-    left = 1.0 - population.decay
-    threshold = np.nextafter(population.threshold * left, -np.inf)
     ones = np.ones(population.size)
+    left = 1.0 - population.decay
+    if left == 0:
+        threshold = np.nextafter(population.threshold, -np.inf)
+        return nir.IF(r=ones / dt, v_threshold=ones * threshold, v_reset=ones * 0.0)
+    threshold = np.nextafter(population.threshold * left, -np.inf)
     return nir.LIF(
         tau=ones * dt / left,
         r=ones,

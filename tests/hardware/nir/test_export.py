@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from spikeformer.error_handling import (
 from spikeformer.hardware import (
     Population,
     SpikeGraph,
+    import_nir,
     lower,
     record_reference,
     simulate,
@@ -105,3 +107,17 @@ def test_missing_package_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingDependencyError, match="'nir'"):
         export_nir(two_layers(), tmp_path / "graph.nir")
+
+
+def test_neurons_without_a_leak_become_integrate_and_fire(tmp_path):
+    graph = two_layers()
+    populations = {
+        name: replace(p, decay=1.0) if p.kind == "lif" else p
+        for name, p in graph.populations.items()
+    }
+    graph = replace(graph, populations=populations)
+    inputs = spikes_for(graph, 5)
+    export_nir(graph, tmp_path / "graph.nir")
+    found = import_nir(tmp_path / "graph.nir")(torch.tensor(inputs["in"], dtype=torch.float32))
+    expected = graph.outputs(inputs | simulate(graph, inputs))
+    np.testing.assert_allclose(found.detach().mean(1), expected, atol=1e-5)

@@ -29,6 +29,7 @@ refuses_operator("hardware.is_softmax", aten._softmax)
 refuses_operator("hardware.is_layer_norm", aten.native_layer_norm)
 refuses_operator("hardware.is_relu", aten.relu)
 refuses_operator("hardware.is_gelu", aten.gelu)
+refuses_operator("hardware.divides", aten.reciprocal)
 
 
 @computes(aten.add)

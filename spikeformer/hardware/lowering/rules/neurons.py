@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
+from torch import nn
 
 from spikeformer.hardware.ir.firing import MAX_LEVELS
 from spikeformer.hardware.lowering.builder import GraphBuilder
@@ -92,6 +93,12 @@ def resets_softly(module: LifNeuron) -> str | None:
     if module.reset != "zero":
         return t("hardware.soft_reset", reset=module.reset)
     return None
+
+
+@refuses(nn.RNNBase, nn.RNNCellBase)
+def is_recurrent(module: nn.Module) -> str:
+    """Refuse states of real numbers."""
+    return t("hardware.recurrent")
 
 
 @refuses(SpikingSelfAttention)

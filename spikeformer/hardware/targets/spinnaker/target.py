@@ -41,6 +41,7 @@ TARGET = Target(
     toolchain="spinnaker",
     toolchain_places=True,
     max_synapses=MAX_MAPPED_SYNAPSES,
+    leakless=False,
     prices=tuple(PRICES.values()),
     boards={name: {"board_config": name} for name in BOARDS},
 )
@@ -160,10 +161,6 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
         """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
         lowered = self.lowered(model, input_shape)
         graph, board = lowered.graph, BOARDS[self.board_config]
-        for population in graph.neurons:
-            if population.decay == 1:
-                layer, name = population.name, TARGET.label or TARGET.name
-                raise HardwareCompatibilityError(t("hardware.no_leak", layer=layer, target=name))
         placement = place(graph, board.limits)
         details: dict[str, Any] = {"board_config": self.board_config}
         reports: dict[str, str] = {}
