@@ -11,6 +11,7 @@ from torch import nn
 from spikeformer.conversion import (
     ConversionPipeline,
     SpikeformerConverter,
+    SpikingModel,
     load_converted,
     save_converted,
 )
@@ -229,3 +230,18 @@ def test_models_of_transformers_come_back_in_half_precision(tmp_path):
     assert loaded.dtype == torch.bfloat16
     with torch.no_grad():
         assert torch.equal(loaded(**example).logits, snn(**example).logits)
+
+
+def test_save_pretrained_and_from_pretrained_are_the_same_files(tmp_path):
+    make, inputs = TRANSFORMERS["bert"]
+    example = inputs()
+    snn = SpikeformerConverter(2).convert(make())
+    folder = snn.save_pretrained(tmp_path / "snn")
+    assert {path.name for path in folder.iterdir()} == {*SpikingModel.hub_files, "README.md"}
+    assert "SpikingModel.from_pretrained" in (folder / "README.md").read_text()
+    with torch.no_grad():
+        expected = snn(**example)[0]
+        assert torch.equal(SpikingModel.from_pretrained(folder)(**example)[0], expected)
+    other = SpikeformerConverter(2).convert(mlp())
+    again = SpikingModel.from_pretrained(other.save_pretrained(tmp_path / "mlp"), ann_model=mlp())
+    assert again.timesteps == 2
