@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from spikeformer.config import registered
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
-from spikeformer.conversion.coding.coding import LEVELS, WIDE_LEVELS, Coding
+from spikeformer.conversion.coding.coding import FINE_MANTISSA, LEVELS, WIDE_LEVELS, Coding
 from spikeformer.conversion.generation import generates
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.report import ConversionReport
@@ -58,8 +58,10 @@ class SpikeformerConverter:
         threshold: Scales the largest level of every neuron; above 0.
         spike_encoding: "rate", "radix" or "binary"; see `Coding` for what each costs.
         neuron_model: "LIF" or "IF".
-        levels: Sizes of spike that a neuron with rate coding chooses from; None takes 24 for a
-            language model of `transformers` that generates, and 8 for all others.
+        levels: Powers of two that a spike's size is chosen from with rate coding; None takes 24
+            for a language model of `transformers` that generates, and 8 for all others.
+        mantissa: Bits of a spike's size behind its leading one, likewise; None takes 1 for a
+            language model, and 0 for all others.
         tau_mem: Time constant of the LIF neurons' leak in ms; a timestep is 1 ms.
         strict: Refuse a network that holds something without a spiking form; False keeps that
             in floating point.
@@ -85,14 +87,19 @@ class SpikeformerConverter:
         neuron_model: str = "LIF",
         *,
         levels: int | None = None,
+        mantissa: int | None = None,
         tau_mem: float = 100.0,
         strict: bool = True,
     ) -> None:
         self.timesteps = check_positive_int("timesteps", timesteps)
         self.threshold = check_positive("threshold", threshold)
-        self.levels = levels
+        self.levels, self.mantissa = levels, mantissa
         self.coding = Coding(
-            spike_encoding, neuron_model, LEVELS if levels is None else levels, tau_mem
+            spike_encoding,
+            neuron_model,
+            LEVELS if levels is None else levels,
+            tau_mem,
+            mantissa or 0,
         )
         self.strict = strict
         self._converted: SpikingModel | None = None
@@ -150,8 +157,10 @@ class SpikeformerConverter:
         network = uncompiled(copy_network(ann_model)).eval()
         write_out_attention(network)
         coding = self.coding
-        if self.levels is None and generates(network):
-            coding = replace(coding, levels=WIDE_LEVELS)
+        if coding.encoding == "rate" and generates(network):
+            levels = WIDE_LEVELS if self.levels is None else self.levels
+            mantissa = FINE_MANTISSA if self.mantissa is None else self.mantissa
+            coding = replace(coding, levels=levels, mantissa=mantissa)
         return SpikingModel(network, coding, self.timesteps)
 
     def analyse(

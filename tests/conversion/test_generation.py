@@ -283,7 +283,11 @@ def test_large_channels_need_no_calibration_of_their_own():
     assert errors[None] < 0.002 < errors[8]
 
 
-def test_language_models_get_more_levels(llama):
-    assert llama.coding.levels == 24
-    assert SpikeformerConverter(timesteps=2).convert(bert()).coding.levels == 8
-    assert SpikeformerConverter(2, levels=5).convert(make("llama")).coding.levels == 5
+def test_language_models_get_more_sizes_of_spike(llama):
+    def sizes(converted):
+        return converted.coding.levels, converted.coding.mantissa
+
+    assert sizes(llama) == (24, 1)
+    assert sizes(SpikeformerConverter(timesteps=2).convert(bert())) == (8, 0)
+    assert sizes(SpikeformerConverter(2, levels=5).convert(make("llama"))) == (5, 1)
+    assert sizes(SpikeformerConverter(2, mantissa=0).convert(make("llama"))) == (24, 0)

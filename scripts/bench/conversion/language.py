@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--text", required=True, help="plain text, calibrated and tested on")
     parser.add_argument("--other", required=True, help="plain text of another kind")
     parser.add_argument("--tokens", type=int, default=5120, help="tokens kept back")
+    parser.add_argument("--fewer", type=int, default=1024, help="of them after other calibrations")
     parser.add_argument("--output", type=Path, default=STORED, help="where to, without suffix")
     arguments = parser.parse_args()
     model = PretrainedTransformer(arguments.model).model
@@ -61,7 +62,7 @@ def main() -> None:
     held = book[calibration : calibration + -(-arguments.tokens // BLOCK)]
     result: dict[str, Any] = {
         "command": "python scripts/bench/conversion/language.py MODEL --text BOOK.txt "
-        f"--other REVIEWS.txt --tokens {arguments.tokens}",
+        f"--other REVIEWS.txt --tokens {arguments.tokens} --fewer {arguments.fewer}",
         **describe(),
         "threads": torch.get_num_threads(),
         "model": type(model).__name__,
@@ -82,9 +83,10 @@ def main() -> None:
         print(f"calibrated on {name}: {seconds}", flush=True)
         spiking.timesteps = TIMESTEPS
         spiking.confidence = CONFIDENCE
+        tokens = arguments.tokens if name == "other text" else arguments.fewer
         measured = evaluate_conversion(
             spiking,
-            held,
+            held[: -(-tokens // BLOCK)],
             ("accuracy", "agreement", "perplexity", "events", "energy", "latency"),
             original=model,
             count_bytes=lambda ids: len(encoder.tokenizer.decode(ids.tolist()).encode()),
@@ -92,6 +94,7 @@ def main() -> None:
         result["calibration"][name] = {
             **seconds,
             "levels": spiking.coding.levels,
+            "mantissa": spiking.coding.mantissa,
             "bits_per_byte": measured.bits_per_byte(measured.last.perplexity),
             "original_bits_per_byte": measured.bits_per_byte(measured.original_perplexity),
             **measured.to_dict(),
@@ -202,9 +205,10 @@ def _costs(row: dict[str, Any]) -> list[str]:
         f"Calibration of {CALIBRATION:,} tokens with the choice of levels and timesteps took"
         f" {row['cpu_seconds']:.0f} s of processor time. A neuron emits"
         f" {last['events_per_neuron']:.2f} events for a token in {last['timesteps']} timesteps,"
-        f" each a sign and one of {row['levels']} sizes. The energy estimate for digital logic in"
-        f" 45 nm with its memory traffic is {energy / 1e3:.3g} mJ a token ({low / 1e3:.2g} to"
-        f" {high / 1e3:.2g}); the original's is {row['original_energy_uj'][1] / 1e3:.3g} mJ."
+        f" each a sign, one of {row['levels']} exponents and {row['mantissa']} bit of mantissa. The"
+        f" energy estimate for digital logic in 45 nm with its memory traffic is"
+        f" {energy / 1e3:.3g} mJ a token ({low / 1e3:.2g} to {high / 1e3:.2g}); the original's is"
+        f" {row['original_energy_uj'][1] / 1e3:.3g} mJ."
         " RMSNorm, softmax and SiLU stay in floating point and are in neither.",
         "",
         f"Measured side by side in one process, a token of a text took"

@@ -17,6 +17,7 @@ class ConverterConfig:
     spike_encoding: str = "rate"
     neuron_model: str = "LIF"
     levels: int | None = None
+    mantissa: int | None = None
     tau_mem: float = 100.0
     strict: bool = True
 

@@ -22,7 +22,6 @@ BLOCK = 2048
 """Neurons of a task: rows long enough to vectorise, few enough to stay in the L1 cache."""
 
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
-_EXPONENT = np.int32(-0x800000)
 
 
 def takes(rates: Tensor) -> bool:
@@ -61,6 +60,8 @@ def run(
             np.float32(2.0 ** (1 - coding.num_levels)),
             np.float32(coding.leak),
             coding.encoding == "rate",
+            np.int32(coding.rounding[0]),
+            np.int32(coding.rounding[1]),
         ),
         torch.as_strided(x, (span,), (1,)).numpy(),
         levels.numpy(),
@@ -75,9 +76,9 @@ def run(
 
 
 @register_jitable
-def _power(reach: Any, smallest: Any) -> Any:
-    """The largest power of two up to 1 that is not above `reach`; 0 below the smallest."""
-    power = np.int32(np.float32(reach).view(np.int32) & _EXPONENT).view(np.float32)
+def _size(reach: Any, smallest: Any, half: Any, mask: Any) -> Any:
+    """The size of spike up to 1 that `reach` comes to (`Coding.rounding`); 0 below the smallest."""
+    power = np.int32(np.int32(np.float32(reach).view(np.int32) + half) & mask).view(np.float32)
     return min(power, _ONE) if reach >= smallest else _ZERO
 
 
@@ -86,7 +87,7 @@ def _walk(
     first: int,
     last: int,
     shape: tuple[int, int, int, int, int],
-    scheme: tuple[float, float, float, bool],
+    scheme: tuple[float, float, float, bool, int, int],
     x: Any,
     theta: Any,
     rate: Any,
@@ -96,7 +97,7 @@ def _walk(
     strange: Any,
 ) -> None:
     neurons, period, stride, steps, first_step = shape
-    sharpness, smallest, leak, differential = scheme
+    sharpness, smallest, leak, differential, half, mask = scheme
     scale, doubt = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     fired = np.empty(BLOCK, np.int32)
     for task in range(first, last):
@@ -120,21 +121,21 @@ def _walk(
                 for j in range(n):
                     kept = keep * r[j]
                     m = t * (target[j] - kept) - gone[j]
-                    power = _power(abs(m) * scale[j], smallest)
-                    spike = power * highest[j] if m >= _ZERO else -power * highest[j]
+                    size = _size(abs(m) * scale[j], smallest, half, mask)
+                    spike = size * highest[j] if m >= _ZERO else -size * highest[j]
                     r[j] = kept + spike * share
                     out[j] = r[j]
                     gone[j] += leak * (m - spike)
-                    fired[j] = power > _ZERO
+                    fired[j] = size > _ZERO
             else:
                 for j in range(n):
                     kept = keep * r[j]
                     m = t * (target[j] - kept)
-                    power = _power(abs(m) * scale[j], smallest)
-                    spike = power * highest[j] if m >= _ZERO else -power * highest[j]
+                    size = _size(abs(m) * scale[j], smallest, half, mask)
+                    spike = size * highest[j] if m >= _ZERO else -size * highest[j]
                     r[j] = kept + spike * share
                     out[j] = r[j]
-                    fired[j] = power > _ZERO
+                    fired[j] = size > _ZERO
             total = 0
             for j in range(n):
                 doubt[j] += target[j] - target[j]  # 0, or NaN for what is not finite

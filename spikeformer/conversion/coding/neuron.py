@@ -129,10 +129,11 @@ def _stepwise(
 
 
 def level(membrane: Tensor, theta: Tensor, coding: Coding) -> Tensor:
-    """Return the event that a membrane emits: the largest level within its reach, or 0."""
+    """Return the event that a membrane emits: the largest size within its reach, or 0."""
     reach = membrane.abs() / (coding.firing_point * theta)
-    # The largest power of two that is not above it: its bits without the fraction.
-    power = (reach.view(torch.int32) & -0x800000).view(torch.float32).clamp(max=1.0)
+    # The largest power of two that is not above it, or with a mantissa the nearest size.
+    half, mask = coding.rounding
+    power = ((reach.view(torch.int32) + half) & mask).view(torch.float32).clamp(max=1.0)
     power = torch.where(reach >= 2.0 ** (1 - coding.num_levels), power, 0.0)
     return torch.copysign(power * theta, membrane)
 

@@ -13,6 +13,9 @@ from spikeformer.error_handling import ArgumentError
         ({"neuron_model": "AdEx"}, "neuron_model"),
         ({"levels": 0}, "levels"),
         ({"tau_mem": 0.0}, "tau_mem"),
+        ({"mantissa": -1}, "mantissa"),
+        ({"mantissa": 9}, "mantissa"),
+        ({"mantissa": 1, "encoding": "radix"}, "mantissa"),
     ],
 )
 def test_arguments_are_checked(arguments, name):

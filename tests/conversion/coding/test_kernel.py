@@ -7,13 +7,13 @@ from spikeformer.conversion import Coding, fire
 from spikeformer.conversion.coding.neuron import _stepwise
 
 
-@pytest.mark.parametrize("encoding", ["rate", "binary"])
+@pytest.mark.parametrize(("encoding", "mantissa"), [("rate", 0), ("rate", 1), ("binary", 0)])
 @pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
 @pytest.mark.parametrize("shape", [(1,), (7,), (2, 3, 5), (2, 4099), (3, 2, 5, 33)])
-def test_the_kernel_does_what_the_equations_say(encoding, neuron_model, shape):
+def test_the_kernel_does_what_the_equations_say(encoding, mantissa, neuron_model, shape):
     x = torch.randn(5, *shape)
     theta = torch.rand(shape[-1]) + 0.5
-    coding = Coding(encoding, neuron_model, tau_mem=10.0)
+    coding = Coding(encoding, neuron_model, tau_mem=10.0, mantissa=mantissa)
     ours, reference = (f(x, theta, None, 1, coding) for f in (fire, _stepwise))
     # One rounding may put a membrane on the other side of a level.
     differs = ((ours.rates - reference.rates).abs() > 1e-5).float().mean()

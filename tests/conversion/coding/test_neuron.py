@@ -130,3 +130,29 @@ def test_radix_digits_leak_from_one_to_the_next(neuron_model):
     fired = fire(values[None], torch.tensor(theta), None, digits, coding)
     torch.testing.assert_close(fired.rates[0], torch.tensor(expected))
     assert int(fired.events.sum()) == events
+
+
+@pytest.mark.parametrize("mantissa", [0, 1, 2])
+def test_a_spike_has_the_nearest_size_that_there_is(mantissa):
+    coding = Coding(neuron_model="IF", levels=5, mantissa=mantissa)
+    parts = 2**mantissa
+    sizes = {2.0**-i * (1 + k / parts) for i in range(5) for k in range(parts)}
+    sizes = torch.tensor(sorted(size for size in sizes if size <= 1.0))
+    x = torch.linspace(-1.5, 1.5, 4001)
+    x = x[x.abs() >= sizes[0]]
+    rates = fire(x.unsqueeze(0), torch.tensor([1.0]), None, 1, coding).rates[0]
+    nearest = sizes[(x.abs().unsqueeze(1) - sizes).abs().argmin(dim=1)] * x.sign()
+    gaps = (x.abs().unsqueeze(1) - sizes).abs().topk(2, largest=False).values
+    clear = gaps.diff()[:, 0].abs() > 1e-6
+    assert torch.equal(rates[clear], nearest[clear])
+    within = x[x.abs() <= 1]
+    worst = ((rates[x.abs() <= 1] - within) / within).abs().max().item()
+    assert worst == pytest.approx(1 / (2 * parts + 1), abs=2e-3)
+
+
+def test_small_values_below_the_smallest_size_stay_silent():
+    for mantissa in (0, 1, 2):
+        coding = Coding(neuron_model="IF", levels=3, mantissa=mantissa)
+        fired = fire(torch.tensor([[0.18, 0.26]]), torch.tensor([1.0]), None, 1, coding)
+        assert fired.events.tolist() == [1]
+        assert fired.rates[0].tolist() == [0.0, 0.25]
