@@ -280,7 +280,7 @@ def test_large_channels_need_no_calibration_of_their_own():
         snn = pipeline.convert(network, 40, 0)
         snn.timesteps = 8
         errors[levels] = relative(snn(unseen).logits, wanted)
-    assert errors[None] < 0.002 < errors[8]
+    assert 5 * errors[None] < errors[8]
 
 
 def test_language_models_get_more_sizes_of_spike(llama):
