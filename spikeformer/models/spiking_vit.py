@@ -69,6 +69,8 @@ class ImageBackbone(Described, nn.Module):
             SpikingDynamicsError: `images` has another shape than the backbone was made for.
         """
         check_images(images, self.image_shape)
+        if isinstance(self.encoding, DirectCoding):
+            return self.encoding.values(images).unsqueeze(1)
         return images.unsqueeze(1) if self.encoding.constant else self.encoding(images)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikeformer.encoding import DirectCoding
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.hardware import lower
 from spikeformer.models import (
@@ -148,6 +149,25 @@ def test_variants_for_chips_fire_the_same_spikes_there(name):
     calibrate(net, torch.rand(8, 1, 8, 8))
     graph = assert_equal(net, torch.rand(3, 1, 8, 8))
     assert graph is not None
+
+
+def test_normalised_images_go_to_a_chip_and_to_the_network_alike(tmp_path):
+    coding = DirectCoding(2, [0.4], [0.25])
+    net = SpikingNetwork(
+        SpikingViT(1, 8, 16, 2, 1, 2, stem_strides=[1, 2], neuron=HARD, encoding=coding),
+        ClassificationHead(16, 3),
+    )
+    images = torch.rand(4, 1, 8, 8)
+    calibrate(net, images)
+    plain = SpikingNetwork(
+        SpikingViT(1, 8, 16, 2, 1, 2, stem_strides=[1, 2], neuron=HARD), ClassificationHead(16, 3)
+    ).eval()
+    plain.load_state_dict(net.state_dict())
+    torch.testing.assert_close(net(images), plain((images - 0.4) / 0.25))
+    assert not torch.equal(net(images), plain(images))
+    assert_equal(net, images)
+    again = SpikingNetwork.from_pretrained(net.save_pretrained(tmp_path / "net"))
+    assert torch.equal(again(images), net(images))
 
 
 def test_a_maximum_of_currents_is_refused_by_chips():

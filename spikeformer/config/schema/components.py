@@ -74,12 +74,22 @@ class ReluConfig:
 @schema("encoding", "coding")
 @dataclass
 class CodingConfig:
-    """`DirectCoding`, `RateCoding` and `LatencyCoding` of `spikeformer.encoding`."""
+    """`RateCoding` and `LatencyCoding` of `spikeformer.encoding`."""
 
     _target_: str = MISSING
     timesteps: int = MISSING
     clamp: bool = False
     backend: str = "auto"
+
+
+@schema("encoding", "direct")
+@dataclass
+class DirectConfig(CodingConfig):
+    """`spikeformer.encoding.DirectCoding`."""
+
+    _target_: str = "spikeformer.encoding.DirectCoding"
+    mean: list[float] | None = None
+    std: list[float] | None = None
 
 
 @schema("encoding", "poisson")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikeformer.encoding import DeltaCoding, FrameCoding, SpikeEncoder
+from spikeformer.encoding import DeltaCoding, DirectCoding, FrameCoding, SpikeEncoder
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.current import permutation
 from spikeformer.hardware.lowering.registry import lowers, refuses
@@ -15,6 +15,8 @@ def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> Tra
     """Let the network's values, or the spike trains made of them, come in."""
     builder.check_timesteps(module.timesteps)
     if module.constant:
+        if isinstance(module, DirectCoding):
+            x = module.values(x)  # type: ignore[assignment]
         held = x.unsqueeze(1).expand(-1, module.timesteps, *x.shape[1:])
         assert isinstance(held, TracedTensor)
         return held
