@@ -39,8 +39,7 @@ class EventFolderDataModule(ClipDataModule):
     Files are those of `spikeformer.data.events.files.READERS`: `.bin` of N-MNIST and N-Caltech101,
     AEDAT 2, 3.1 and 4, Prophesee's `.dat` and `.raw`, `.npz`, `.npy` and `.csv`.
 
-    Args:
-        **clips: The arguments of `ClipDataModule`.
+    It takes the arguments of `ClipDataModule`.
 
     Example:
         >>> data = EventFolderDataModule(path="/data/N-MNIST", sensor_size=(34, 34))
@@ -76,8 +75,7 @@ class DvsGestureDataModule(ClipDataModule):
     files, and a table of the name `..._labels.csv` beside each has the class, 1 to 11, the start
     and the end of its clips in µs.
 
-    Args:
-        **clips: The arguments of `ClipDataModule`.
+    It takes the arguments of `ClipDataModule`.
 
     Source: Amir et al., *A Low Power, Fully Event-Based Gesture Recognition System*, CVPR 2017.
     """
@@ -132,8 +130,7 @@ class HeidelbergDataModule(ClipDataModule):
     holds `spikes/times` in s, `spikes/units` from 0 to 699, and `labels`. Frames are (1, channels):
     one row, and as many columns as `image_size` says.
 
-    Args:
-        **clips: The arguments of `ClipDataModule`.
+    It takes the arguments of `ClipDataModule`.
 
     Source: Cramer et al., *The Heidelberg Spiking Data Sets*, IEEE TNNLS 2022,
     doi:10.1109/TNNLS.2020.3044364.
