@@ -117,7 +117,8 @@ def measure(
     Args:
         deployed: The network.
         reference: What PyTorch computed for the samples.
-        targets: Their classes, (samples,).
+        targets: Their classes, (samples,), or of a language model the next tokens, (samples,
+            tokens), below 0 at padding.
         prices: What prices the target's operations.
         announce: Called with a line before anything that may take long.
     """
@@ -155,7 +156,7 @@ def measure(
             "float": accuracy(graph.outputs({**reference.inputs, **real}), targets),
             "chip": accuracy(outputs, targets),
         },
-        agreement=agreement(outputs, reference.outputs),
+        agreement=agreement(outputs, reference.outputs, targets),
         comparisons=comparisons,
         layers=[
             ChipLayer(**{**row, **rates[row["layer"]], **states.get(row["layer"], {})})

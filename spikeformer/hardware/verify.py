@@ -121,10 +121,17 @@ def reference_spikes(graph: SpikeGraph, reference: Reference) -> dict[str, Array
 
 
 def accuracy(outputs: Array, targets: Array) -> float:
-    """Return the share of samples whose largest output is that of their class."""
-    return float((outputs.argmax(axis=-1) == targets).mean())
+    """Return the share of samples, or of tokens, whose largest output is that of their class.
+
+    Args:
+        outputs: Shape (samples, classes) or (samples, tokens, vocabulary).
+        targets: Classes without the last axis; those below 0, as of padding, do not count.
+    """
+    there = targets >= 0
+    return float((outputs.argmax(axis=-1) == targets)[there].mean())
 
 
-def agreement(outputs: Array, others: Array) -> float:
-    """Return the share of samples that two runs put into the same class."""
-    return float((outputs.argmax(axis=-1) == others.argmax(axis=-1)).mean())
+def agreement(outputs: Array, others: Array, targets: Array) -> float:
+    """Return the share of what `accuracy` counts that two runs put into the same class."""
+    there = targets >= 0
+    return float((outputs.argmax(axis=-1) == others.argmax(axis=-1))[there].mean())

@@ -71,4 +71,13 @@ def test_reference_in_batches_and_single_precision():
 def test_accuracy_and_agreement():
     one, other = np.eye(3), np.eye(3)[[0, 1, 1]]
     assert accuracy(one, np.array([0, 1, 0])) == 2 / 3
-    assert agreement(one, other) == 2 / 3
+    assert agreement(one, other, np.array([0, 0, 0])) == 2 / 3
+
+
+def test_padding_of_token_targets_does_not_count():
+    outputs, others = np.zeros((1, 4, 3)), np.zeros((1, 4, 3))
+    outputs[0, [0, 1, 2, 3], [0, 1, 2, 0]] = 1
+    others[0, [0, 1, 2, 3], [0, 1, 1, 2]] = 1
+    targets = np.array([[0, 2, 2, -100]])
+    assert accuracy(outputs, targets) == 2 / 3
+    assert agreement(outputs, others, targets) == 2 / 3

@@ -12,9 +12,10 @@ import numpy.typing as npt
 import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from spikeformer.config import instantiate
-from spikeformer.data import SpikingDataModule
+from spikeformer.data import SpikingDataModule, TokenBatches
 from spikeformer.data.batch import first, join
 from spikeformer.error_handling import ConfigurationError, check_positive_int
 from spikeformer.hardware import InputShape, Lowered, NeuromorphicDeployer, Samples
@@ -32,7 +33,7 @@ class ChipSamples:
 
     Attributes:
         inputs: Shape (samples, ...), or such a tensor of each input by its name.
-        targets: Classes, (samples,).
+        targets: Classes, (samples,), or of a language model the next tokens, (samples, tokens).
     """
 
     inputs: Samples
@@ -104,19 +105,26 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
     inputs: list[Samples] = []
     targets: list[Tensor] = []
     for batch, target in loader:
-        if not _fits(batch) or target.ndim != 1 or target.is_floating_point():
+        if not _fits(batch, target):
             raise ConfigurationError(t("pipeline.only_classifiers"))
         inputs.append(data.of_one_size(batch))
+        if target.ndim == 2:
+            size = input_shape(inputs[-1])
+            assert isinstance(size, Mapping)
+            missing = size["mask"][0] - target.shape[1]
+            target = pad(target, (0, missing), value=TokenBatches.ignore_index)
         targets.append(target)
         if sum(map(len, targets)) >= count:
             break
     return ChipSamples(first(join(inputs), count), torch.cat(targets)[:count].numpy())
 
 
-def _fits(inputs: Any) -> bool:
-    """Whether a network that takes such inputs can be lowered: a tensor, or tokens and mask."""
+def _fits(inputs: Any, target: Tensor) -> bool:
+    """Whether a network for such a batch can be lowered: a tensor, or tokens and mask."""
     tokens = isinstance(inputs, Mapping) and inputs.keys() == {"input_ids", "mask"}
-    return tokens or isinstance(inputs, Tensor)
+    if target.is_floating_point() or not (tokens or isinstance(inputs, Tensor)):
+        return False
+    return target.ndim == 1 or (tokens and target.shape == inputs["mask"].shape)
 
 
 def hardware_folder(run: Run) -> Path:
