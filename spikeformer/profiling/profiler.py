@@ -17,6 +17,7 @@ from spikeformer.error_handling import (
     MissingDependencyError,
     ProfilingError,
     check_choice,
+    check_positive_int,
 )
 from spikeformer.i18n import t
 from spikeformer.profiling.counting.counts import OperationCounts
@@ -96,7 +97,11 @@ class EnergyProfiler:
             COUNTERS[self.backend]().close()
 
     def measure(
-        self, *, time_axis: int | None = None, timesteps: int | None = None
+        self,
+        *,
+        time_axis: int | None = None,
+        timesteps: int | None = None,
+        passes: int | None = None,
     ) -> EnergyRecording:
         """Return a recording to be used in a `with` block.
 
@@ -109,16 +114,22 @@ class EnergyProfiler:
             time_axis: Axis of time in the networks' inputs: 0 for (timesteps, batch, ...), 1 for
                 (batch, timesteps, ...); None where neurons tell, or there is none.
             timesteps: Timesteps of a sample; None where neurons or `time_axis` tell.
+            passes: Count the operations of so many forward passes of each network, and of the later
+                ones the samples alone, which costs them less; None counts all, and where a counter
+                of the machine measures energy the first one.
 
         Raises:
+            ArgumentError: `passes` is no positive number.
             BackendUnavailableError: On entering: the counter is absent or may not be read.
             ProfilingError: On entering: another measurement is going on.
         """
         backend, open_counter = self.backend, self._counter()
         technology = TECHNOLOGIES.get(backend, TECHNOLOGIES["simulation"])
         time = Declared(time_axis, timesteps)
+        if passes is not None:
+            check_positive_int("passes", passes)
         return EnergyRecording(
-            backend, technology, self._models, open_counter, self._remember, time
+            backend, technology, self._models, open_counter, self._remember, time, passes
         )
 
     def _counter(self) -> Any:

@@ -33,7 +33,7 @@ class EnergyRecording:
     """Energy of what ran in a `with` block; made by `EnergyProfiler.measure`.
 
     Where a counter of the machine measures energy, operations are counted in the first forward pass
-    alone, so that counting is no part of what is measured.
+    alone unless `passes` asks for more, so that counting is no part of what is measured.
     """
 
     def __init__(
@@ -44,13 +44,14 @@ class EnergyRecording:
         open_counter: Callable[[], EnergyCounter] | None,
         finished: Callable[[list[NetworkWork]], None],
         time: Declared,
+        passes: int | None = None,
     ) -> None:
         self.backend = backend
         self._technology = technology
         self._models = models
         self._open_counter = open_counter
         self._finished = finished
-        self._time = time
+        self._time, self._passes = time, passes
         self._counter: OperationCounter | None = None
         self._sampler: Sampler | None = None
         self._state = "new"
@@ -63,7 +64,7 @@ class EnergyRecording:
             if self._open_counter is not None:
                 self._sampler = Sampler(self._open_counter(), _READINGS_PER_SECOND)
                 self._sampler.start()
-            passes = None if self._sampler is None else 1
+            passes = self._passes or (None if self._sampler is None else 1)
             self._counter = OperationCounter(
                 *self._models, passes=passes, **vars(self._time)
             ).__enter__()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikeformer.error_handling import ArgumentError
 from spikeformer.neurons import LifNeuron
 from spikeformer.profiling import (
     TECHNOLOGIES,
@@ -33,6 +34,21 @@ def test_metrics_hold_numbers_bounds_kind_and_source(backend):
     assert metrics["memory_accesses"] > metrics["synaptic_operations"]
     assert metrics["footprint_bytes"] == 4 * (7 * 20 + 21 * 4)
     assert metrics["connection_sparsity"] == 0
+
+
+def test_later_passes_give_their_samples_alone():
+    model, other = spiking(), 3 * CURRENT
+    alone = measured(EnergyProfiler(), model, CURRENT).get_metrics()
+    with torch.no_grad(), EnergyProfiler().measure(passes=1) as recording:
+        model(CURRENT)
+        model(other)
+    metrics = recording.get_metrics()
+    assert metrics["samples"] == 2 * alone["samples"]
+    assert metrics["energy_total_uj"] == pytest.approx(2 * alone["energy_total_uj"])
+    for name in ("energy_per_sample_uj", "acs", "macs", "neuron_updates", "firing_rate"):
+        assert metrics[name] == alone[name]
+    with pytest.raises(ArgumentError, match="passes"):
+        EnergyProfiler().measure(passes=0)
 
 
 def test_pruned_weights_are_reported():
