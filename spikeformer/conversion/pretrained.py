@@ -179,7 +179,7 @@ def _has_vocabulary(tokenizer: Any) -> bool:
         "_raise_exceptions_for_missing_entries": False,
         "_raise_exceptions_for_connection_errors": False,
     }
-    if getattr(tokenizer, "init_kwargs", {}).get("gguf_file"):
+    if gguf_file(tokenizer.name_or_path)[1]:
         return True  # it is in the file with the weights
     files = tokenizer.vocab_files_names.values()
     return not files or any(cached_file(tokenizer.name_or_path, f, **options) for f in files)

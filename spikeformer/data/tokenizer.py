@@ -129,6 +129,8 @@ def pretrained_encoder(name: str) -> Encoder:
             raise _unreadable(name, error) from error
         remedy = t("data.tokenizer_remedy")
         raise unreachable("data.tokenizer", name, error, remedy) from error
+    if options:
+        tokenizer.name_or_path = name  # that of the file, which has its vocabulary
     end = tokenizer.eos_token_id
     pad = next((i for i in (tokenizer.pad_token_id, end) if i is not None), 0)
     empty = next((i for i in (tokenizer.unk_token_id, end) if i is not None), pad)

@@ -174,8 +174,71 @@ def test_language_models_give_logits_of_tokens(tmp_path):
         network.arguments({"input_ids": torch.zeros(1, 13, dtype=torch.long)})
 
 
+def write_gguf(path, config):
+    """Write a small Llama with a tokenizer of bytes; return its embeddings."""
+    gguf = pytest.importorskip("gguf")
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(1e-6)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(config.vocab_size)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list([*"abcdefghijklmnop", "ab", "<|endoftext|>"])
+    writer.add_token_merges(["a b"])
+    writer.add_token_types([1] * 17 + [3])
+    writer.add_bos_token_id(17)
+    writer.add_eos_token_id(17)
+    model = transformers.LlamaForCausalLM(config)
+    names = {
+        "model.embed_tokens": "token_embd",
+        "model.norm": "output_norm",
+        "lm_head": "output",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+    }
+    for name, weight in model.state_dict().items():
+        path_of = name.removesuffix(".weight").removeprefix("model.layers.0.")
+        block = "blk.0." if name.startswith("model.layers") else ""
+        writer.add_tensor(f"{block}{names[path_of]}.weight", weight.numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model.model.embed_tokens.weight
+
+
 def test_gguf_files_are_read_with_their_tokenizer(tmp_path):
-    pytest.importorskip("gguf")
+    pytest.importorskip("accelerate")
+    config = transformers.LlamaConfig(
+        vocab_size=18,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=12,
+        max_position_embeddings=16,
+    )
+    file = tmp_path / "small.gguf"
+    embeddings = write_gguf(file, config)
+    network, encoder = PretrainedTransformer(str(file)), pretrained_encoder(str(file))
+    network.check_tokenizer(encoder)
+    assert torch.equal(network.model.model.embed_tokens.weight, embeddings)
+    (ids,) = encoder.encode(["abc"])
+    assert ids[-2:] == [16, 2]
+    assert network(input_ids=torch.tensor([ids])).shape == (1, 1, len(ids), 18)
+    network.model.save_pretrained(tmp_path / "saved")
+    assert load_pretrained(str(tmp_path / "saved")).num_parameters()
     (tmp_path / "broken.gguf").write_bytes(b"GGUF")
     with pytest.raises(ConversionError, match=r"broken\.gguf cannot be loaded"):
         load_pretrained(str(tmp_path / "broken.gguf"))
