@@ -173,9 +173,18 @@ def breakable(name: str) -> Markup:
 
 
 def tail(name: str, length: int) -> str:
-    """Cut the front off a long dotted name, whose end says most."""
+    """Cut the front off a long dotted name, whose end says most, behind a dot if there is one.
+
+    Example:
+        >>> tail("blocks.0.attention.neuron", 18), tail("abcdefgh", 4)
+        ('…attention.neuron', '…fgh')
+    """
     name = " ".join(name.split())
-    return name if len(name) <= length else f"…{name[len(name) - length + 1 :]}"
+    if len(name) <= length:
+        return name
+    kept = name[len(name) - length + 1 :]
+    _, _, whole = kept.partition(".")
+    return f"…{whole or kept}"
 
 
 def common_prefix(names: Sequence[str]) -> str:

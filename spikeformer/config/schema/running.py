@@ -81,9 +81,10 @@ class PathsConfig:
 
 @dataclass
 class ReportConfig:
-    """What the report shows besides the run itself."""
+    """What the report shows besides the run itself, and what it sends."""
 
     baseline: str | None = None
+    artifact: bool = False
 
 
 @schema("root", "train")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
@@ -11,7 +13,25 @@ from lightning.pytorch.loggers import WandbLogger
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
 from spikeformer.reporting import build_report
-from spikeformer.runs import find_baseline
+from spikeformer.runs import find_baseline, load_run
+
+
+def artifact_of(run: Run) -> Any:
+    """Return W&B's artifact of a run: its network with the model card, and its report.
+
+    Raises:
+        ConfigurationError: The run has no network that `save_pretrained` writes.
+    """
+    import wandb
+
+    # W&B takes no other signs.
+    artifact = wandb.Artifact(re.sub(r"[^\w.-]+", "-", run.config.name), type="model")
+    with TemporaryDirectory() as folder:
+        trusted = run.config.trusted_packages
+        load_run(run.folder, trusted=trusted).save_pretrained(folder)
+        artifact.add_dir(folder)  # copies
+    artifact.add_file(str(run.files.report))
+    return artifact
 
 
 class Report(Stage):
@@ -42,6 +62,8 @@ class Report(Stage):
                 pictures = sorted((run.folder / "figures").glob("*.png"))
                 for picture in pictures:
                     logger.log_image(f"figures/{picture.stem}", [str(picture)])
+                if run.config.report.artifact:
+                    logger.experiment.log_artifact(artifact_of(run))
                 logger.experiment.finish()
         return {"path": page.name, "folder": str(run.folder)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from spikeformer.i18n import t
+from spikeformer.reporting import formats
 from spikeformer.reporting.sections.section import Content, register_section
 from spikeformer.runs.results import RunResults
 
@@ -26,8 +27,14 @@ def validation(results: RunResults) -> Content | None:
         "validate": t("reporting.before_training"),
         "validate_trained": t("reporting.after_training"),
     }
+    layers = list(results.test.firing_rates) if results.test is not None else []
+    prefix = formats.common_prefix(layers)
     rows = [
-        {**finding.to_dict(), "when": when[stage]}
+        {
+            **finding.to_dict(),
+            "when": when[stage],
+            "location": (finding.location or "").removeprefix(prefix),
+        }
         for stage, found in results.validation.items()
         for finding in found.results
     ]
@@ -37,4 +44,10 @@ def validation(results: RunResults) -> Content | None:
     headline = ", ".join(
         f"{counts[name]} {label}" for name, label in labels.items() if counts[name]
     )
-    return Content({"rows": rows, "headline": headline, "labels": labels})
+    shortened = any(
+        (finding.location or "").startswith(prefix)
+        for found in results.validation.values()
+        for finding in found.results
+    )
+    note = formats.prefix_note(layers) if prefix and shortened else ""
+    return Content({"rows": rows, "headline": headline, "labels": labels, "prefix_note": note})

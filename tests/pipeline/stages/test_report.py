@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
+from spikeformer.config import recorded
 from spikeformer.pipeline import Report
+from spikeformer.pipeline.stages.report import artifact_of
 from spikeformer.runs import ResultsError, load_results
 from tests.reporting.synthetic import write_run
 
@@ -30,3 +33,13 @@ def test_a_baseline_is_read_at_the_start_and_recorded(prepared, tmp_path, monkey
     prepared.config.report.baseline = str(tmp_path / "nowhere")
     with pytest.raises(ResultsError, match="Expected a run folder to compare with"):
         stage.check(prepared)
+
+
+def test_an_artifact_holds_the_network_its_card_and_the_report(prepared, monkeypatch):
+    Report().run(prepared)
+    (prepared.folder / "config.yaml").write_text(yaml.safe_dump(recorded(prepared.config)))
+    monkeypatch.setattr(prepared.config, "name", "a run: first")
+    artifact = artifact_of(prepared)
+    names = set(artifact.manifest.entries)
+    assert {"README.md", "config.json", "model.safetensors", "report.html"} <= names
+    assert (artifact.type, artifact.name.partition(":")[0]) == ("model", "a-run-first")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikeformer.i18n import use_locale
 from spikeformer.reporting.sections.validation import validation
-from spikeformer.runs import RunResults, ValidationResults
+from spikeformer.runs import RunResults, TestResults, ValidationResults
 from spikeformer.validation import ValidationLevel, ValidationResult
 
 EMPTY = RunResults(Path("run"), "run")
@@ -40,6 +40,20 @@ def test_validation_shows_the_worst_first_and_when_it_was_found():
     ]
     counts = [part.split()[0] for part in values["headline"].split(", ")]
     assert counts == ["1", "1", "2"]
+
+
+def test_layers_are_named_as_everywhere_on_the_page():
+    results = [
+        ValidationResult(ValidationLevel("info"), "x", place) for place in ("net.a.b", "train")
+    ]
+    validated = {"validate": ValidationResults(ValidationLevel.STRICT, results)}
+    test = TestResults({}, firing_rates={"net.a.b": 0.1, "net.c": 0.2})
+    values = validation(replace(EMPTY, validation=validated, test=test)).values
+    assert [row["location"] for row in values["rows"]] == ["a.b", "train"]
+    assert "net." in values["prefix_note"]
+    without = validation(replace(EMPTY, validation=validated)).values
+    assert [row["location"] for row in without["rows"]] == ["net.a.b", "train"]
+    assert without["prefix_note"] == ""
 
 
 def test_validation_speaks():
