@@ -348,7 +348,7 @@ def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
             events += int(counts @ projection.operator.fan_out())
     return {
         "latency_steps": graph.latency,
-        "steps_per_sample": graph.timesteps,
+        "steps_per_sample": graph.timesteps + graph.lag,
         "spikes_per_sample": fired / samples,
         "packets_per_sample": packets / samples,
         "synaptic_events_per_sample": events / samples,

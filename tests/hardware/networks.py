@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,7 @@ from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.models import (
     ClassificationHead,
     SpikingAttention,
+    SpikingDelayNetwork,
     SpikingNetwork,
     SpikingTransformer,
     SpikingViT,
@@ -69,6 +71,27 @@ def camera(timesteps=3, samples=4):
     net = vit(image=(2, 6, 6), timesteps=timesteps, encoding=EventCoding(timesteps))
     random = torch.Generator().manual_seed(5)
     return net, (torch.rand(samples, timesteps, 2, 6, 6, generator=random) < 0.3).float()
+
+
+def late(timesteps=3, lags=(2, 1, 3), **settings):
+    """The two layers, whose spikes take some timesteps of the sample beside."""
+    graph = two_layers(timesteps, **settings)
+    projections = [
+        replace(p, delay=p.delay + lag, lag=lag)
+        for p, lag in zip(graph.projections, lags, strict=True)
+    ]
+    return replace(graph, projections=tuple(projections))
+
+
+def heard(timesteps=10, samples=5, max_delay=4):
+    """A network of learnt delays, and recordings for it."""
+    backbone = SpikingDelayNetwork(
+        1, (1, 9), 12, 2, timesteps, 0.3, max_delay=max_delay, neuron=HARD
+    )
+    net = SpikingNetwork(backbone, ClassificationHead(12, 3)).eval()
+    enliven(net)
+    random = torch.Generator().manual_seed(5)
+    return net, (torch.rand(samples, timesteps, 1, 1, 9, generator=random) < 0.4).float()
 
 
 def two_layers(timesteps=3, *, kind="spikes", seed=0):

@@ -223,7 +223,7 @@ def _describe_readout(readout: Readout, store: ArrayStore) -> records.ReadoutRec
 
 def _describe_projections(graph: SpikeGraph, store: ArrayStore) -> list[records.ProjectionRecord]:
     return [
-        records.ProjectionRecord(p.source, p.target, p.delay, store.put_operator(p.operator))
+        records.ProjectionRecord(p.source, p.target, p.delay, store.put_operator(p.operator), p.lag)
         for p in graph.projections
     ]
 
@@ -294,7 +294,8 @@ def _read_projections(
     found: list[records.ProjectionRecord], store: ArrayStore
 ) -> tuple[Projection, ...]:
     return tuple(
-        Projection(p.source, p.target, store.get_operator(p.operator), p.delay) for p in found
+        Projection(p.source, p.target, store.get_operator(p.operator), p.delay, p.lag)
+        for p in found
     )
 
 

@@ -86,14 +86,25 @@ class Projection:
         source: Name of the population that sends.
         target: Name of the population that receives, of kind "lif".
         operator: The weights, (target size, source size).
-        delay: Steps from a spike to its effect, at least 1: the difference of the two depths. 0 if
-            the source is of kind "values", whose current is there all the time.
+        delay: Steps from a spike to its effect, at least 1: the difference of the two depths, and
+            `lag`. 0 if the source is of kind "values", whose current is there all the time.
+        lag: Steps that a spike takes in the network's own time: its effect is at the timestep of
+            the sample so many later, or none if the sample ends before.
     """
 
     source: str
     target: str
     operator: Operator
     delay: int = 1
+    lag: int = 0
+
+    def arriving(self, spikes: Array) -> Array:
+        """Return spikes (samples, timesteps, size) at the timesteps of their effect."""
+        if not self.lag:
+            return spikes
+        late = np.zeros_like(spikes)
+        late[:, self.lag :] = spikes[:, : -self.lag]
+        return late
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +141,8 @@ class SpikeGraph:
     `current` is the bias and what "values" send, as `currents` gives it. A new sample enters every
     `timesteps` steps. A population at depth d works on sample n in the steps from
     `n * timesteps + d` on, starts it with `v = 0`, and changes its current at the same moment.
-    Delays are balanced, so samples never mix.
+    Delays are balanced but for lags, so samples never mix where there are none. Where there are,
+    spikes that arrive after their sample's end are lost: `lag` steps after it none is under way.
 
     Attributes:
         timesteps: Steps for each sample.
@@ -195,6 +207,15 @@ class SpikeGraph:
     def latency(self) -> int:
         """Steps from the first input of a sample to its last output spike."""
         return self.depth + self.timesteps
+
+    @cached_property
+    def lag(self) -> int:
+        """Most steps by which spikes of a sample may arrive after its last: the longest sum."""
+        longest = dict.fromkeys(self.populations, 0)
+        for projection in self.projections:
+            late = longest[projection.source] + projection.lag
+            longest[projection.target] = max(longest[projection.target], late)
+        return max(longest.values())
 
     @property
     def num_neurons(self) -> int:
@@ -283,7 +304,12 @@ def _check_projection(
             f"{where} has weights of shape {projection.operator.shape}, but joins {source.size} to "
             f"{target.size} neurons."
         )
-    balanced = 0 if source.kind == "values" else target.depth - source.depth
+    values = source.kind == "values"
+    balanced = 0 if values else target.depth - source.depth + projection.lag
+    if projection.lag < 0 or (values and projection.lag):
+        raise HardwareCompatibilityError(f"{where} has a lag of {projection.lag} steps.")
+    if target.depth <= source.depth and not values:
+        balanced = 0
     if projection.delay != balanced or (source.kind != "values" and balanced < 1):
         raise HardwareCompatibilityError(
             f"{where} has delay {projection.delay}, but the depths {source.depth} and "

@@ -35,7 +35,10 @@ def quantise(graph: SpikeGraph, numbers: NumberFormat | None = None) -> IntegerG
     for population in graph.neurons:
         incoming = graph.incoming(population.name)
         synapses = [p for p in incoming if graph.populations[p.source].kind != "values"]
-        has_values = len(synapses) < len(incoming)
+        # Where spikes come late, a bias ends with its sample: it comes as values do.
+        has_values = len(synapses) < len(incoming) or bool(
+            graph.lag and population.bias is not None
+        )
         fitted = _fit(population, synapses, numbers, has_values=has_values)
         neurons[population.name] = fitted
         for projection in incoming:

@@ -69,6 +69,7 @@ class ProjectionRecord(Struct, forbid_unknown_fields=True):
     target: Text
     delay: Count
     operator: OperatorRecord
+    lag: Count = 0
 
 
 class ReadoutRecord(Struct, forbid_unknown_fields=True):

@@ -38,6 +38,7 @@ class GraphBuilder:
         self.timesteps: int | None = None
         self.lookups: dict[str, Lookup] = {}
         self._masks: set[str] = set()
+        self._late: dict[str, tuple[str, int]] = {}
         self._read_at: str | None = None
         self._populations: dict[str, Population] = {}
         self._projections: list[Projection] = []
@@ -101,6 +102,20 @@ class GraphBuilder:
         """Let the readout average over the tokens of a mask; nothing may fire at what it gives."""
         (self._read_at,) = mask.current.terms
 
+    def late(self, current: Current, lag: int) -> Current:
+        """Return what a current was so many timesteps before; it must be without a bias."""
+        terms: dict[str, Operator] = {}
+        for name, operator in current.terms.items():
+            source, before = self._sent(name)
+            later = f"{source}@{before + lag}" if before + lag else source
+            self._late[later] = (source, before + lag)
+            terms[later] = operator
+        return replace(current, terms=terms)
+
+    def _sent(self, name: str) -> tuple[str, int]:
+        """Return the population behind a term's name, and how long ago it sent its spikes."""
+        return self._late.get(name, (name, 0))
+
     def drop(self, x: TracedTensor) -> None:
         """Remove the sources of `x`, which something else stands in for."""
         for name in x.current.terms:
@@ -127,22 +142,23 @@ class GraphBuilder:
         if rule == "count":
             current, factor = self._in_counts(current)
             threshold *= factor
-        sources = [self._populations[source] for source in current.terms]
+        sources = [self._populations[self._sent(source)[0]] for source in current.terms]
         depth = max((s.depth + 1 for s in sources if s.kind != "values"), default=0)
         bias = current.bias if current.bias.any() else None
         population = Population(
             name, tuple(shape), "lif", decay, threshold, bias, depth, rule, levels
         )
         self._populations[name] = population
-        for source in sources:
-            delay = 0 if source.kind == "values" else depth - source.depth
-            operator = current.terms[source.name]
-            self._projections.append(Projection(source.name, name, operator, delay))
+        for term, source in zip(current.terms, sources, strict=True):
+            lag = self._sent(term)[1]
+            delay = 0 if source.kind == "values" else depth - source.depth + lag
+            operator = current.terms[term]
+            self._projections.append(Projection(source.name, name, operator, delay, lag))
         return self._traced(population)
 
     def levels(self, current: Current) -> int | None:
         """Return D where every feature is n / D of one graded neuron; None otherwise."""
-        sources = [self._populations[name] for name in current.terms]
+        sources = [self._populations[self._sent(name)[0]] for name in current.terms]
         found = {source.levels for source in sources if source.graded}
         if len(found) != 1 or any(not source.graded for source in sources):
             return None
@@ -155,7 +171,8 @@ class GraphBuilder:
 
         Sums of fractions n / D, as gates take them, are integers then, in any arithmetic.
         """
-        factor = max((self._populations[name].levels for name in current.terms), default=1)
+        levels = (self._populations[self._sent(name)[0]].levels for name in current.terms)
+        factor = max(levels, default=1)
         scaled = current.scale(factor)
         return (scaled.rounded(), factor) if scaled.is_whole else (current, 1)
 
@@ -167,6 +184,8 @@ class GraphBuilder:
             raise HardwareCompatibilityError(t("hardware.output_shape", output=_describe(output)))
         shape = tuple(output.shape[2:])
         features = Rows(output, len(shape)).features
+        if any(self._sent(name)[1] for name in features.terms):
+            raise HardwareCompatibilityError(t("hardware.reads_late_spikes"))
         readout = Readout(shape, tuple(features.terms.items()), features.bias, self._read_at)
         return SpikeGraph(
             self.timesteps, self._populations, tuple(self._projections), readout, name

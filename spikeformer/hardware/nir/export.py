@@ -98,6 +98,10 @@ def _check(graph: SpikeGraph) -> None:
             raise HardwareCompatibilityError(
                 f"Layer {population.name!r} has a bias and no input, which NIR cannot express."
             )
+    if graph.lag:
+        raise HardwareCompatibilityError(
+            "NIR files are written without delays, but synapses of this network have some."
+        )
     graded = next((p.name for p in graph.neurons if p.graded), None)
     if graded is not None:
         raise HardwareCompatibilityError(

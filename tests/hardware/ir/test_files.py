@@ -12,6 +12,7 @@ from spikeformer.encoding import DeltaCoding, PoissonCoding, RateCoding, SpikeEn
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import (
     HardwareModel,
+    Loihi2Deployer,
     SimulationDeployer,
     lower,
     place,
@@ -21,7 +22,7 @@ from spikeformer.hardware import (
 )
 from spikeformer.hardware.ir.files import save_graph
 from spikeformer.hardware.targets.loihi2.target import LOIHI2
-from tests.hardware.networks import images, sentences, spikes_for, text, two_layers, vit
+from tests.hardware.networks import heard, images, sentences, spikes_for, text, two_layers, vit
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,19 @@ def test_structure_and_types_survive(compiled, folder):
         assert replace(after, operator=before.operator).delay == before.delay
     weights = [p.operator.weights.dtype for p in loaded.integers.graph.synapses]
     assert set(weights) == {np.dtype(np.int32)}
+
+
+def test_delays_come_back(tmp_path):
+    net, events = heard()
+    compiled = Loihi2Deployer().compile(net)
+    compiled.save(tmp_path)
+    loaded = HardwareModel.load(tmp_path)
+    inputs = compiled.encode(events)
+    assert loaded.graph.lag == compiled.graph.lag > 0
+    for name, spikes in simulate(compiled.graph, inputs).items():
+        np.testing.assert_array_equal(simulate(loaded.graph, inputs)[name], spikes)
+    for name, spikes in simulate_integers(compiled.integers, inputs)[0].items():
+        np.testing.assert_array_equal(simulate_integers(loaded.integers, inputs)[0][name], spikes)
 
 
 def test_shared_weights_are_stored_once(tmp_path):

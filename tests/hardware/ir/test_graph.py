@@ -10,7 +10,7 @@ import pytest
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import Population, Projection, SpikeGraph, simulate, traffic
 from spikeformer.hardware.ir.operators import TokenLinear
-from tests.hardware.networks import spikes_for, two_layers
+from tests.hardware.networks import late, spikes_for, two_layers
 
 
 def clocked(graph, inputs):
@@ -65,6 +65,34 @@ def test_pipeline_of_samples_computes_each_by_itself(kind, timesteps):
     assert fired > 10
 
 
+@pytest.mark.parametrize("timesteps", [1, 2, 5, 9])
+@pytest.mark.parametrize("lags", [(0, 0, 2), (2, 1, 3), (7, 0, 0)])
+def test_late_spikes_arrive_in_their_own_sample(timesteps, lags):
+    """One sample alone, on a clock: what would arrive after its end is lost."""
+    graph = late(timesteps, lags)
+    inputs = spikes_for(graph, 6)
+    found = simulate(graph, inputs)
+    for number in range(6):
+        alone = clocked(graph, {name: x[number : number + 1] for name, x in inputs.items()})
+        for name, spikes in found.items():
+            np.testing.assert_array_equal(alone[name][0], spikes[number])
+
+
+def test_the_longest_way_says_when_the_last_spike_arrives():
+    assert two_layers().lag == 0
+    assert [late(lags=lags).lag for lags in ((2, 1, 3), (2, 0, 3), (0, 4, 1))] == [3, 3, 4]
+    assert late(lags=(2, 2, 3)).lag == 4
+
+
+def test_spikes_are_moved_to_where_they_arrive():
+    projection = late(lags=(2, 0, 0)).projections[0]
+    spikes = np.arange(1, 13, dtype=np.uint8).reshape(1, 4, 3)
+    moved = projection.arriving(spikes)
+    np.testing.assert_array_equal(moved[0, 2:], spikes[0, :2])
+    assert not moved[0, :2].any()
+    assert not replace(projection, lag=9).arriving(spikes).any()
+
+
 def test_outputs_read_the_mean_over_time():
     graph = two_layers(4)
     spikes = simulate(graph, spikes_for(graph, 3))
@@ -114,6 +142,8 @@ def altered(population=None, projection=None):
         ({"population": {"bias": np.zeros(4)}}, r"bias of shape \(4,\)"),
         ({"population": {"depth": 3}}, "ask for 2"),
         ({"projection": {"delay": 2}}, "has delay 2"),
+        ({"projection": {"lag": 1}}, "ask for 2"),
+        ({"projection": {"lag": -1, "delay": 0}}, "lag of -1"),
         ({"projection": {"source": "two"}}, "does not lead from an earlier one"),
         ({"projection": {"target": "nobody"}}, r"unknown populations \['nobody'\]"),
         ({"projection": {"operator": TokenLinear(np.ones((3, 4)))}}, r"shape \(3, 4\)"),

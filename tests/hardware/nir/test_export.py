@@ -24,7 +24,7 @@ from spikeformer.hardware import (
 from spikeformer.hardware.nir import export as nir_module
 from spikeformer.hardware.nir.export import export_nir
 from spikeformer.models.mechanisms import SpikeDrivenAttention
-from tests.hardware.networks import images, spikes_for, two_layers, vit
+from tests.hardware.networks import images, late, spikes_for, two_layers, vit
 
 nir = pytest.importorskip("nir", reason="the extra `nir` is not installed")
 
@@ -90,6 +90,8 @@ def test_what_nir_cannot_express_is_refused(tmp_path, monkeypatch):
     alone = SpikeGraph(3, {p.name: p for p in populations}, ())
     with pytest.raises(HardwareCompatibilityError, match="'alone' has a bias and no input"):
         export_nir(alone, tmp_path / "graph.nir")
+    with pytest.raises(HardwareCompatibilityError, match="without delays"):
+        export_nir(late(), tmp_path / "graph.nir")
     monkeypatch.setattr(nir_module, "MAX_WEIGHTS", 10)
     with pytest.raises(HardwareCompatibilityError, match=r"would be 47 numbers.*up to 10"):
         export_nir(two_layers(), tmp_path / "graph.nir")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 from torch import nn
 
@@ -11,6 +13,8 @@ from spikeformer.hardware.lowering.current import Current
 from spikeformer.hardware.lowering.registry import lowers
 from spikeformer.hardware.lowering.rules.affine import affine
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
+from spikeformer.i18n import t
+from spikeformer.models.delays import DelayLinear
 
 
 @lowers(nn.Linear)
@@ -21,6 +25,22 @@ def linear(builder: GraphBuilder, module: nn.Linear, x: TracedTensor) -> TracedT
     _note(builder, current)
     if module.bias is not None:
         current = current.shift(np.tile(module.bias.numpy(force=True), rows.count))
+    return rows.rebuild(current, (module.out_features,))
+
+
+@lowers(DelayLinear)
+def delays(builder: GraphBuilder, module: DelayLinear, x: TracedTensor) -> TracedTensor:
+    """Add a dense layer for each delay, whose spikes come so many timesteps later."""
+    rows = Rows(x, 1)
+    if x.current.constant or rows.count != 1 or rows.features.bias.any():
+        raise builder.refuse(t("hardware.delays_no_spikes"))
+    weight, delay = module.weight.numpy(force=True), module.delays.numpy(force=True)
+    currents = []
+    for lag in np.unique(delay):
+        part = rows.features.map(TokenLinear(np.where(delay == lag, weight, 0.0), 1))
+        _note(builder, part)
+        currents.append(builder.late(part, int(lag)))
+    current = reduce(Current.add, currents)
     return rows.rebuild(current, (module.out_features,))
 
 

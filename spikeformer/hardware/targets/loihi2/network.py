@@ -35,6 +35,14 @@ def places(populations: list[Population]) -> dict[str, slice]:
     return {p.name: slice(end - p.size, end) for p, end in zip(populations, ends, strict=True)}
 
 
+def windows(graph: SpikeGraph) -> int:
+    """Return how many windows a sample takes: its own, and silent ones until nothing is under way.
+
+    Spikes that arrive after their sample's end would be a part of the next.
+    """
+    return 1 + -(-graph.lag // graph.timesteps)
+
+
 def split(recorded: Array, graph: SpikeGraph, samples: int) -> dict[str, Array]:
     """Return what each population fired in its own time, (samples, timesteps, size).
 
@@ -44,10 +52,12 @@ def split(recorded: Array, graph: SpikeGraph, samples: int) -> dict[str, Array]:
         samples: Number of samples that passed through.
     """
     found = {}
+    total = samples * windows(graph)
     for population in graph.neurons:
         where = places(graph.neurons)[population.name]
-        steps = slice(population.depth, population.depth + samples * graph.timesteps)
-        found[population.name] = recorded[steps, where].reshape(samples, graph.timesteps, -1)
+        steps = slice(population.depth, population.depth + total * graph.timesteps)
+        spikes = recorded[steps, where].reshape(total, graph.timesteps, -1)
+        found[population.name] = spikes[:: windows(graph)]
     return found
 
 
@@ -109,18 +119,21 @@ def _job(
     if any(population.graded for population in graph.neurons):
         arrays["levels"] = _spread(graph.neurons, {p.name: _levels(p) for p in graph.neurons})
     arrays["bias_mant"] = np.zeros(graph.num_neurons, arrays["dv"].dtype)
-    with_sample = [name for name in currents if _changes(graph, name)]
+    # Biases end with a sample, too, where a silent window follows.
+    with_sample = [name for name in currents if _changes(graph, name) or graph.lag]
     for name in currents.keys() - set(with_sample):
         arrays["bias_mant"][where[name]] = currents[name][0]
     if with_sample:
-        arrays["currents"] = np.concatenate([currents[name] for name in with_sample], axis=1)
+        together = np.concatenate([currents[name] for name in with_sample], axis=1)
+        arrays["currents"] = _with_silence(together, graph)
         arrays["currents_places"] = np.concatenate(
             [np.arange(where[name].start, where[name].stop) for name in with_sample]
         )
     trains = [population for population in graph.sources if population.kind == "spikes"]
     if trains:
         dtype = arrays["dv"].dtype
-        arrays["spikes"] = np.concatenate([inputs[p.name] for p in trains], axis=2).astype(dtype)
+        together = np.concatenate([inputs[p.name] for p in trains], axis=2).astype(dtype)
+        arrays["spikes"] = _with_silence(together, graph)
         arrays["spikes_starts"] = _spread(trains, {p.name: p.depth for p in trains})
     groups = []
     senders = {"neurons": graph.neurons, "spikes": trains}
@@ -133,10 +146,20 @@ def _job(
         "neurons": [population.size for population in graph.neurons],
         "spikes": [population.size for population in trains],
         "timesteps": graph.timesteps,
-        "steps": samples * graph.timesteps + graph.depth,
+        "steps": samples * windows(graph) * graph.timesteps + graph.depth,
         "synapses": groups,
     }
     return Job(arrays, settings)
+
+
+def _with_silence(samples: Array, graph: SpikeGraph) -> Array:
+    """Return samples with silent windows behind each, where spikes are under way after its end."""
+    count = windows(graph)
+    if count == 1:
+        return samples
+    spread = np.zeros((len(samples) * count, *samples.shape[1:]), samples.dtype)
+    spread[::count] = samples
+    return spread
 
 
 def _changes(graph: SpikeGraph, name: str) -> bool:

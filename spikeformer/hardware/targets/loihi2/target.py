@@ -17,7 +17,7 @@ from spikeformer.hardware.ir.placement import ChipLimits, place
 from spikeformer.hardware.ir.quantisation import quantise
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
-from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split
+from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split, windows
 from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.i18n import t
@@ -102,7 +102,8 @@ class Loihi2Model(DeployedModel):
             self._python, RUN, arrays, settings, timeout=self._timeout, facts=dict[str, Any]
         )
         samples = len(next(iter(inputs.values())))
-        shape = (samples * graph.timesteps + graph.depth, graph.num_neurons)
+        steps = samples * windows(graph) * graph.timesteps + graph.depth
+        shape = (steps, graph.num_neurons)
         most = np.repeat([p.levels for p in graph.neurons], [p.size for p in graph.neurons])
         return split(result.spikes("spikes", shape, most), graph, samples)
 

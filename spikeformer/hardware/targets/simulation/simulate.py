@@ -143,7 +143,8 @@ def _run(graph: SpikeGraph, inputs: Arrays, constants: Arrays, fire: Fire) -> di
             summed = np.zeros(fired[part].shape)
             for projection in graph.incoming(population.name):
                 if projection.source in spikes:
-                    summed += projection.operator.apply(spikes[projection.source][part])
+                    arriving = projection.arriving(spikes[projection.source][part])
+                    summed += projection.operator.apply(arriving)
             constant = constants.get(population.name)
             fired[part] = fire(population, summed, None if constant is None else constant[part])
         spikes[population.name] = fired

@@ -102,7 +102,7 @@ def _ring_buffer(
             weights = sparse.csr_array(
                 (_rounded(matrix.data, sign, unit), matrix.indices, matrix.indptr), matrix.shape
             )
-            trains = spikes[projection.source]
+            trains = projection.arriving(spikes[projection.source])
             summed = (weights @ trains.reshape(-1, trains.shape[2]).T.astype(np.float64)).T
             total = total + summed.reshape(*trains.shape[:2], -1)
     if population.bias is not None and not is_switched(graph, population):

@@ -40,7 +40,7 @@ def network_job(graph: SpikeGraph, inputs: Arrays) -> tuple[dict[str, Array], di
     arrays |= {f"spikes/{name}": inputs[name] for name in trains}
     settings = {
         "timesteps": graph.timesteps,
-        "latency": graph.latency,
+        "latency": graph.latency + graph.lag,  # until the last spike has arrived
         "samples": len(next(iter(inputs.values()))),
         "max_delay": max((p["delay"] for p in projections), default=1),
         "neurons": [

@@ -8,7 +8,7 @@ import pytest
 from spikeformer.hardware import quantise, simulate, simulate_integers
 from spikeformer.hardware.targets.exchange import unpack_sparse
 from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, places, split
-from tests.hardware.networks import spikes_for, two_layers
+from tests.hardware.networks import late, spikes_for, two_layers
 
 
 def synapses(job):
@@ -52,11 +52,19 @@ def run(job, decayed, scale):
     return sent["neurons"]
 
 
+def decayed_reals(membrane, dv):
+    return membrane * (1.0 - dv)
+
+
+def decayed(membrane, dv):
+    return np.sign(membrane) * (np.abs(membrane) * (4096 - dv) // 4096)
+
+
 @pytest.mark.parametrize("kind", ["spikes", "values"])
 def test_float_job_fires_as_the_graph(kind):
     graph = two_layers(kind=kind)
     inputs = spikes_for(graph, 4)
-    recorded = run(float_job(graph, inputs), lambda v, dv: v * (1.0 - dv), 1)
+    recorded = run(float_job(graph, inputs), decayed_reals, 1)
     expected = simulate(graph, inputs)
     assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
     for name, spikes in split(recorded, graph, 4).items():
@@ -67,15 +75,27 @@ def test_float_job_fires_as_the_graph(kind):
 def test_integer_job_fires_as_the_integer_graph(kind):
     graph = two_layers(kind=kind)
     integers, inputs = quantise(graph), spikes_for(graph, 4)
-
-    def decayed(membrane, dv):
-        return np.sign(membrane) * (np.abs(membrane) * (4096 - dv) // 4096)
-
     recorded = run(integer_job(integers, inputs), decayed, 64)
     expected, _ = simulate_integers(integers, inputs)
     assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
     for name, spikes in split(recorded, graph, 4).items():
         np.testing.assert_array_equal(spikes, expected[name])
+
+
+@pytest.mark.parametrize("timesteps", [1, 2, 5])
+@pytest.mark.parametrize("lags", [(2, 1, 3), (0, 0, 4)])
+def test_late_spikes_arrive_in_their_own_sample(timesteps, lags):
+    """Silent windows between the samples take up what arrives after their end."""
+    graph = late(timesteps, lags)
+    integers, inputs = quantise(graph), spikes_for(graph, 7)
+    jobs = (
+        (float_job(graph, inputs), decayed_reals, 1, simulate(graph, inputs)),
+        (integer_job(integers, inputs), decayed, 64, simulate_integers(integers, inputs)[0]),
+    )
+    for job, decay, scale, expected in jobs:
+        assert timesteps < 5 or sum(int(spikes.sum()) for spikes in expected.values()) > 0
+        for name, spikes in split(run(job, decay, scale), graph, 7).items():
+            np.testing.assert_array_equal(spikes, expected[name])
 
 
 def test_float_job_hands_lava_a_threshold_below_the_tie():

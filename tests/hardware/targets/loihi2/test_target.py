@@ -29,7 +29,16 @@ from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models import Stream
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from spikeformer.neurons import IntegerLifNeuron, LifNeuron
-from tests.hardware.networks import camera, images, sentences, spikes_for, text, two_layers, vit
+from tests.hardware.networks import (
+    camera,
+    heard,
+    images,
+    sentences,
+    spikes_for,
+    text,
+    two_layers,
+    vit,
+)
 from tests.hardware.toolchains import needs_toolchain
 
 pytestmark = [pytest.mark.slow, needs_toolchain("loihi2")]
@@ -105,6 +114,17 @@ def test_a_long_recording_of_events_fires_as_in_pytorch_in_parts():
     outputs = graph.outputs(recording | whole)
     streamed = Stream(net.double()).run(events.double()).mean(dim=1)
     np.testing.assert_allclose(outputs, streamed.numpy(), atol=1e-12)
+
+
+def test_learnt_delays_are_those_of_the_chips_synapses():
+    net, events = heard()
+    reference = record_reference(net, events)
+    model = Loihi2Deployer().deploy(net)
+    graph = model.compiled.graph
+    expected = reference_spikes(graph, reference)
+    assert_equal(graph, expected, model.execute_float(reference.inputs))
+    whole, _ = simulate_integers(model.compiled.integers, reference.inputs)
+    assert_equal(graph, whole, model.execute(reference.inputs))
 
 
 def test_ties_with_the_threshold_fire():

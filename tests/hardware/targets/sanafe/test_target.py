@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import (
     HardwareModel,
     SanafeDeployer,
@@ -15,7 +16,7 @@ from spikeformer.hardware import (
 )
 from spikeformer.hardware.targets.sanafe.network import relays
 from spikeformer.hardware.targets.sanafe.target import LOIHI, TARGET
-from tests.hardware.networks import images, spikes_for, two_layers, vit, with_a_skip
+from tests.hardware.networks import heard, images, spikes_for, two_layers, vit, with_a_skip
 from tests.hardware.toolchains import needs_toolchain
 
 
@@ -36,6 +37,11 @@ def test_it_fires_as_numpy_does(graph):
     assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
     for name, spikes in expected.items():
         np.testing.assert_array_equal(recorded[name], spikes, err_msg=name)
+
+
+def test_delays_of_the_networks_own_time_are_refused():
+    with pytest.raises(HardwareCompatibilityError, match="hardware=spinnaker"):
+        SanafeDeployer().compile(heard()[0])
 
 
 @pytest.mark.slow

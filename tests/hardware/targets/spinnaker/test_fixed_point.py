@@ -104,3 +104,23 @@ def test_gates_are_exact():
     found = simulate_fixed_point(graph, {"in": cases})
     np.testing.assert_array_equal(found["and"], simulate(graph, {"in": cases})["and"])
     assert found["and"].ravel().tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
+
+
+def test_late_spikes_arrive_in_their_own_sample():
+    """Weights and thresholds of whole numbers are the same in both arithmetics."""
+    weights = [np.array([[1.0, -1.0], [1.0, 1.0]]), np.array([[2.0, 1.0]])]
+    populations = [
+        Population("in", (2,), "spikes"),
+        Population("one", (2,), threshold=1.0, depth=1),
+        Population("two", (1,), threshold=2.0, depth=2),
+    ]
+    projections = (
+        Projection("in", "one", TokenLinear(weights[0]), 3, 2),
+        Projection("one", "two", TokenLinear(weights[1]), 2, 1),
+    )
+    graph = SpikeGraph(6, {p.name: p for p in populations}, projections)
+    inputs = spikes_for(graph, 8)
+    expected, found = simulate(graph, inputs), simulate_fixed_point(graph, inputs)
+    assert expected["two"].sum() > 0
+    for name, spikes in expected.items():
+        np.testing.assert_array_equal(found[name], spikes)

@@ -22,7 +22,16 @@ from spikeformer.hardware.targets.spinnaker.network import network_job, summed_w
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from spikeformer.neurons import LifNeuron
-from tests.hardware.networks import camera, images, sentences, spikes_for, text, two_layers, vit
+from tests.hardware.networks import (
+    camera,
+    heard,
+    images,
+    sentences,
+    spikes_for,
+    text,
+    two_layers,
+    vit,
+)
 from tests.hardware.toolchains import needs_toolchain
 
 pytestmark = [pytest.mark.slow, needs_toolchain("spinnaker")]
@@ -87,6 +96,14 @@ def test_events_fire_as_in_pytorch_and_are_mapped():
     expected = reference_spikes(model.compiled.graph, reference)
     assert_equal(expected, model.execute_float(reference.inputs))
     assert "input" in model.compiled.reports["partitioned_by_vertex.rpt"]
+
+
+def test_learnt_delays_are_those_of_the_chips_synapses():
+    net, events = heard()
+    reference = record_reference(net, events)
+    model = SpiNNakerDeployer().deploy(net)
+    expected = reference_spikes(model.compiled.graph, reference)
+    assert_equal(expected, model.execute_float(reference.inputs))
 
 
 def test_weights_are_shifted_as_spynnaker_shifts_them():
