@@ -38,6 +38,7 @@ from spikeformer.hardware.targets import deployer_classes  # noqa: E402
 from spikeformer.models import (  # noqa: E402
     CausalLMHead,
     ClassificationHead,
+    DelayLinear,
     SpikingAttention,
     SpikingNetwork,
     SpikingTransformer,
@@ -141,6 +142,10 @@ LAYERS: dict[str, dict[str, tuple[nn.Module, tuple[int, ...] | None]]] = {
     },
     "Layers": {
         "`nn.Linear`": (behind(nn.Linear(6, 4)), ROW),
+        "learnt delays (`DelayLinear`)": (
+            behind(DelayLinear(6, 4, 2), encoder=EventCoding(T)),
+            STEPS,
+        ),
         "`nn.Conv1d`": (behind(Frames(nn.Conv1d(2, 3, 3))), (2, 6)),
         "`nn.Conv2d`": (behind(Frames(nn.Conv2d(2, 3, 3, 2, 1))), IMAGE),
         "`nn.ConvTranspose2d`": (behind(Frames(nn.ConvTranspose2d(2, 3, 2))), IMAGE),

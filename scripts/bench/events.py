@@ -180,9 +180,10 @@ Test accuracy after some of the steps, by the mean of the outputs so far, mean o
 
 ## Digits before an event camera
 
-`data=digits_dvs`, {DIGIT_STEPS} steps, a spiking ViT of one block ({settings["digits_epochs"]}
-epochs). What the digits are shows in which pixels fired, hardly in when: steps in random order
-cost {_cost(runs):.1f} points, and the network could decide before the recording ends.
+`data=digits_dvs`, {DIGIT_STEPS} steps, a spiking ViT of one block, trained for
+{settings["digits_epochs"]} epochs only. Most of what a digit is shows in where events are, less in
+when: the steps of the test in random order cost {_cost(runs):.1f} points, and the network has most
+of its accuracy long before the recording ends.
 
 {_steps(runs, "digits", ["SpikingViT"], tuple(range(1, DIGIT_STEPS + 1)))}
 
@@ -198,7 +199,7 @@ def _cost(runs: list[dict]) -> float:
 
 
 def _steps(runs: list[dict], task: str, arms: list[str], steps: tuple[int, ...]) -> str:
-    lines = [f"| network | {' | '.join(f'{step} steps' for step in steps)} |"]
+    lines = [f"| network | {' | '.join(f'step {step}' for step in steps)} |"]
     lines.append("|---|" + "---|" * len(steps))
     for arm in arms:
         mine = [run["by_step"] for run in runs if run["task"] == task and run["arm"] == arm]

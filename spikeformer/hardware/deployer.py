@@ -281,7 +281,7 @@ class NeuromorphicDeployer(ABC):
 
         Raises:
             HardwareCompatibilityError: A layer is not supported by spiking chips, or sends graded
-                spikes or does without a leak, and this target's neurons do not.
+                spikes, does without a leak or learnt delays, and this target's neurons do not.
         """
         if not isinstance(model, Lowered):
             model = lower(model, input_shape or known_input_shape(model))
@@ -294,6 +294,8 @@ class NeuromorphicDeployer(ABC):
             else:
                 continue
             raise HardwareCompatibilityError(t(key, layer=neurons.name, target=target))
+        if model.graph.lag and not self.target.delays:
+            raise HardwareCompatibilityError(t("hardware.no_lags", target=target))
         return model
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:

@@ -31,6 +31,7 @@ class Target:
         prices: What prices its operations; several where nobody published its own figures.
         graded: Whether its neurons can send graded spikes: counts, and minima of two counts.
         leakless: Whether its neurons can do without a leak.
+        delays: Whether synapses can have delays that the network learnt.
         boards: A deployer's arguments by the names of its boards, which validators accept as well.
     """
 
@@ -45,4 +46,5 @@ class Target:
     prices: tuple[Technology, ...] = ()
     graded: bool = False
     leakless: bool = True
+    delays: bool = True
     boards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from spikeformer.error_handling import HardwareCompatibilityError, check_positive
+from spikeformer.error_handling import check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
 from spikeformer.hardware.ir.graph import Arrays
 from spikeformer.hardware.ir.operators import Array
@@ -18,7 +18,6 @@ from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.sanafe.network import network_job, num_cores, relays
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
-from spikeformer.i18n import t
 from spikeformer.profiling import EnergyEstimate, Range
 
 LOIHI = ChipLimits(
@@ -34,6 +33,7 @@ LOIHI = ChipLimits(
 TARGET = Target(
     name="sanafe",
     label="Loihi in SANA-FE",
+    delays=False,
     limits=LOIHI,
     toolchain="sanafe",
     # Each synapse is an object of its own in the simulator.
@@ -124,8 +124,6 @@ class SanafeDeployer(NeuromorphicDeployer):
         """Lower a network and place it on the cores of one chip."""
         lowered = self.lowered(model, input_shape)
         graph = lowered.graph
-        if graph.lag:
-            raise HardwareCompatibilityError(t("hardware.no_lags", target=TARGET.label))
         placement = place(graph, LOIHI)
         passed = sum(graph.populations[name].size * steps for name, steps in relays(graph).items())
         details = {"cores": num_cores(graph, placement, LOIHI), "relay_neurons": passed}
