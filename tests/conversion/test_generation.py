@@ -264,6 +264,18 @@ def test_evaluation_counts_tokens_as_samples(llama):
 
 
 @torch.no_grad()
+def test_a_quick_one_still_generates():
+    pipeline = ConversionPipeline(
+        [{"input_ids": prompts(3, 12)}], optimization_target="latency", progress=False
+    )
+    snn = pipeline.convert(make("llama"), 30, 0)
+    assert snn.timesteps < 8
+    assert snn.confidence is None
+    assert {row["levels"] for row in snn.trade_off} == {12, 16, 24}
+    assert snn.generate(prompts(1), max_new_tokens=2).shape == (1, 13)
+
+
+@torch.no_grad()
 def test_large_channels_need_no_calibration_of_their_own():
     """A channel that is 500 times the others, as models of real languages have them."""
     network = make("llama")

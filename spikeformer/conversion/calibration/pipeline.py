@@ -44,7 +44,7 @@ class ConversionPipeline:
     3. Agreement, events and modelled energy are measured for fewer levels and timesteps too, and
        the `optimization_target` chooses: the most accurate, the cheapest or the quickest that still
        agrees on 99 % of the samples. A coding with more than 8 levels is most accurate as it is.
-       For "latency" samples may also leave as soon as their class is clear.
+       For "latency" samples may also leave as soon as their class is clear, but not tokens.
     4. Up to `fine_tune_epochs` of distillation from the original, as long as they help. None is
        needed where the network agrees on all calibration samples already.
 
@@ -204,7 +204,8 @@ class ConversionPipeline:
         spiking.timesteps = row["timesteps"]
         if spiking.coding.encoding == "rate":
             spiking.coding = replace(spiking.coding, levels=row["levels"])
-        if self.optimization_target == "latency":
+        # Tokens of a text cannot leave one by one: those after them need every timestep.
+        if self.optimization_target == "latency" and not generates(original):
             spiking.confidence = trade_off.choose_confidence(spiking, original, held)
         spiking.choice = {
             "target": self.optimization_target,
