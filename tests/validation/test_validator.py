@@ -21,13 +21,16 @@ from tests.configs.test_groups import overrides_for
 from tests.validation.networks import chain, vit
 from tests.validation.samples import IMAGES
 
+PUBLISHED = ("maxformer", "qkformer", "spike_driven", "spikformer", "spikingformer")
 SHIPPED = [
     f"{group}={name}"
     for group in ("neuron", "encoding", "attention", "model")
     for name in options(group)
     # The sizes of a family have the same layers; loading a pretrained model needs one.
-    # The dense network is silent until it is trained; its experiment says so.
+    # The dense network is silent until it is trained; its experiment says so. Published networks
+    # are made for larger images: of a digit one token is left, on which attention is silent.
     if name not in ("pretrained", "dense") and not name.endswith(("_base", "_small"))
+    if not name.startswith(PUBLISHED)
 ]
 
 
