@@ -63,10 +63,37 @@ def sample(results: RunResults) -> Content | None:
         "left_out": len(found.spikes) - len(spikes),
         "target": _name(found.target, names),
         "prediction": _name(found.prediction, names),
+        "decided": decided_after(found.output) if _is_class(found) else None,
+        "output_steps": 0 if found.output is None else len(found.output),
         "timesteps": timesteps,
         "correct": _same(found.target, found.prediction),
     }
     return Content(values, figures)
+
+
+def decided_after(output: np.ndarray | None) -> int | None:
+    """Return the timestep after which the mean output keeps its largest class to the end.
+
+    Args:
+        output: (timesteps, classes) of one sample.
+
+    Returns:
+        1 to timesteps; None without an output over several timesteps.
+
+    Example:
+        >>> decided_after(np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 1.0]]))
+        2
+    """
+    if output is None or output.ndim != 2 or len(output) < 2 or not output.size:
+        return None
+    classes = output.cumsum(axis=0).argmax(axis=1)
+    others = np.flatnonzero(classes != classes[-1])
+    return int(others[-1]) + 2 if len(others) else 1
+
+
+def _is_class(found: SampleResults) -> bool:
+    """Tell whether the prediction is one class of several."""
+    return found.prediction is not None and not found.prediction.ndim and found.output is not None
 
 
 def _tokens(found: SampleResults) -> list[str]:

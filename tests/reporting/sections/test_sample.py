@@ -43,3 +43,35 @@ def test_a_deep_network_makes_a_light_page(
     assert len(page) < 3_000_000
     assert "3 more layers" in words(page)
     assert "2 more layers are in results/sample.npz" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("rows", "step"),
+    [
+        ([[2, 1], [2, 1], [2, 1]], 1),
+        ([[2, 1], [0, 5], [0, 0]], 2),
+        ([[0, 1], [2, 0], [0, 3]], 3),
+        ([[0, 1], [0, 0], [2, 0], [1, 0]], 3),
+        ([[1, 2]], None),
+    ],
+)
+def test_the_step_from_which_the_mean_output_keeps_its_class(rows, step) -> None:
+    assert sample.decided_after(np.array(rows, float)) == step
+
+
+def test_the_page_says_after_how_many_steps_the_network_decided(bare_folder: Path) -> None:
+    output = np.array([[2, 1], [0, 5], [0, 0], [0, 0]], np.float32)
+    found = SampleResults(
+        {"input": np.zeros((4, 2, 5, 5))}, np.array(1), np.array(1), output=output
+    )
+    found.save(RunFolder(bare_folder))
+    assert "had decided after 2 of 4 timesteps" in words(report(bare_folder))
+
+
+def test_values_are_no_decision(bare_folder: Path) -> None:
+    output = np.array([[2, 1], [0, 5]], np.float32)
+    values = np.array([1.0, 2.0], np.float32)
+    SampleResults({"input": np.zeros(3)}, values, values, output=output).save(
+        RunFolder(bare_folder)
+    )
+    assert "had decided after" not in words(report(bare_folder))
