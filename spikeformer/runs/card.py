@@ -13,8 +13,8 @@ from spikeformer.runs.results.test import wilson_interval
 if TYPE_CHECKING:
     from spikeformer.runs.loading import LoadedRun
 
-_OF_A_PLACE = ("hydra.run.dir=", "paths.", "logger", "data.path=", "data.cache_dir=", "checkpoint=")
-"""Beginnings of overrides that say where something lies, and nothing of the network."""
+_OF_A_RUN = ("hydra.", "paths.", "logger")
+"""Beginnings of overrides that say where a run lies, and nothing of its network."""
 
 
 def model_card(run: LoadedRun, name: str = "FOLDER_OR_NAME") -> str:
@@ -109,12 +109,18 @@ def _energy(run: LoadedRun) -> list[str]:
 
 
 def _reproduce(run: LoadedRun) -> list[str]:
-    overrides = [item for item in run.results.overrides if not item.startswith(_OF_A_PLACE)]
+    overrides, places = [], []
+    for item in run.results.overrides:
+        key, _, value = item.partition("=")
+        if value.lstrip("'\"[").startswith(("/", "~", ".", "file:")) or key == "checkpoint":
+            places.append(f"`{key.lstrip('+')}=...`")
+        elif not item.startswith(_OF_A_RUN):
+            overrides.append(item)
     environment = run.results.environment or {}
     packages = environment.get("packages", {})
     lines = ["```bash", shlex.join(["python", "train.py", *overrides]), "```", ""]
-    if any(item.startswith("data.path=") for item in run.results.overrides):
-        lines.append("with `data.path=FOLDER`, where the data set lies.")
+    if places:
+        lines.append(f"with {', '.join(places)}, which lay on the machine of the training.")
     git = environment.get("git") or {}
     if git.get("commit"):
         changed = ", with changes that were not committed" if git.get("dirty") else ""

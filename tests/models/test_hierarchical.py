@@ -25,6 +25,7 @@ from spikeformer.models import (
     unrolled,
 )
 from spikeformer.neurons import IntegerLifNeuron, LifNeuron
+from spikeformer.profiling import EnergyProfiler
 from tests.hardware.lowering.test_lower import assert_equal
 from tests.models.firing import calibrate
 
@@ -168,6 +169,20 @@ def test_normalised_images_go_to_a_chip_and_to_the_network_alike(tmp_path):
     assert_equal(net, images)
     again = SpikingNetwork.from_pretrained(net.save_pretrained(tmp_path / "net"))
     assert torch.equal(again(images), net(images))
+
+
+@pytest.mark.parametrize("options", [{}, MAXFORMER])
+def test_every_operation_is_counted(options):
+    net = SpikingNetwork(small(**options), ClassificationHead(32, 3))
+    images = torch.rand(4, 1, 8, 8)
+    calibrate(net, images)
+    with EnergyProfiler().measure() as recording, torch.no_grad():
+        net(images)
+    metrics = recording.get_metrics()
+    assert metrics["uncounted"] == {}
+    assert recording.works[0].unpriced == {}
+    # The first convolution alone sees numbers; all else adds weights up where spikes come.
+    assert 0 < metrics["macs"] < 0.1 * metrics["acs"]
 
 
 def test_a_maximum_of_currents_is_refused_by_chips():

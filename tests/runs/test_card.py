@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikeformer.error_handling import ConfigurationError
 from spikeformer.models import SpikingNetwork
 from spikeformer.runs import DataResults, RunFolder, TestResults, load_run
 from spikeformer.runs.card import model_card
@@ -25,7 +26,7 @@ def tested(folder):  # noqa: F811
 
 def test_a_card_gives_the_runs_numbers(tested):
     write_energy(tested)
-    overrides = "- timesteps=2\n- data.path=/my/place\n- paths.output_dir=x"
+    overrides = "- timesteps=2\n- data.path=/my/place\n- paths.output_dir=x\n- +data.words='~/me'"
     (tested / "overrides.yaml").write_text(overrides)
     card = model_card(load_run(tested), "lab/net")
     assert "**99.01%**, 300 of 303 samples (95 % interval 97.13% to 99.66%" in card
@@ -34,6 +35,8 @@ def test_a_card_gives_the_runs_numbers(tested):
     assert "µJ" in card
     assert "python train.py timesteps=2\n" in card
     assert "/my/place" not in card
+    assert "~/me" not in card
+    assert "with `data.path=...`, `data.words=...`, which lay" in card
     assert 'from_pretrained("lab/net")' in card
 
 
@@ -54,3 +57,10 @@ def test_a_run_and_its_saved_network_are_the_same_thing(tested, tmp_path):
     assert "path" not in again.trained_on.settings
     assert again.trained_on.data().given.class_names == run.results.data.class_names
     assert "**99.01%**" in (tmp_path / "saved" / "README.md").read_text()
+
+
+def test_a_network_that_no_file_describes_is_refused(tested, tmp_path):
+    run = load_run(tested)
+    run.model = torch.nn.Linear(2, 2)
+    with pytest.raises(ConfigurationError, match="made a Linear"):
+        run.save_pretrained(tmp_path / "saved")
