@@ -141,6 +141,7 @@ class EventConfig(DataConfig):
     tau_ms: float = 30.0
     max_shift: int = 0
     horizontal_flip: bool = False
+    geometric: float = 0.0
     drop: float = 0.0
     time_cutmix: float = 0.0
     num_classes: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from spikeformer.data.augmentation import random_shift
 from spikeformer.error_handling import ArgumentError, check_interval
 
+_ANGLE = math.radians(15)
+_SCALE = 0.2
 _LARGEST = 0.9
 """Largest share of events that are dropped at random, and the smallest of those that stay: 0.1."""
 
@@ -22,6 +25,9 @@ class EventAugmentation:
 
     - shift: each sample moves by the same whole pixels in all its steps, filled with zeros;
     - flip: half of the samples are mirrored left to right;
+    - geometric (after NDA): for a share of the samples one of three, by lot: turned by up to 15
+      degrees, sheared by up to 0.26 (15 degrees), or scaled by 0.8 to 1.2, all about the middle and
+      alike in all steps, with the nearest pixel;
     - drop (EventDrop): for a share of the samples one of three, by lot: a stretch of 10 to 90 % of
       the steps is emptied, a box of 10 to 30 % of either side is, or every value is by a
       probability of 10 to 90 %;
@@ -31,6 +37,7 @@ class EventAugmentation:
     Args:
         max_shift: Largest move in pixels, each way.
         horizontal_flip: Whether samples are mirrored.
+        geometric: Probability of a turn, a shear or a scaling for a sample.
         drop: Probability of EventDrop for a sample.
         time_cutmix: Probability of cut-mix for a batch.
 
@@ -38,17 +45,20 @@ class EventAugmentation:
         ArgumentError: A value is outside its range.
 
     Source: Gu et al., *EventDrop*, IJCAI 2021, arXiv:2106.05836; here it acts on frames, where the
-    paper drops single events. Cut-mix after Yun et al., 2019, arXiv:1905.04899.
+    paper drops single events. Li et al., *Neuromorphic Data Augmentation*, ECCV 2022,
+    arXiv:2203.06145. Cut-mix after Yun et al., 2019, arXiv:1905.04899.
     """
 
     max_shift: int = 0
     horizontal_flip: bool = False
+    geometric: float = 0.0
     drop: float = 0.0
     time_cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         if isinstance(self.max_shift, bool) or self.max_shift < 0:
             raise ArgumentError("max_shift", self.max_shift, "an integer of at least 0")
+        check_interval("geometric", self.geometric, 0, 1)
         check_interval("drop", self.drop, 0, 1)
         check_interval("time_cutmix", self.time_cutmix, 0, 1)
 
@@ -70,6 +80,8 @@ class EventAugmentation:
         if self.horizontal_flip:
             mirrored = _lots(events, generator) < 0.5
             events = torch.where(mirrored, events.flip(-1), events)
+        if self.geometric:
+            events = _transformed(events, self.geometric, generator)
         if self.drop:
             events = _dropped(events, self.drop, generator)
         if self.time_cutmix:
@@ -80,6 +92,25 @@ class EventAugmentation:
 def _lots(events: Tensor, generator: torch.Generator) -> Tensor:
     """Return a number from 0 to 1 for each sample, (batch, 1, 1, 1, 1)."""
     return torch.rand(len(events), generator=generator).to(events.device).view(-1, 1, 1, 1, 1)
+
+
+def _transformed(events: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Turn, shear or scale some of the samples; every step of one alike."""
+    how, amount = torch.rand(2, len(events), generator=generator)
+    how, amount = how / probability, 2 * amount - 1
+    angle = _ANGLE * amount * (how < 1 / 3)
+    shear = math.tan(_ANGLE) * amount * ((how >= 1 / 3) & (how < 2 / 3))
+    scale = 1 + _SCALE * amount * ((how >= 2 / 3) & (how < 1))
+    # Rows and columns of what a pixel of the result shows, in units of half a frame.
+    height, width = events.shape[-2:]
+    cosine, sine, nothing = angle.cos() / scale, angle.sin() / scale, torch.zeros(len(events))
+    across = torch.stack([cosine, (shear - sine) * height / width, nothing], dim=1)
+    down = torch.stack([sine * width / height, cosine, nothing], dim=1)
+    matrix = torch.stack([across, down], dim=1).to(events)
+    frames = events.flatten(1, 2)
+    grid = torch.nn.functional.affine_grid(matrix, list(frames.shape), align_corners=False)
+    moved = torch.nn.functional.grid_sample(frames, grid, mode="nearest", align_corners=False)
+    return moved.view_as(events)
 
 
 def _dropped(events: Tensor, probability: float, generator: torch.Generator) -> Tensor:

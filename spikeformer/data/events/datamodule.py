@@ -30,6 +30,7 @@ class EventOptions(TypedDict, total=False):
     tau_ms: float
     max_shift: int
     horizontal_flip: bool
+    geometric: float
     drop: float
     time_cutmix: float
     num_classes: int | None
@@ -52,6 +53,7 @@ class EventDataModule(SpikingDataModule):
         tau_ms: Time constant of the representation "surface", in ms.
         max_shift: Training samples move by up to this many pixels each way.
         horizontal_flip: Flip half of the training samples left to right.
+        geometric: Probability that a training sample is turned, sheared or scaled.
         drop: Probability of EventDrop for a training sample.
         time_cutmix: Probability that a stretch of time of a training sample is that of another.
             If it is above 0, training targets are class weights, float (batch, num_classes).
@@ -75,6 +77,7 @@ class EventDataModule(SpikingDataModule):
         tau_ms: float = 30.0,
         max_shift: int = 0,
         horizontal_flip: bool = False,
+        geometric: float = 0.0,
         drop: float = 0.0,
         time_cutmix: float = 0.0,
         num_classes: int | None = None,
@@ -95,6 +98,7 @@ class EventDataModule(SpikingDataModule):
         self.augmentation = EventAugmentation(
             max_shift=max_shift,
             horizontal_flip=horizontal_flip,
+            geometric=geometric,
             drop=drop,
             time_cutmix=time_cutmix,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -45,6 +47,38 @@ def test_half_of_the_samples_are_mirrored():
     mirrored = (found == x.flip(-1)).flatten(1).all(dim=1)
     assert (same ^ mirrored).all()
     assert 16 < mirrored.sum() < 48
+
+
+def middle(picture: torch.Tensor, value: float) -> torch.Tensor:
+    """Row and column of the middle of the pixels of a value, from the middle of 21 by 31."""
+    return (picture == value).nonzero().float().mean(dim=0) - torch.tensor([10.0, 15.0])
+
+
+def test_some_samples_are_turned_sheared_or_scaled_alike_in_all_steps():
+    x = torch.zeros(300, 3, 2, 21, 31)
+    x[..., 9:12, 24:27] = 1  # ten pixels to the right of the middle
+    x[..., 2:5, 14:17] = 2  # seven above it
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.zeros(300).long()
+    found, _ = EventAugmentation(geometric=0.9)(x, labels, 3, generator)
+    assert (found == found[:, :1, :1]).all()
+    changed = (found != x).flatten(1).any(dim=1)
+    assert 150 < changed.sum() < 285
+    turned = sheared = scaled = 0
+    for one in found[changed, 0, 0]:
+        right, above = middle(one, 1), middle(one, 2)
+        if right[0].abs() > 0.6:  # turned: both are, about as far from the middle as before
+            turned += 1
+            assert right.norm() == pytest.approx(10, abs=1)
+            assert torch.atan2(*right).abs() < math.radians(20)
+        elif above[1].abs() > 0.6:  # sheared: rows stay where they are
+            sheared += 1
+            assert above[0] == pytest.approx(-7, abs=0.6)
+            assert above[1].abs() < 7 * 0.27 + 1
+        else:
+            scaled += 1
+            assert 7.5 < right[1] < 13
+    assert min(turned, sheared, scaled) > 20, (turned, sheared, scaled)
 
 
 def test_dropping_empties_steps_boxes_or_single_values():
@@ -100,7 +134,8 @@ def test_cut_mix_of_some_batches_gives_weights_in_all():
 
 
 @pytest.mark.parametrize(
-    "options", [{"max_shift": -1}, {"drop": 1.5}, {"drop": -0.1}, {"time_cutmix": 2.0}]
+    "options",
+    [{"max_shift": -1}, {"drop": 1.5}, {"drop": -0.1}, {"geometric": 1.1}, {"time_cutmix": 2.0}],
 )
 def test_wrong_arguments_are_refused(options):
     with pytest.raises(ArgumentError):
