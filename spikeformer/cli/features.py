@@ -35,7 +35,7 @@ EXTRAS = {
         "data",
         ("datasets", "kornia", "pillow", "soundfile", "tokenizers", "transformers"),
     ),
-    "cli.feature_conversion": ("conversion", ("safetensors", "transformers")),
+    "cli.feature_conversion": ("conversion", ("transformers",)),
     "cli.feature_events": ("events", ("aedat", "evt3", "h5py")),
     "TensorBoard (logger=tensorboard)": ("tensorboard", ("tensorboard",)),
     "cli.feature_nir": ("nir", ("nir",)),

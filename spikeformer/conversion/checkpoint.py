@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -31,7 +32,6 @@ from spikeformer.instrument import uncompiled
 from spikeformer.models.weights import (
     Layout,
     read_layout,
-    safetensors,
     save_weights,
     take_precision,
 )
@@ -76,9 +76,6 @@ class ConversionFile:
 
 def save_converted(spiking: SpikingModel, folder: Path | str) -> Path:
     """Write a converted network into a folder.
-
-    Raises:
-        MissingDependencyError: `safetensors` is not installed.
 
     Example:
         >>> import tempfile
@@ -142,7 +139,7 @@ def load_converted(folder: Path | str, ann_model: nn.Module | None = None) -> Sp
             shape, dtype = layout[f"thresholds.site{index}"]
             spiking.thresholds.set(site, torch.empty(shape, dtype=dtype))
         take_precision(spiking, layout)
-        safetensors().torch.load_model(spiking, str(weights))
+        safetensors.torch.load_model(spiking, str(weights))
         _check_thresholds(spiking)
     except SpikeformerError:
         raise

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from spikeformer.error_handling import ConfigurationError, MissingDependencyError
+from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import replacing
-from spikeformer.i18n import t
 
 Layout = Mapping[str, tuple[list[int], torch.dtype | None]]
 """Shape of each tensor of a file, and its type if that is a floating-point one."""
@@ -20,13 +19,9 @@ _SHOWN = 6
 
 
 def save_weights(net: nn.Module, path: Path) -> None:
-    """Write a network's parameters and buffers in one step; tied ones are written once.
-
-    Raises:
-        MissingDependencyError: `safetensors` is not installed.
-    """
+    """Write a network's parameters and buffers in one step; tied ones are written once."""
     with replacing(path) as temporary:
-        safetensors().torch.save_model(net, str(temporary))
+        safetensors.torch.save_model(net, str(temporary))
 
 
 def put_file(net: nn.Module, path: Path) -> None:
@@ -38,7 +33,7 @@ def put_file(net: nn.Module, path: Path) -> None:
     layout = read_layout(path)
     check_layout(net, layout, path)
     take_precision(net, layout)
-    safetensors().torch.load_model(net, str(path))
+    safetensors.torch.load_model(net, str(path))
 
 
 def check_layout(net: nn.Module, layout: Layout, path: Path) -> None:
@@ -86,14 +81,10 @@ def some(names: list[str]) -> str:
 
 
 def read_layout(path: Path) -> Layout:
-    """Return shape and type of every tensor in a file without reading one.
-
-    Raises:
-        MissingDependencyError: `safetensors` is not installed.
-    """
+    """Return shape and type of every tensor in a file without reading one."""
     floats = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
     floats["F64"] = torch.float64
-    with safetensors().safe_open(str(path), framework="pt") as file:
+    with safetensors.safe_open(str(path), framework="pt") as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         return {name: (s.get_shape(), floats.get(s.get_dtype())) for name, s in slices.items()}
 
@@ -105,16 +96,3 @@ def take_precision(net: nn.Module, layout: Layout) -> None:
             _, dtype = layout.get(name, (None, None))
             if dtype is not None and tensor.is_floating_point():
                 tensor.data = tensor.data.to(dtype)
-
-
-def safetensors() -> Any:
-    """Return the package `safetensors`.
-
-    Raises:
-        MissingDependencyError: It is not installed.
-    """
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise MissingDependencyError(t("conversion.needs_safetensors")) from error
-    return safetensors

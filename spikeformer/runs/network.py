@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
 from spikeformer.models import SpikingNetwork
 from spikeformer.models.network import read_network_file
-from spikeformer.models.weights import safetensors
 from spikeformer.runs.layout import RunFolder
 from spikeformer.training import SpikingModule
 
@@ -77,7 +77,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     with _reading(path):
         if path.suffix == ".safetensors":
-            saved: dict[str, Tensor] = safetensors().torch.load_file(path)
+            saved: dict[str, Tensor] = safetensors.torch.load_file(path)
             return saved
         state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
         return {
