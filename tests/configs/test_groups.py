@@ -99,7 +99,7 @@ def test_every_trainer_is_lightnings(name):
 @pytest.mark.parametrize("name", options("callbacks"))
 def test_every_callback_is_made(name):
     made = build_many(composed(f"callbacks={name}"), "callbacks", Callback)
-    assert len(made) == {"default": 5, "none": 0, "energy_early_stopping": 2}.get(name, 1)
+    assert len(made) == {"default": 7, "none": 0, "energy_early_stopping": 2}.get(name, 1)
 
 
 @pytest.mark.parametrize("name", options("logger"))
