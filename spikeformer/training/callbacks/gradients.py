@@ -38,7 +38,8 @@ class GradientMonitor(L.Callback):
         norms = gradient_norms(net)
         if norms and bool(torch.isfinite(torch.stack(list(norms.values()))).all()):
             numbers = {f"grad_norm/{name}": norm for name, norm in norms.items()}
-            pl_module.log_dict(numbers, on_step=False, on_epoch=True)
+            # Processes that train together have the same gradients by now.
+            pl_module.log_dict(numbers, on_step=False, on_epoch=True, sync_dist=True)
 
 
 def gradient_norms(net: nn.Module) -> dict[str, torch.Tensor]:
