@@ -106,6 +106,7 @@ def build_module(config: DictConfig) -> SpikingModule:
             config.scheduler or None, (LRScheduler, cosine_with_warmup), trusted=trusted
         ),
         sparsity_weight=config.sparsity_weight,
+        layer_decay=config.layer_decay,
         compile=config.compile,
     )
     return module

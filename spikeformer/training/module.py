@@ -19,6 +19,7 @@ from spikeformer.training.losses import Loss
 from spikeformer.training.optimizers import (
     OptimizerFactory,
     change_settings,
+    layer_factors,
     make_optimizer,
     settings_of,
 )
@@ -41,6 +42,8 @@ class SpikingModule(L.LightningModule):
         scheduler: Makes a scheduler from an optimizer, stepped every batch; gets `total_steps`
             if it has such an argument. None keeps the learning rate.
         sparsity_weight: Factor on the attention layers' mean `sparsity_loss`; 0 leaves it out.
+        layer_decay: Factor of the learning rate from each block to the one before it; 1 is the
+            same rate everywhere (`spikeformer.training.optimizers.layer_factors`).
         compile: Compile the network with `net.compile()`.
     """
 
@@ -57,12 +60,15 @@ class SpikingModule(L.LightningModule):
         scheduler: SchedulerFactory | None = None,
         *,
         sparsity_weight: float = 0.0,
+        layer_decay: float = 1.0,
         compile: bool = False,  # noqa: A002 - the name users know from torch
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
             raise ArgumentError("sparsity_weight", sparsity_weight, "a number of at least 0")
+        layer_factors(net, layer_decay)  # what does not go is refused here
         self.net = net
+        self.layer_decay = layer_decay
         self.loss = loss
         self.optimizer = optimizer
         self.scheduler = scheduler
@@ -159,7 +165,8 @@ class SpikingModule(L.LightningModule):
             raise ArgumentError(
                 "net", type(self.net).__name__, "a network with parameters to train"
             )
-        optimizer = make_optimizer(self.optimizer, self.parameters())
+        factors = layer_factors(self.net, self.layer_decay)
+        optimizer = make_optimizer(self.optimizer, self.parameters(), factors)
         if self.scheduler is None:
             return optimizer
         scheduler = self.scheduler(optimizer, **self._total_steps())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,29 +11,30 @@ from torch import nn
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError
 from spikeformer.i18n import t
+from spikeformer.models import HierarchicalViT, SpikingBlock
 
 OptimizerFactory = Callable[..., torch.optim.Optimizer]
 
 
 def make_optimizer(
-    factory: OptimizerFactory, parameters: Iterable[nn.Parameter]
+    factory: OptimizerFactory,
+    parameters: Iterable[nn.Parameter],
+    factors: Mapping[nn.Parameter, float] | None = None,
 ) -> torch.optim.Optimizer:
     """Return an optimizer without weight decay on biases, norms and neurons' parameters.
 
     Args:
         factory: Makes it from parameter groups.
         parameters: Parameters, of which those with gradients are trained.
+        factors: Of the learning rate, for some of the parameters, as `layer_factors` gives them.
 
     Raises:
         ArgumentError: The optimizer does not take all of them.
         ConfigurationError: Its `eps` is 0 in the parameters' precision.
     """
     params = [p for p in parameters if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in params if p.ndim >= 2]},
-        {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
-    ]
     trial = _trial(factory)
+    groups = _groups(params, trial.defaults.get("lr"), factors or {})
     kind, eps = type(trial), trial.defaults.get("eps")
     remedy = "Choose one that takes all of them, such as AdamW."
     if issubclass(kind, torch.optim.SparseAdam):
@@ -41,13 +42,64 @@ def make_optimizer(
     half = any(p.dtype == torch.float16 for p in params)
     if half and eps is not None and not torch.tensor(eps, dtype=torch.float16):
         raise ConfigurationError(t("training.eps_is_zero", eps=eps))
-    if issubclass(kind, torch.optim.LBFGS):
+    if issubclass(kind, torch.optim.LBFGS) and not factors:
         return factory(params)  # it has no groups, and no weight decay
     try:
         return factory([group for group in groups if group["params"]])
     except (ValueError, TypeError) as error:
         expected = "one that takes weights, biases and norms"
         raise ArgumentError("optimizer", kind.__name__, expected, f"{error}. {remedy}") from error
+
+
+def _groups(
+    params: list[nn.Parameter], lr: Any, factors: Mapping[nn.Parameter, float]
+) -> list[dict[str, Any]]:
+    """Sort parameters by their learning rate, and by whether they have weight decay."""
+    groups: list[dict[str, Any]] = []
+    for factor in sorted({factors.get(p, 1.0) for p in params}, reverse=True):
+        own = {} if factor == 1.0 else {"lr": factor * float(lr)}
+        those = [p for p in params if factors.get(p, 1.0) == factor]
+        groups.append({"params": [p for p in those if p.ndim >= 2], **own})
+        groups.append({"params": [p for p in those if p.ndim < 2], "weight_decay": 0.0, **own})
+    return groups
+
+
+def layer_factors(net: nn.Module, decay: float) -> dict[nn.Parameter, float]:
+    """Return factors of the learning rate that fall from the head down to the input.
+
+    The head and all else behind the blocks has 1, the last block `decay`, the one before
+    `decay ** 2`, and so on to what stands before the first block. What stands between the stages
+    of a `HierarchicalViT` counts with the block before it.
+
+    Args:
+        net: A network with blocks (`SpikingBlock`).
+        decay: In (0, 1]; 1 is the same rate everywhere.
+
+    Raises:
+        ArgumentError: `decay` is out of range, or there are no blocks to count.
+
+    Source: Clark et al., *ELECTRA*, ICLR 2020, arXiv:2003.10555.
+    """
+    if not 0 < decay <= 1:
+        raise ArgumentError("layer_decay", decay, "a number above 0, at most 1")
+    if decay == 1:
+        return {}
+    blocks = [module for module in net.modules() if isinstance(module, SpikingBlock)]
+    if not blocks:
+        expected = "1 for a network without SpikingBlock, whose layers nobody has counted"
+        raise ArgumentError("layer_decay", decay, expected)
+    depth = {p: index + 1 for index, block in enumerate(blocks) for p in block.parameters()}
+    first, last = next(iter(blocks[0].parameters())), len(blocks) + 1
+    for module in net.modules():
+        if isinstance(module, HierarchicalViT):
+            for embedding, stage in zip(module.embeddings, module.stages, strict=True):
+                before = depth[next(iter(stage.blocks[0].parameters()))] - 1  # type: ignore[index, union-attr]
+                depth |= dict.fromkeys(embedding.parameters(), before)
+    current = 0
+    for parameter in net.parameters():
+        current = last if parameter is first else current
+        depth.setdefault(parameter, current)
+    return {parameter: decay ** (last - number) for parameter, number in depth.items()}
 
 
 def settings_of(factory: OptimizerFactory) -> dict[str, Any]:
@@ -87,7 +139,7 @@ def change_settings(checkpoint: dict[str, Any], now: dict[str, Any]) -> None:
                 elif key == "lr":
                     group[key] *= value / before[key]
             if "lr" in changed and "initial_lr" in group:
-                group["initial_lr"] = now["lr"]
+                group["initial_lr"] *= now["lr"] / before["lr"]
     if "lr" in changed:
         for schedule in checkpoint.get("lr_schedulers", ()):
             for name in ("base_lrs", "_last_lr"):

@@ -8,7 +8,13 @@ import torch
 from torch import nn
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError
-from spikeformer.training.optimizers import change_settings, make_optimizer, settings_of
+from spikeformer.models import ClassificationHead, HierarchicalViT, SpikingNetwork, SpikingViT
+from spikeformer.training.optimizers import (
+    change_settings,
+    layer_factors,
+    make_optimizer,
+    settings_of,
+)
 from spikeformer.training.schedules import cosine_with_warmup
 from tests.training.toys import lightning_trainer, module, spiking_trainer, toy_loaders, toy_net
 
@@ -109,3 +115,46 @@ def test_networks_train_with_weights_in_any_precision(precision):
     trainer = spiking_trainer(precision=precision, optimizer=optimizer, learning_rate=0.05)
     history = trainer.fit(*toy_loaders(), epochs=3)
     assert history[-1]["val/accuracy"] > 0.9
+
+
+def factors_of(net, decay=0.5):
+    found = layer_factors(net, decay)
+    return {name: found[p] for name, p in net.named_parameters()}
+
+
+def test_learning_rates_fall_from_the_head_to_the_stem():
+    net = SpikingNetwork(
+        SpikingViT(1, 8, 8, 2, 2, 2, stem_strides=[2, 2]), ClassificationHead(8, 3)
+    )
+    found = factors_of(net)
+    assert found["head.readout.weight"] == 1
+    assert {v for k, v in found.items() if ".blocks.1." in k} == {0.5}
+    assert {v for k, v in found.items() if ".blocks.0." in k} == {0.25}
+    assert {v for k, v in found.items() if ".stem." in k} == {0.125}
+    optimizer = make_optimizer(
+        partial(torch.optim.AdamW, lr=0.8, weight_decay=0.1),
+        net.parameters(),
+        layer_factors(net, 0.5),
+    )
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert {n: rates[id(p)] for n, p in net.named_parameters()} == pytest.approx(
+        {n: 0.8 * factor for n, factor in found.items()}
+    )
+    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert all((decays[id(p)] == 0.1) == (p.ndim > 1) for p in net.parameters())
+
+
+def test_between_stages_counts_the_block_before():
+    net = HierarchicalViT(1, 8, 8, (2, 2), (1, 2), 2)
+    found = factors_of(net)
+    assert {v for k, v in found.items() if k.startswith("embeddings.0")} == {0.5**4}
+    assert {v for k, v in found.items() if k.startswith("stages.0.blocks.0")} == {0.5**3}
+    assert {v for k, v in found.items() if k.startswith("embeddings.1")} == {0.5**3}
+    assert {v for k, v in found.items() if k.startswith("stages.1.blocks.1")} == {0.5}
+
+
+def test_layer_decay_is_refused_where_it_means_nothing():
+    assert layer_factors(nn.Linear(2, 2), 1.0) == {}
+    for net, decay in ((nn.Linear(2, 2), 0.5), (HierarchicalViT(1, 8, 8, (2, 2), (1, 1)), 0.0)):
+        with pytest.raises(ArgumentError, match="layer_decay"):
+            layer_factors(net, decay)

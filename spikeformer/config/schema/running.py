@@ -98,6 +98,7 @@ class TrainConfig:
     timesteps: int = 4
     ops: str = "auto"
     sparsity_weight: float = 0.0
+    layer_decay: float = 1.0
     compile: bool = False
     checkpoint: str | None = None
     objective: list[str] = field(default_factory=list)

@@ -45,6 +45,7 @@ class Fit(Stage):
         "regularizer",
         "seed",
         "sparsity_weight",
+        "layer_decay",
         "checkpoint",
     )
 
