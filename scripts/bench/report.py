@@ -141,7 +141,8 @@ ANN of the same size and SpikingJelly's Spikformer.
 
 [NIR files](nir.md) has networks exchanged with other libraries, spike for spike.
 
-[Conversion](conversion.md) has what remains of trained transformers as spikes.
+[Conversion](conversion.md) has what remains of trained transformers as spikes, and
+[A language model](language.md) its perplexity after calibration on other text.
 
 [Continual learning](continual.md) has what elastic weight consolidation, replay and
 metaplastic synapses keep; [Adaptive thresholds](adaptive-threshold.md) has firing rates under a

@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--other", required=True, help="plain text of another kind")
     parser.add_argument("--tokens", type=int, default=5120, help="tokens kept back")
     parser.add_argument("--fewer", type=int, default=1024, help="of them after other calibrations")
+    parser.add_argument("--note", default="", help="what model and texts these are, for the page")
     parser.add_argument("--output", type=Path, default=STORED, help="where to, without suffix")
     arguments = parser.parse_args()
     model = PretrainedTransformer(arguments.model).model
@@ -65,6 +66,7 @@ def main() -> None:
         f"--other REVIEWS.txt --tokens {arguments.tokens} --fewer {arguments.fewer}",
         **describe(),
         "threads": torch.get_num_threads(),
+        "note": arguments.note,
         "model": type(model).__name__,
         "parameters": sum(p.numel() for p in model.parameters()),
         "block": BLOCK,
@@ -97,7 +99,7 @@ def main() -> None:
             "mantissa": spiking.coding.mantissa,
             "bits_per_byte": measured.bits_per_byte(measured.last.perplexity),
             "original_bits_per_byte": measured.bits_per_byte(measured.original_perplexity),
-            **measured.to_dict(),
+            **{name: value for name, value in measured.to_dict().items() if name != "rates"},
         }
         _write(arguments.output, result)
 
@@ -169,20 +171,21 @@ def _page(result: dict[str, Any]) -> str:
         "",
         f"{result['model']} with {result['parameters'] / 1e6:.0f} million parameters,"
         f" {result['machine']['cpu']}, {result['threads']} thread, {result['date']}. The first"
-        f" {CALIBRATION:,} tokens of a text calibrate; what is measured on was kept back.",
+        f" {CALIBRATION:,} tokens of a text calibrate; what is measured on was kept back."
+        f" {result['note']}".rstrip(),
         "",
         "## Perplexity",
         "",
         "Change of perplexity against the original's, on the same tokens. Bits per byte are those"
         f" at T = {TIMESTEPS}.",
         "",
-        "| calibrated on | tokens | original | T = 4 | T = 6 | T = 8 | bits per byte |"
+        "| calibrated on | tokens | original | T = 2 | T = 3 | T = 4 | T = 8 | bits per byte |"
         " same next token | KL (nats) |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, row in result["calibration"].items():
         original, steps = row["original_perplexity"], row["steps"]
-        changes = [f"{steps[t - 1]['perplexity'] / original - 1:+.2%}" for t in (4, 6, 8)]
+        changes = [f"{steps[t - 1]['perplexity'] / original - 1:+.2%}" for t in (2, 3, 4, 8)]
         bits = f"{row['original_bits_per_byte']:.4f} → {row['bits_per_byte']:.4f}"
         lines.append(
             f"| {name} | {row['num_samples']:,} | {original:.3f} | {' | '.join(changes)} | {bits} |"
@@ -196,7 +199,7 @@ def _page(result: dict[str, Any]) -> str:
 
 
 def _costs(row: dict[str, Any]) -> list[str]:
-    last = row["steps"][-1]
+    last, early = row["steps"][-1], row["steps"][2]
     low, energy, high = last["energy_uj"]
     return [
         "",
@@ -208,7 +211,8 @@ def _costs(row: dict[str, Any]) -> list[str]:
         f" each a sign, one of {row['levels']} exponents and {row['mantissa']} bit of mantissa. The"
         f" energy estimate for digital logic in 45 nm with its memory traffic is"
         f" {energy / 1e3:.3g} mJ a token ({low / 1e3:.2g} to {high / 1e3:.2g}); the original's is"
-        f" {row['original_energy_uj'][1] / 1e3:.3g} mJ."
+        f" {row['original_energy_uj'][1] / 1e3:.3g} mJ. At T = {early['timesteps']} it is"
+        f" {early['energy_uj'][1] / 1e3:.3g} mJ."
         " RMSNorm, softmax and SiLU stay in floating point and are in neither.",
         "",
         f"Measured side by side in one process, a token of a text took"
