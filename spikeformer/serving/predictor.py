@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.config import bundled
+from spikeformer.conversion import SpikingModel
+from spikeformer.conversion.preprocessing import Preprocessing
 from spikeformer.data import SpikingDataModule
 from spikeformer.data.batch import call
 from spikeformer.error_handling import ConfigurationError
@@ -20,6 +22,7 @@ from spikeformer.instrument import copy_network
 from spikeformer.models import SpikingNetwork
 from spikeformer.profiling import EnergyProfiler
 from spikeformer.runs import RunFolder, load_run
+from spikeformer.serving.reading import BadRequestError
 
 _TOP = 5
 """Classes that a prediction lists."""
@@ -88,7 +91,14 @@ class Predictor:
 
         The network runs once more, on a copy whose operations are counted; with early reading, too,
         all timesteps count.
+
+        Raises:
+            BadRequestError: The network was converted, whose events are counted in another way.
         """
+        if isinstance(self.model, Readouts):
+            raise BadRequestError(
+                "The energy of a converted network stands in the report of its run."
+            )
         with self._lock:
             if self._counted is None:
                 self._counted = copy_network(self.model).cpu()
@@ -102,6 +112,52 @@ class Predictor:
             "technology": self.technology,
             "firing_rate": metrics["firing_rate"],
         }
+
+
+class Readouts(nn.Module):
+    """A converted classifier that takes what data modules give, and has outputs over time.
+
+    Averaged over the first timesteps, the outputs are the logits that are read after them.
+
+    Args:
+        spiking: The converted network, whose outputs have a field `logits`.
+        prepare: Turns images in [0, 1] into what it takes; None for token ids.
+    """
+
+    def __init__(self, spiking: SpikingModel, prepare: nn.Module | None) -> None:
+        super().__init__()
+        self.spiking, self.prepare = spiking, prepare
+
+    @classmethod
+    def of(cls, spiking: SpikingModel, pretrained: str) -> Readouts:
+        """Return it for a network that was converted from a pretrained one.
+
+        Raises:
+            ConfigurationError: It is a language model.
+            ConversionError: Nothing says how its images are prepared.
+        """
+        if spiking.generates:
+            raise ConfigurationError(t("cli.serves_classifiers"))
+        takes_images = getattr(spiking.original, "main_input_name", None) == "pixel_values"
+        config = getattr(spiking.original, "config", None)
+        return cls(spiking, Preprocessing.of(pretrained, config) if takes_images else None)
+
+    def forward(
+        self,
+        images: Tensor | None = None,
+        *,
+        input_ids: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return outputs, shape (batch, timesteps, classes)."""
+        if images is not None and self.prepare is not None:
+            given: dict[str, Any] = {"pixel_values": self.prepare(images)}
+        else:
+            given = {"input_ids": input_ids}
+            given |= {} if mask is None else {"attention_mask": mask.long()}
+        read = torch.stack([found.logits for found in self.spiking.readouts(**given)], dim=1)
+        sums = read * torch.arange(1, read.shape[1] + 1, device=read.device).view(1, -1, 1)
+        return torch.diff(sums, dim=1, prepend=torch.zeros_like(sums[:, :1]))
 
 
 def load_predictor(name: str, *, technology: str = "simulation") -> Predictor:
@@ -121,7 +177,10 @@ def load_predictor(name: str, *, technology: str = "simulation") -> Predictor:
         names = run.results.data.class_names if run.results.data is not None else []
         task = str(run.config.task.module.get("_target_", "")) if "task" in run.config else ""
         classes = names if task.endswith(".ClassificationModule") else []
-        return Predictor(run.results.name, run.model, run.data(), classes, technology)
+        model = run.model
+        if isinstance(model, SpikingModel):
+            model = Readouts.of(model, str(run.config.model.get("pretrained")))
+        return Predictor(run.results.name, model, run.data(), classes, technology)
     if not folder.is_dir() and bundled(name) is None:
         raise ConfigurationError(t("cli.nothing_to_serve", name=name))
     net = SpikingNetwork.from_pretrained(name)

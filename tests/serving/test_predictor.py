@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer import SpikingNetwork
+from spikeformer import SpikeformerConverter, SpikingNetwork
 from spikeformer.data.batch import call
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.profiling import EnergyProfiler
-from spikeformer.serving import Predictor, load_predictor
+from spikeformer.serving import BadRequestError, Predictor, load_predictor
+from spikeformer.serving.predictor import Readouts
+from tests.conversion.networks import vit_classifier
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +69,17 @@ def test_energy_is_the_profiler_s(digits):
     assert found["energy_per_sample_uj"] == pytest.approx(metrics["energy_per_sample_uj"])
     assert found["kind"] == "estimate"
     assert digits.energy(images) == found  # the copy is counted anew
+
+
+def test_a_converted_network_has_outputs_over_time():
+    snn = SpikeformerConverter(timesteps=4).convert(vit_classifier())
+    images = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        outputs = Readouts(snn, nn.Identity())(images)
+        read = torch.stack([x.logits for x in snn.readouts(pixel_values=images)], dim=1)
+        last = snn(pixel_values=images).logits
+    means = outputs.cumsum(dim=1) / torch.arange(1, 5).view(1, -1, 1)
+    torch.testing.assert_close(means, read)
+    torch.testing.assert_close(means[:, -1], last)
+    with pytest.raises(BadRequestError, match="report of its run"):
+        Predictor("x", Readouts(snn, nn.Identity())).energy(images)
