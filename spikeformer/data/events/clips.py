@@ -144,7 +144,10 @@ class ClipDataModule(EventDataModule):
 
     def data_files(self) -> list[Path]:
         """Return the files that are read."""
-        return sorted({self.folder / clip.file for clip in self.clips()})
+        told = self.left_out  # by `setup`, which knows more
+        files = sorted({self.folder / clip.file for clip in self.clips()})
+        self.left_out = told
+        return files
 
     def load(self) -> Splits:
         """Read the files and make their frames, or take them from the cache."""

@@ -85,6 +85,8 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_goes_on(tmp_path):
         assert path.name in told
     assert "more than data.sensor_size, 5 x 7" in told
     assert "notes.txt" in told
+    assert len(data.data_files()) == 24
+    assert data.summary() == told
 
 
 def test_the_sensors_size_is_the_least_that_holds_all(tmp_path):
