@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers.generation.streamers import BaseStreamer
 
 from spikeformer.conversion import SpikingModel
 from spikeformer.data.tokenizer import Encoder, encoder_from, pretrained_encoder
@@ -61,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-class Printer(BaseStreamer):
+class Printer:
     """Prints tokens as soon as they are whole characters.
 
     Args:
