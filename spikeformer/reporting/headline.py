@@ -134,8 +134,8 @@ def _firing_rate(results: RunResults) -> float | None:
 def _stages(results: RunResults) -> list[StageLine]:
     stages = []
     for name, stage in results.stages.items():
-        if name == "report" and stage.status == "running":
-            continue  # it is writing this very page
+        if name == "report" and stage.status != "done":
+            continue  # this very page is being written, maybe after an attempt that failed
         seconds = None if stage.seconds is None else formats.duration(stage.seconds)
         state = stage.status if stage.status in ("done", "failed") else "open"
         shown = t(f"reporting.status_{stage.status}")

@@ -61,12 +61,13 @@ def test_headline_facts_are_those_of_training_and_firing():
     assert values == ["1 min 23 s", "412 k", "20.0 %"]
 
 
-def test_headline_stages_leave_out_the_report_in_the_making():
+@pytest.mark.parametrize("status", ["running", "failed"])
+def test_headline_stages_leave_out_the_report_in_the_making(status):
     stages = {
         "fit": StageRecord("done", seconds=1.0),
         "test": StageRecord("failed", error="NaN"),
         "profile": StageRecord("running"),
-        "report": StageRecord("running"),
+        "report": StageRecord(status),
     }
     found = headline(replace(EMPTY, stages=stages, created="2025-03-04T10:20:30"))
     assert [(stage.name, stage.state) for stage in found.stages] == [
