@@ -61,7 +61,12 @@ class Fit(Stage):
         checkpoint = self._checkpoint_to_resume(run)
         # It is of weights that are about to change.
         rank_zero_only(run.files.checkpoint(RECALIBRATED).unlink)(missing_ok=True)
-        trainer.fit(module, run.parts.data, ckpt_path=checkpoint)
+        try:
+            trainer.fit(module, run.parts.data, ckpt_path=checkpoint)
+        except BaseException:
+            # In a sweep the next trial would wait for processes that are not in its group.
+            leave_process_group()
+            raise
         if not any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks):
             trainer.save_checkpoint(run.last_checkpoint)
         num_parameters = sum(p.numel() for p in module.net.parameters())
@@ -72,7 +77,7 @@ class Fit(Stage):
         if torch.distributed.is_initialized():
             # What follows runs in one process; a living group would make metrics wait for others.
             trainer.strategy.barrier()
-            torch.distributed.destroy_process_group()
+            leave_process_group()
         history = run.parts.history.history
         last = history[-1] if len(history) else {}
         results = FitResults(
@@ -120,3 +125,9 @@ class Fit(Stage):
             kept = set_aside(run.last_checkpoint.parent)
             announce(self.name, t("pipeline.set_aside", folder=kept))
         return None
+
+
+def leave_process_group() -> None:
+    """Leave the group of processes that train together, if this one is in any."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import lightning as L
 import pytest
 import torch
 
@@ -32,3 +33,18 @@ def test_fit_keeps_the_checkpoints_of_another_recipe(tmp_path, capsys):
     assert str(kept) in capsys.readouterr().out
     new = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert new["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 2e-3
+
+
+def test_a_training_that_fails_leaves_its_group_of_processes(tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        torch.distributed.init_process_group(
+            "gloo", init_method=(tmp_path / "group").as_uri(), rank=0, world_size=1
+        )
+        raise ValueError("no more")
+
+    monkeypatch.setattr(L.Trainer, "fit", fail)
+    with pytest.raises(ValueError, match="no more"):
+        run_pipeline(
+            compose(*SMALL, "pipeline=default", "logger=none", "validation=none"), tmp_path / "run"
+        )
+    assert not torch.distributed.is_initialized()
