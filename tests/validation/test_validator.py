@@ -26,10 +26,10 @@ SHIPPED = [
     f"{group}={name}"
     for group in ("neuron", "encoding", "attention", "model")
     for name in options(group)
-    # The sizes of a family have the same layers; loading a pretrained model needs one.
+    # The sizes of a family have the same layers; what is loaded from a file needs one.
     # The dense network is silent until it is trained; its experiment says so. Published networks
     # are made for larger images: of a digit one token is left, on which attention is silent.
-    if name not in ("pretrained", "dense") and not name.endswith(("_base", "_small"))
+    if name not in ("pretrained", "nir", "dense") and not name.endswith(("_base", "_small"))
     if not name.startswith(PUBLISHED)
 ]
 

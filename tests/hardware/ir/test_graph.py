@@ -137,7 +137,7 @@ def altered(population=None, projection=None):
     [
         ({"population": {"name": "three"}}, "'three' is filed under 'two'"),
         ({"population": {"kind": "relu"}}, "kind 'relu'"),
-        ({"population": {"decay": 1.0}}, "decay 1.0"),
+        ({"population": {"decay": 1.5}}, "decay 1.5"),
         ({"population": {"threshold": 0.0}}, "threshold 0.0"),
         ({"population": {"bias": np.zeros(4)}}, r"bias of shape \(4,\)"),
         ({"population": {"depth": 3}}, "ask for 2"),
