@@ -141,6 +141,8 @@ ANN of the same size and SpikingJelly's Spikformer.
 
 [NIR files](nir.md) has networks exchanged with other libraries, spike for spike.
 
+[A busy machine](busy.md) has training beside processes that want the same cores.
+
 [Conversion](conversion.md) has what remains of trained transformers as spikes, and
 [A language model](language.md) its perplexity after calibration on other text.
 
