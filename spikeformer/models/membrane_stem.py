@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from spikeformer.error_handling import ArgumentError, check_divisible
-from spikeformer.models.layers import may_keep_bits
-from spikeformer.models.stem import SpikingConv, Stem, by_frame, halving, to_tokens
+from spikeformer.error_handling import ArgumentError
+from spikeformer.models.stem import SplittingStem, by_frame, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class MembraneStem(Stem):
+class MembraneStem(SplittingStem):
     """Spiking patch splitting with a membrane shortcut: five convolutions, currents out.
 
     Widths double up to `dim` in the first four, each of which fires; where `pool` says so, the
@@ -49,37 +47,13 @@ class MembraneStem(Stem):
         neuron: NeuronFactory = LifNeuron,
         threshold: float = 1.0,
     ) -> None:
-        super().__init__()
-        check_divisible("d_model", dim, "the first width", 8)
         if len(pool) != 4:
             raise ArgumentError("pool", list(pool), "four values, one for each convolution")
-        self.timesteps = timesteps
+        # With a shortcut the last pooling takes currents, those that are added.
+        of_currents = [shortcut and bool(wanted) and i == 3 for i, wanted in enumerate(pool)]
+        of_spikes = [bool(w) and not c for w, c in zip(pool, of_currents, strict=True)]
+        super().__init__(in_channels, dim, timesteps, of_spikes, of_currents, neuron, threshold)
         self.shortcut = shortcut
-        self.num_pooled = sum(map(bool, pool))
-        widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
-        self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in range(4))
-        binary = may_keep_bits(neuron(threshold=threshold))
-        currents = [shortcut and index == 3 for index in range(4)]
-        self.pools = nn.ModuleList(
-            halving() if wanted and not of_currents else nn.Identity()
-            for wanted, of_currents in zip(pool, currents, strict=True)
-        )
-        self.convs = nn.ModuleList(
-            SpikingConv(
-                before,
-                after,
-                pool=bool(pool[index]) and currents[index],
-                binary_input=index > 0 and binary,
-            )
-            for index, (before, after) in enumerate(pairwise(widths))
-        )
-        self.position = SpikingConv(dim, dim, binary_input=binary)
-
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the height and width of the token grid for an image of this size."""
-        for _ in range(self.num_pooled):
-            height, width = -(-height // 2), -(-width // 2)
-        return height, width
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn images into currents, (batch, timesteps, tokens, dim)."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
 
-from spikeformer.error_handling import ArgumentError
+from spikeformer.error_handling import ArgumentError, check_divisible
 from spikeformer.models.layers import SpikeConv2d, may_keep_bits
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
@@ -110,6 +111,58 @@ class Stem(nn.Module, ABC):
         Returns:
             Tokens of shape (batch, timesteps, tokens, dim).
         """
+
+
+class SplittingStem(Stem):
+    """Spiking patch splitting: four convolutions, their widths doubling up to `dim`, and a fifth.
+
+    The first four fire; pooling behind some of them halves the image. Subclasses say how the
+    layers are joined.
+
+    Args:
+        in_channels: Channels of the image.
+        dim: Channels of a token; divisible by 8.
+        timesteps: Number of timesteps of the output.
+        pools_spikes: Behind which of the four to take the maximum of spikes.
+        pools_currents: Behind which to take that of currents, before they fire.
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        timesteps: int,
+        pools_spikes: Sequence[bool],
+        pools_currents: Sequence[bool],
+        neuron: NeuronFactory,
+        threshold: float,
+    ) -> None:
+        super().__init__()
+        check_divisible("d_model", dim, "the first width", 8)
+        self.timesteps = timesteps
+        self.num_pooled = sum(pools_spikes) + sum(pools_currents)
+        widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
+        self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in range(4))
+        binary = may_keep_bits(neuron(threshold=threshold))
+        self.pools = nn.ModuleList(halving() if pool else nn.Identity() for pool in pools_spikes)
+        self.convs = nn.ModuleList(
+            SpikingConv(
+                before,
+                after,
+                pool=pools_currents[index],
+                binary_input=index > 0 and binary,
+            )
+            for index, (before, after) in enumerate(pairwise(widths))
+        )
+        self.position = SpikingConv(dim, dim, binary_input=binary)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the height and width of the token grid for an image of this size."""
+        for _ in range(self.num_pooled):
+            height, width = -(-height // 2), -(-width // 2)
+        return height, width
 
 
 class ConvStem(Stem):
