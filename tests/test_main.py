@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from spikeformer.__main__ import SPINS, share_cores
+from spikeformer.__main__ import SPINS, main, share_cores
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,14 @@ def test_idle_threads_sleep_unless_the_user_says_otherwise(monkeypatch, given, e
         monkeypatch.setenv(name, value)
     share_cores()
     assert {name: os.environ[name] for name in names if name in os.environ} == expected
+
+
+def test_it_does_so_before_the_command_line_is_imported(monkeypatch):
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    found = []
+    monkeypatch.setattr(
+        "spikeformer.cli.main", lambda _: found.append(os.environ["GOMP_SPINCOUNT"])
+    )
+    main("train")
+    assert found == [SPINS]

@@ -26,7 +26,6 @@ from spikeformer.hardware.lowering import InputShape, Lowered, lower
 from spikeformer.hardware.reference import Samples, split_signs
 from spikeformer.hardware.target import Target
 from spikeformer.i18n import t
-from spikeformer.models import SpikingTransformer
 from spikeformer.profiling import EnergyEstimate, register_technologies
 
 REALS = "reals_numpy"
@@ -320,15 +319,12 @@ def _encoded(compiled: HardwareModel, inputs: Samples | Arrays) -> Arrays:
 def known_input_shape(model: nn.Module) -> InputShape:
     """Return the shape of one sample that a network or a part of it declares.
 
-    As `image_shape` or `expected_shape`, or as `max_length` of a `SpikingTransformer`: its token
-    ids and their mask.
+    As `image_shape`, or as `expected_shape` where it takes something else than images.
     """
     for module in model.modules():
         shape = getattr(module, "image_shape", None) or getattr(module, "expected_shape", None)
         if shape is not None:
-            return tuple(shape)
-        if isinstance(module, SpikingTransformer):
-            return {"input_ids": (module.max_length,), "mask": (module.max_length,)}
+            return shape if isinstance(shape, Mapping) else tuple(shape)
     raise HardwareCompatibilityError(
         f"{type(model).__name__} does not say what its inputs look like. Pass the shape of one "
         "sample: compile(model, input_shape=(channels, height, width))."

@@ -136,6 +136,11 @@ class SpikingTransformer(Described, nn.Module):
         """
         return cls(vocab_size, **{**model_arguments(config, SpikingSelfAttention), **kwargs})
 
+    @property
+    def expected_shape(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one sample by input: token ids and their mask, padded to the longest."""
+        return {"input_ids": (self.max_length,), "mask": (self.max_length,)}
+
     def forward(
         self,
         input_ids: Tensor,

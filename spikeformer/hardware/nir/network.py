@@ -162,7 +162,7 @@ def import_nir(
     Example:
         ```python
         network = import_nir("network.nir", EventCoding(timesteps=16))
-        Loihi2Deployer().compile(network)
+        SimulationDeployer().compile(network)
         ```
     """
     return NirNetwork(path, encoder, dt=dt, method=method)

@@ -141,3 +141,31 @@ def test_absent_files_and_foreign_frames_are_named(tmp_path):
     network = import_nir(write(tmp_path / "a.nir", lif(2e-3)))
     with pytest.raises(SpikingDynamicsError, match=r"\(3,\).*\(2, 5, 4\)"):
         network(torch.ones(2, 5, 4))
+
+
+def test_a_graph_inside_a_graph_is_taken_apart(tmp_path):
+    rng = np.random.default_rng(2)
+    layers = nir.Linear(rng.normal(size=(4, 3))), lif(2e-3, 4, threshold=0.2)
+    block = nir.NIRGraph(
+        {
+            "input": nir.Input(np.array([3])),
+            "weight": layers[0],
+            "neurons": layers[1],
+            "output": nir.Output(np.array([4])),
+        },
+        [("input", "weight"), ("weight", "neurons"), ("neurons", "output")],
+    )
+    outer = nir.NIRGraph(
+        {
+            "input": nir.Input(np.array([3])),
+            "block": block,
+            "weight": nir.Linear(rng.normal(size=(2, 4))),
+            "output": nir.Output(np.array([2])),
+        },
+        [("input", "block"), ("block", "weight"), ("weight", "output")],
+    )
+    nir.write(tmp_path / "nested.nir", outer)
+    path = write(tmp_path / "flat.nir", *layers, outer.nodes["weight"], outputs=2)
+    found = import_nir(tmp_path / "nested.nir")(trains())
+    assert found.any()
+    assert torch.equal(found, import_nir(path)(trains()))
