@@ -70,6 +70,8 @@ class SpikingDataModule(L.LightningDataModule):
     """Where to keep what was decoded; set before `setup`."""
     given: Preparation | None = None
     """How the data of the network's training were prepared; see `use`."""
+    named_split: object | None = None
+    """The split of a file that the data are divided by, for a run's record; None has none."""
     trains_on = False
     """Whether a network goes on learning from these data after `use`."""
 
@@ -163,6 +165,8 @@ class SpikingDataModule(L.LightningDataModule):
         if names := splits.class_names:
             some = ", ".join([*names[:10], *(["..."] if len(names) > 10 else [])])
             told.append(t("data.found_classes", count=len(names), names=some))
+        if self.named_split is not None:
+            told.append(t("data.found_split", split=self.named_split))
         if self.left_out:
             told.append(t("data.found_left_out", files=str(self.left_out)))
         return "; ".join(told)

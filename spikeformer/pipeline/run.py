@@ -89,5 +89,7 @@ class Run:
         given = OmegaConf.create([masked(override) for override in overrides])
         write_text(self.files.overrides, OmegaConf.to_yaml(given))
         write_json(self.files.environment, describe_environment(self.config.seed))
-        DataResults(**vars(self.parts.data.preparation)).save(self.files)
+        data = self.parts.data
+        split = None if data.named_split is None else str(data.named_split)
+        DataResults(**vars(data.preparation), split=split).save(self.files)
         self.manifest.save()

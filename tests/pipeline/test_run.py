@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from spikeformer.cli import compose as composed
+from spikeformer.data.events.named_splits import NamedSplit
 from spikeformer.error_handling import ConfigurationError
+from spikeformer.files import file_hash
 from spikeformer.pipeline import Manifest, Run, build
 from spikeformer.pipeline.stages.hardware import lowered_network, make_deployer
+from spikeformer.runs import DataResults
 from tests.commands import SMALL
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", "hardware=simulation", *SMALL)
@@ -47,6 +50,15 @@ def test_trained_reads_each_file_once(run):
     last.write_bytes(b"not read again")
     os.utime(last, ns=(stamp, stamp))
     assert values(run.trained()) == {1.0}
+
+
+def test_a_run_records_the_file_that_divides_its_data(run):
+    run.write_description([])
+    assert DataResults.load(run.files).split is None
+    run.parts.data.named_split = NamedSplit.read("shd")
+    run.write_description([])
+    path = run.parts.data.named_split.path
+    assert DataResults.load(run.files).split == f"shd sha256:{file_hash(path)}"
 
 
 def test_trained_sees_a_file_that_was_written_anew(run):

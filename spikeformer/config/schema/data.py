@@ -144,6 +144,8 @@ class EventConfig(DataConfig):
     geometric: float = 0.0
     drop: float = 0.0
     time_cutmix: float = 0.0
+    roll: int = 0
+    augment_events: bool = False
     num_classes: int | None = None
 
 
@@ -167,6 +169,7 @@ class ClipConfig(EventConfig):
     path: str | None = None
     homepage: str | None = None
     sensor_size: list[int] | None = None
+    split: str | None = None
     val_fraction: float = 0.1
     test_fraction: float = 0.1
     split_seed: int = 0

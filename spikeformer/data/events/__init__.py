@@ -6,6 +6,7 @@ from spikeformer.data.events.cochlea import cochlea_spikes
 from spikeformer.data.events.datamodule import EventDataModule
 from spikeformer.data.events.digits import DigitsDvsDataModule
 from spikeformer.data.events.files import READERS, read_events
+from spikeformer.data.events.recording_augmentation import cut_mix_in_time, drop_events
 from spikeformer.data.events.recordings import Recordings
 from spikeformer.data.events.representation import Representation
 from spikeformer.data.events.sets import (
@@ -27,6 +28,8 @@ __all__ = [
     "Representation",
     "SpokenSpikesDataModule",
     "cochlea_spikes",
+    "cut_mix_in_time",
+    "drop_events",
     "read_events",
     "record_saccades",
 ]

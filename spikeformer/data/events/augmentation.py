@@ -23,7 +23,9 @@ class EventAugmentation:
 
     In this order:
 
-    - shift: each sample moves by the same whole pixels in all its steps, filled with zeros;
+    - shift: each sample moves by the same whole pixels in all its steps, filled with zeros:
+      `F'[k, p, y, x] = F[k, p, y - dy, x - dx]`, dx and dy uniform in -max_shift to max_shift;
+    - roll (NDA): the same, with rows and columns modulo the frame's size;
     - flip: half of the samples are mirrored left to right;
     - geometric (after NDA): for a share of the samples one of three, by lot: turned by up to 15
       degrees, sheared by up to 0.26 (15 degrees), or scaled by 0.8 to 1.2, all about the middle and
@@ -36,6 +38,7 @@ class EventAugmentation:
 
     Args:
         max_shift: Largest move in pixels, each way.
+        roll: Largest roll in pixels, each way; NDA has 5.
         horizontal_flip: Whether samples are mirrored.
         geometric: Probability of a turn, a shear or a scaling for a sample.
         drop: Probability of EventDrop for a sample.
@@ -45,19 +48,22 @@ class EventAugmentation:
         ArgumentError: A value is outside its range.
 
     Source: Gu et al., *EventDrop*, IJCAI 2021, arXiv:2106.05836; here it acts on frames, where the
-    paper drops single events. Li et al., *Neuromorphic Data Augmentation*, ECCV 2022,
-    arXiv:2203.06145. Cut-mix after Yun et al., 2019, arXiv:1905.04899.
+    paper drops single events, as `spikeformer.data.events.drop_events` does. Li et al.,
+    *Neuromorphic Data Augmentation*, ECCV 2022, arXiv:2203.06145. Cut-mix after
+    Yun et al., 2019, arXiv:1905.04899.
     """
 
     max_shift: int = 0
+    roll: int = 0
     horizontal_flip: bool = False
     geometric: float = 0.0
     drop: float = 0.0
     time_cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_shift, bool) or self.max_shift < 0:
-            raise ArgumentError("max_shift", self.max_shift, "an integer of at least 0")
+        for key, pixels in (("max_shift", self.max_shift), ("roll", self.roll)):
+            if isinstance(pixels, bool) or pixels < 0:
+                raise ArgumentError(key, pixels, "an integer of at least 0")
         check_interval("geometric", self.geometric, 0, 1)
         check_interval("drop", self.drop, 0, 1)
         check_interval("time_cutmix", self.time_cutmix, 0, 1)
@@ -77,6 +83,8 @@ class EventAugmentation:
             rows = self.max_shift if events.shape[3] > 1 else 0  # a line has none to move in
             moved = random_shift(events.flatten(1, 2), rows, self.max_shift, generator)
             events = moved.view_as(events)
+        if self.roll:
+            events = _rolled(events, self.roll, generator)
         if self.horizontal_flip:
             mirrored = _lots(events, generator) < 0.5
             events = torch.where(mirrored, events.flip(-1), events)
@@ -92,6 +100,18 @@ class EventAugmentation:
 def _lots(events: Tensor, generator: torch.Generator) -> Tensor:
     """Return a number from 0 to 1 for each sample, (batch, 1, 1, 1, 1)."""
     return torch.rand(len(events), generator=generator).to(events.device).view(-1, 1, 1, 1, 1)
+
+
+def _rolled(events: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Roll each sample by the same rows and columns in all steps."""
+    lots = torch.randint(-most, most + 1, (2, len(events)), generator=generator)
+    for axis, by in zip((3, 4), lots, strict=True):
+        size = events.shape[axis]
+        place = (torch.arange(size) - by[:, None]).remainder(size).to(events.device)
+        shape = [len(events), 1, 1, 1, 1]
+        shape[axis] = size
+        events = events.gather(axis, place.view(shape).expand_as(events))
+    return events
 
 
 def _transformed(events: Tensor, probability: float, generator: torch.Generator) -> Tensor:

@@ -17,6 +17,7 @@ from spikeformer.caching import content_key
 from spikeformer.data.datamodule import Splits
 from spikeformer.data.events.datamodule import EventDataModule, EventOptions
 from spikeformer.data.events.files import RawEvents
+from spikeformer.data.events.named_splits import NamedSplit
 from spikeformer.data.events.recordings import Recordings
 from spikeformer.data.splits import check_fraction, stratified_draw, stratified_split
 from spikeformer.error_handling import ArgumentError, DataError, check_positive_int
@@ -51,6 +52,7 @@ class ClipOptions(EventOptions, total=False):
     path: str | None
     homepage: str | None
     sensor_size: Sequence[int] | None
+    split: str | None
     val_fraction: float
     test_fraction: float
     split_seed: int
@@ -61,15 +63,17 @@ class ClipOptions(EventOptions, total=False):
 class ClipDataModule(EventDataModule):
     """Recordings in the files of a folder; subclasses say which (`clips`) and `read` one.
 
-    A file that cannot be read is named and left out; the rest goes on. Splits are those of the
-    files; where there is no test or validation split, it is drawn from the training split with
-    equal class shares.
+    A file that cannot be read is named and left out; the rest goes on. Splits are those that
+    `split` names, or else those of the folder; where there is no test or validation split, it is
+    drawn from the training split with equal class shares.
 
     Args:
         path: Folder of the files.
         homepage: Where they can be had, for messages.
         sensor_size: (height, width) of the sensor; None takes what the files say, or else the
             smallest sensor on which all events lie.
+        split: Name of a split in `spikeformer/data/events/splits`, or the path of a YAML file like
+            those. Recordings that it does not know, and those that are absent, are named.
         val_fraction: Part of the training split to validate on; 0 validates on nothing.
         test_fraction: Part of the training split to test on, where there is no test split.
         split_seed: Seed of these divisions and of `limit_train`, `limit_test`.
@@ -84,12 +88,15 @@ class ClipDataModule(EventDataModule):
         MissingDependencyError: A package that reads the files is missing.
     """
 
+    named_split: NamedSplit | None
+
     def __init__(
         self,
         *,
         path: str | None = None,
         homepage: str | None = None,
         sensor_size: Sequence[int] | None = None,
+        split: str | None = None,
         val_fraction: float = 0.1,
         test_fraction: float = 0.1,
         split_seed: int = 0,
@@ -110,6 +117,7 @@ class ClipDataModule(EventDataModule):
         self.val_fraction = check_fraction("val_fraction", val_fraction)
         self.test_fraction = check_fraction("test_fraction", test_fraction)
         self.split_seed = split_seed
+        self.named_split = None if split is None else NamedSplit.read(split)
         self.limit_train, self.limit_test = limit_train, limit_test
 
     @abstractmethod
@@ -123,6 +131,10 @@ class ClipDataModule(EventDataModule):
         Raises:
             UnreadableFileError: Its file is damaged, or none of its kind.
         """
+
+    def entry(self, clip: Clip) -> str:
+        """Return the path by which the file of a split names a recording."""
+        return clip.file.as_posix()
 
     @property
     def where(self) -> str:
@@ -147,11 +159,13 @@ class ClipDataModule(EventDataModule):
         told = self.left_out  # by `setup`, which knows more
         files = sorted({self.folder / clip.file for clip in self.clips()})
         self.left_out = told
-        return files
+        return files if self.named_split is None else [*files, self.named_split.path]
 
     def load(self) -> Splits:
         """Read the files and make their frames, or take them from the cache."""
         found = self.clips()
+        if self.named_split is not None:
+            found = self.named_split.divided(found, self.entry, self.where, self.left_out)
         frames, kept = self._frames(found)
         clips = [clip for clip, there in zip(found, kept, strict=True) if there]
         if not clips:
@@ -162,14 +176,20 @@ class ClipDataModule(EventDataModule):
             raise DataError(t("data.single_class", where=self.where, name=names[0]))
         numbers = {name: number for number, name in enumerate(names)}
         labels = np.array([numbers[clip.label] for clip in clips], np.int64)
+        places = self._divided(clips, labels)
+        for name, indices in places.items():
+            if not len(indices):
+                raise DataError(t("data.empty_split", split=name, where=self.where))
         built = {
             name: self.batches(frames[indices], torch.from_numpy(labels[indices]))
-            for name, indices in self._divided(clips, labels).items()
+            for name, indices in places.items()
         }
-        for name, part in built.items():
-            if not len(part):
-                raise DataError(t("data.empty_split", split=name, where=self.where))
-        return Splits(built["train"], built.get("val"), built["test"], names)
+        train = self.training_batches(
+            built["train"].inputs,
+            built["train"].targets,
+            lambda: self._recordings([clips[i] for i in places["train"]], found),
+        )
+        return Splits(train, built.get("val"), built["test"], names)
 
     def _names(self, clips: Sequence[Clip]) -> list[str]:
         """Return the classes, numbers in their order, or as the network knows them."""
@@ -184,7 +204,7 @@ class ClipDataModule(EventDataModule):
             name: np.flatnonzero(splits == split)
             for name, split in (("train", "train"), ("val", "validation"), ("test", "test"))
         }
-        if not len(places["test"]):
+        if not len(places["test"]) and self.named_split is None:
             places["train"], places["test"] = self._drawn(places["train"], labels, "test")
         elif self.limit_test and self.limit_test < len(places["test"]):
             drawn = stratified_draw(labels[places["test"]], self.limit_test, self.split_seed)[0]
@@ -239,6 +259,12 @@ class ClipDataModule(EventDataModule):
         if held:
             frames.append(self.representation(Recordings.join(held)))
         return torch.cat(frames) if frames else torch.zeros(0), torch.tensor(kept)
+
+    def _recordings(self, clips: Sequence[Clip], found: Sequence[Clip]) -> Recordings:
+        """Return the events of clips, which can be read, on the sensor of all that were found."""
+        size = self.sensor_size or self._least_size(found)
+        shape = self.representation.height, self.representation.width
+        return Recordings.join([self.read(clip).on(size).resized(*shape) for clip in clips])
 
     def _least_size(self, clips: Sequence[Clip]) -> tuple[int, int]:
         """Return the size that the files say, or the smallest with all events."""

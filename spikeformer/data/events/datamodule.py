@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from spikeformer.data.columns import check_classes
 from spikeformer.data.datamodule import SpikingDataModule
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.data.events.augmentation import EventAugmentation
+from spikeformer.data.events.recording_augmentation import RecordingBatches
 from spikeformer.data.events.recordings import Recordings
 from spikeformer.data.events.representation import Representation
 from spikeformer.error_handling import ArgumentError, check_positive_int
@@ -33,6 +36,8 @@ class EventOptions(TypedDict, total=False):
     geometric: float
     drop: float
     time_cutmix: float
+    roll: int
+    augment_events: bool
     num_classes: int | None
     batch_size: int
     num_workers: int | None
@@ -57,6 +62,9 @@ class EventDataModule(SpikingDataModule):
         drop: Probability of EventDrop for a training sample.
         time_cutmix: Probability that a stretch of time of a training sample is that of another.
             If it is above 0, training targets are class weights, float (batch, num_classes).
+        roll: As `max_shift`, but what leaves at an edge comes in at the other.
+        augment_events: Let `drop` and `time_cutmix` act on single events, of which the training
+            split's stay in memory with 13 bytes each, and not on frames.
         num_classes: Number of classes, checked against the data; None takes what they have.
         batch_size: Samples per batch and process.
         num_workers: Loader processes; None takes none, as all frames lie in memory.
@@ -80,6 +88,8 @@ class EventDataModule(SpikingDataModule):
         geometric: float = 0.0,
         drop: float = 0.0,
         time_cutmix: float = 0.0,
+        roll: int = 0,
+        augment_events: bool = False,
         num_classes: int | None = None,
         batch_size: int = 64,
         num_workers: int | None = None,
@@ -97,11 +107,16 @@ class EventDataModule(SpikingDataModule):
         )
         self.augmentation = EventAugmentation(
             max_shift=max_shift,
+            roll=roll,
             horizontal_flip=horizontal_flip,
             geometric=geometric,
             drop=drop,
             time_cutmix=time_cutmix,
         )
+        if augment_events and num_workers:
+            expected = "null or 0 with augment_events=true: the events lie in this process's memory"
+            raise ArgumentError("num_workers", num_workers, expected)
+        self.augment_events = augment_events
         if num_classes is not None:
             check_positive_int("num_classes", num_classes)
         self.configured_classes = num_classes
@@ -119,7 +134,10 @@ class EventDataModule(SpikingDataModule):
     def augment(self, batch: Any, generator: torch.Generator) -> Any:
         """Move, flip, thin out and mix the samples."""
         events, labels = batch
-        return self.augmentation(events, labels, self.num_classes, generator)
+        augmentation = self.augmentation
+        if self.augment_events:  # which `RecordingBatches` has dropped and mixed
+            augmentation = replace(augmentation, drop=0.0, time_cutmix=0.0)
+        return augmentation(events, labels, self.num_classes, generator)
 
     def frames(self, source: Any, record: Callable[[], Recordings]) -> Tensor:
         """Return the frames of recordings, from the cache if they are there.
@@ -140,6 +158,31 @@ class EventDataModule(SpikingDataModule):
     def batches(self, frames: Tensor, labels: Tensor) -> TensorBatches:
         """Return frames with the classes of their samples as a data set."""
         return TensorBatches(frames, labels, unit=1.0)
+
+    def training_batches(
+        self, frames: Tensor, labels: Tensor, record: Callable[[], Recordings]
+    ) -> TensorBatches:
+        """Return the training split; with `augment_events` it keeps the events of its frames."""
+        if not self.augment_events:
+            return self.batches(frames, labels)
+        events = record().resized(self.representation.height, self.representation.width)
+        small = replace(events, x=events.x.astype(np.int16), y=events.y.astype(np.int16))
+        return RecordingBatches(
+            frames,
+            labels,
+            small,
+            self.representation,
+            drop=self.augmentation.drop,
+            time_cutmix=self.augmentation.time_cutmix,
+            classes=lambda: self.num_classes,
+            seeds=self._training_seeds,
+        )
+
+    def _training_seeds(self) -> tuple[int, int] | None:
+        trainer = self.trainer
+        if trainer is None or not trainer.training:
+            return None
+        return self.seed, trainer.current_epoch
 
     def check_classes(self, names: list[str]) -> None:
         """Refuse another number of classes than the configuration says."""

@@ -85,9 +85,11 @@ class DigitsDvsDataModule(EventDataModule):
         source = (images, record.func, record.keywords)
         frames = self.frames(source, lambda: record(images))
         sizes = [len(part) for part in parts]
+        first, *others = torch.split(frames, sizes)
+        train = self.training_batches(first, parts[0].targets, lambda: record(images[: sizes[0]]))
         built = [
             self.batches(part, digits.targets)
-            for part, digits in zip(torch.split(frames, sizes), parts, strict=True)
+            for part, digits in zip(others, parts[1:], strict=True)
         ]
-        val = built[1] if splits.val is not None else None
-        return Splits(built[0], val, built[-1], splits.class_names)
+        val = built[0] if splits.val is not None else None
+        return Splits(train, val, built[-1], splits.class_names)

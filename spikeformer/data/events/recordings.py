@@ -95,6 +95,12 @@ class Recordings:
         x, y, t, p = (getattr(self, name)[events] for name in "xytp")
         return Recordings(x, y, t, p, self.ends[start:stop] - first, self.height, self.width)
 
+    def where(self, kept: Array) -> Recordings:
+        """Return the events for which `kept` is True, (events,) bool, in as many recordings."""
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])[self.ends]
+        x, y, t, p = (getattr(self, name)[kept] for name in "xytp")
+        return replace(self, x=x, y=y, t=t, p=p, ends=ends)
+
     @property
     def starts(self) -> Array:
         """Where each recording starts, (recordings,)."""

@@ -153,6 +153,10 @@ class HeidelbergDataModule(ClipDataModule):
             raise DataError(t("data.events_no_files", path=self.path, endings="_train.h5"))
         return found
 
+    def entry(self, clip: Clip) -> str:
+        """Return the file without its ending, and the number of the recording in it."""
+        return f"{clip.file.with_suffix('').as_posix()}/{clip.part[0]}"
+
     def _labels(self, path: Path) -> list[str]:
         with _hdf5(path) as file:
             labels = np.asarray(file["labels"], np.int64)

@@ -40,6 +40,24 @@ def test_all_steps_of_a_sample_move_together():
     assert found.sum() == x.sum()
 
 
+def test_rolled_samples_lose_nothing():
+    x = events()
+    found, _ = augmented(x, roll=2)
+    moves = set()
+    for before, after in zip(x, found, strict=True):
+        same = [
+            (dy, dx)
+            for dy in range(-2, 3)
+            for dx in range(-2, 3)
+            if torch.equal(before.roll((dy, dx), (2, 3)), after)
+        ]
+        assert len(same) == 1
+        moves.add(same[0])
+    assert len(moves) > 15
+    line = x[:, :, :, :1]
+    assert torch.equal(augmented(line, roll=3)[0].sum(dim=4), line.sum(dim=4))
+
+
 def test_half_of_the_samples_are_mirrored():
     x = events()
     found, _ = augmented(x, horizontal_flip=True)
@@ -135,7 +153,14 @@ def test_cut_mix_of_some_batches_gives_weights_in_all():
 
 @pytest.mark.parametrize(
     "options",
-    [{"max_shift": -1}, {"drop": 1.5}, {"drop": -0.1}, {"geometric": 1.1}, {"time_cutmix": 2.0}],
+    [
+        {"max_shift": -1},
+        {"roll": -1},
+        {"drop": 1.5},
+        {"drop": -0.1},
+        {"geometric": 1.1},
+        {"time_cutmix": 2.0},
+    ],
 )
 def test_wrong_arguments_are_refused(options):
     with pytest.raises(ArgumentError):

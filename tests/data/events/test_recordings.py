@@ -72,3 +72,12 @@ def test_events_outside_the_sensor_are_refused(arguments, message):
 def test_ends_that_do_not_fit_are_refused(ends):
     with pytest.raises(ArgumentError, match="ends"):
         Recordings(*np.zeros((4, 2), int), np.array(ends, int), 5, 7)
+
+
+def test_some_events_of_recordings():
+    one = recordings(5, 0, 4)
+    kept = np.arange(9) % 2 == 0
+    found = one.where(kept)
+    assert found.counts.tolist() == [3, 0, 2]
+    for name in "xytp":
+        assert getattr(found, name).tolist() == getattr(one, name)[kept].tolist()
