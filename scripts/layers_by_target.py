@@ -22,6 +22,7 @@ from torch import nn
 REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:1] = [str(REPOSITORY)]
 
+from spikeformer.config import FusionConfig  # noqa: E402
 from spikeformer.encoding import (  # noqa: E402
     DeltaCoding,
     DirectCoding,
@@ -32,7 +33,7 @@ from spikeformer.encoding import (  # noqa: E402
     RateCoding,
 )
 from spikeformer.error_handling import SpikeformerError  # noqa: E402
-from spikeformer.hardware import Lowered, export_nir, lower  # noqa: E402
+from spikeformer.hardware import InputShape, Lowered, export_nir, lower  # noqa: E402
 from spikeformer.hardware.deployer import known_input_shape  # noqa: E402
 from spikeformer.hardware.targets import deployer_classes  # noqa: E402
 from spikeformer.models import (  # noqa: E402
@@ -48,6 +49,11 @@ from spikeformer.models.mechanisms import (  # noqa: E402
     QKTokenAttention,
     SpikeDrivenAttention,
     SpikingSelfAttention,
+)
+from spikeformer.multimodal import (  # noqa: E402
+    AudioSpikeEncoder,
+    MultiModalNetwork,
+    VisionSpikeEncoder,
 )
 from spikeformer.neurons import (  # noqa: E402
     AdLifNeuron,
@@ -102,12 +108,22 @@ def text(head=ClassificationHead, **settings):
     return SpikingNetwork(backbone, head(8, 3))
 
 
+def fusion(kind):
+    encoders = {
+        "vision": VisionSpikeEncoder(8, T, in_channels=1, neuron=HARD),
+        "audio": AudioSpikeEncoder(8, T, n_fft=64, num_mels=4, neuron=HARD),
+    }
+    config = FusionConfig(kind, shared_dim=8, num_heads=2, timesteps=T)
+    return MultiModalNetwork(encoders, config, 3, num_layers=1, neuron=HARD)
+
+
 def attention(mechanism):
     return partial(SpikingAttention, mechanism=mechanism)
 
 
 IMAGE, ROW, STEPS = (2, 4, 4), (6,), (T, 6)
-LAYERS: dict[str, dict[str, tuple[nn.Module, tuple[int, ...] | None]]] = {
+VIDEO = {"vision": (1, 4, 4), "audio": (500,)}
+LAYERS: dict[str, dict[str, tuple[nn.Module, InputShape | None]]] = {
     "Encodings": {
         "direct": (behind(encoder=DirectCoding(T)), ROW),
         "rate": (behind(encoder=RateCoding(T)), ROW),
@@ -135,6 +151,12 @@ LAYERS: dict[str, dict[str, tuple[nn.Module, tuple[int, ...] | None]]] = {
         "causal SDSA, language-model head": (text(CausalLMHead, causal=True), None),
         "SSA (`ssa`)": (vit(attention=attention(SpikingSelfAttention)), None),
         "softmax": (behind(nn.Softmax(-1)), ROW),
+    },
+    "Fusion of images and sounds": {
+        "cross-attention (`cross_attention`)": (fusion("cross_attention"), VIDEO),
+        "tokens in a row (`concat`)": (fusion("concat"), VIDEO),
+        "gates (`gated`)": (fusion("gated"), VIDEO),
+        "late (`late`)": (fusion("late"), VIDEO),
     },
     "Residuals": {
         "membrane": (vit(residual="membrane"), None),

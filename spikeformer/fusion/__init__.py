@@ -5,13 +5,14 @@ from spikeformer.fusion.base import ModalityFusion
 from spikeformer.fusion.concat import ConcatFusion
 from spikeformer.fusion.cross_attention import CrossModalAttentionFusion
 from spikeformer.fusion.gated import GatedFusion
-from spikeformer.fusion.late import confidence_weights
+from spikeformer.fusion.late import ConfidenceAverage, confidence_weights
 from spikeformer.fusion.modalities import drop_modalities
 from spikeformer.fusion.transformer import FUSIONS, MultiModalSpikeTransformer
 
 __all__ = [
     "FUSIONS",
     "ConcatFusion",
+    "ConfidenceAverage",
     "CrossModalAttentionFusion",
     "FusionConfig",
     "GatedFusion",

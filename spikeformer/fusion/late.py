@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def confidence_weights(
@@ -37,3 +37,25 @@ def confidence_weights(
     if present is not None:
         score = score.masked_fill(~present, -torch.inf)
     return score.softmax(dim=0)
+
+
+class ConfidenceAverage(nn.Module):
+    """Averages the outputs of several modalities by `confidence_weights`.
+
+    Args:
+        temperature: Above 0, in nats.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, outputs: Tensor, present: Tensor | None = None) -> Tensor:
+        """Map logits (modalities, batch, timesteps, classes) to (batch, timesteps, classes).
+
+        Args:
+            outputs: Logits of each modality.
+            present: True where a sample has a modality, (modalities, batch); None if all do.
+        """
+        weights = confidence_weights(outputs, self.temperature, present)
+        return (weights[:, :, None, None] * outputs).sum(dim=0)

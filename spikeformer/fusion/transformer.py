@@ -15,7 +15,7 @@ from spikeformer.fusion.base import ModalityFusion
 from spikeformer.fusion.concat import ConcatFusion
 from spikeformer.fusion.cross_attention import CrossModalAttentionFusion
 from spikeformer.fusion.gated import GatedFusion
-from spikeformer.fusion.late import confidence_weights
+from spikeformer.fusion.late import ConfidenceAverage
 from spikeformer.fusion.modalities import (
     Masks,
     check_inputs,
@@ -49,7 +49,7 @@ class MultiModalSpikeTransformer(nn.Module):
     - "concat": `ConcatFusion`, then the blocks;
     - "gated": `GatedFusion`, then the blocks;
     - "late": each modality has blocks and a readout of its own; their logits are averaged with
-      `confidence_weights`.
+      `ConfidenceAverage`.
 
     Samples may lack modalities, single ones or all of them. What lacks takes no part anywhere:
     logits equal those of a batch that never had it.
@@ -108,7 +108,7 @@ class MultiModalSpikeTransformer(nn.Module):
         check_choice("fusion_type", config.fusion_type, FUSIONS)
         check_positive_int("num_layers", num_layers)
         self.modality_dropout = check_interval("modality_dropout", modality_dropout, 0.0, 1.0)
-        self.timesteps, self.temperature = config.timesteps, config.temperature
+        self.timesteps = config.timesteps
         parts: dict[str, Any] = {"neuron": neuron, "threshold": threshold, "norm": norm}
         self.fusion = FUSIONS[config.fusion_type](
             config, modality_dims, binary_input=binary_input, **parts
@@ -128,6 +128,7 @@ class MultiModalSpikeTransformer(nn.Module):
         # Outputs are joined late by one branch for each modality, tokens early by a common one.
         self.late = config.fusion_type == "late"
         branches = list(self.fusion.modality_dims) if self.late else ["all"]
+        self.average = ConfidenceAverage(config.temperature)
         self.blocks = nn.ModuleDict(
             {
                 name: BlockStack([block() for _ in range(num_layers)], neuron(threshold=threshold))
@@ -198,7 +199,9 @@ class MultiModalSpikeTransformer(nn.Module):
             mask = over_tokens(masks[name], x.shape[2])
             branches.append(self.heads[name](self.blocks[name](x, mask), mask))
         outputs = torch.stack(branches)
-        there = outputs.new_ones(outputs.shape[1], dtype=torch.bool)
-        present = torch.stack([there if mask is None else mask for mask in masks.values()])
-        weights = confidence_weights(outputs, self.temperature, present)
-        return (weights[:, :, None, None] * outputs).sum(dim=0)
+        present = None
+        if any(mask is not None for mask in masks.values()):
+            there = outputs.new_ones(outputs.shape[1], dtype=torch.bool)
+            present = torch.stack([there if mask is None else mask for mask in masks.values()])
+        averaged: Tensor = self.average(outputs, present)
+        return averaged

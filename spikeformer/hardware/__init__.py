@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     )
     from spikeformer.hardware.energy import modelled_energy, operation_counts
     from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
+    from spikeformer.hardware.ir.host import Lookup, Spectrogram
     from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
-    from spikeformer.hardware.ir.lookup import Lookup
     from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, place
     from spikeformer.hardware.ir.quantisation import quantise
     from spikeformer.hardware.lowering import (
@@ -94,6 +94,7 @@ __all__ = [
     "SanafeDeployer",
     "SimulatedModel",
     "SimulationDeployer",
+    "Spectrogram",
     "SpiNNakerDeployer",
     "SpikeGraph",
     "Target",
@@ -128,7 +129,7 @@ _MODULES = (
     "energy",
     "ir.graph",
     "ir.integers",
-    "ir.lookup",
+    "ir.host",
     "nir.export",
     "nir.network",
     "ir.placement",

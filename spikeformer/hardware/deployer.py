@@ -19,8 +19,8 @@ from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import inside, write_text
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.ir.host import HostFunction
 from spikeformer.hardware.ir.integers import IntegerGraph
-from spikeformer.hardware.ir.lookup import Lookup
 from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import InputShape, Lowered, lower
 from spikeformer.hardware.reference import Samples, split_signs
@@ -44,7 +44,7 @@ class HardwareModel:
         placement: Which neurons go to which core; None where there are no cores.
         details: What else the target's toolchain reported, plain values that JSON holds.
         reports: The toolchain's own reports, text by file name; written out, not read back.
-        lookups: Embeddings that the host looks up, by the source that gets their values.
+        host: What the host makes of inputs, by the source that gets its values.
     """
 
     target: str
@@ -54,7 +54,7 @@ class HardwareModel:
     placement: Placement | None = None
     details: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, str] = field(default_factory=dict)
-    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    host: Mapping[str, HostFunction] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:
         """Write `graph.json`, `graph.npz` and the toolchain's reports into a folder."""
@@ -68,7 +68,7 @@ class HardwareModel:
             target=self.target,
             placement=None if self.placement is None else self.placement.to_dict(),
             details=self.details,
-            lookups=self.lookups,
+            host=self.host,
         )
 
     @classmethod
@@ -78,12 +78,10 @@ class HardwareModel:
         Raises:
             HardwareCompatibilityError: The files are absent, cut short or from elsewhere.
         """
-        graph, integers, encoder, lookups, content = load_graph(folder)
+        graph, integers, encoder, host, content = load_graph(folder)
         placed = content.placement
         placement = None if placed is None else Placement.from_dict(msgspec.to_builtins(placed))
-        return cls(
-            content.target, graph, encoder, integers, placement, content.details, lookups=lookups
-        )
+        return cls(content.target, graph, encoder, integers, placement, content.details, host=host)
 
     def encode(self, samples: Samples) -> dict[str, Array]:
         """Return the arrays of the graph's sources for samples as the network takes them.
@@ -102,14 +100,14 @@ class HardwareModel:
             return split_signs(self.encoder, self.encoder(checked.double()))
         arrays = {}
         for source in self.graph.sources:
-            lookup = self.lookups.get(source.name)
-            if lookup is None:
+            function = self.host.get(source.name)
+            if function is None:
                 values = self._checked(named, source.name, source.shape)
                 arrays[source.name] = values.double().flatten(1).numpy()
             else:
-                arrays[source.name] = lookup(
-                    self._checked(named, lookup.ids, source.shape[:-1]).numpy()
-                )
+                shape = function.input_shape(source.shape)
+                samples = self._checked(named, function.argument, shape)
+                arrays[source.name] = function(samples.numpy())
         return arrays
 
     @staticmethod

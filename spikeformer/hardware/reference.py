@@ -16,6 +16,7 @@ from spikeformer.data import batch
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
 from spikeformer.hardware.ir.graph import Array
 from spikeformer.instrument import ModuleWatch, copy_network, spikes_of, uncompiled
+from spikeformer.multimodal import LogMelFrames
 from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron
 
 Samples: TypeAlias = Tensor | Mapping[str, Tensor]
@@ -24,7 +25,7 @@ Samples: TypeAlias = Tensor | Mapping[str, Tensor]
 BATCH = 64
 """Samples that go through the network at once."""
 
-_OBSERVED = (SpikingNeuron, SpikeEncoder, nn.Embedding)
+_OBSERVED = (SpikingNeuron, SpikeEncoder, nn.Embedding, LogMelFrames)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def record_reference(
             module.backend = "reference"  # the definition in plain torch; kernels are for float32
 
     def observe(path: str, module: Any, args: Any, kwargs: Any, output: Any) -> None:
-        if isinstance(module, nn.Embedding):
+        if isinstance(module, nn.Embedding | LogMelFrames):
             if output.ndim == 3:  # of tokens, not of places
                 inputs[path].append(output.flatten(1).numpy())
             return

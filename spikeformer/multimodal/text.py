@@ -66,7 +66,10 @@ class TextSpikeEncoder(ModalityEncoder):
         Raises:
             SpikingDynamicsError: Shapes, lengths or ids do not fit.
         """
-        mask = check_token_ids(x, mask, self.vocab_size, self.max_length)
+        return self.spikes(x, check_token_ids(x, mask, self.vocab_size, self.max_length))
+
+    def spikes(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Do the same with ids and a mask that are checked already."""
         positions = torch.arange(x.shape[1], device=x.device)
         embedded = self.token_embedding(x) + self.position_embedding(positions)
         current = self.norm(embedded.unsqueeze(1), mask)

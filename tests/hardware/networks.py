@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from spikeformer.config import FusionConfig
 from spikeformer.encoding import EventCoding
 from spikeformer.hardware import Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.ir.operators import TokenLinear
@@ -21,6 +22,12 @@ from spikeformer.models import (
     SpikingViT,
 )
 from spikeformer.models.mechanisms import QKTokenAttention
+from spikeformer.multimodal import (
+    AudioSpikeEncoder,
+    MultiModalNetwork,
+    TextSpikeEncoder,
+    VisionSpikeEncoder,
+)
 from spikeformer.neurons import LifNeuron
 
 HARD = partial(LifNeuron, reset="zero", tau_mem=1.4427)
@@ -197,3 +204,33 @@ def sentences(lengths, *, vocab=30, length=7, seed=0):
     )
     mask = torch.arange(length) < torch.tensor(lengths)[:, None]
     return {"input_ids": ids, "mask": mask}
+
+
+def multimodal(fusion_type="cross_attention", modalities=("vision", "audio"), **settings):
+    """A network that sees and hears, its statistics as if it had been trained."""
+    encoders = {
+        "vision": VisionSpikeEncoder(8, 3, in_channels=1, strides=(1, 2), neuron=HARD),
+        "audio": AudioSpikeEncoder(
+            8, 3, n_fft=64, hop_length=60, num_mels=6, strides=(2, 2), neuron=HARD
+        ),
+        "text": TextSpikeEncoder(16, 8, 3, max_length=5, neuron=HARD),
+    }
+    fusion = FusionConfig(fusion_type, shared_dim=8, num_heads=2, timesteps=3, temperature=2.0)
+    settings = {"num_layers": 1, "mlp_ratio": 2.0, "neuron": HARD, **settings}
+    net = MultiModalNetwork(encoders, fusion, 3, modalities=modalities, **settings).eval()
+    enliven(net)
+    for module in net.modules():
+        if isinstance(module, nn.Embedding):
+            module.weight.data.normal_()
+    return net
+
+
+def seen_and_heard(samples: int, modalities=("vision", "audio"), seed=0):
+    """Random images, waveforms and token ids."""
+    random = torch.Generator().manual_seed(seed)
+    every = {
+        "vision": torch.rand(samples, 1, 6, 5, generator=random),
+        "audio": torch.randn(samples, 500, generator=random),
+        "text": torch.randint(16, (samples, 4), generator=random),
+    }
+    return {name: every[name] for name in modalities}

@@ -13,110 +13,18 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from scipy import sparse
 
 from spikeformer.encoding import ENCODERS, SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import file_hash, read_arrays, read_json, replacing, write_json
 from spikeformer.hardware.ir import records
+from spikeformer.hardware.ir.arrays import MAX_NEURON_STEPS, ArrayStore
 from spikeformer.hardware.ir.graph import Array, Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware.ir.host import HostFunction, Lookup, Spectrogram
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
-from spikeformer.hardware.ir.lookup import Lookup
-from spikeformer.hardware.ir.operators import Convolution, Operator, Sparse, TokenLinear
+from spikeformer.hardware.ir.operators import Operator
 from spikeformer.i18n import t
-
-MAX_NEURON_STEPS = 2**31
-"""Neurons times timesteps of a graph that is read."""
-
-
-class ArrayStore:
-    """Arrays on their way to or from a `graph.npz`, each stored once.
-
-    Args:
-        arrays: What a file holds; None to fill it.
-    """
-
-    def __init__(self, arrays: Mapping[str, Array] | None = None) -> None:
-        self.arrays = dict(arrays or {})
-        self._names: dict[int, str] = {}
-
-    def put(self, array: Array) -> str:
-        """Store an array and return its name."""
-        # It stays here, so no other array gets its id.
-        name = self._names.setdefault(id(array), f"array_{len(self.arrays)}")
-        self.arrays[name] = array
-        return name
-
-    def get(self, name: str, ndim: int, kinds: str = "fi") -> Array:
-        """Return an array by its name, if it has so many axes and finite numbers of such a kind."""
-        if name not in self.arrays:
-            raise ValueError(f"there is no array {name!r}")
-        array = self.arrays[name]
-        sizes = {"f": (8,), "i": (4, 8)}
-        if array.dtype.kind not in kinds or array.dtype.itemsize not in sizes[array.dtype.kind]:
-            raise ValueError(f"{name} holds {array.dtype}, expected one of the kinds {kinds!r}")
-        if array.ndim != ndim or not array.dtype.isnative:
-            raise ValueError(f"{name} has the shape {array.shape}, expected {ndim} axes")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds numbers that are not finite")
-        return array
-
-    def put_operator(self, operator: Operator) -> records.OperatorRecord:
-        """Store an operator and return its description."""
-        if isinstance(operator, Sparse):
-            csr = operator.csr
-            parts = [self.put(part) for part in (csr.data, csr.indices, csr.indptr)]
-            return records.SparseRecord(operator.shape, *parts)
-        weights = self.put(operator.weights)
-        if isinstance(operator, TokenLinear):
-            return records.TokenLinearRecord(weights, operator.tokens, operator.channels_first)
-        assert isinstance(operator, Convolution)
-        return records.ConvolutionRecord(
-            weights,
-            operator.image,
-            operator.stride,
-            operator.padding,
-            operator.groups,
-            operator.tokens_out,
-        )
-
-    def get_operator(self, record: records.OperatorRecord) -> Operator:
-        """Return the operator of a description."""
-        if isinstance(record, records.SparseRecord):
-            return Sparse(self._csr(record))
-        settings = {f: getattr(record, f) for f in record.__struct_fields__ if f != "weights"}
-        if isinstance(record, records.TokenLinearRecord):
-            return TokenLinear(self.get(record.weights, 2), **settings)
-        weights = self.get(record.weights, 4)
-        padded = [
-            side + 2 * pad for side, pad in zip(record.image[1:], record.padding, strict=True)
-        ]
-        if (
-            min(weights.shape) < 1
-            or weights.shape[0] % record.groups
-            or weights.shape[1] * record.groups != record.image[0]
-            or any(kernel > side for kernel, side in zip(weights.shape[2:], padded, strict=True))
-            or record.image[0] * padded[0] * padded[1] > MAX_NEURON_STEPS
-        ):
-            raise ValueError(
-                f"weights of shape {weights.shape} do not fit the image {record.image}"
-            )
-        return Convolution(weights, **settings)
-
-    def _csr(self, record: records.SparseRecord) -> sparse.csr_array:
-        """Return a matrix none of whose indices leads out of it."""
-        rows, columns = record.shape
-        data = self.get(record.data, 1)
-        indices, indptr = self.get(record.indices, 1, "i"), self.get(record.indptr, 1, "i")
-        if (
-            len(indptr) != rows + 1
-            or indptr[0] != 0
-            or (np.diff(indptr) < 0).any()
-            or not indptr[-1] == len(indices) == len(data)
-            or (len(indices) and not 0 <= indices.min() <= indices.max() < columns)
-        ):
-            raise ValueError(f"the indices of {record.data} lead out of the shape {record.shape}")
-        return sparse.csr_array((data, indices, indptr), shape=record.shape)
+from spikeformer.multimodal import LogMelFrames
 
 
 def save_graph(
@@ -128,7 +36,7 @@ def save_graph(
     target: str = "",
     placement: dict[str, Any] | None = None,
     details: dict[str, Any] | None = None,
-    lookups: Mapping[str, Lookup] | None = None,
+    host: Mapping[str, HostFunction] | None = None,
 ) -> None:
     """Write `graph.json` and `graph.npz` into a folder.
 
@@ -140,7 +48,7 @@ def save_graph(
         target: Name of the target that it is compiled for.
         placement: A placement's `to_dict`.
         details: What the target's toolchain reported.
-        lookups: Embeddings that the host looks up, by the source that gets their values.
+        host: What the host makes of inputs, by the source that gets its values.
     """
     store = ArrayStore()
     content = records.GraphFile(
@@ -151,10 +59,8 @@ def save_graph(
         graph=_describe_graph(graph, store),
         integers=_describe_integers(integers, store),
         npz_sha256="",
-        lookups={
-            source: records.LookupRecord(lookup.ids, store.put(lookup.table))
-            for source, lookup in (lookups or {}).items()
-        },
+        lookups=_describe_lookups(host or {}, store),
+        spectrograms=_describe_spectrograms(host or {}),
     )
     with replacing(folder / "graph.npz") as path, path.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **store.arrays)
@@ -165,9 +71,9 @@ def save_graph(
 def load_graph(
     folder: Path,
 ) -> tuple[
-    SpikeGraph, IntegerGraph | None, SpikeEncoder | None, dict[str, Lookup], records.GraphFile
+    SpikeGraph, IntegerGraph | None, SpikeEncoder | None, dict[str, HostFunction], records.GraphFile
 ]:
-    """Read what `save_graph` wrote: graph, integers, encoder, lookups, and all of `graph.json`.
+    """Read what `save_graph` wrote: graph, integers, encoder, host functions, `graph.json`.
 
     Raises:
         HardwareCompatibilityError: A file is absent, cut short, from elsewhere, of another
@@ -181,7 +87,8 @@ def load_graph(
         graph = _read_graph(content.graph, store)
         integers = _read_integers(content.integers, graph, store)
         encoder = _read_encoder(content.encoder, graph)
-        lookups = _read_lookups(content.lookups, graph, store)
+        host = _read_lookups(content.lookups, graph, store)
+        host |= _read_spectrograms(content.spectrograms, graph)
         placed = {core[2] for core in content.placement.cores} if content.placement else set()
         if unknown := placed - set(graph.populations):
             raise ValueError(f"cores hold unknown populations {sorted(unknown)}")
@@ -189,7 +96,7 @@ def load_graph(
         raise HardwareCompatibilityError(
             t("hardware.unusable_graph", folder=folder, reason=error)
         ) from error
-    return graph, integers, encoder, lookups, content
+    return graph, integers, encoder, host, content
 
 
 def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord:
@@ -218,7 +125,9 @@ def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord
 
 def _describe_readout(readout: Readout, store: ArrayStore) -> records.ReadoutRecord:
     terms = [(name, store.put_operator(operator)) for name, operator in readout.terms]
-    return records.ReadoutRecord(readout.shape, terms, store.put(readout.bias), readout.mask)
+    bias = store.put(readout.bias)
+    late = (readout.branches, readout.temperature)
+    return records.ReadoutRecord(readout.shape, terms, bias, readout.mask, *late)
 
 
 def _describe_projections(graph: SpikeGraph, store: ArrayStore) -> list[records.ProjectionRecord]:
@@ -252,8 +161,9 @@ def _read_readout(
     record: records.ReadoutRecord, populations: Mapping[str, Population], store: ArrayStore
 ) -> Readout:
     terms = tuple((name, store.get_operator(operator)) for name, operator in record.terms)
-    readout = Readout(record.shape, terms, store.get(record.bias, 1, "f"), record.mask)
-    outputs = int(np.prod(record.shape))
+    late = (record.branches, record.temperature)
+    readout = Readout(record.shape, terms, store.get(record.bias, 1, "f"), record.mask, *late)
+    outputs = int(np.prod(record.shape)) * record.branches
     if readout.bias.shape != (outputs,):
         raise ValueError(f"the readout's bias has the shape {readout.bias.shape}, not ({outputs},)")
     for name, operator in terms:
@@ -279,8 +189,8 @@ def _check_mask(
 
 def _read_lookups(
     found: Mapping[str, records.LookupRecord], graph: SpikeGraph, store: ArrayStore
-) -> dict[str, Lookup]:
-    lookups = {}
+) -> dict[str, HostFunction]:
+    lookups: dict[str, HostFunction] = {}
     for name, record in found.items():
         table = store.get(record.table, 2, "f")
         source = graph.populations.get(name)
@@ -288,6 +198,44 @@ def _read_lookups(
             raise ValueError(f"a table of shape {table.shape} has no source {name!r} to go to")
         lookups[name] = Lookup(record.ids, table)
     return lookups
+
+
+def _describe_lookups(
+    host: Mapping[str, HostFunction], store: ArrayStore
+) -> dict[str, records.LookupRecord]:
+    return {
+        source: records.LookupRecord(function.argument, store.put(function.table))
+        for source, function in host.items()
+        if isinstance(function, Lookup)
+    }
+
+
+def _describe_spectrograms(
+    host: Mapping[str, HostFunction],
+) -> dict[str, records.SpectrogramRecord]:
+    return {
+        source: records.SpectrogramRecord(
+            function.argument, function.num_samples, **function.frames.settings
+        )
+        for source, function in host.items()
+        if isinstance(function, Spectrogram)
+    }
+
+
+def _read_spectrograms(
+    found: Mapping[str, records.SpectrogramRecord], graph: SpikeGraph
+) -> dict[str, HostFunction]:
+    spectrograms: dict[str, HostFunction] = {}
+    for name, record in found.items():
+        settings = msgspec.to_builtins(record)
+        argument, num_samples = settings.pop("argument"), settings.pop("num_samples")
+        frames = LogMelFrames(**settings)
+        source = graph.populations.get(name)
+        fits = source is not None and source.kind == "values" and num_samples >= frames.n_fft
+        if not fits or source.shape != frames.shape(num_samples):  # type: ignore[union-attr]
+            raise ValueError(f"frames of {num_samples} samples have no source {name!r} to go to")
+        spectrograms[name] = Spectrogram(argument, num_samples, frames)
+    return spectrograms
 
 
 def _read_projections(

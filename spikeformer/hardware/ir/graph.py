@@ -12,8 +12,10 @@ from functools import cached_property
 from math import prod
 
 import numpy as np
+import torch
 
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.fusion import confidence_weights
 from spikeformer.hardware.ir.firing import MAX_LEVELS, RULES, Rule
 from spikeformer.hardware.ir.operators import Array as Array
 from spikeformer.hardware.ir.operators import Operator
@@ -120,12 +122,27 @@ class Readout:
         mask: Name of a source of kind "values" that is 1 at real tokens and 0 at padding. The
             operators then read a mean over all tokens, and the host makes it one over the real
             ones: it multiplies the spikes of token n by `mask[n] * tokens / max(1, sum(mask))`.
+        branches: Modalities that late fusion classifies apart. Where there are several, the
+            operators and the bias give the outputs of one behind those of the other, and the host
+            averages them by `spikeformer.fusion.confidence_weights`.
+        temperature: Of those weights.
     """
 
     shape: tuple[int, ...]
     terms: tuple[tuple[str, Operator], ...]
     bias: Array
     mask: str | None = None
+    branches: int = 1
+    temperature: float = 1.0
+
+    def averaged(self, outputs: Array) -> Array:
+        """Average the outputs (samples, branches * outputs) of all branches."""
+        if self.branches == 1:
+            return outputs
+        apart = torch.from_numpy(outputs.reshape(len(outputs), self.branches, -1)).movedim(1, 0)
+        weights = confidence_weights(apart[:, :, None], self.temperature)
+        averaged: Array = (weights[..., None] * apart).sum(dim=0).numpy()
+        return averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +280,7 @@ class SpikeGraph:
                 weight = mask * (mask.shape[1] / np.maximum(mask.sum(axis=1, keepdims=True), 1))
                 rate = rate * np.repeat(weight, rate.shape[1] // mask.shape[1], axis=1)
             total = total + operator.apply(rate)
-        return total.reshape(-1, *self.readout.shape)
+        return self.readout.averaged(total).reshape(-1, *self.readout.shape)
 
 
 def _check_population(name: str, population: Population) -> None:

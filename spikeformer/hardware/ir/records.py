@@ -79,6 +79,8 @@ class ReadoutRecord(Struct, forbid_unknown_fields=True):
     terms: Annotated[list[tuple[Text, OperatorRecord]], Meta(min_length=1)]
     bias: Text
     mask: Text | None = None
+    branches: Annotated[int, Meta(ge=1, le=2**10)] = 1
+    temperature: Annotated[float, Meta(gt=0, le=1e30)] = 1.0
 
 
 class LookupRecord(Struct, forbid_unknown_fields=True):
@@ -86,6 +88,18 @@ class LookupRecord(Struct, forbid_unknown_fields=True):
 
     ids: Text
     table: Text
+
+
+class SpectrogramRecord(Struct, forbid_unknown_fields=True):
+    """A `Spectrogram`."""
+
+    argument: Text
+    num_samples: Size
+    sample_rate: Size
+    n_fft: Side
+    hop_length: Size
+    num_mels: Side
+    dynamic_range_db: Annotated[float, Meta(gt=0, le=1e6)]
 
 
 class GraphRecord(Struct, forbid_unknown_fields=True):
@@ -160,5 +174,6 @@ class GraphFile(Struct, forbid_unknown_fields=True):
     integers: IntegersRecord | None
     npz_sha256: str
     lookups: dict[Text, LookupRecord] = {}
+    spectrograms: dict[Text, SpectrogramRecord] = {}
     format: Literal["spikeformer graph"] = "spikeformer graph"
     version: Literal[2] = 2

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.firing import Rule
 from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
-from spikeformer.hardware.ir.lookup import Lookup
+from spikeformer.hardware.ir.host import HostFunction
 from spikeformer.hardware.ir.operators import Operator
-from spikeformer.hardware.lowering.current import Current
+from spikeformer.hardware.lowering.current import Current, permutation
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.i18n import t
 from spikeformer.instrument import Trail
@@ -29,17 +30,18 @@ class GraphBuilder:
     Attributes:
         timesteps: Steps for each sample, known from the first population on.
         encoder: Path of the encoder whose spike trains come in; None where values do.
-        lookups: Embeddings that the host looks up, by the source that gets their values.
+        host: What the host makes of inputs, by the source that gets its values.
     """
 
     def __init__(self, trail: Trail) -> None:
         self._trail = trail
         self.encoder: str | None = None
         self.timesteps: int | None = None
-        self.lookups: dict[str, Lookup] = {}
+        self.host: dict[str, HostFunction] = {}
         self._masks: set[str] = set()
         self._late: dict[str, tuple[str, int]] = {}
         self._read_at: str | None = None
+        self._averaged: tuple[Current, int, float] | None = None
         self._populations: dict[str, Population] = {}
         self._projections: list[Projection] = []
         self._layers: dict[int, tuple[str, str | None]] = {}
@@ -102,6 +104,11 @@ class GraphBuilder:
         """Let the readout average over the tokens of a mask; nothing may fire at what it gives."""
         (self._read_at,) = mask.current.terms
 
+    def average(self, outputs: TracedTensor, branches: int, temperature: float) -> TracedTensor:
+        """Let the host average outputs (1, timesteps, branches * outputs) as late fusion does."""
+        self._averaged = (outputs.current, branches, temperature)
+        return outputs
+
     def late(self, current: Current, lag: int) -> Current:
         """Return what a current was so many timesteps before; it must be without a bias."""
         terms: dict[str, Operator] = {}
@@ -115,6 +122,15 @@ class GraphBuilder:
     def _sent(self, name: str) -> tuple[str, int]:
         """Return the population behind a term's name, and how long ago it sent its spikes."""
         return self._late.get(name, (name, 0))
+
+    def whole_input(self, x: TracedTensor) -> str | None:
+        """Return the name of the source that `x` is all of, in its order; None if it is not."""
+        current = x.current.take(x.index.reshape(-1).numpy())
+        if not current.constant or len(current.terms) != 1 or current.bias.any():
+            return None
+        ((name, operator),) = current.terms.items()
+        order = permutation(operator)
+        return name if order is not None and (order == np.arange(len(order))).all() else None
 
     def drop(self, x: TracedTensor) -> None:
         """Remove the sources of `x`, which something else stands in for."""
@@ -138,6 +154,8 @@ class GraphBuilder:
         """
         if self._read_at is not None:
             raise self.refuse(t("hardware.fires_behind_readout"))
+        if self._averaged is not None:
+            raise self.refuse(t("hardware.changes_average"))
         name = self._free(name or self.path)
         if rule == "count":
             current, factor = self._in_counts(current)
@@ -187,6 +205,12 @@ class GraphBuilder:
         if any(self._sent(name)[1] for name in features.terms):
             raise HardwareCompatibilityError(t("hardware.reads_late_spikes"))
         readout = Readout(shape, tuple(features.terms.items()), features.bias, self._read_at)
+        if self._averaged is not None:
+            averaged, branches, temperature = self._averaged
+            if output.current is not averaged:
+                raise self.refuse(t("hardware.changes_average"))
+            shape = (shape[0] // branches,)
+            readout = replace(readout, shape=shape, branches=branches, temperature=temperature)
         return SpikeGraph(
             self.timesteps, self._populations, tuple(self._projections), readout, name
         )

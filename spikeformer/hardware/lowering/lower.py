@@ -15,7 +15,7 @@ from spikeformer.data import batch
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError, check_positive_int
 from spikeformer.hardware.ir.graph import SpikeGraph
-from spikeformer.hardware.ir.lookup import Lookup
+from spikeformer.hardware.ir.host import HostFunction
 from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
 from spikeformer.hardware.lowering.builder import GraphBuilder
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
@@ -40,13 +40,13 @@ class Lowered:
         layers: Paths of the layer whose weights a projection has and of the norm that folded into
             them, by the projection's source and target; those that carry no spikes or have no
             weights of a layer are left out.
-        lookups: Embeddings that the host looks up, by the source that gets their values.
+        host: What the host makes of inputs, by the source that gets its values.
     """
 
     graph: SpikeGraph
     encoder: SpikeEncoder | None
     layers: Mapping[tuple[str, str], tuple[str, str | None]]
-    lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    host: Mapping[str, HostFunction] = field(default_factory=dict)
 
     def lasting(self, timesteps: int) -> Lowered:
         """Return the network for samples of another length, as recordings longer than training's.
@@ -113,7 +113,7 @@ def lower(model: nn.Module | Lowered, input_shape: InputShape, *, name: str = "n
     if builder.encoder is not None:
         encoder = uncompiled(copy_network(model)).get_submodule(builder.encoder)
     assert encoder is None or isinstance(encoder, SpikeEncoder)
-    return Lowered(builder.graph(output, name), encoder, builder.layers, builder.lookups)
+    return Lowered(builder.graph(output, name), encoder, builder.layers, builder.host)
 
 
 def _sources(builder: GraphBuilder, shape: InputShape) -> Any:

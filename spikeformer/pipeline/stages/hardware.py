@@ -120,11 +120,11 @@ def chip_samples(data: SpikingDataModule, count: int, split: str = "test") -> Ch
 
 
 def _fits(inputs: Any, target: Tensor) -> bool:
-    """Whether a network for such a batch can be lowered: a tensor, or tokens and mask."""
-    tokens = isinstance(inputs, Mapping) and inputs.keys() == {"input_ids", "mask"}
-    if target.is_floating_point() or not (tokens or isinstance(inputs, Tensor)):
+    """Whether a network for such a batch can be lowered: a tensor, or several by their names."""
+    named = isinstance(inputs, Mapping) and all(isinstance(x, Tensor) for x in inputs.values())
+    if target.is_floating_point() or not (named or isinstance(inputs, Tensor)):
         return False
-    return target.ndim == 1 or (tokens and target.shape == inputs["mask"].shape)
+    return target.ndim == 1 or (named and "mask" in inputs and target.shape == inputs["mask"].shape)
 
 
 def hardware_folder(run: Run) -> Path:

@@ -5,10 +5,21 @@ from spikeformer.hardware.lowering.rules import (
     arithmetic,
     encoding,
     linear,
+    modalities,
     neurons,
     norm,
     pooling,
     tokens,
 )
 
-__all__ = ["affine", "arithmetic", "encoding", "linear", "neurons", "norm", "pooling", "tokens"]
+__all__ = [
+    "affine",
+    "arithmetic",
+    "encoding",
+    "linear",
+    "modalities",
+    "neurons",
+    "norm",
+    "pooling",
+    "tokens",
+]

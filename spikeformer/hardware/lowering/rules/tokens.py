@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from torch import Tensor, nn
 
-from spikeformer.hardware.ir.lookup import Lookup
+from spikeformer.hardware.ir.host import Lookup
 from spikeformer.hardware.lowering.builder import GraphBuilder
-from spikeformer.hardware.lowering.current import permutation
 from spikeformer.hardware.lowering.registry import lowers
 from spikeformer.hardware.lowering.traced import TracedTensor
 from spikeformer.i18n import t
@@ -21,14 +19,12 @@ def embedding(builder: GraphBuilder, module: nn.Embedding, ids: Tensor) -> Tenso
     if not isinstance(ids, TracedTensor):
         numbers: Tensor = type(module).forward(module, ids)
         return numbers
-    current = ids.current.take(ids.index.reshape(-1).numpy())
-    (name,) = current.terms
-    order = permutation(current.terms[name])
-    if not current.constant or order is None or (order != np.arange(len(order))).any():
+    name = builder.whole_input(ids)
+    if name is None:
         raise builder.refuse(t("hardware.looks_up_else"))
     values = builder.source(builder.path, (*ids.shape[1:], module.embedding_dim), "values")
     (source,) = values.current.terms
-    builder.lookups[source] = Lookup(name, module.weight.numpy(force=True))
+    builder.host[source] = Lookup(name, module.weight.numpy(force=True))
     builder.drop(ids)
     return values
 

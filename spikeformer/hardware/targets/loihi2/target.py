@@ -160,7 +160,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
             TARGET.name,
             lowered.graph,
             lowered.encoder,
-            lookups=lowered.lookups,
+            host=lowered.host,
             integers=quantise(lowered.graph, TARGET.numbers),
             placement=place(lowered.graph, LOIHI2),
         )

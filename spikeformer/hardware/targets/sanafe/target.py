@@ -133,7 +133,7 @@ class SanafeDeployer(NeuromorphicDeployer):
             lowered.encoder,
             placement=placement,
             details=details,
-            lookups=lowered.lookups,
+            host=lowered.host,
         )
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SanafeModel:

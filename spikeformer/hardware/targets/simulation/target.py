@@ -62,7 +62,7 @@ class SimulationDeployer(NeuromorphicDeployer):
     ) -> HardwareModel:
         """Lower a network."""
         lowered = self.lowered(model, input_shape)
-        return HardwareModel(TARGET.name, lowered.graph, lowered.encoder, lookups=lowered.lookups)
+        return HardwareModel(TARGET.name, lowered.graph, lowered.encoder, host=lowered.host)
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> SimulatedModel:
         """Return the network, ready to run."""

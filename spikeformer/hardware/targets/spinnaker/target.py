@@ -186,7 +186,7 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
             TARGET.name,
             graph,
             lowered.encoder,
-            lookups=lowered.lookups,
+            host=lowered.host,
             placement=placement,
             details=details,
             reports=reports,
