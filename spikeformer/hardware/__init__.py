@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
     from spikeformer.hardware.nir.export import export_nir
     from spikeformer.hardware.nir.network import NirNetwork, import_nir
+    from spikeformer.hardware.planning import Plan, PlannedChip, PlannedLayer, packet_rates, plan
     from spikeformer.hardware.reference import Reference, Samples, record_reference
     from spikeformer.hardware.rounding import RoundedWeights
     from spikeformer.hardware.summary import activity, layer_table, state_ranges
@@ -83,6 +84,9 @@ __all__ = [
     "NirNetwork",
     "NumberFormat",
     "Placement",
+    "Plan",
+    "PlannedChip",
+    "PlannedLayer",
     "Population",
     "Projection",
     "Readout",
@@ -113,7 +117,9 @@ __all__ = [
     "measure",
     "modelled_energy",
     "operation_counts",
+    "packet_rates",
     "place",
+    "plan",
     "quantise",
     "record_reference",
     "reference_spikes",
@@ -136,6 +142,7 @@ _MODULES = (
     "ir.quantisation",
     "lowering",
     "measurement",
+    "planning",
     "reference",
     "rounding",
     "summary",

@@ -50,6 +50,10 @@ class Operator(ABC):
     def fan_out(self) -> npt.NDArray[np.int64]:
         """Return the number of non-zero weights of each input, (in,)."""
 
+    @abstractmethod
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
+
     @property
     def num_synapses(self) -> int:
         """Number of non-zero weights, each counted as often as it is used."""
@@ -115,6 +119,20 @@ class TokenLinear(Operator):
         counts = np.count_nonzero(self.weights, axis=0)
         repeated = np.repeat if self.channels_first else np.tile
         return repeated(counts, self.tokens)
+
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
+        out, into = self.weights.shape
+        there, reached = self.weights != 0, np.zeros((self.tokens, into), bool)
+        (token, start), (end_token, end) = divmod(first, out), divmod(last, out)
+        if token == end_token:
+            reached[token] = there[start:end].any(axis=0)
+        else:
+            reached[token] = there[start:].any(axis=0)
+            reached[token + 1 : end_token] = there.any(axis=0)
+            if end:
+                reached[end_token] = there[:end].any(axis=0)
+        return (reached.T if self.channels_first else reached).ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +241,28 @@ class Convolution(Operator):
         counts: Array = np.rint(reached.numpy().reshape(-1))
         return counts.astype(np.int64)
 
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,).
+
+        As if no weight were zero.
+        """
+        wanted = np.zeros(self.shape[0], np.float32)
+        wanted[first:last] = 1
+        channels = len(self.weights)
+        by_channel = wanted.reshape(-1, channels).T if self.tokens_out else wanted
+        by_group: Array = by_channel.reshape(self.groups, -1, *self.grid).max(axis=1)
+        window = torch.ones(self.groups, 1, *self.weights.shape[2:])
+        reached = functional.conv_transpose2d(
+            torch.from_numpy(by_group[None]),
+            window,
+            stride=self.stride,
+            padding=self.padding,
+            output_padding=self._uncovered(),
+            groups=self.groups,
+        )
+        there: Array = reached[0].numpy() > 0
+        return np.repeat(there, self.weights.shape[1], axis=0).ravel()
+
     def _uncovered(self) -> tuple[int, int]:
         """Rows and columns at the far edges that no kernel reaches."""
         height, width = (
@@ -288,6 +328,12 @@ class Sparse(Operator):
     def fan_out(self) -> npt.NDArray[np.int64]:
         """Return the number of non-zero weights of each input, (in,)."""
         return np.bincount(self.csr.indices, minlength=self.shape[1])
+
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
+        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
+        reached = np.zeros(self.shape[1], bool)
+        reached[self.csr.indices[self.csr.indptr[first] : self.csr.indptr[last]]] = True
+        return reached
 
 
 def with_weights(operator: Operator, weights: Array) -> Operator:

@@ -94,3 +94,14 @@ def test_convolution_is_torchs(channels, size, stride, padding):
     assert operator.grid == tuple(expected.shape[2:])
     got = operator.matrix() @ image.flatten(1).numpy().T
     np.testing.assert_allclose(got.T, expected.flatten(1).numpy(), atol=1e-12)
+
+
+@every
+def test_inputs_that_reach_a_range_of_outputs(operator):
+    if isinstance(operator, Convolution):  # as if no weight were zero
+        operator = with_weights(operator, np.ones_like(operator.weights))
+    there = operator.matrix().toarray() != 0
+    for first in range(0, len(there), 3):
+        for last in range(first + 1, len(there) + 1, 4):
+            expected = there[first:last].any(axis=0)
+            np.testing.assert_array_equal(operator.reaching(first, last), expected)

@@ -1,0 +1,217 @@
+"""How many chips a network takes, and the spikes between them, without a synapse being written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from spikeformer.error_handling import check_interval
+from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
+from spikeformer.hardware.ir.operators import Operator
+from spikeformer.hardware.ir.placement import ChipLimits, Placement, place
+
+
+@dataclass(frozen=True)
+class PlannedLayer:
+    """What one population takes of the chips, and what it sends between them.
+
+    Attributes:
+        layer: Name of the population.
+        neurons: Its neurons.
+        synapses: Synapses that lead to them.
+        cores: Cores that hold it.
+        first_chip: The first of its chips, which follow one another.
+        last_chip: The last of them.
+        rate: Packets that a neuron sends in a timestep.
+        packets: Packets that it sends in a timestep.
+        crossing: Of these, counted once for each other chip that a packet goes to.
+    """
+
+    layer: str
+    neurons: int
+    synapses: int
+    cores: int
+    first_chip: int
+    last_chip: int
+    rate: float
+    packets: float
+    crossing: float
+
+
+@dataclass(frozen=True)
+class PlannedChip:
+    """What lies on one chip, and what it exchanges with others in a timestep.
+
+    Attributes:
+        layer: The population with most cores here.
+        cores: Cores in use.
+        sent: Packets to other chips.
+        received: Packets from other chips.
+    """
+
+    layer: str
+    cores: int
+    sent: float
+    received: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An estimate of the chips that a network takes.
+
+    Attributes:
+        target: Name of the target, for people.
+        limits: What a core and a chip hold.
+        largest_system: Chips of the largest system built; None if that is not known.
+        measured: Whether rates are measured; else one is assumed for all populations.
+        layers: In the order of the graph.
+        chips: In order; what comes in with a sample is sent by the host and counted nowhere.
+    """
+
+    target: str
+    limits: ChipLimits
+    largest_system: int | None
+    measured: bool
+    layers: list[PlannedLayer]
+    chips: list[PlannedChip]
+
+    @property
+    def num_cores(self) -> int:
+        """Cores in use."""
+        return sum(chip.cores for chip in self.chips)
+
+    @property
+    def num_neurons(self) -> int:
+        """Neurons of all layers."""
+        return sum(layer.neurons for layer in self.layers)
+
+    @property
+    def num_synapses(self) -> int:
+        """Synapses of all layers."""
+        return sum(layer.synapses for layer in self.layers)
+
+    @property
+    def packets(self) -> float:
+        """Packets of all neurons in a timestep."""
+        return sum(layer.packets for layer in self.layers)
+
+    @property
+    def crossing(self) -> float:
+        """Packets between chips in a timestep, counted once for each chip that they go to."""
+        return sum(layer.crossing for layer in self.layers)
+
+    @property
+    def busiest(self) -> PlannedChip:
+        """The chip that exchanges most packets with others."""
+        return max(self.chips, key=lambda chip: chip.sent + chip.received)
+
+
+def plan(
+    graph: SpikeGraph,
+    limits: ChipLimits,
+    rates: Mapping[str, float] | float,
+    *,
+    target: str = "",
+    largest_system: int | None = None,
+) -> Plan:
+    """Place a network on chips and count the spikes that cross from one to another.
+
+    Populations follow one another, each on as few cores as hold it, so that layers that talk to
+    each other are neighbours. A packet is counted once for each other chip that holds a neuron it
+    reaches, as if routers copied it there; where each core is sent its own, there are more.
+    Synapses are counted, layer by layer, and never written down.
+
+    Args:
+        graph: The network.
+        limits: What a core and a chip hold.
+        rates: Packets of a neuron in a timestep, in [0, 1]: by population, or one for all.
+        target: Name of the target, for people.
+        largest_system: Chips of the largest system built.
+
+    Raises:
+        HardwareCompatibilityError: A neuron or a delay does not fit a core.
+    """
+    named = rates if isinstance(rates, Mapping) else {p.name: rates for p in graph.neurons}
+    for rate in named.values():
+        check_interval("rates", rate, 0.0, 1.0)
+    placement = place(graph, limits)
+    shares = _shares(placement)
+    sent, received = np.zeros((2, placement.num_chips))
+    crossing = dict.fromkeys(named, 0.0)
+    for population in graph.neurons:
+        here = shares[population.name]
+        starts = [first for _, first, _ in here]
+        chips = np.array([chip for chip, _, _ in here])
+        for chip, reached in _reached(graph, population.name, shares):
+            counts = np.add.reduceat(reached.view(np.uint8), starts, dtype=np.int64)
+            counts[chips == chip] = 0
+            packets = counts * named[population.name]
+            np.add.at(sent, chips, packets)
+            received[chip] += packets.sum()
+            crossing[population.name] += float(packets.sum())
+    layers = [
+        PlannedLayer(
+            layer=p.name,
+            neurons=p.size,
+            synapses=sum(core.synapses for core in cores),
+            cores=len(cores),
+            first_chip=cores[0].chip,
+            last_chip=cores[-1].chip,
+            rate=named[p.name],
+            packets=named[p.name] * p.size,
+            crossing=crossing[p.name],
+        )
+        for p in graph.neurons
+        for cores in (placement.cores_of(p.name),)
+    ]
+    found = [
+        PlannedChip(layer, cores, float(sent[chip]), float(received[chip]))
+        for chip, (layer, cores) in enumerate(_contents(placement))
+    ]
+    measured = isinstance(rates, Mapping)
+    return Plan(target, limits, largest_system, measured, layers, found)
+
+
+def packet_rates(spikes: Arrays) -> dict[str, float]:
+    """Return the packets of a neuron in a timestep, by population; a graded spike is one.
+
+    Args:
+        spikes: Shape (samples, timesteps, size) each.
+    """
+    return {name: float(np.count_nonzero(fired) / fired.size) for name, fired in spikes.items()}
+
+
+def _shares(placement: Placement) -> dict[str, list[tuple[int, int, int]]]:
+    """Return chip, first neuron and the one behind the last for each chip, by population."""
+    shares: dict[str, list[tuple[int, int, int]]] = {}
+    for (name, chip), group in groupby(placement.cores, lambda core: (core.population, core.chip)):
+        cores = list(group)
+        end = cores[-1].first + cores[-1].neurons
+        shares.setdefault(name, []).append((chip, cores[0].first, end))
+    return shares
+
+
+def _reached(
+    graph: SpikeGraph, source: str, shares: Mapping[str, list[tuple[int, int, int]]]
+) -> Iterator[tuple[int, Array]]:
+    """Yield each chip that a population sends to, and which of its neurons do, bool (size,)."""
+    parts: dict[int, list[tuple[Operator, int, int]]] = {}
+    for projection in graph.projections:
+        if projection.source == source:
+            for chip, first, last in shares[projection.target]:
+                parts.setdefault(chip, []).append((projection.operator, first, last))
+    for chip, found in parts.items():
+        reached = [operator.reaching(first, last) for operator, first, last in found]
+        yield chip, np.logical_or.reduce(reached)
+
+
+def _contents(placement: Placement) -> list[tuple[str, int]]:
+    """Return the population with most cores and the number of cores, by chip."""
+    contents = []
+    for _, group in groupby(placement.cores, lambda core: core.chip):
+        names = [core.population for core in group]
+        contents.append((max(dict.fromkeys(names), key=names.count), len(names)))
+    return contents
