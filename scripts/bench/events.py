@@ -1,6 +1,9 @@
 """Show that time matters in recordings of events; write docs/benchmarks/events.
 
-python scripts/bench/events.py --data /data/fsdd --seeds 0 1
+python scripts/bench/events.py --data /data/fsdd --seeds 0 1 2
+
+SpikingJelly's networks have as many trained parameters as ours, see the same batches, and are
+trained for as many epochs as fit into the time that ours took; `make bench-baselines` installs it.
 """
 
 from __future__ import annotations
@@ -8,8 +11,10 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import statistics
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import machine
 from bench.hybrid import train
+from bench.training.baseline import Remote, session
 from spikeformer.data import DigitsDvsDataModule, SpikingDataModule, SpokenSpikesDataModule
 from spikeformer.data.datasets import TensorBatches
 from spikeformer.encoding import EventCoding
@@ -33,10 +39,15 @@ from spikeformer.models import (
 )
 from spikeformer.neurons import LifNeuron
 from spikeformer.ops import keep_freed_memory
+from spikeformer.training import cosine_with_warmup
+from spikeformer.training.callbacks import EpochSeed
+from spikeformer.training.history import HistoryRecorder
 
 TABLE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "events"
 NEURON = partial(LifNeuron, reset="zero", tau_mem=5.0, surrogate_type="sigmoid")
 SPOKEN_STEPS, DIGIT_STEPS, MAX_DELAY = 25, 8, 8
+DECAY = {"tau": 1 / (1 - math.exp(-1 / 5.0)), "dropout": 0.2}
+"""SpikingJelly's neurons decay as ours of tau_mem=5 do."""
 ARMS = {
     "learnt delays": (MAX_DELAY, True, False),
     "fixed random delays": (MAX_DELAY, False, False),
@@ -45,6 +56,19 @@ ARMS = {
     "no delays, steps shuffled": (0, False, True),
 }
 """Largest delay, whether it is learnt, and whether each recording's steps are in random order."""
+LINE = {"channels": 64, "num_classes": 10, **DECAY}
+SPIKFORMER = {"num_classes": 10, "in_channels": 2, "image_size": [16, 16], "timesteps": DIGIT_STEPS}
+BASELINES = {
+    "SpikingJelly, LIF": ("spoken", {"line": {**LINE, "width": 190, "recurrent": False}}),
+    "SpikingJelly, recurrent LIF": ("spoken", {"line": {**LINE, "width": 93, "recurrent": True}}),
+    "SpikingJelly, Spikformer": (
+        "digits",
+        {**SPIKFORMER, "width": 42, "heads": 2, "depth": 1, "patch": 4},
+    ),
+}
+"""The task, and what SpikingJelly's process builds."""
+OURS = {"spoken": "learnt delays", "digits": "SpikingViT"}
+"""The network whose size and time the baselines of a task have."""
 
 
 def spoken_network(max_delay: int, learnt: bool) -> nn.Module:
@@ -97,13 +121,59 @@ def shuffled(data: SpikingDataModule, seed: int) -> SpikingDataModule:
 
 
 @torch.no_grad()
-def by_step(net: nn.Module, data: SpikingDataModule) -> list[float]:
+def by_step(outputs_of: Callable[[Tensor], Tensor], data: SpikingDataModule) -> list[float]:
     """Return the accuracy of the mean output after each step, on the test recordings."""
     right: list[Tensor] = []
     for events, labels in data.test_dataloader():
-        outputs = net.eval()(events).cumsum(dim=1)
+        outputs = outputs_of(events).cumsum(dim=1)
         right.append(outputs.argmax(dim=-1) == labels[:, None])
     return torch.cat(right).float().mean(dim=0).tolist()
+
+
+def baseline(
+    network: dict, data: SpikingDataModule, seed: int, seconds: float, lr: float
+) -> dict[str, object]:
+    """Train SpikingJelly's network for so long, and return what it reached."""
+    with session() as call:
+
+        def fit(epochs: int) -> tuple[int, list[float]]:
+            L.seed_everything(seed, verbose=False)
+            parameters = call("prepare", {
+                "threads": torch.get_num_threads(),
+                "seed": seed,
+                "network": network,
+                "weight_decay": 0.01,  # of torch's AdamW, which trains ours
+                "label_smoothing": 0.0,
+                "gradient_clip_val": 1.0,
+            })  # fmt: skip
+            recorder = HistoryRecorder()
+            trainer = L.Trainer(
+                max_epochs=epochs,
+                accelerator="cpu",
+                devices=1,
+                callbacks=[EpochSeed(seed), recorder],
+                logger=False,
+                enable_checkpointing=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+            )
+            trainer.fit(Remote(call, lr, cosine_with_warmup), data)
+            return parameters, [epoch["seconds"] for epoch in recorder.history]
+
+        def outputs(events: Tensor) -> Tensor:
+            return torch.from_numpy(call("outputs", {"images": events.numpy()}))
+
+        _, trial = fit(2)  # the first is slow
+        parameters, times = fit(max(1, round(seconds / trial[-1])))
+        steps = by_step(outputs, data)
+        return {
+            "parameters": parameters,
+            "epochs": len(times),
+            "seconds": sum(times),
+            "accuracy": steps[-1],
+            "by_step": steps,
+            "shuffled_in_the_test": by_step(outputs, shuffled(data, seed))[-1],
+        }
 
 
 def compare(arguments: argparse.Namespace) -> list[dict[str, object]]:
@@ -115,51 +185,53 @@ def compare(arguments: argparse.Namespace) -> list[dict[str, object]]:
     )
     for data in (spoken, digits):
         data.setup()
+    tasks = {
+        "spoken": (spoken, arguments.spoken_epochs),
+        "digits": (digits, arguments.digits_epochs),
+    }
     runs: list[dict[str, object]] = []
 
-    def add(task: str, arm: str, seed: int, net: nn.Module, data: SpikingDataModule) -> None:
-        epochs = arguments.spoken_epochs if task == "spoken" else arguments.digits_epochs
-        reached = train(net, data, seed, epochs, arguments.lr)
-        parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)
-        runs.append(
-            {
-                "task": task,
-                "arm": arm,
-                "seed": seed,
-                "parameters": parameters,
-                "by_step": by_step(net, data),
-                "shuffled_in_the_test": by_step(net, shuffled(data, seed))[-1],
-                **reached,
-            }
-        )
+    def note(task: str, arm: str, seed: int, **found: object) -> None:
+        runs.append({"task": task, "arm": arm, "seed": seed, **found})
         print({k: v for k, v in runs[-1].items() if k != "by_step"}, flush=True)
+
+    def ours(
+        task: str, arm: str, seed: int, build: Callable[[], nn.Module], *, mixed: bool
+    ) -> None:
+        data, epochs = tasks[task]
+        L.seed_everything(seed, verbose=False)
+        data, net = shuffled(data, seed) if mixed else data, build()
+        reached = train(net, data, seed, epochs, arguments.lr)
+        net.eval()
+        note(
+            task,
+            arm,
+            seed,
+            parameters=sum(p.numel() for p in net.parameters() if p.requires_grad),
+            epochs=epochs,
+            by_step=by_step(net, data),
+            shuffled_in_the_test=by_step(net, shuffled(data, seed))[-1],
+            **reached,
+        )
 
     for seed in arguments.seeds:
         spoken.seed = digits.seed = seed
         for arm, (max_delay, learnt, mixed) in ARMS.items():
-            L.seed_everything(seed, verbose=False)
-            data = shuffled(spoken, seed) if mixed else spoken
-            add("spoken", arm, seed, spoken_network(max_delay, learnt), data)
-        L.seed_everything(seed, verbose=False)
-        add("digits", "SpikingViT", seed, digits_network(), digits)
+            ours("spoken", arm, seed, partial(spoken_network, max_delay, learnt), mixed)
+        ours("digits", OURS["digits"], seed, digits_network, False)
+        for arm, (task, network) in BASELINES.items():
+            time = next(
+                run["seconds"] for run in runs if (run["arm"], run["seed"]) == (OURS[task], seed)
+            )
+            note(task, arm, seed, **baseline(network, tasks[task][0], seed, time, arguments.lr))
     return runs
 
 
 def page(result: dict) -> str:
     """Return the comparison as a page of the documentation."""
     runs, settings = result["runs"], result["settings"]
-    seeds = sorted({run["seed"] for run in runs})
-    rows = []
-    for arm in ARMS:
-        mine = {run["seed"]: run for run in runs if run["arm"] == arm}
-        cells = " | ".join(f"{mine[seed]['accuracy']:.2%}" for seed in seeds)
-        mean = statistics.fmean(run["accuracy"] for run in mine.values())
-        mixed = statistics.fmean(run["shuffled_in_the_test"] for run in mine.values())
-        parameters = next(iter(mine.values()))["parameters"]
-        rows.append(f"| {arm} | {parameters:,} | {cells} | **{mean:.2%}** | {mixed:.2%} |")
-    heads = " | ".join(f"seed {seed}" for seed in seeds)
-    table = "\n".join(rows)
     hardware = result["machine"]
+    spoken = [*list(ARMS)[:3], *_baselines("spoken")]
     return f"""# Recordings of events
 
 Does the order of the steps matter, and do delays help? Spoken digits as spikes of a simulated
@@ -170,31 +242,62 @@ kept, or none has one. In the control the steps of every recording are in a rand
 in training and test. The last column has the networks of each row on test recordings whose steps
 are in random order.
 
-| network | trained parameters | {heads} | mean | steps of the test shuffled |
-|---|---|{"---|" * len(seeds)}---|---|
-{table}
+[SpikingJelly](https://github.com/fangwei123456/spikingjelly) 2.0.0 has no delays that are learnt.
+Its two networks have two layers of LIF neurons of the same decay, recurrent or not, with as many
+trained parameters as the network with learnt delays. They see the same batches, and are trained for
+as many epochs as fit into the time that it took.
+
+{_table(runs, [*ARMS, *_baselines("spoken")])}
 
 Test accuracy after some of the steps, by the mean of the outputs so far, mean of the seeds:
 
-{_steps(runs, "spoken", list(ARMS)[:3], (3, 6, 9, 12, 15, 20, 25))}
+{_steps(runs, "spoken", spoken, (3, 6, 9, 12, 15, 20, 25))}
 
 ## Digits before an event camera
 
 `data=digits_dvs`, {DIGIT_STEPS} steps, a spiking ViT of one block, trained for
-{settings["digits_epochs"]} epochs only. Most of what a digit is shows in where events are, less in
-when: the steps of the test in random order cost {_cost(runs):.1f} points, and the network has most
-of its accuracy long before the recording ends.
+{settings["digits_epochs"]} epochs, and SpikingJelly's Spikformer of one block and about as many
+parameters, trained for the same time. Most of what a digit is shows in where events are, less in
+when: the steps of the test in random order cost ours {_cost(runs):.1f} points.
 
-{_steps(runs, "digits", ["SpikingViT"], tuple(range(1, DIGIT_STEPS + 1)))}
+{_table(runs, [OURS["digits"], *_baselines("digits")])}
 
-The camera and the cochlea are simulated: accuracies are not those of N-MNIST and SHD. Computed on
-{result["date"]} on {hardware["cpu"]}, torch {result["packages"]["torch"]}, by
-`{result["command"]}`.
+{_steps(runs, "digits", [OURS["digits"], *_baselines("digits")], tuple(range(1, DIGIT_STEPS + 1)))}
+
+The camera and the cochlea are simulated: accuracies are not those of N-MNIST and SHD. Times are
+those of one thread. Computed on {result["date"]} on {hardware["cpu"]}, torch
+{result["packages"]["torch"]}, by `{result["command"]}`.
 """
 
 
+def _baselines(task: str) -> list[str]:
+    return [arm for arm, (of, _) in BASELINES.items() if of == task]
+
+
+def _table(runs: list[dict], arms: list[str]) -> str:
+    """Return a row for each network, with its accuracy by seed."""
+    seeds = sorted({run["seed"] for run in runs})
+    heads = " | ".join(f"seed {seed}" for seed in seeds)
+    columns = f"epochs | minutes | {heads} | mean | steps of the test shuffled"
+    rows = [
+        f"| network | trained parameters | {columns} |",
+        f"|---|---|---|---|{'---|' * len(seeds)}---|---|",
+    ]
+    for arm in arms:
+        mine = {run["seed"]: run for run in runs if run["arm"] == arm}
+
+        def mean(key: str, found: Iterable[dict] = mine.values()) -> float:
+            return statistics.fmean(run[key] for run in found)
+
+        cells = " | ".join(f"{mine[seed]['accuracy']:.2%}" for seed in seeds)
+        first = f"| {arm} | {mine[seeds[0]]['parameters']:,} | {mean('epochs'):.0f}"
+        last = f"**{mean('accuracy'):.2%}** | {mean('shuffled_in_the_test'):.2%} |"
+        rows.append(f"{first} | {mean('seconds') / 60:.1f} | {cells} | {last}")
+    return "\n".join(rows)
+
+
 def _cost(runs: list[dict]) -> float:
-    mine = [run for run in runs if run["task"] == "digits"]
+    mine = [run for run in runs if run["arm"] == OURS["digits"]]
     return 100 * statistics.fmean(r["accuracy"] - r["shuffled_in_the_test"] for r in mine)
 
 
@@ -211,9 +314,9 @@ def _steps(runs: list[dict], task: str, arms: list[str], steps: tuple[int, ...])
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="folder with FSDD as parquet")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--spoken-epochs", type=int, default=10)
-    parser.add_argument("--digits-epochs", type=int, default=10)
+    parser.add_argument("--digits-epochs", type=int, default=24)
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--output", type=Path, default=TABLE)
     arguments = parser.parse_args()

@@ -14,7 +14,8 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Listener
 from pathlib import Path
 from typing import Any
@@ -142,15 +143,9 @@ def train(call: Callable[..., Any], config: DictConfig, sizes: dict[str, int], l
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    for size in SIZES:
-        parser.add_argument(f"--{size}", type=int, required=True)
-    parser.add_argument("--lr", type=float, required=True)
-    parser.add_argument("--result", required=True, help="file for the numbers, as JSON")
-    parser.add_argument("overrides", nargs="*", help="arguments of train.py")
-    arguments = parser.parse_args()
-    sizes = {size: getattr(arguments, size) for size in SIZES}
+@contextmanager
+def session() -> Iterator[Callable[..., Any]]:
+    """Start the baseline's process; yield what calls a method of its session."""
     with tempfile.TemporaryDirectory() as folder, Listener(f"{folder}/baseline") as listener:
         baseline = subprocess.Popen(
             [interpreter("spikingjelly"), "-m", "bench.training.spikformer", listener.address],
@@ -163,9 +158,22 @@ def main() -> None:
                 connection.send((method, given))
                 return connection.recv()
 
-            found = train(call, compose(*arguments.overrides), sizes, arguments.lr)
+            yield call
             connection.send(None)
         baseline.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for size in SIZES:
+        parser.add_argument(f"--{size}", type=int, required=True)
+    parser.add_argument("--lr", type=float, required=True)
+    parser.add_argument("--result", required=True, help="file for the numbers, as JSON")
+    parser.add_argument("overrides", nargs="*", help="arguments of train.py")
+    arguments = parser.parse_args()
+    sizes = {size: getattr(arguments, size) for size in SIZES}
+    with session() as call:
+        found = train(call, compose(*arguments.overrides), sizes, arguments.lr)
     Path(arguments.result).write_text(json.dumps(found, indent=1) + "\n")
 
 

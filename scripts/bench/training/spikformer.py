@@ -52,8 +52,53 @@ class TextSpikformer(nn.Module):
         return self.head((spikes.squeeze(3) * share[:, None]).sum(-1))
 
 
+class LineNetwork(nn.Module):
+    """Two layers of LIF neurons for spikes of a line of channels, recurrent or not.
+
+    Args:
+        channels: Of the input.
+        width: Neurons of a layer.
+        num_classes: Number of classes.
+        recurrent: Whether the neurons of a layer are connected.
+        tau: Of SpikingJelly's neuron: v[t] = (1 - 1 / tau) v[t-1] + I[t].
+        dropout: Between the layers.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        num_classes: int,
+        recurrent: bool,
+        tau: float,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before in (channels, width):
+            options = {"tau": tau, "decay_input": False, "detach_reset": True}
+            if recurrent:
+                cell = neuron.LIFNode(**options, step_mode="s")
+                firing = layer.LinearRecurrentContainer(cell, width, width, False, step_mode="m")
+            else:
+                firing = neuron.LIFNode(**options, step_mode="m")
+            layers += [
+                layer.Dropout(dropout, step_mode="m"),
+                layer.Linear(before, width, bias=False, step_mode="m"),
+                layer.SeqToANNContainer(nn.BatchNorm1d(width)),
+                firing,
+            ]
+        self.layers = nn.Sequential(*layers, layer.Linear(width, num_classes, step_mode="m"))
+
+    def forward(self, events: Tensor) -> Tensor:
+        """Map (timesteps, batch, 1, 1, channels) to logits, (timesteps, batch, classes)."""
+        return self.layers(events.flatten(2))
+
+
 def build(options: dict[str, Any]) -> nn.Module:
     """Return the network: for images SpikingJelly's own, for text its blocks."""
+    if "line" in options:
+        return LineNetwork(**options["line"])
     width, heads, depth = options["width"], options["heads"], options["depth"]
     classes, timesteps = options["num_classes"], options["timesteps"]
     if "vocab_size" in options:
@@ -114,12 +159,24 @@ class Session:
         self.model.eval()
         return self._logits(inputs).argmax(1).numpy()
 
+    @torch.no_grad()
+    def outputs(self, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the outputs of all timesteps, (batch, timesteps, classes)."""
+        self.model.eval()
+        return self._outputs(inputs).transpose(0, 1).numpy()
+
     def _logits(self, inputs: dict[str, np.ndarray]) -> Tensor:
-        """Mean over time, (batch, classes), from a state of rest."""
+        """Mean over time, (batch, classes)."""
+        return self._outputs(inputs).mean(0)
+
+    def _outputs(self, inputs: dict[str, np.ndarray]) -> Tensor:
+        """Outputs of all timesteps, (timesteps, batch, classes), from a state of rest."""
         functional.reset_net(self.model)
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
         images = tensors.pop("images", None)
-        return (self.model(**tensors) if images is None else self.model(images)).mean(0)
+        if images is None:
+            return self.model(**tensors)
+        return self.model(images.transpose(0, 1) if images.ndim == 5 else images)
 
 
 def main() -> None:
