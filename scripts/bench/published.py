@@ -16,7 +16,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +46,10 @@ SIZES = (
     ("spikformer_imagenet", 224, 1000, ("model.d_model=512", "model.num_layers=8")),
     ("spikformer_imagenet", 224, 1000, ("model.d_model=768", "model.nhead=12")),
     ("spikformer_dvs", 128, 10, ()),
+    ("spikingformer_dvs", 128, 10, ()),
+    ("spike_driven_transformer_dvs", 64, 10, ()),
+    ("qkformer_dvs", 128, 10, ()),
+    ("maxformer_dvs", 128, 10, ()),
     ("spikingformer", 32, 10, ()),
     ("spikingformer_imagenet", 224, 1000, ()),
     ("spikingformer_imagenet", 224, 1000, ("model.d_model=768", "model.nhead=12")),
@@ -105,11 +111,24 @@ def _reference(name: str, path: Path) -> None:
         )
         functional.set_step_mode(net, "m")
     del layer
+    images = torch.rand(_BATCH, 3, pixels, pixels, dtype=torch.float64)
+    torch.save(observed(net, images, lambda: functional.reset_net(net)), path)
+
+
+def observed(
+    net: nn.Module, images: Tensor, reset: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """Return what a module computes, in training and in evaluation mode, and its state.
+
+    Args:
+        net: Another project's module; its weights are drawn here.
+        images: In float64.
+        reset: Forgets the neurons' membranes.
+    """
     _let_fire(net)
     net.double()
     state = {key: value.clone() for key, value in net.state_dict().items()}
-    images = torch.rand(_BATCH, 3, pixels, pixels, dtype=torch.float64)
-    parts = {
+    parts: dict[str, Any] = {
         "state": state,
         "images": images,
         "parameters": sum(p.numel() for p in net.parameters()),
@@ -118,8 +137,9 @@ def _reference(name: str, path: Path) -> None:
         net.load_state_dict(state)
         net.train(mode == "training")
         net.zero_grad()
-        functional.reset_net(net)
+        reset()
         outputs = net(images)
+        outputs = outputs[0] if isinstance(outputs, tuple) else outputs
         if outputs.ndim == 3:  # per timestep
             outputs = outputs.mean(0)
         (outputs * _weights(outputs)).sum().backward()
@@ -127,7 +147,7 @@ def _reference(name: str, path: Path) -> None:
             "outputs": outputs.detach(),
             "gradients": {n: p.grad for n, p in net.named_parameters() if p.grad is not None},
         }
-    torch.save(parts, path)
+    return parts
 
 
 def _let_fire(net: nn.Module) -> None:
@@ -152,10 +172,7 @@ def _weights(outputs: Tensor) -> Tensor:
 
 def _compare(name: str) -> dict[str, object]:
     from bench.client import interpreter
-    from spikeformer import compose, load_checkpoint_of
-    from spikeformer.instrument import ActivityProbe
-    from spikeformer.models.checkpoints import renamed
-    from spikeformer.pipeline import build_network
+    from spikeformer import compose
 
     family, function, pixels, classes, overrides = CASES[name]
     with tempfile.TemporaryDirectory() as folder:
@@ -175,10 +192,25 @@ def _compare(name: str) -> dict[str, object]:
         f"data.num_classes={classes}",
         "ops=reference",
     )
+    return {"module": function, **compared(family, config, theirs)}
+
+
+def compared(family: str, config: Any, theirs: dict[str, Any]) -> dict[str, object]:
+    """Return how far a configuration's network is from what `observed` has seen.
+
+    Args:
+        family: As for `load_checkpoint_of`.
+        config: A composed configuration.
+        theirs: What `observed` returns.
+    """
+    from spikeformer import load_checkpoint_of
+    from spikeformer.instrument import ActivityProbe
+    from spikeformer.models.checkpoints import renamed
+    from spikeformer.pipeline import build_network
+
     net = build_network(config).double()
     found: dict[str, object] = {
-        "module": function,
-        "spikingjelly_parameters": theirs["parameters"],
+        "their_parameters": theirs["parameters"],
         "parameters": sum(p.numel() for p in net.parameters()),
         "redundant_biases": sum(
             value.numel()
@@ -216,17 +248,21 @@ def _size(model: str, pixels: int, classes: int, overrides: tuple[str, ...]) -> 
     """Count the parameters of a configuration, and the biases that the authors have besides.
 
     Those of a block stand in front of the norms of the output of attention and of the MLP's two
-    layers, 6 d of them; a block without attention has 5 d.
+    layers.
     """
     from spikeformer import compose
     from spikeformer.models import SpikingBlock
     from spikeformer.pipeline import build_network
 
     size = (f"data.image_size=[{pixels},{pixels}]", f"data.num_classes={classes}")
+    data = ("data=cifar10_dvs", "data.path=x") if model.endswith("_dvs") else ("data=cifar10",)
     with torch.device("meta"):
-        net = build_network(compose("data=cifar10", f"model={model}", *size, *overrides))
+        net = build_network(compose(*data, f"model={model}", *size, *overrides))
     blocks = [module for module in net.modules() if isinstance(module, SpikingBlock)]
-    biases = sum(b.mlp.contract.out_features * (5 + (b.attention is not None)) for b in blocks)
+    biases = sum(
+        b.mlp.expand.out_features + b.mlp.contract.out_features * (1 + (b.attention is not None))
+        for b in blocks
+    )
     return {
         "model": model,
         "overrides": list(overrides),

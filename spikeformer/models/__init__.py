@@ -16,13 +16,14 @@ from spikeformer.models.hierarchical import DepthwiseMixing, HierarchicalViT
 from spikeformer.models.mechanisms import (
     AttentionMechanism,
     MechanismFactory,
+    PooledSpikeDrivenAttention,
     QKTokenAttention,
     SpikeDrivenAttention,
     SpikingSelfAttention,
 )
 from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.merging import PatchEmbedding, PatchMerging
+from spikeformer.models.merging import EventEmbedding, PatchEmbedding, PatchMerging
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import rate_proxy
@@ -43,12 +44,14 @@ __all__ = [
     "ConvStem",
     "DelayLinear",
     "DepthwiseMixing",
+    "EventEmbedding",
     "HierarchicalViT",
     "MechanismFactory",
     "MembraneStem",
     "MultiLabelHead",
     "PatchEmbedding",
     "PatchMerging",
+    "PooledSpikeDrivenAttention",
     "QKTokenAttention",
     "RegressionHead",
     "SpikeDrivenAttention",

@@ -60,9 +60,27 @@ class SpikingMLP(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, *, neuron: SpikingNeuron | None = None
+        self,
+        x: Tensor,
+        mask: Tensor | None = None,
+        *,
+        neuron: SpikingNeuron | None = None,
+        stream: Tensor | None = None,
     ) -> Tensor:
-        """Map spikes (batch, timesteps, tokens, dim) to currents, or to what `neuron` fires."""
+        """Map spikes (batch, timesteps, tokens, dim) to currents, or to what `neuron` fires.
+
+        Args:
+            x: Spikes.
+            mask: True at real tokens, shape (batch, tokens); None if all are.
+            neuron: Fires at the output's currents.
+            stream: Currents that fired `x`, to be added behind each of the two layers; needs
+                `hidden_dim` = `dim`, and no `neuron`.
+        """
+        if stream is not None:
+            hidden_current = stream + self.expand_norm(self.expand(x), mask)
+            current = self.contract(self.neuron(hidden_current))
+            branch = currents_or_spikes(current, self.contract_norm, self.dropout, mask, None)
+            return hidden_current + branch
         hidden = self.neuron(self.expand(x), norm=masked(self.expand_norm, mask))
         current = self.contract(hidden)
         return currents_or_spikes(current, self.contract_norm, self.dropout, mask, neuron)
@@ -88,6 +106,8 @@ class SpikingBlock(nn.Module):
         residual: "membrane" or "sew".
         norm: "batch" or "layer".
         causal: Let a token see only itself and those before it.
+        mlp_shortcut: Add the residual stream behind each of the MLP's two layers, not only behind
+            both; for `mlp_ratio=1` and the residual "membrane".
 
     Source: membrane shortcut, Hu et al., 2021, arXiv:2112.08954; SEW, Fang et al., NeurIPS 2021,
     arXiv:2102.04159.
@@ -107,8 +127,13 @@ class SpikingBlock(nn.Module):
         residual: str = "membrane",
         norm: str = "batch",
         causal: bool = False,
+        mlp_shortcut: bool = False,
     ) -> None:
         super().__init__()
+        if mlp_shortcut and (residual != "membrane" or round(dim * mlp_ratio) != dim):
+            expected = 'False, or mlp_ratio=1 and the residual "membrane"'
+            raise ArgumentError("mlp_shortcut", mlp_shortcut, expected)
+        self.mlp_shortcut = mlp_shortcut
         self.residual = check_choice("residual", residual, RESIDUALS)
         check_positive("mlp_ratio", mlp_ratio)
         check_interval("dropout", dropout, 0.0, 1.0)
@@ -151,6 +176,9 @@ class SpikingBlock(nn.Module):
                 x = x + self.attention(self.attention_neuron(x), mask, **kept)
             else:
                 x = x + self.attention(x, mask, neuron=self.attention_neuron, **kept)
+        if self.mlp_shortcut:
+            streamed: Tensor = self.mlp(self.mlp_neuron(x), mask, stream=x)
+            return streamed
         if membrane:
             return x + self.mlp(self.mlp_neuron(x), mask)
         return x + self.mlp(x, mask, neuron=self.mlp_neuron)

@@ -62,6 +62,12 @@ def _conv(theirs: str, norm: str, ours: str) -> Rules:
     return ((theirs, f"{ours}.conv"), (norm, f"{ours}.norm"))
 
 
+def _embed(theirs: str, ours: str) -> Rules:
+    """Name a convolution of Max-Former's first embedding, and its batch norm."""
+    path = rf"patch_embed1\.{theirs}\.embed"
+    return _conv(f"{path}_conv", f"{path}_bn", ours)
+
+
 _FLAT: Rules = (*_in_blocks((*_ATTENTION, *_MLP)), *_HEAD)
 _STAGED: Rules = (*_in_stages((*_ATTENTION, *_MLP)), *_HEAD)
 _SPLITTING: Rules = (
@@ -108,6 +114,14 @@ _RULES: dict[str, Rules] = {
             r"backbone.stem.convs.\1",
         ),
         *_conv(r"patch_embed\.block4_conv", r"patch_embed\.block4_bn", "backbone.stem.position"),
+        # Of event cameras.
+        *_conv(r"patch_embed\.proj_conv", r"patch_embed\.proj_bn", "backbone.stem.convs.0"),
+        *_conv(
+            r"patch_embed\.proj([123])_conv",
+            r"patch_embed\.proj([123])_bn",
+            r"backbone.stem.convs.\1",
+        ),
+        *_conv(r"patch_embed\.proj4_conv", r"patch_embed\.proj4_bn", "backbone.stem.position"),
     ),
     "qkformer": (
         *_STAGED,
@@ -130,8 +144,8 @@ _RULES: dict[str, Rules] = {
             f"{_FIRST}.merging.shortcut",
         ),
         *_conv(
-            r"patch_embed([23])\.(?:proj3_conv|conv1)",
-            r"patch_embed([23])\.(?:proj3_bn|bn1)",
+            r"patch_embed([23])\.(?:proj3?_conv|conv1)",
+            r"patch_embed([23])\.(?:proj3?_bn|bn1)",
             f"{_LATER}.convs.0",
         ),
         *_conv(
@@ -185,6 +199,30 @@ _RULES: dict[str, Rules] = {
         ),
     ),
 }
+_EMBEDDINGS: dict[str, Rules] = {
+    # QKFormer's of event cameras.
+    "patch_embed1.proj3_conv.weight": (
+        *_conv(r"patch_embed1\.proj_conv", r"patch_embed1\.proj_bn", f"{_FIRST}.convs.0"),
+        *_conv(r"patch_embed1\.proj1_conv", r"patch_embed1\.proj1_bn", f"{_FIRST}.convs.1"),
+        *_conv(r"patch_embed1\.proj2_conv", r"patch_embed1\.proj2_bn", f"{_FIRST}.merging.convs.0"),
+        *_conv(r"patch_embed1\.proj3_conv", r"patch_embed1\.proj3_bn", f"{_FIRST}.merging.convs.1"),
+    ),
+    # Max-Former's of event cameras, and of ImageNet.
+    "patch_embed1.max_embed3.embed_conv.weight": (
+        *_conv(r"patch_embed1\.proj_conv", r"patch_embed1\.proj_bn", f"{_FIRST}.convs.0"),
+        *_embed("max_embed1", f"{_FIRST}.convs.1"),
+        *_embed("max_embed2", f"{_FIRST}.merging.convs.0"),
+        *_embed("max_embed3", f"{_FIRST}.merging.convs.1"),
+        *_embed("embed1", f"{_FIRST}.merging.shortcut"),
+    ),
+    "patch_embed1.embed4.embed_conv.weight": (
+        *_embed("embed1", f"{_FIRST}.conv"),
+        *_embed("embed2", f"{_FIRST}.merging.convs.0"),
+        *_embed("embed3", f"{_FIRST}.merging.convs.1"),
+        *_embed("embed4", f"{_FIRST}.merging.shortcut"),
+    ),
+}
+"""First embeddings that have the others' names for other layers, by a key that only they have."""
 _UNUSED = (r"blocks?\.\d+\.norm[12]\.(weight|bias)", r"blocks?\.\d+\.attn\.talking_heads\.weight")
 """What the authors' modules hold and never run."""
 
@@ -250,7 +288,8 @@ def renamed(model: str, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor],
         model: As for `load_checkpoint_of`.
         state: Tensors by their names there: weights, or their gradients.
     """
-    rules = [(re.compile(pattern), replacement) for pattern, replacement in _RULES[model]]
+    first = next((rules for key, rules in _EMBEDDINGS.items() if key in state), ())
+    rules = [(re.compile(pattern), ours) for pattern, ours in (*first, *_RULES[model])]
     found: dict[str, Tensor] = {}
     unknown = []
     for key, tensor in _shortcuts_from_0(state).items():

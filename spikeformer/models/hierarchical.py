@@ -20,7 +20,7 @@ from spikeformer.models.merging import (
     PatchEmbedding,
     PatchMerging,
 )
-from spikeformer.models.spiking_vit import ImageBackbone
+from spikeformer.models.spiking_vit import ImageBackbone, tell_grid
 from spikeformer.models.stem import SpikingConv, to_frames, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -102,6 +102,7 @@ class HierarchicalViT(ImageBackbone):
         timesteps: Number of simulation timesteps.
         threshold: Spiking threshold of every neuron.
         mlp_ratio: Width of the MLPs' hidden layers over that of their stage.
+        mlp_shortcut: Add the residual stream behind each of an MLP's two layers (`SpikingBlock`).
         dropout: Probability of dropping an output current of an MLP while training.
         embedding: Factory of what stands before the first stage.
         merging: Factory of what stands between two stages.
@@ -135,6 +136,7 @@ class HierarchicalViT(ImageBackbone):
         threshold: float = 1.0,
         *,
         mlp_ratio: float = 4.0,
+        mlp_shortcut: bool = False,
         dropout: float = 0.0,
         embedding: EmbeddingFactory = PatchEmbedding,
         merging: MergingFactory = PatchMerging,
@@ -177,6 +179,7 @@ class HierarchicalViT(ImageBackbone):
                     heads,
                     timesteps,
                     mlp_ratio=mlp_ratio,
+                    mlp_shortcut=mlp_shortcut,
                     dropout=dropout,
                     attention=chosen[stage],
                     norm=norm,
@@ -185,7 +188,7 @@ class HierarchicalViT(ImageBackbone):
                     **shared,
                 )
             )
-            _tell_grid(self.stages[-1], grid)
+            tell_grid(self.stages[-1], grid)
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -210,9 +213,3 @@ class HierarchicalViT(ImageBackbone):
             if stage < len(self.grid_sizes) - 1:
                 x = to_frames(tokens, *grid)
         return tokens
-
-
-def _tell_grid(stack: nn.Module, grid: tuple[int, int]) -> None:
-    for module in stack.modules():
-        if isinstance(module, DepthwiseMixing):
-            module.grid_size = grid

@@ -16,10 +16,16 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from spikeformer.error_handling import ArgumentError, check_positive
+from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive
 from spikeformer.models.memory import TokenMemory
+from spikeformer.models.stem import SpikePool, by_frame, to_frames, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
-from spikeformer.ops.spike_attention import attention_current, attention_output, spike_attention
+from spikeformer.ops.spike_attention import (
+    attention_current,
+    attention_output,
+    coincidence,
+    spike_attention,
+)
 
 
 class AttentionMechanism(nn.Module, ABC):
@@ -170,6 +176,82 @@ class SpikeDrivenAttention(AttentionMechanism):
     def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
         """Return Q where the channel's gate is open, zero elsewhere."""
         return _attend(self, projections, "sdsa", memory)
+
+
+class ChannelGate(AttentionMechanism):
+    """The second half of spike-driven self-attention: `q * LIF(sum_n m)`, m the matches `k * v`.
+
+    Source: as of `SpikeDrivenAttention`.
+    """
+
+    num_projections: ClassVar[int] = 2
+
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
+        """Return Q where the channel's gate is open, from Q and the matches."""
+        query, match = projections
+        wide = torch.promote_types(match.dtype, torch.float32)
+        fired = self.neuron(match.sum(dim=2, keepdim=True, dtype=wide))
+        return attention_output(
+            fired, query, match, mechanism="sdsa", counts=self.neuron.fires_integers
+        )
+
+
+class PooledSpikeDrivenAttention(AttentionMechanism):
+    r"""Spike-driven self-attention for events: `p(q * LIF(sum_n p(p(k) * p(v))))`.
+
+    `p` is the maximum of 3x3 neighbours, which is an OR of spikes. Keys and values have theirs on
+    the token grid; products, as in the authors' code, among tokens (in their order) and channels of
+    a head.
+
+    Args:
+        neuron: Factory of the spiking neurons inside.
+        threshold: Their threshold.
+        causal: False: the grid has no order.
+        relative_threshold: Threshold of the neurons here over `threshold`.
+
+    Attributes:
+        grid_size: Height and width of the token grid; the model that makes the layer sets it.
+
+    Source: Yao et al., *Spike-driven Transformer*, NeurIPS 2023, arXiv:2307.01694, its network for
+    CIFAR10-DVS.
+    """
+
+    def __init__(
+        self,
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+        *,
+        causal: bool = False,
+        relative_threshold: float = 1.0,
+    ) -> None:
+        nn.Module.__init__(self)  # `gate` has the neuron
+        if causal:
+            raise ArgumentError("causal", causal, "False, for neighbours on a grid")
+        self.causal = False
+        self.grid_size = (1, 1)
+        self.gate = ChannelGate(neuron, threshold, relative_threshold=relative_threshold)
+        self.pool = SpikePool(stride=1)
+
+    def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
+        """Return the pooled spikes of Q where the channel's gate is open."""
+        query, key, value = projections
+        height, width = self.grid_size
+        if memory is not None or query.shape[2] != height * width:
+            raise SpikingDynamicsError(
+                f"Expected {height} x {width} tokens, all at once, but got {query.shape[2]}."
+            )
+        key, value = self._pooled_on_grid(key), self._pooled_on_grid(value)
+        match = coincidence(key, value, counts=self.gate.neuron.fires_integers)
+        return self._pooled(self.gate((query, self._pooled(match))))
+
+    def _pooled_on_grid(self, x: Tensor) -> Tensor:
+        """Pool (b, t, n, h, d) on the grid of the n tokens."""
+        frames = to_frames(x.flatten(3), *self.grid_size)
+        return to_tokens(by_frame(self.pool, frames)).view(x.shape)
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        """Pool (b, t, n, h, d) among n and d."""
+        return by_frame(self.pool, x.transpose(2, 3)).transpose(2, 3)
 
 
 class SpikingSelfAttention(AttentionMechanism):

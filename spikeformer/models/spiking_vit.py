@@ -146,6 +146,7 @@ class SpikingViT(ImageBackbone):
             embedding_fires=self.stem.fires,
             output=output,
         )
+        tell_grid(self.blocks, self.grid_size)
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -186,6 +187,13 @@ class SpikingViT(ImageBackbone):
         """
         features: Tensor = self.blocks(self.stem(self.frames(images)))
         return features
+
+
+def tell_grid(stack: nn.Module, grid: tuple[int, int]) -> None:
+    """Set `grid_size`, height and width of the token grid, on the layers that have it."""
+    for module in stack.modules():
+        if hasattr(module, "grid_size"):
+            module.grid_size = grid  # type: ignore[assignment]
 
 
 def check_images(images: Tensor, image_shape: tuple[int, ...]) -> None:

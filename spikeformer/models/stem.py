@@ -52,7 +52,7 @@ class SpikingConv(nn.Module):
             bias=False,
         )
         self.norm = FrameBatchNorm(out_channels)
-        self.pool = halving() if pool else None
+        self.pool = nn.MaxPool2d(3, 2, padding=1) if pool else None
 
     def forward(
         self, x: Tensor, *, neuron: SpikingNeuron | None = None, timesteps: int | None = None
@@ -79,9 +79,15 @@ class SpikingConv(nn.Module):
         return current if neuron is None else neuron(current, norm=norm)
 
 
-def halving() -> nn.MaxPool2d:
-    """Return the pooling that halves height and width: the maximum of 3x3 neighbours."""
-    return nn.MaxPool2d(3, 2, padding=1)
+class SpikePool(nn.MaxPool2d):
+    """The maximum of 3x3 neighbours that are spikes, which is their OR.
+
+    Args:
+        stride: 2 halves height and width, 1 keeps them.
+    """
+
+    def __init__(self, stride: int = 2) -> None:
+        super().__init__(3, stride, padding=1)
 
 
 def by_frame(layer: nn.Module, x: Tensor) -> Tensor:
@@ -146,7 +152,7 @@ class SplittingStem(Stem):
         widths = [in_channels, dim // 8, dim // 4, dim // 2, dim]
         self.neurons = nn.ModuleList(neuron(threshold=threshold) for _ in range(4))
         binary = may_keep_bits(neuron(threshold=threshold))
-        self.pools = nn.ModuleList(halving() if pool else nn.Identity() for pool in pools_spikes)
+        self.pools = nn.ModuleList(SpikePool() if pool else nn.Identity() for pool in pools_spikes)
         self.convs = nn.ModuleList(
             SpikingConv(
                 before,

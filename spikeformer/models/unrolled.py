@@ -21,20 +21,22 @@ from spikeformer.models.heads import (
 )
 from spikeformer.models.hierarchical import DepthwiseMixing, HierarchicalViT
 from spikeformer.models.mechanisms import (
+    ChannelGate,
+    PooledSpikeDrivenAttention,
     QKTokenAttention,
     SpikeDrivenAttention,
     SpikingSelfAttention,
 )
 from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.merging import PatchEmbedding, PatchMerging
+from spikeformer.models.merging import EventEmbedding, PatchEmbedding, PatchMerging
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import declared_timesteps, without_hooks
 from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
-from spikeformer.models.stem import ConvStem, SpikingConv
+from spikeformer.models.stem import ConvStem, SpikePool, SpikingConv
 from spikeformer.neurons import IntegerLifNeuron, SpikingNeuron, unit_spikes
 from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.neurons.unrolled import UnrolledNeuron, gathered
@@ -66,14 +68,18 @@ _COMPOSED = (
     MembraneStem,
     PatchEmbedding,
     PatchMerging,
+    EventEmbedding,
     DepthwiseMixing,
     SpikingConv,
+    SpikePool,
     BlockStack,
     SpikingBlock,
     SpikingMLP,
     SpikingAttention,
     QKTokenAttention,
     SpikeDrivenAttention,
+    PooledSpikeDrivenAttention,
+    ChannelGate,
     ClassificationHead,
     MultiLabelHead,
     RegressionHead,

@@ -110,3 +110,17 @@ def test_an_empty_stack_fires():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         SpikingBlock(8, 2, 3, **arguments)
+
+
+def test_an_mlp_with_a_shortcut_adds_the_stream_behind_both_layers():
+    block = SpikingBlock(8, 2, 3, mlp_ratio=1, mlp_shortcut=True, neuron=soft, threshold=0.5)
+    x = torch.randn(2, 3, 4, 8)
+    calibrate(block, x)
+    y = x + block.attention(block.attention_neuron(x))
+    mlp = block.mlp
+    hidden = y + mlp.expand_norm(mlp.expand(block.mlp_neuron(y)))
+    expected = hidden + mlp.contract_norm(mlp.contract(mlp.neuron(hidden)))
+    torch.testing.assert_close(block(x), expected)
+    for options in ({"mlp_ratio": 2}, {"mlp_ratio": 1, "residual": "sew"}):
+        with pytest.raises(ArgumentError, match="mlp_shortcut"):
+            SpikingBlock(8, 2, 3, mlp_shortcut=True, **options)

@@ -19,6 +19,7 @@ from spikeformer.error_handling import ConfigurationError
 from spikeformer.models import (
     ClassificationHead,
     DepthwiseMixing,
+    EventEmbedding,
     HierarchicalViT,
     MembraneStem,
     PatchEmbedding,
@@ -36,6 +37,9 @@ WIDTH = 16
 def network(model):
     flat = partial(SpikingViT, 3, 8, WIDTH, 2, 2, 2, attention=SSA)
     membrane = {"stem": MembraneStem, "output": "currents"}
+    events = partial(
+        HierarchicalViT, 2, 8, WIDTH, (2, 2), (1, 1), 2, embedding=EventEmbedding, mlp_ratio=1
+    )
     staged = partial(
         HierarchicalViT,
         3,
@@ -54,6 +58,26 @@ def network(model):
         "maxformer": lambda: staged(
             residual="membrane", mixers=[None, DepthwiseMixing, SSA], output="pooled"
         ),
+        "spikingformer_dvs": lambda: flat(**membrane),
+        "qkformer_dvs": events,
+        "maxformer_dvs": lambda: events(
+            residual="membrane",
+            mixers=[DepthwiseMixing, SSA],
+            output="pooled",
+            mlp_shortcut=True,
+        ),
+        "maxformer_imagenet": lambda: HierarchicalViT(
+            3,
+            8,
+            WIDTH,
+            (2, 2),
+            (1, 1),
+            2,
+            embedding=partial(PatchEmbedding, downsample="stride"),
+            residual="membrane",
+            mixers=[DepthwiseMixing, DepthwiseMixing],
+            output="pooled",
+        ),
     }[model]()
     return SpikingNetwork(backbone, ClassificationHead(WIDTH, 3))
 
@@ -69,7 +93,7 @@ def layer(name, norm, *shape, bias=False):
     yield f"{norm}.num_batches_tracked", torch.tensor(7)
 
 
-def block(path, width, attention, parts, mlp, conv="conv"):
+def block(path, width, attention, parts, mlp, conv="conv", ratio=4):
     """A block in the authors' names."""
     for part in parts:
         yield from layer(
@@ -79,8 +103,8 @@ def block(path, width, attention, parts, mlp, conv="conv"):
         f"{path}.{attention}.proj_{conv}", f"{path}.{attention}.proj_bn", width, width, 1, bias=True
     )
     first, second = (f"{path}.mlp.{mlp}{i}" for i in (1, 2))
-    yield from layer(f"{first}_{conv}", f"{first}_bn", 4 * width, width, 1, 1, bias=True)
-    yield from layer(f"{second}_{conv}", f"{second}_bn", width, 4 * width, 1, 1, bias=True)
+    yield from layer(f"{first}_{conv}", f"{first}_bn", ratio * width, width, 1, 1, bias=True)
+    yield from layer(f"{second}_{conv}", f"{second}_bn", width, ratio * width, 1, 1, bias=True)
 
 
 def splitting(names):
@@ -139,17 +163,78 @@ def authors(model):
         state += layer("stage2.0.mixer.conv", "stage2.0.mixer.conv_bn", 8, 1, 3, 3, bias=True)
         state += block("stage3.0", 16, "attn", "qkv", "fc")
         state += block("stage3.1", 16, "attn", "qkv", "fc")
+    if model == "spikingformer_dvs":
+        names = ["proj", *(f"proj{i}" for i in range(1, 5))]
+        state += splitting([(f"{name}_conv", f"{name}_bn") for name in names])
+        for i in range(2):
+            state += block(f"block.{i}", WIDTH, "attn", "qkv", "mlp")
+    if model == "qkformer_dvs":
+        for name, after, before, size in (
+            ("proj", 1, 2, 3),
+            ("proj1", 2, 1, 3),
+            ("proj2", 4, 2, 3),
+            ("proj3", 8, 4, 3),
+            ("proj_res", 8, 2, 1),
+        ):
+            path = f"patch_embed1.{name}"
+            state += layer(f"{path}_conv", f"{path}_bn", after, before, size, size)
+        names = [(f"{name}_conv", f"{name}_bn") for name in ("proj", "proj4", "proj_res")]
+        state += merging("patch_embed2", 8, 16, names)
+        state += block("stage1.0", 8, "tssa", "qk", "mlp", ratio=1)
+        state += block("stage2.0", 16, "ssa", "qkv", "mlp", ratio=1)
+    if model == "maxformer_dvs":
+        state += layer("patch_embed1.proj_conv", "patch_embed1.proj_bn", 1, 2, 3, 3)
+        embeds = (("max_embed1", 2, 1, 3), ("max_embed2", 4, 2, 3), ("max_embed3", 8, 4, 3))
+        for name, after, before, size in (*embeds, ("embed1", 8, 2, 1)):
+            path = f"patch_embed1.{name}.embed"
+            state += layer(f"{path}_conv", f"{path}_bn", after, before, size, size)
+        paths = ("max_embed1", "embed1", "max_embed2")
+        names = [(f"{path}.embed_conv", f"{path}.embed_bn") for path in paths]
+        state += merging("patch_embed2", 8, 16, names)
+        state += layer("stage1.0.mixer.conv", "stage1.0.mixer.conv_bn", 8, 1, 3, 3, bias=True)
+        mlps = block("stage1.0", 8, "attn", "", "fc", ratio=1)
+        state += [item for item in mlps if ".mlp." in item[0]]
+        state += block("stage2.0", 16, "attn", "qkv", "fc", ratio=1)
+    if model == "maxformer_imagenet":
+        for name, after, before, size in (
+            ("embed1", 4, 3, 3),
+            ("embed2", 8, 4, 3),
+            ("embed3", 8, 8, 3),
+            ("embed4", 8, 4, 1),
+        ):
+            path = f"patch_embed1.{name}.embed"
+            state += layer(f"{path}_conv", f"{path}_bn", after, before, size, size)
+        paths = ("max_embed1", "embed1", "max_embed2")
+        names = [(f"{path}.embed_conv", f"{path}.embed_bn") for path in paths]
+        state += merging("patch_embed2", 8, 16, names)
+        for stage, width, conv in ((1, 8, "conv5"), (2, 16, "conv")):
+            path = f"stage{stage}.0"
+            mixer = f"{path}.mixer.{conv}"
+            state += layer(mixer, f"{mixer}_bn", width, 1, 3, 3, bias=True)
+            mlps = block(path, width, "attn", "", "fc")
+            state += [item for item in mlps if ".mlp." in item[0]]
     state += [("head.weight", torch.randn(3, WIDTH)), ("head.bias", torch.randn(3))]
     return dict(state)
 
 
-MODELS = ("spikformer", "spike_driven_transformer", "spikingformer", "qkformer", "maxformer")
+MODELS = (
+    "spikformer",
+    "spike_driven_transformer",
+    "spikingformer",
+    "qkformer",
+    "maxformer",
+    "spikingformer_dvs",
+    "qkformer_dvs",
+    "maxformer_dvs",
+    "maxformer_imagenet",
+)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_tensor_of_the_authors_lands(model):
     state, net = authors(model), network(model)
-    assert load_checkpoint_of(model, state, net) is net
+    family = re.sub("_(dvs|imagenet)$", "", model)
+    assert load_checkpoint_of(family, state, net) is net
     given = sum(v.numel() for k, v in state.items() if not re.search(r"talking|norm1|tracked", k))
     biases = sum(
         v.numel()

@@ -12,10 +12,12 @@ from spikeformer.hardware import lower
 from spikeformer.models import (
     ClassificationHead,
     DepthwiseMixing,
+    EventEmbedding,
     HierarchicalViT,
     MembraneStem,
     PatchEmbedding,
     PatchMerging,
+    PooledSpikeDrivenAttention,
     QKTokenAttention,
     SpikeDrivenAttention,
     SpikformerStem,
@@ -38,9 +40,13 @@ SDSA = partial(
 QK = partial(SpikingAttention, mechanism=QKTokenAttention, dropout=0.0)
 
 
+POOLED = partial(SpikingAttention, mechanism=PooledSpikeDrivenAttention, dropout=0.0)
+EVENTS = partial(EventEmbedding, downsample="stride", num_convs=3)
+
+
 def small(**options):
     shared = {"image_size": 8, "d_model": 32, "nheads": [2, 2, 2], "depths": [1, 1, 2]}
-    return HierarchicalViT(1, timesteps=2, neuron=HARD, **{**shared, **options})
+    return HierarchicalViT(1, timesteps=2, **{"neuron": HARD, **shared, **options})
 
 
 MAXFORMER = {
@@ -139,11 +145,36 @@ def in_chips(name):
             residual="membrane",
             output="pooled",
         ),
+        "spike_driven_dvs": lambda: flat(
+            stem=partial(MembraneStem, pool=[False, True, True, False]),
+            output="pooled",
+            attention=POOLED,
+        ),
+        "qkformer_dvs": lambda: staged(nheads=(2, 2), embedding=EVENTS, mixers=[QK, SDSA]),
+        "maxformer_dvs": lambda: staged(
+            nheads=(2, 2),
+            embedding=EVENTS,
+            mixers=[DepthwiseMixing, SDSA],
+            residual="membrane",
+            output="pooled",
+            mlp_ratio=1.0,
+            mlp_shortcut=True,
+        ),
     }[name]()
 
 
 @pytest.mark.parametrize(
-    "name", ["spike_driven", "spikformer", "spikingformer", "qkformer", "maxformer"]
+    "name",
+    [
+        "spike_driven",
+        "spikformer",
+        "spikingformer",
+        "qkformer",
+        "maxformer",
+        "spike_driven_dvs",
+        "qkformer_dvs",
+        "maxformer_dvs",
+    ],
 )
 def test_variants_for_chips_fire_the_same_spikes_there(name):
     net = SpikingNetwork(in_chips(name), ClassificationHead(16, 3))
@@ -171,7 +202,15 @@ def test_normalised_images_go_to_a_chip_and_to_the_network_alike(tmp_path):
     assert torch.equal(again(images), net(images))
 
 
-@pytest.mark.parametrize("options", [{}, MAXFORMER])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        MAXFORMER,
+        {**MAXFORMER, "mixers": [None, DepthwiseMixing, POOLED]},
+        {"mixers": [QK, QK, POOLED], "neuron": partial(IntegerLifNeuron, max_spikes=2)},
+    ],
+)
 def test_every_operation_is_counted(options):
     net = SpikingNetwork(small(**options), ClassificationHead(32, 3))
     images = torch.rand(4, 1, 8, 8)
@@ -207,7 +246,8 @@ def test_integer_neurons_train_it():
     assert all(p.grad is not None for p in net.parameters())
 
 
-def test_integer_networks_unroll_where_nothing_pools_currents():
+@pytest.mark.parametrize("embedding", [partial(PatchEmbedding, downsample="none"), EVENTS])
+def test_integer_networks_unroll_where_nothing_pools_currents(embedding):
     net = HierarchicalViT(
         1,
         8,
@@ -217,8 +257,8 @@ def test_integer_networks_unroll_where_nothing_pools_currents():
         2,
         neuron=partial(IntegerLifNeuron, max_spikes=2),
         merging=partial(PatchMerging, downsample="stride"),
-        embedding=partial(PatchEmbedding, downsample="none"),
-        mixers=[DepthwiseMixing, SDSA],
+        embedding=embedding,
+        mixers=[DepthwiseMixing, POOLED],
         residual="membrane",
     )
     images = torch.rand(4, 1, 8, 8)

@@ -9,8 +9,14 @@ from functools import partial
 import pytest
 import torch
 
+from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.instrument import ActivityProbe
-from spikeformer.models import QKTokenAttention, SpikeDrivenAttention, SpikingSelfAttention
+from spikeformer.models import (
+    PooledSpikeDrivenAttention,
+    QKTokenAttention,
+    SpikeDrivenAttention,
+    SpikingSelfAttention,
+)
 from spikeformer.models.mechanisms import zero_padding
 from spikeformer.neurons import AdLifNeuron, IntegerLifNeuron, LifNeuron, ParametricLifNeuron
 from tests.neurons import scalar
@@ -182,3 +188,48 @@ def test_zero_padding():
     assert torch.equal(y[1], x[1])
     assert y[0, :, 2:].abs().sum() == 0
     assert zero_padding(x, None) is x
+
+
+@pytest.mark.parametrize("grid", [(2, 3), (1, 4), (5, 2)])
+def test_pooled_sdsa(grid):
+    height, width = grid
+    tokens = height * width
+    torch.manual_seed(3)
+    query, key, value = (
+        (torch.rand(2, 4, tokens, 2, 3) < rate).double() for rate in (0.3, 0.08, 0.08)
+    )
+    layer = PooledSpikeDrivenAttention(neuron, THRESHOLD)
+    layer.grid_size = grid
+    out = layer((query, key, value))
+
+    def around(x, rows, columns):
+        """The maximum of 3x3 neighbours of (..., rows * columns)."""
+        cells = x.reshape(*x.shape[:-1], rows, columns)
+        pooled = torch.empty_like(cells)
+        for i, j in itertools.product(range(rows), range(columns)):
+            near = cells[..., max(0, i - 1) : i + 2, max(0, j - 1) : j + 2]
+            pooled[..., i, j] = near.flatten(-2).max(-1).values
+        return pooled.reshape(x.shape)
+
+    def on_grid(x):
+        return around(x.movedim(2, -1), height, width).movedim(-1, 2)
+
+    def on_channels(x):
+        flat = x.transpose(2, 3).flatten(3)  # tokens, then channels of a head
+        return around(flat, tokens, 3).unflatten(3, (tokens, 3)).transpose(2, 3)
+
+    counts = on_channels(on_grid(key) * on_grid(value)).sum(2)
+    gate = torch.zeros_like(counts)
+    for b, h, d in itertools.product(range(2), range(2), range(3)):
+        gate[b, :, h, d] = torch.tensor(fire(counts[b, :, h, d].tolist())[0])
+    assert 0 < gate.mean() < 1
+    assert torch.equal(out, on_channels(query * gate.unsqueeze(2)))
+
+
+def test_pooled_sdsa_needs_its_grid():
+    with pytest.raises(ArgumentError, match="causal"):
+        PooledSpikeDrivenAttention(neuron, causal=True)
+    layer = PooledSpikeDrivenAttention(neuron)
+    layer.grid_size = (2, 2)
+    with pytest.raises(SpikingDynamicsError, match="2 x 2 tokens"):
+        layer(projections(n=5))

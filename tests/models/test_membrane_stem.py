@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.models import MembraneStem
-from spikeformer.neurons import LifNeuron
+from spikeformer.models import MembraneStem, SpikingViT, unrolled
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 from tests.models.firing import calibrate
 
 soft = partial(LifNeuron, tau_mem=2.0)
@@ -55,3 +55,17 @@ def test_bad_arguments():
         MembraneStem(1, 8, 2, (True, True))
     with pytest.raises(ArgumentError, match="d_model"):
         MembraneStem(1, 12, 2)
+
+
+def test_pooled_integer_spikes_are_the_ors_of_their_unit_spikes():
+    net = SpikingViT(
+        2, 8, 16, 2, 1, 2, neuron=partial(IntegerLifNeuron, max_spikes=3), output="currents",
+        stem=partial(MembraneStem, pool=(True, False, True, False), shortcut=False),
+    )  # fmt: skip
+    images = torch.rand(4, 2, 8, 8)
+    calibrate(net, images)
+    steps = unrolled(net)(images)
+    torch.testing.assert_close(steps.unflatten(1, (2, 3)).mean(2), net(images))
+    other = SpikingViT(2, 8, 16, 2, 1, 2, neuron=IntegerLifNeuron, stem=MembraneStem)
+    with pytest.raises(ArgumentError, match="MaxPool2d"):
+        unrolled(other)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.models import PatchEmbedding, PatchMerging
+from spikeformer.models import EventEmbedding, PatchEmbedding, PatchMerging
 from spikeformer.neurons import LifNeuron
 from tests.models.firing import calibrate
 
@@ -72,9 +72,51 @@ def test_a_constant_image_is_convolved_once(residual, downsample):
         (lambda: PatchMerging(2, 4, 2, downsample_at=2), "downsample_at"),
         (lambda: PatchMerging(2, 4, 2, shortcut="none"), "shortcut"),
         (lambda: PatchMerging(2, 4, residual="add"), "residual"),
+        (lambda: PatchMerging(2, 4, 2, downsample_at=[]), "downsample_at"),
+        (lambda: PatchMerging(2, 4, 2, doubles=True), "doubled 2 times"),
+        (lambda: PatchMerging(2, 4, 2, "pool", [0, 1], "pool"), "halve twice"),
         (lambda: PatchEmbedding(2, 5, 4), "even"),
+        (lambda: EventEmbedding(2, 12, 4), "d_model"),
+        (lambda: EventEmbedding(2, 8, 4, "none"), "downsample"),
+        (lambda: EventEmbedding(2, 8, 4, num_convs=2), "num_convs"),
     ],
 )
 def test_bad_arguments(make, message):
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+@pytest.mark.parametrize("residual", ["sew", "membrane"])
+@pytest.mark.parametrize("downsample", ["pool", "stride"])
+@pytest.mark.parametrize("num_convs", [3, 4])
+def test_embeddings_of_events_halve_in_all_convolutions_but_the_first(
+    residual, downsample, num_convs
+):
+    layer = EventEmbedding(
+        2, 8, 3, downsample, num_convs, residual=residual, neuron=soft, threshold=0.5
+    )
+    x = (torch.rand(2, 3, 2, 17, 12) < 0.3).float()
+    calibrate(layer, x)
+    found = layer(x)
+    assert found.shape[2:] == (8, *layer.output_size(17, 12))
+    assert layer.output_size(17, 12) == ((3, 2) if num_convs == 4 else (5, 3))
+    torch.testing.assert_close(layer(x[:, :1]), layer(x[:, :1].expand(-1, 3, -1, -1, -1)))
+    if residual == "membrane":
+        hidden = layer.convs[0](x)
+        for conv, neuron in zip(layer.convs[1:], layer.neurons, strict=True):
+            hidden = conv(neuron(hidden))
+        fired = layer.merging.neurons[0](hidden)
+        first, second = layer.merging.convs
+        expected = second(layer.merging.neurons[1](first(fired))) + layer.merging.shortcut(fired)
+    else:
+        hidden = x
+        for conv, neuron in zip(layer.convs, layer.neurons, strict=True):
+            hidden = neuron(conv(hidden))
+        beside = layer.merging.shortcut_neuron(layer.merging.shortcut(hidden))
+        for conv, neuron in zip(layer.merging.convs, layer.merging.neurons, strict=True):
+            hidden = neuron(conv(hidden))
+        expected = hidden + beside
+    torch.testing.assert_close(found, expected)
+    assert found.std() > 0
+    widths = [conv.conv.out_channels for conv in (*layer.convs, *layer.merging.convs)]
+    assert widths == [8 // 2**i for i in reversed(range(num_convs))]

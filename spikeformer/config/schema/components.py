@@ -167,6 +167,7 @@ class HierarchicalViTConfig:
     timesteps: int = MISSING
     threshold: float = MISSING
     mlp_ratio: float = 4.0
+    mlp_shortcut: bool = False
     dropout: float = 0.0
     embedding: dict[str, Any] = MISSING
     merging: dict[str, Any] = MISSING

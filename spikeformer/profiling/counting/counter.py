@@ -26,6 +26,7 @@ from spikeformer.instrument import (
 )
 from spikeformer.instrument.recognition import States, tensors
 from spikeformer.models import AttentionMechanism
+from spikeformer.models.mechanisms import ChannelGate
 from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.profiling.counting.counts import LayerCounts, neuron_layer
 from spikeformer.profiling.counting.free import is_free
@@ -246,7 +247,8 @@ class OperationCounter(PassWatcher[_Frame]):
     ) -> None:
         """Count a mechanism of which no operation is all: integer neurons, or some to be called."""
         dynamics = mechanism.neuron.dynamics()
-        if dynamics is not None and dynamics["max_spikes"] is None:
+        fused = dynamics is not None and dynamics["max_spikes"] is None
+        if fused and not isinstance(mechanism, ChannelGate):
             return
         frame.scene.fired = self._fired
         query, key, *rest = projections

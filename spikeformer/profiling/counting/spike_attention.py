@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.models.mechanisms import (
+    ChannelGate,
     QKTokenAttention,
     SpikeDrivenAttention,
     SpikingSelfAttention,
@@ -25,6 +26,7 @@ from spikeformer.profiling.counting.scene import Scene, over_time, spread
 MECHANISMS: dict[type[nn.Module], str] = {
     QKTokenAttention: "qk_token",
     SpikeDrivenAttention: "sdsa",
+    ChannelGate: "sdsa",
     SpikingSelfAttention: "ssa",
 }
 """What the mechanisms compute, also where their neurons must be called and nothing is fused."""
@@ -63,12 +65,13 @@ def attention_products(
     ]
     query, key, *rest = (found.size for found in given)
     unit_steps = max(found.unit_steps for found in given)
-    if not rest:
+    if mechanism == "qk_token":
         operations = query if additions is None else additions
         dense, targets = full * tokens * channels, tokens * heads
     elif mechanism == "sdsa":
         # Unit spikes meet as often as the fewer of the two are; of bits it is the product.
-        operations = torch.minimum(key, rest[0]) if additions is None else additions
+        matches = torch.minimum(key, rest[0]) if rest else key
+        operations = matches if additions is None else additions
         dense = full * key.shape[2] * channels
         targets = heads * channels * (tokens if causal else 1)
     else:

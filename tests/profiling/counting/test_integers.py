@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from spikeformer.encoding import RateCoding
-from spikeformer.models import QKTokenAttention, SpikeDrivenAttention, unrolled
+from spikeformer.models import (
+    PooledSpikeDrivenAttention,
+    QKTokenAttention,
+    SpikeDrivenAttention,
+    unrolled,
+)
 from spikeformer.profiling import OperationCounter, ann_equivalent
 from tests.models.test_unrolled import transformer, vit
 
@@ -61,6 +66,13 @@ def test_integers_count_as_unrolled(kind, timesteps, mechanism):
     assert_equal_work(integers, binary)
     ours, theirs = ann_equivalent(integers), ann_equivalent(binary)
     assert ours.per_sample("macs") == pytest.approx(theirs.per_sample("macs"))
+
+
+def test_pooled_attention_counts_as_unrolled():
+    net, x = vit(PooledSpikeDrivenAttention, 2).float(), torch.rand(3, 2, 8, 8)
+    integers = counted(net, x)
+    assert sum(layer.acs for layer in integers.layers if layer.kind == "attention") > 0
+    assert_equal_work(integers, counted(unrolled(net), x))
 
 
 @pytest.mark.parametrize("timesteps", [1, 2])

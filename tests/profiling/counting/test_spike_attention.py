@@ -9,7 +9,11 @@ from torch import nn
 from spikeformer import SpikingViT
 from spikeformer.metrics import fan_out
 from spikeformer.models import SpikingAttention, SpikingSelfAttention, SpikingTransformer
-from spikeformer.models.mechanisms import QKTokenAttention, SpikeDrivenAttention
+from spikeformer.models.mechanisms import (
+    PooledSpikeDrivenAttention,
+    QKTokenAttention,
+    SpikeDrivenAttention,
+)
 from spikeformer.neurons import IntegerLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.ops import spike_attention
 from spikeformer.profiling import LayerCounts, OperationCounter
@@ -100,6 +104,19 @@ def test_gates_are_the_neurons_that_fire(name):
         assert getattr(fused["neuron"], key) == getattr(apart["neuron"], key)
     assert fused["neuron"].spikes > fired[0].sum() > 0
     assert fused["attention"].acs == apart["attention"].acs
+
+
+def test_pooled_attention_adds_up_the_matches_that_are_left():
+    query, key, value = (spikes_like(2, 3, 6, 2, 4) for _ in range(3))
+    layer = PooledSpikeDrivenAttention(LifNeuron, 1.0).eval()
+    layer.grid_size = (2, 3)
+    seen = []
+    layer.gate.register_forward_hook(lambda m, args, out: seen.append(args[0][1]))
+    counts = by_kind(Attend(lambda q, k, v: layer((q, k, v))), query, key, value)["attention"]
+    (matches,) = {id(x): x for x in seen}.values()
+    assert counts.acs == sum(counts.timeline) == matches.sum() > 0
+    assert counts.targets == 2 * 4
+    assert counts.dense == 2 * 3 * 2 * 6 * 4
 
 
 def test_graded_spikes_in_attention_are_events_with_a_value():
