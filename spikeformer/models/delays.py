@@ -18,8 +18,8 @@ class DelayLinear(nn.Module):
         y[t, o] = sum_i w[o, i] x[t - d[o, i], i],    x = 0 before the first step
 
     Delays are whole numbers from 0 to `max_delay`, which is what chips have: forward they are the
-    rounded positions p. The gradient is that of a Gaussian kernel about p, straight through the
-    rounding, so that a weight and a position learn from the steps around::
+    rounded positions p. The gradient of p is that of a Gaussian kernel about it, straight through
+    the rounding, so that a position learns from the steps around::
 
         k[o, i, j] = exp(-(j - p[o, i])^2 / (2 width^2)) / sum_j(...)
 
@@ -31,7 +31,8 @@ class DelayLinear(nn.Module):
 
     Source: Hammouamri et al., *Learning Delays in Spiking Neural Networks using Dilated
     Convolutions with Learnable Spacings*, ICLR 2024, arXiv:2306.17670, where the width shrinks in
-    training and the rounding comes at its end.
+    training and the rounding comes at its end. The kernel is that of their package DCLS, with a
+    width of `abs(SIG) + 0.27`, and its gradient of positions too (`scripts/dcls_kernels.py`).
 
     Example:
         >>> layer = DelayLinear(1, 1, max_delay=3)

@@ -9,8 +9,9 @@ from torch import nn
 
 from spikeformer.hardware import RoundedWeights, lower, quantise
 from spikeformer.hardware.rounding import RoundedWeight
+from spikeformer.models import DelayLinear
 from spikeformer.models.mechanisms import QKTokenAttention, SpikeDrivenAttention
-from tests.hardware.networks import images, vit
+from tests.hardware.networks import heard, images, vit
 
 
 @pytest.mark.parametrize("mechanism", [QKTokenAttention, SpikeDrivenAttention])
@@ -80,3 +81,32 @@ def test_rounding_happens_behind_the_norm():
     # The first channel's factor is 2 / sqrt(4) = 1; the second is switched off.
     torch.testing.assert_close(rounding(weight)[0], torch.tensor([0.25, 0.5]))
     assert torch.isfinite(rounding(weight)).all()
+
+
+def test_synapses_with_delays_are_rounded_and_go_on_learning():
+    net, events = heard(max_delay=6)
+    shape = tuple(events.shape[1:])
+    layers = [layer for layer in net.modules() if isinstance(layer, DelayLinear)]
+    with RoundedWeights(net, shape) as rounding:
+        lowered, lags = lower(net, shape), set()
+        for projection in lowered.graph.synapses:
+            place = (projection.source, projection.target)
+            if place in lowered.layers:
+                layer, _ = lowered.layers[place]
+                units = projection.operator.weights * float(rounding.layers[layer].scale)
+                np.testing.assert_allclose(units, np.rint(units), atol=1e-3)
+                lags.add(projection.lag)
+        assert lags == set(range(7))
+        assert {f"backbone.layers.{i}" for i in range(2)} <= set(rounding.layers)
+        before = [
+            (layer.weight.detach().clone(), layer.position.detach().clone()) for layer in layers
+        ]
+        optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+        loss = nn.functional.cross_entropy(net.train()(events).mean(dim=1), torch.arange(5) % 3)
+        loss.backward()
+        optimizer.step()
+        rounding.fit_scales()
+        after = [(layer.weight.detach(), layer.position.detach()) for layer in layers]
+    for old, new in zip(before, after, strict=True):
+        assert not torch.equal(old[0], new[0])
+        assert not torch.equal(old[1], new[1])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.models import DelayLinear
+
+DCLS = json.loads(Path(__file__).with_name("dcls.json").read_text())["kernels"]
 
 
 def by_hand(layer: DelayLinear, x: torch.Tensor) -> torch.Tensor:
@@ -66,6 +71,21 @@ def test_the_gradients_are_those_of_the_gaussian_kernel():
     hard = torch.einsum("oi,oid,dbti->bto", weight, whole, late)
     (hard * wanted).sum().backward()
     torch.testing.assert_close(layer.weight.grad, weight.grad)
+
+
+@pytest.mark.parametrize("case", DCLS, ids=lambda case: f"{case['max_delay']}-{case['width']}")
+def test_positions_learn_as_in_the_authors_package(case):
+    """`scripts/dcls_kernels.py` wrote what DCLS makes; it adds 1e-7 to the sum of a Gaussian."""
+    given = {name: torch.tensor(case[name]).double() for name in case}
+    layer = DelayLinear(2, 3, case["max_delay"], width=case["width"]).double()
+    layer.weight.data, layer.position.data = given["weight"], given["position"]
+    (layer.kernel() * given["upstream"]).sum().backward()
+    close = {"rtol": 1e-6, "atol": 1e-6}
+    torch.testing.assert_close(layer.position.grad, given["position_gradient"], **close)
+    # What is whole here is where the authors' kernel, which is rounded in the end, is largest.
+    assert torch.equal(layer.delays, given["kernel"].abs().argmax(dim=-1))
+    narrow = given["kernel"].sum(dim=-1)
+    torch.testing.assert_close(layer.kernel().sum(dim=-1), narrow, **close)
 
 
 def test_a_delay_is_found_by_its_gradient():
