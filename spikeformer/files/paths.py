@@ -38,6 +38,9 @@ def inside(folder: str | Path, name: str | Path) -> Path:
         os.fspath(name).encode()
         root = Path(folder).resolve()
         path = (root / name).resolve()
+        # Python 3.13 leaves links in a circle as they are, where others raise an error.
+        if any(part.is_symlink() for part in (path, *path.parents)):
+            raise RuntimeError
     except (OSError, RuntimeError, TypeError, ValueError):  # NUL, surrogates, links in a circle
         path = root = Path(folder)
     if path == root or not path.is_relative_to(root):
