@@ -15,9 +15,9 @@ from pathlib import Path
 import yaml
 
 from spikeformer import figure_style
-from spikeformer.files import replacing
 from spikeformer.profiling import Range
 from spikeformer.reporting import load_results
+from spikeformer.reporting.svg import save_themed
 
 FIGURE = Path(__file__).parents[1] / "docs" / "assets" / "energy-tradeoff.svg"
 
@@ -79,8 +79,7 @@ def draw(points: list[Point]) -> None:
         "µJ for each sample (estimate)", fontsize=figure_style.SMALL, color=figure_style.MUTED
     )
     figure_style.title(axes, "Test accuracy at each weight of the penalty")
-    with replacing(FIGURE) as path:
-        figure.savefig(path, format="svg", metadata={"Date": None})
+    save_themed(figure, FIGURE)
 
 
 def table(points: list[Point]) -> str:

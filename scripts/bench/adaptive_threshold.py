@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from spikeformer import figure_style
 from spikeformer.neurons import LifNeuron, LifState
+from spikeformer.reporting.svg import save_themed
 from spikeformer.research import AdaptiveSpikeThreshold, AdaptiveThresholdNeuron
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks" / "adaptive-threshold"
@@ -45,7 +46,7 @@ def main() -> None:
     }
     PAGE.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     PAGE.with_suffix(".md").write_text(page(result))
-    figure(runs[0]).savefig(PAGE.with_suffix(".svg"))
+    save_themed(figure(runs[0]), PAGE.with_suffix(".svg"))
     print(PAGE.with_suffix(".md").read_text())
 
 

@@ -28,6 +28,7 @@ from spikeformer.cli import compose
 from spikeformer.pipeline import run_pipeline
 from spikeformer.pipeline.environment import describe_environment
 from spikeformer.reporting.figures.tasks import draw_tasks
+from spikeformer.reporting.svg import save_themed
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs" / "benchmarks" / "continual"
@@ -139,7 +140,7 @@ def write(name: str, runs: dict[str, list[Any]], seeds: Sequence[int]) -> None:
     }
     file.write_text(json.dumps(result, indent=1) + "\n")
     PAGE.with_suffix(".md").write_text(page(result))
-    figure(result).savefig(PAGE.with_suffix(".svg"))
+    save_themed(figure(result), PAGE.with_suffix(".svg"))
 
 
 def measure(

@@ -7,16 +7,10 @@ import statistics
 import textwrap
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "spikeformer"  # the same numbers give the same file
-mpl.rcParams["svg.fonttype"] = "none"
-
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
-
-from bench.digits_av_cells import (  # noqa: E402
+from bench.digits_av_cells import (
     ATTENTION,
     FUSIONS,
     MODALITIES,
@@ -29,7 +23,8 @@ from bench.digits_av_cells import (  # noqa: E402
     fused,
     of,
 )
-from spikeformer import figure_style as style  # noqa: E402
+from spikeformer import figure_style as style
+from spikeformer.reporting.svg import save_themed
 
 LOOKS = {
     "both": (style.BLUE, "o-"),
@@ -46,8 +41,7 @@ def write(result: dict, stored: Path) -> None:
         (accuracies(by_fusion(result["runs"], RECIPE)), stored.with_suffix(".svg")),
         (attention(result["runs"]), stored.with_name(f"{stored.name}-attention.svg")),
     ):
-        figure.savefig(path, metadata={"Date": None})
-        path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
+        save_themed(figure, path)
     stored.with_suffix(".md").write_text(page(result))
 
 

@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+from matplotlib.axes import Axes
 
-mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "spikeformer"  # the same numbers give the same file
-mpl.rcParams["svg.fonttype"] = "none"
-
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-
-from bench.registry import OURS  # noqa: E402
-from bench.summary import duration_text  # noqa: E402
-
-_OURS, _OTHERS, _INK = "#d1495b", "#9aa5b1", "#30343b"
+from bench.registry import OURS
+from bench.summary import duration_text
+from spikeformer import figure_style
+from spikeformer.reporting.svg import save_themed
 
 
 def write(result: dict[str, Any], path: Path) -> Path | None:
@@ -31,17 +24,11 @@ def write(result: dict[str, Any], path: Path) -> Path | None:
         path.unlink(missing_ok=True)
         return None
     heights = [0.34 * len(rows) + 0.9 for rows in measured.values()]
-    figure, axes = plt.subplots(
-        len(measured),
-        figsize=(8.0, sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure = figure_style.new_figure(8.0, sum(heights))
+    axes = figure.subplots(len(measured), height_ratios=heights, squeeze=False)
     for panel, (name, rows) in zip(axes.flat, measured.items(), strict=True):
         _panel(panel, name, rows)
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+    save_themed(figure, path)
     return path
 
 
@@ -53,8 +40,11 @@ def _panel(panel: Axes, name: str, rows: list[dict[str, Any]]) -> None:
         [time["median"] - time["q1"] for time in times],
         [time["q3"] - time["median"] for time in times],
     ]
-    colours = [_OURS if row["contender"] == OURS else _OTHERS for row in rows]
-    panel.barh([row["contender"] for row in rows], medians, xerr=spread, color=colours, ecolor=_INK)
+    colours = [
+        figure_style.BLUE if row["contender"] == OURS else figure_style.OTHER for row in rows
+    ]
+    names = [row["contender"] for row in rows]
+    panel.barh(names, medians, xerr=spread, color=colours, ecolor=figure_style.INK)
     for y, (row, time) in enumerate(zip(rows, times, strict=True)):
         text = duration_text(time).partition(" (")[0]
         if "ratio" in row:
@@ -66,10 +56,9 @@ def _panel(panel: Axes, name: str, rows: list[dict[str, Any]]) -> None:
             textcoords="offset points",
             va="center",
             fontsize=8,
-            color=_INK,
+            color=figure_style.INK,
         )
-    panel.set_title(name, loc="left", fontsize=9, color=_INK)
+    figure_style.title(panel, name, fontsize=9)
     panel.set_xlim(0, 1.6 * max(time["q3"] for time in times))
-    panel.set_xlabel("milliseconds per step, median and quartiles", fontsize=8, color=_INK)
-    panel.tick_params(labelsize=8, colors=_INK)
-    panel.spines[["top", "right"]].set_visible(False)
+    figure_style.xlabel(panel, "milliseconds per step, median and quartiles")
+    figure_style.tidy(panel, grid=None)

@@ -1,10 +1,12 @@
-"""Put a figure into the page as SVG that follows the page's theme and fonts."""
+"""Write figures as SVG that follows the reader's theme: in a page, or as files of their own."""
 
 from __future__ import annotations
 
 import io
 import re
 import warnings
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +15,7 @@ from markupsafe import Markup, escape
 from matplotlib.figure import Figure
 
 from spikeformer import figure_style as _style
-from spikeformer.files import replacing
+from spikeformer.files import replacing, write_text
 
 _THEME = {
     _style.INK: "var(--ink)",
@@ -63,6 +65,54 @@ def _adapt(tag: str, name: str) -> str:
     tag = re.sub(r"\bfont-size: ([\d.]+px)", r"font-size: calc(\1 * var(--text))", tag)
     # A hundredth of a point is enough for a path, and makes a page of half the size.
     tag = re.sub(r'\bd="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path.group()), tag)
+    return _with_variables(tag)
+
+
+def save_themed(figure: Figure, path: Path) -> None:
+    """Write a figure as an SVG file without a background, whose colours follow the reader's theme.
+
+    Shown by `<img>` or by itself it is dark where the page around it, or the system, is.
+
+    Args:
+        figure: Drawn in the colours of `spikeformer.figure_style`.
+        path: The file, which is replaced.
+
+    Source: CSS Media Queries Level 5, `prefers-color-scheme`.
+    """
+    buffer = io.StringIO()
+    _save(figure, buffer, "svg", fonttype="none", salt=path.stem, background="none")
+    write_text(path, themed(buffer.getvalue()))
+
+
+def themed(text: str) -> str:
+    """Return an SVG file whose colours, those of `spikeformer.figure_style`, follow the theme.
+
+    Black, which Matplotlib writes or leaves out, becomes the ink; white areas become clear.
+    """
+    text = re.sub(r"<[^>]+>", lambda tag: _with_variables(tag.group()), text)
+    text = text.replace("stroke: #000000", "stroke: var(--ink)")
+    text = re.sub(r"(<path [^>]*fill: )#ffffff", r"\1none", text)
+    end = text.index(">", text.index("<svg")) + 1
+    text = f"{text[:end]}\n <style>{_palettes()}</style>{text[end:]}"
+    return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+
+
+@cache
+def _palettes() -> str:
+    """Return the variables of the page, light and dark, and the colour of what has none."""
+    sheet = (files("spikeformer.reporting") / "templates" / "report.css").read_text()
+    names = "|".join(variable[len("var(--") : -1] for variable in _THEME.values())
+    light, dark = (
+        " ".join(re.findall(rf"--(?:{names}): [^;]+;", block))
+        for block in re.findall(r":root \{(.*?)\}", sheet, flags=re.DOTALL)[:2]
+    )
+    return (
+        f":root {{ {light} }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+        " svg { fill: var(--ink) }"
+    )
+
+
+def _with_variables(tag: str) -> str:
     for colour, variable in _THEME.items():
         tag = tag.replace(colour, variable)
     return tag

@@ -16,11 +16,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path[:1] = [str(REPOSITORY / "scripts"), str(REPOSITORY)]
 
-import matplotlib as mpl  # noqa: E402
 import torch  # noqa: E402
 from transformers import ViTConfig, ViTModel  # noqa: E402
 
 from bench.machine import describe  # noqa: E402
+from spikeformer import figure_style  # noqa: E402
 from spikeformer.conversion import (  # noqa: E402
     ConversionPipeline,
     PretrainedTransformer,
@@ -28,11 +28,7 @@ from spikeformer.conversion import (  # noqa: E402
     evaluate_conversion,
 )
 from spikeformer.data import ImageDataModule, TextDataModule  # noqa: E402
-
-mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "spikeformer"  # the same numbers give the same file
-mpl.rcParams["svg.fonttype"] = "none"
-from matplotlib import pyplot as plt  # noqa: E402
+from spikeformer.reporting.svg import save_themed  # noqa: E402
 
 STORED = REPOSITORY / "docs" / "benchmarks" / "conversion"
 TIMESTEPS = 8
@@ -221,7 +217,8 @@ def _version(package: str) -> str:
 
 def plot(result: dict, path: Path) -> None:
     """Draw relative error and agreement over the timesteps, one column per model."""
-    figure, axes = plt.subplots(2, 2, figsize=(9, 5.5), sharex=True, layout="constrained")
+    figure = figure_style.new_figure(9.0, 5.5)
+    axes = figure.subplots(2, 2, sharex=True)
     for column, (name, model) in zip(axes.T, result["models"].items(), strict=True):
         for row in model["rows"]:
             if len(row["steps"]) != TIMESTEPS:
@@ -230,14 +227,16 @@ def plot(result: dict, path: Path) -> None:
             for panel, key in zip(column, ("error", "agreement"), strict=True):
                 values = [step[key] for step in row["steps"]]
                 panel.plot(steps, values, marker="o", markersize=3, label=row["name"])
-        column[0].set(yscale="log", title=name, ylabel="relative error of the logits")
-        column[1].set(xlabel="timesteps", ylabel="share of the same class")
-        column[1].axhline(0.99, color="#9aa5b1", linewidth=1, linestyle=":")
-    axes[0, 0].legend(fontsize=7)
+        column[0].set(yscale="log")
+        figure_style.title(column[0], name)
+        figure_style.ylabel(column[0], "relative error of the logits")
+        figure_style.xlabel(column[1], "timesteps")
+        figure_style.ylabel(column[1], "share of the same class")
+        column[1].axhline(0.99, color=figure_style.OTHER, linewidth=1, linestyle=":")
     for panel in axes.flat:
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
+        figure_style.tidy(panel)
+    axes[0, 0].legend(fontsize=7, frameon=False, labelcolor=figure_style.MUTED)
+    save_themed(figure, path)
 
 
 if __name__ == "__main__":

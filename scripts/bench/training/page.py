@@ -5,15 +5,10 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.figure import Figure
 
-mpl.use("Agg")
-mpl.rcParams["svg.hashsalt"] = "spikeformer"  # the same numbers give the same file
-mpl.rcParams["svg.fonttype"] = "none"
-
-from matplotlib.figure import Figure  # noqa: E402
-
-from spikeformer import figure_style as style  # noqa: E402
+from spikeformer import figure_style as style
+from spikeformer.reporting.svg import save_themed
 
 TITLES = {"digits": "Digits", "cifar10": "CIFAR-10", "sst2": "SST-2", "fsdd": "Spoken digits"}
 NAMES = {
@@ -31,9 +26,7 @@ LOOKS = {
 
 def write(tables: dict[str, dict], stored: Path) -> None:
     """Write `<stored>.md` and `<stored>.svg`."""
-    path = stored.with_suffix(".svg")
-    accuracies(tables).savefig(path, metadata={"Date": None})
-    path.write_text("".join(f"{line.rstrip()}\n" for line in path.read_text().splitlines()))
+    save_themed(accuracies(tables), stored.with_suffix(".svg"))
     stored.with_suffix(".md").write_text(page(tables))
 
 
