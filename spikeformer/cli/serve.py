@@ -23,7 +23,7 @@ belongs behind a proxy that has both.
 
 
 def serve(arguments: Sequence[str]) -> int:
-    """Answer requests until it is interrupted; return 0.
+    """Serve predictions until it is interrupted; return 0.
 
     Args:
         arguments: What follows `serve` on the command line.
@@ -60,7 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `spikeformer serve`."""
     parser = argparse.ArgumentParser(
         "spikeformer serve",
-        description="Answer requests for predictions over HTTP.",
+        description="Serve predictions over HTTP.",
         epilog=_NOTES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

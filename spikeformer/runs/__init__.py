@@ -30,6 +30,7 @@ from spikeformer.runs.results import (
 )
 from spikeformer.runs.summary import RunSummary, find_baseline, summarize_runs
 from spikeformer.runs.sweep import Setting, Statistic, SweepSummary, summarize_sweep
+from spikeformer.runs.texts import TextGenerator, is_language_model
 
 __all__ = [
     "BaselineResults",
@@ -56,11 +57,13 @@ __all__ = [
     "SweepSummary",
     "TaskResults",
     "TestResults",
+    "TextGenerator",
     "TrainedValidationResults",
     "ValidationResults",
     "VerificationResults",
     "build_network",
     "find_baseline",
+    "is_language_model",
     "load_results",
     "load_run",
     "load_weights",

@@ -9,7 +9,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class ServingMetrics:
-    """Counts requests by status, samples, and the time of answers.
+    """Counts requests by status, samples, and response times.
 
     Attributes:
         samples: Samples that were predicted.
@@ -30,7 +30,7 @@ class ServingMetrics:
         self._seconds = 0.0
 
     def add(self, status: int, seconds: float) -> None:
-        """Count an answer."""
+        """Count a response."""
         self._requests[status] += 1
         self._seconds += seconds
         self._buckets.update(limit for limit in _SECONDS if seconds <= limit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.config import bundled
-from spikeformer.conversion import SpikingModel
+from spikeformer.conversion import Activity, SpikingModel
 from spikeformer.conversion.preprocessing import Preprocessing
 from spikeformer.data import SpikingDataModule
 from spikeformer.data.batch import call
@@ -20,9 +20,8 @@ from spikeformer.error_handling import ConfigurationError
 from spikeformer.i18n import t
 from spikeformer.instrument import copy_network
 from spikeformer.models import SpikingNetwork
-from spikeformer.profiling import EnergyProfiler
-from spikeformer.runs import RunFolder, load_run
-from spikeformer.serving.reading import BadRequestError
+from spikeformer.profiling import EnergyProfiler, OperationCounts, estimate
+from spikeformer.runs import RunFolder, TextGenerator, is_language_model, load_run
 
 _TOP = 5
 """Classes that a prediction lists."""
@@ -57,8 +56,8 @@ class Predictor:
     def predictions(self, outputs: Tensor, confidence: float | None = None) -> list[dict[str, Any]]:
         """Return what outputs mean, one mapping for each sample.
 
-        The output is averaged over time. With `confidence` the answer is that of the first timestep
-        after which the leading class is at least so probable, and else that of the last one.
+        The output is averaged over time. With `confidence` it is read at the first timestep
+        after which the leading class is at least so probable, and else at the last one.
 
         Args:
             outputs: Of the network, shape (samples, timesteps, ...).
@@ -90,28 +89,37 @@ class Predictor:
         """Return the estimated energy of a sample of these inputs, in µJ, with its bounds.
 
         The network runs once more, on a copy whose operations are counted; with early reading, too,
-        all timesteps count.
-
-        Raises:
-            BadRequestError: The network was converted, whose events are counted in another way.
+        all timesteps count. What a converted network computes in floating point (LayerNorm,
+        softmax, ...) is no part of it.
         """
-        if isinstance(self.model, Readouts):
-            raise BadRequestError(
-                "The energy of a converted network stands in the report of its run."
-            )
         with self._lock:
             if self._counted is None:
                 self._counted = copy_network(self.model).cpu()
-            profiler = EnergyProfiler(self.technology).attach(self._counted)
-            with torch.no_grad(), profiler.measure() as recording:
-                call(self._counted, inputs)
-            metrics: Mapping[str, Any] = recording.get_metrics()
-        keys = ("energy_per_sample_uj", "energy_per_sample_low_uj", "energy_per_sample_high_uj")
-        return {**{key: metrics[key] for key in keys}} | {
-            "kind": metrics["kind"],
+            counts = _counts(self._counted, inputs)
+        found = estimate(counts, self.technology)
+        return {
+            "energy_per_sample_uj": found.energy_uj.value,
+            "energy_per_sample_low_uj": found.energy_uj.low,
+            "energy_per_sample_high_uj": found.energy_uj.high,
+            "kind": found.kind,
             "technology": self.technology,
-            "firing_rate": metrics["firing_rate"],
+            "uncovered_operations": sum(found.uncovered.values()),
+            "firing_rate": counts.firing_rate,
         }
+
+
+@torch.no_grad()
+def _counts(network: nn.Module, inputs: Any) -> OperationCounts:
+    """Return what a network does for these inputs."""
+    if isinstance(network, Readouts):
+        spiking = network.spiking
+        activity = Activity(spiking.plan, spiking.coding)
+        with spiking.recording(activity):
+            activity.samples = len(call(network, inputs))
+        return activity.counts()
+    with EnergyProfiler().attach(network).measure() as recording:
+        call(network, inputs)
+    return recording.counts
 
 
 class Readouts(nn.Module):
@@ -133,11 +141,8 @@ class Readouts(nn.Module):
         """Return it for a network that was converted from a pretrained one.
 
         Raises:
-            ConfigurationError: It is a language model.
             ConversionError: Nothing says how its images are prepared.
         """
-        if spiking.generates:
-            raise ConfigurationError(t("cli.serves_classifiers"))
         takes_images = getattr(spiking.original, "main_input_name", None) == "pixel_values"
         config = getattr(spiking.original, "config", None)
         return cls(spiking, Preprocessing.of(pretrained, config) if takes_images else None)
@@ -160,8 +165,10 @@ class Readouts(nn.Module):
         return torch.diff(sums, dim=1, prepend=torch.zeros_like(sums[:, :1]))
 
 
-def load_predictor(name: str, *, technology: str = "simulation") -> Predictor:
+def load_predictor(name: str, *, technology: str = "simulation") -> Predictor | TextGenerator:
     """Return the predictor of a run, a sweep's best run, a saved network or a bundled one.
+
+    A run's language model becomes a `TextGenerator`.
 
     Args:
         name: A folder, or a name that `spikeformer models` lists.
@@ -174,6 +181,8 @@ def load_predictor(name: str, *, technology: str = "simulation") -> Predictor:
     files = RunFolder(folder)
     if files.config.is_file() or files.sweep.is_file():
         run = load_run(folder)
+        if is_language_model(run.model):
+            return TextGenerator(run)
         names = run.results.data.class_names if run.results.data is not None else []
         task = str(run.config.task.module.get("_target_", "")) if "task" in run.config else ""
         classes = names if task.endswith(".ClassificationModule") else []

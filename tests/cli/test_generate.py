@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from spikeformer.cli import compose
-from spikeformer.cli.generate import Printer, generate
-from spikeformer.data.tokenizer import trained_encoder
+from spikeformer.cli.generate import generate
 from spikeformer.error_handling import ConfigurationError, SpikingDynamicsError
 from spikeformer.pipeline import run_pipeline
-from spikeformer.runs import load_run
 
 SENTENCE = "the cat sat on the mat and the dog ran to the door"
 
@@ -53,14 +50,6 @@ def test_it_goes_on_with_the_text_it_has_learnt(run, capsys):
     assert text.startswith("the cat sat on the mat")
 
 
-def test_draws_repeat_by_their_seed(run, capsys):
-    options = [run, "--prompt", "the", "--tokens", "8", "--temperature", "3"]
-    texts = [said(capsys, *options, "--seed", seed) for seed in (1, 1, 2)]
-    assert texts[0] == texts[1] != texts[2]
-    greedy = said(capsys, run, "--prompt", "the", "--tokens", "8")
-    assert said(capsys, *options, "--top-k", "1") == greedy
-
-
 def test_mistakes_are_told_in_one_line(run, tmp_path):
     with pytest.raises(ConfigurationError, match="no tokens"):
         generate([str(run), "--prompt", ""])
@@ -68,26 +57,3 @@ def test_mistakes_are_told_in_one_line(run, tmp_path):
         generate([str(run), "--prompt", "the", "--timesteps", "4"])
     with pytest.raises(SpikingDynamicsError, match="max_length=24"):
         generate([str(run), "--prompt", "the", "--tokens", "40"])
-
-
-def test_other_runs_have_no_language(run, monkeypatch):
-    found = load_run(run)
-    found.model = torch.nn.Identity()
-    monkeypatch.setattr("spikeformer.cli.generate.load_run", lambda path: found)
-    with pytest.raises(ConfigurationError, match="Identity, which does not go on with texts"):
-        generate([str(run), "--prompt", "the"])
-
-
-def test_characters_come_whole(tmp_path, capsys):
-    encoder = trained_encoder(["abc"], "bpe", 260, tmp_path)
-    printer = Printer(encoder)
-    (ids,) = encoder.encode(["é\N{SNOWMAN}"])
-    printer.put(torch.tensor([ids]))  # a prompt
-    shown = []
-    for token in ids:
-        printer.put(torch.tensor([token]))
-        shown.append(capsys.readouterr().out)
-    assert "".join(shown).strip() == "é\N{SNOWMAN}"
-    assert all("\N{REPLACEMENT CHARACTER}" not in text for text in shown)
-    printer.end()
-    assert capsys.readouterr().out == "\n"

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from spikeformer import SpikeformerConverter, SpikingNetwork
+from spikeformer.conversion import evaluate_conversion
 from spikeformer.data.batch import call
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.profiling import EnergyProfiler
-from spikeformer.serving import BadRequestError, Predictor, load_predictor
+from spikeformer.serving import Predictor, load_predictor
 from spikeformer.serving.predictor import Readouts
 from tests.conversion.networks import vit_classifier
 
@@ -81,5 +82,14 @@ def test_a_converted_network_has_outputs_over_time():
     means = outputs.cumsum(dim=1) / torch.arange(1, 5).view(1, -1, 1)
     torch.testing.assert_close(means, read)
     torch.testing.assert_close(means[:, -1], last)
-    with pytest.raises(BadRequestError, match="report of its run"):
-        Predictor("x", Readouts(snn, nn.Identity())).energy(images)
+
+
+def test_energy_of_a_converted_network_is_that_of_its_evaluation():
+    snn = SpikeformerConverter(timesteps=4).convert(vit_classifier())
+    images = torch.rand(2, 3, 16, 16)
+    found = Predictor("x", Readouts(snn, nn.Identity())).energy(images)
+    expected = evaluate_conversion(snn, [images], ["energy", "events"])
+    keys = ("energy_per_sample_low_uj", "energy_per_sample_uj", "energy_per_sample_high_uj")
+    assert [found[key] for key in keys] == pytest.approx(expected.last.energy_uj)
+    assert found["firing_rate"] == pytest.approx(1 - expected.sparsity)
+    assert (found["kind"], found["uncovered_operations"]) == ("estimate", 0)
