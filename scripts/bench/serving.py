@@ -118,7 +118,7 @@ async def many(net, images, expected, tasks: int) -> dict:
 
 
 async def over_http(requests: int, callers: int) -> dict:
-    """Send .npy images to `spikeformer serve digits` in a process of its own; check each answer."""
+    """Send .npy images to `spikeformer serve digits` in its own process; check each response."""
     net = SpikingNetwork.from_pretrained("digits")
     images = torch.rand(requests, 1, 8, 8)
     with torch.inference_mode():
@@ -131,7 +131,7 @@ async def over_http(requests: int, callers: int) -> dict:
     latencies, wrong = [], 0
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            await answers(session)
+            await started(session)
 
             async def ask(first: int) -> None:
                 nonlocal wrong
@@ -141,9 +141,9 @@ async def over_http(requests: int, callers: int) -> dict:
                     sent = time.perf_counter()
                     kind = {"Content-Type": "application/x-npy"}
                     async with session.post("/predict", data=body.getvalue(), headers=kind) as got:
-                        answer = await got.json()
+                        response = await got.json()
                     latencies.append(time.perf_counter() - sent)
-                    wrong += int(answer["predictions"][0]["class"]) != expected[index]
+                    wrong += int(response["predictions"][0]["class"]) != expected[index]
 
             start = time.perf_counter()
             await asyncio.gather(*(ask(caller) for caller in range(callers)))
@@ -162,8 +162,8 @@ async def over_http(requests: int, callers: int) -> dict:
     }
 
 
-async def answers(session: aiohttp.ClientSession) -> None:
-    """Wait until the server answers."""
+async def started(session: aiohttp.ClientSession) -> None:
+    """Wait until the server responds."""
     for _ in range(600):
         with contextlib.suppress(aiohttp.ClientConnectionError):
             async with session.get("/health") as got:
@@ -203,10 +203,10 @@ def http(found: dict | None) -> str:
             "which has not run since it does that."
         )
     return (
-        f"`spikeformer serve digits` in a process of its own answered {found['requests']:,} "
+        f"`spikeformer serve digits` in a process of its own served {found['requests']:,} "
         f"requests of {found['callers']} callers, one image each as .npy, at "
         f"**{found['per_second']:,.0f} a second**: median {found['latency_ms_p50']:.1f} ms, 99 % "
-        f"within {found['latency_ms_p99']:.1f} ms, {found['wrong']} answers wrong. "
+        f"within {found['latency_ms_p99']:.1f} ms, {found['wrong']} responses wrong. "
         "Callers and server share the machine."
     )
 

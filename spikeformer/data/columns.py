@@ -152,7 +152,7 @@ def labels_of(table: Any, column: str, classes: Sequence[str], split: str) -> In
 
 
 def _values(table: Any, column: str) -> list[Any]:
-    """Return the cells; whole numbers as integers, texts without blanks around them."""
+    """Return the cells; integral floats as integers, texts without blanks around them."""
     values = table.select_columns([column]).with_format("arrow")[:][column].to_pylist()
     gaps = sum(value is None or value != value or value == "" for value in values)
     if gaps:

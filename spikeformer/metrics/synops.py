@@ -113,7 +113,7 @@ class SynapticOperations(Metric):
 
     Args:
         max_spikes: D of the integer neurons that the inputs come from, whose n / D are n spikes; 1
-            where inputs are whole numbers of spikes.
+            where inputs are integer counts of spikes.
         **kwargs: Arguments of `torchmetrics.Metric`.
     """
 

@@ -17,7 +17,7 @@ class DelayLinear(nn.Module):
 
         y[t, o] = sum_i w[o, i] x[t - d[o, i], i],    x = 0 before the first step
 
-    Delays are whole numbers from 0 to `max_delay`, which is what chips have: forward they are the
+    Delays are integers from 0 to `max_delay`, which is what chips have: forward they are the
     rounded positions p. The gradient of p is that of a Gaussian kernel about it, straight through
     the rounding, so that a position learns from the steps around::
 

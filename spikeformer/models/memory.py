@@ -16,7 +16,7 @@ class TokenMemory:
     counts coincidences of K and V, `c_n = c_{n-1} + k_n v_n`; SSA adds up their outer products,
     `S_n = S_{n-1} + k_n^T v_n`; QK token attention looks at no other token. So the sums of the
     tokens so far, at every timestep, stand for all of them: (batch, timesteps, heads, channels),
-    for SSA with one more axis of channels. Sums of spikes are whole numbers and exact in float32.
+    for SSA with one more axis of channels. Sums of spikes are integers and exact in float32.
 
     Attributes:
         length: Tokens so far.

@@ -23,7 +23,7 @@ from spikeformer.pipeline.ranks import announce
 MODES = ("online", "offline", "disabled", "shared")
 _SPELLINGS = {"run": "online", "dryrun": "offline"}
 _PROBE_SECONDS = 5.0
-"""How long W&B's server has to answer before a run goes on without it."""
+"""How long W&B's server has to respond before a run goes on without it."""
 
 
 def wandb_mode(mode: str | None = None) -> str:
@@ -94,12 +94,12 @@ class PatientWandbLogger(WandbLogger):
 
 
 def _obstacle(server: str) -> str | None:
-    """Return why a server does not answer, None if it does; a proxy of the environment is used."""
+    """Return why a server does not respond, None if it does; a proxy of the environment is used."""
     try:
         with urllib.request.urlopen(server, timeout=_PROBE_SECONDS):
             return None
     except urllib.error.HTTPError:
-        return None  # an answer, if not to this question
+        return None  # it responds, if with an error
     except (OSError, ValueError, http.client.HTTPException) as error:
         return str(getattr(error, "reason", "") or error or type(error).__name__)
 
@@ -130,7 +130,7 @@ def wandb_logger(
 ) -> WandbLogger:
     """Return a Lightning logger for W&B that works offline and asks nothing.
 
-    Where it is to be online and the server does not answer, it is offline and says so.
+    Where it is to be online and the server does not respond, it is offline and says so.
 
     Args:
         save_dir: Folder that gets the `wandb/` folder.

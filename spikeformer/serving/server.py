@@ -13,7 +13,7 @@ from spikeformer.serving.metrics import ServingMetrics
 from spikeformer.serving.reading import BadRequestError
 
 try:
-    from aiohttp import web
+    from aiohttp import web as web  # the other servers take it from here
 except ModuleNotFoundError as error:
     raise MissingDependencyError(
         "Expected the package 'aiohttp' to be installed for serving. Install it with: "

@@ -21,7 +21,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 def class_target(outputs: Tensor, target: Tensor) -> Tensor:
     """Return a target as the losses of classes want it.
 
-    Integers of any width, and whole numbers as floats, become int64; a column becomes a row.
+    Integers of any width, and integral floats, become int64; a column becomes a row.
     Probabilities take the outputs' type.
 
     Args:
