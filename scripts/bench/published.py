@@ -50,6 +50,19 @@ SIZES = (
     ("spike_driven_transformer_dvs", 64, 10, ()),
     ("qkformer_dvs", 128, 10, ()),
     ("maxformer_dvs", 128, 10, ()),
+    ("spike_driven_v3", 224, 1000, ()),
+    (
+        "spike_driven_v3",
+        224,
+        1000,
+        ("model.d_model=240", "model.widths=[24,48,96,192,240]"),
+    ),
+    (
+        "spike_driven_v3",
+        224,
+        1000,
+        ("model.d_model=360", "model.widths=[32,64,128,256,360]"),
+    ),
     ("spikingformer", 32, 10, ()),
     ("spikingformer_imagenet", 224, 1000, ()),
     ("spikingformer_imagenet", 224, 1000, ("model.d_model=768", "model.nhead=12")),
@@ -195,13 +208,16 @@ def _compare(name: str) -> dict[str, object]:
     return {"module": function, **compared(family, config, theirs)}
 
 
-def compared(family: str, config: Any, theirs: dict[str, Any]) -> dict[str, object]:
+def compared(
+    family: str, config: Any, theirs: dict[str, Any], head_scale: int = 1
+) -> dict[str, object]:
     """Return how far a configuration's network is from what `observed` has seen.
 
     Args:
         family: As for `load_checkpoint_of`.
         config: A composed configuration.
         theirs: What `observed` returns.
+        head_scale: What our head's weights are over theirs.
     """
     from spikeformer import load_checkpoint_of
     from spikeformer.instrument import ActivityProbe
@@ -228,6 +244,7 @@ def compared(family: str, config: Any, theirs: dict[str, Any]) -> dict[str, obje
             outputs = net(images).mean(1)
         (outputs * _weights(outputs)).sum().backward()
         expected, _ = renamed(family, theirs[mode]["gradients"])
+        expected["head.readout.weight"] = expected["head.readout.weight"] / head_scale
         own = {key: p.grad for key, p in net.named_parameters()}
         assert {k for k in expected if k in own} == own.keys()
         rates = probe.summary()["firing_rates"].values()
@@ -248,21 +265,16 @@ def _size(model: str, pixels: int, classes: int, overrides: tuple[str, ...]) -> 
     """Count the parameters of a configuration, and the biases that the authors have besides.
 
     Those of a block stand in front of the norms of the output of attention and of the MLP's two
-    layers.
+    layers; in Spike-driven Transformer V3 in those of MLPs and of what stands before each stage.
     """
     from spikeformer import compose
-    from spikeformer.models import SpikingBlock
     from spikeformer.pipeline import build_network
 
     size = (f"data.image_size=[{pixels},{pixels}]", f"data.num_classes={classes}")
     data = ("data=cifar10_dvs", "data.path=x") if model.endswith("_dvs") else ("data=cifar10",)
     with torch.device("meta"):
         net = build_network(compose(*data, f"model={model}", *size, *overrides))
-    blocks = [module for module in net.modules() if isinstance(module, SpikingBlock)]
-    biases = sum(
-        b.mlp.expand.out_features + b.mlp.contract.out_features * (1 + (b.attention is not None))
-        for b in blocks
-    )
+    biases = sum(width for module in net.modules() for width in _redundant(module))
     return {
         "model": model,
         "overrides": list(overrides),
@@ -270,6 +282,18 @@ def _size(model: str, pixels: int, classes: int, overrides: tuple[str, ...]) -> 
         "parameters": sum(p.numel() for p in net.parameters()),
         "redundant_biases": biases,
     }
+
+
+def _redundant(module: nn.Module) -> list[int]:
+    """Return the widths of a module's layers that have a bias in the authors' code."""
+    from spikeformer.models import ConvEmbedding, ConvMerging, SpikingBlock, SpikingMLP
+
+    if isinstance(module, ConvEmbedding | ConvMerging):
+        return [module.conv.conv.out_channels]
+    if not isinstance(module, SpikingBlock) or not isinstance(module.mlp, SpikingMLP):
+        return []
+    mlp = [module.mlp.expand.out_features, module.mlp.contract.out_features]
+    return mlp if module.attention is None or module.local is not None else [*mlp, mlp[1]]
 
 
 def _before_norms(state: dict[str, Tensor]) -> set[str]:

@@ -53,6 +53,8 @@ class Case:
         pixels: Height and width of a frame.
         classes: Classes of the head.
         events: Whether frames have two polarities and a time axis.
+        timesteps: Of our network.
+        head_scale: What our head's weights are over theirs.
     """
 
     family: str
@@ -64,6 +66,8 @@ class Case:
     pixels: int
     classes: int = 10
     events: bool = False
+    timesteps: int = _TIMESTEPS
+    head_scale: int = 1
 
 
 def _driven(module: Any, **options: Any) -> nn.Module:
@@ -164,6 +168,18 @@ CASES = {
         11,
         events=True,
     ),
+    "spike_driven_v3": Case(
+        "spike_driven_v3",
+        "Spike-Driven-Transformer-V3",
+        "SDT_V3/Classification/Model_Base",
+        "models",
+        lambda m: m.Efficient_Spiking_Transformer_s(),
+        ("model=spike_driven_v3",),
+        64,
+        1000,
+        timesteps=1,
+        head_scale=4,
+    ),
 }
 
 
@@ -202,12 +218,15 @@ def _compare(case: Case, folder: Path) -> dict[str, object]:
     config = compose(
         *data,
         *case.overrides,
-        *([] if any("timesteps=" in o for o in case.overrides) else [f"timesteps={_TIMESTEPS}"]),
+        f"timesteps={case.timesteps}",
         f"data.image_size=[{case.pixels},{case.pixels}]",
         f"data.num_classes={case.classes}",
         "ops=reference",
     )
-    return {"source": SOURCES[case.repository], **compared(case.family, config, theirs)}
+    return {
+        "source": SOURCES[case.repository],
+        **compared(case.family, config, theirs, case.head_scale),
+    }
 
 
 class _Fire(torch.autograd.Function):

@@ -12,7 +12,7 @@ from spikeformer.models.heads import (
     MultiLabelHead,
     RegressionHead,
 )
-from spikeformer.models.hierarchical import DepthwiseMixing, HierarchicalViT
+from spikeformer.models.hierarchical import HierarchicalViT
 from spikeformer.models.mechanisms import (
     AttentionMechanism,
     MechanismFactory,
@@ -23,7 +23,14 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.merging import EventEmbedding, PatchEmbedding, PatchMerging
+from spikeformer.models.merging import (
+    ConvEmbedding,
+    ConvMerging,
+    EventEmbedding,
+    PatchEmbedding,
+    PatchMerging,
+)
+from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import rate_proxy
@@ -41,6 +48,9 @@ __all__ = [
     "BlockStack",
     "CausalLMHead",
     "ClassificationHead",
+    "ConvEmbedding",
+    "ConvMLP",
+    "ConvMerging",
     "ConvStem",
     "DelayLinear",
     "DepthwiseMixing",
@@ -54,6 +64,7 @@ __all__ = [
     "PooledSpikeDrivenAttention",
     "QKTokenAttention",
     "RegressionHead",
+    "SeparableMixing",
     "SpikeDrivenAttention",
     "SpikformerStem",
     "SpikingAttention",

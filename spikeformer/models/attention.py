@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import (
+    ArgumentError,
     SpikingDynamicsError,
     check_divisible,
     check_interval,
@@ -47,6 +48,7 @@ class SpikingAttention(nn.Module):
         norm: "batch" or "layer".
         causal: Let a token see only itself and those before it.
         binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
+        value_ratio: Channels of the values over `embed_dim`; above 1 for `SpikingSelfAttention`.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class SpikingAttention(nn.Module):
         norm: str = "batch",
         causal: bool = False,
         binary_input: bool = False,
+        value_ratio: int = 1,
     ) -> None:
         super().__init__()
         self.embed_dim = check_divisible("embed_dim", embed_dim, "num_heads", num_heads)
@@ -70,14 +73,19 @@ class SpikingAttention(nn.Module):
         self.timesteps = check_positive_int("timesteps", timesteps)
         self.sparsity_target = check_interval("sparsity_target", sparsity_target, 0.0, 1.0)
         self.mechanism = mechanism(neuron, threshold, causal=causal)
-        projected = self.mechanism.num_projections * embed_dim
+        self.value_ratio = check_positive_int("value_ratio", value_ratio)
+        if value_ratio > 1 and not isinstance(self.mechanism, SpikingSelfAttention):
+            expected = "1, or SpikingSelfAttention as mechanism"
+            raise ArgumentError("value_ratio", value_ratio, expected)
+        projected = (self.mechanism.num_projections + value_ratio - 1) * embed_dim
         self.qkv_neuron = neuron(threshold=threshold)
         bias, backend = norm != "batch", self.qkv_neuron.backend
         # One matrix for Q, K (and V): the same result as three, in one product and one scan.
         self.qkv = SpikeLinear(embed_dim, projected, bias, binary=binary_input, backend=backend)
         self.qkv_norm = token_norm(norm, projected)
         binary = self.qkv_neuron.binary
-        self.out = SpikeLinear(embed_dim, embed_dim, bias, binary=binary, backend=backend)
+        attended = value_ratio * embed_dim
+        self.out = SpikeLinear(attended, embed_dim, bias, binary=binary, backend=backend)
         self.out_norm = token_norm(norm, embed_dim)
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         self._sparsity_loss: Tensor | None = None
@@ -135,10 +143,13 @@ class SpikingAttention(nn.Module):
         spikes = zero_padding(fired, mask)
         if self.training:
             self._sparsity_loss = (_rate(spikes, mask) - self.sparsity_target).square()
-        heads = spikes.view(*x.shape[:3], self.mechanism.num_projections, self.num_heads, -1)
+        widths = [self.embed_dim] * self.mechanism.num_projections
+        widths[-1] *= self.value_ratio
+        parts = torch.split(spikes, widths, dim=-1)
+        heads = [part.view(*x.shape[:3], self.num_heads, -1) for part in parts]
         # Mechanisms of one's own need not know of memory until text goes on.
         kept = {} if memory is None else {"memory": memory}
-        attended = self.mechanism(heads.unbind(dim=3), **kept)
+        attended = self.mechanism(tuple(heads), **kept)
         current = self.out(attended.flatten(-2))
         return currents_or_spikes(current, self.out_norm, self.dropout, mask, neuron)
 

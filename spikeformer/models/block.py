@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -86,6 +86,23 @@ class SpikingMLP(nn.Module):
         return currents_or_spikes(current, self.contract_norm, self.dropout, mask, neuron)
 
 
+class MlpFactory(Protocol):
+    """Anything that makes the second half of a block: `SpikingMLP`, `ConvMLP` or a partial."""
+
+    def __call__(
+        self,
+        dim: int,
+        hidden_dim: int,
+        dropout: float,
+        *,
+        neuron: NeuronFactory,
+        threshold: float,
+        norm: str,
+        binary_input: bool,
+    ) -> nn.Module:
+        """Return a new layer."""
+
+
 class SpikingBlock(nn.Module):
     r"""Attention and MLP, each with a residual connection.
 
@@ -101,6 +118,8 @@ class SpikingBlock(nn.Module):
         mlp_ratio: Width of the MLP's hidden layer over `dim`.
         dropout: Probability of dropping an output current of the MLP while training.
         attention: Factory of the layer that mixes tokens; None is a block without one.
+        local: Factory of one more such layer in front, with a residual connection of its own.
+        mlp: Factory of the MLP.
         neuron: Factory of the spiking neurons.
         threshold: Their threshold.
         residual: "membrane" or "sew".
@@ -122,6 +141,8 @@ class SpikingBlock(nn.Module):
         mlp_ratio: float = 4.0,
         dropout: float = 0.0,
         attention: AttentionFactory | None = SpikingAttention,
+        local: AttentionFactory | None = None,
+        mlp: MlpFactory = SpikingMLP,
         neuron: NeuronFactory = LifNeuron,
         threshold: float = 1.0,
         residual: str = "membrane",
@@ -140,30 +161,24 @@ class SpikingBlock(nn.Module):
         mlp_neuron = neuron(threshold=threshold)
         # "sew" adds spikes up: its branches take integers, not bits.
         binary_input = residual == "membrane" and mlp_neuron.binary
+        shared: dict[str, Any] = {
+            "neuron": neuron,
+            "threshold": threshold,
+            "norm": norm,
+            "binary_input": binary_input,
+        }
+        self.local_neuron: SpikingNeuron | None = None
+        self.local: nn.Module | None = None
+        if local is not None:
+            self.local_neuron = neuron(threshold=threshold)
+            self.local = local(dim, num_heads, timesteps, causal=causal, **shared)
         self.attention_neuron: SpikingNeuron | None = None
         self.attention: SpikingAttention | None = None
         if attention is not None:
             self.attention_neuron = neuron(threshold=threshold)
-            self.attention = attention(
-                dim,
-                num_heads,
-                timesteps,
-                neuron=neuron,
-                threshold=threshold,
-                norm=norm,
-                causal=causal,
-                binary_input=binary_input,
-            )
+            self.attention = attention(dim, num_heads, timesteps, causal=causal, **shared)
         self.mlp_neuron = mlp_neuron
-        self.mlp = SpikingMLP(
-            dim,
-            round(dim * mlp_ratio),
-            dropout,
-            neuron=neuron,
-            threshold=threshold,
-            norm=norm,
-            binary_input=binary_input,
-        )
+        self.mlp = mlp(dim, round(dim * mlp_ratio), dropout, **shared)
 
     def forward(
         self, x: Tensor, mask: Tensor | None = None, memory: TokenMemory | None = None
@@ -171,6 +186,11 @@ class SpikingBlock(nn.Module):
         """Map (batch, timesteps, tokens, dim) to the same shape: currents, or spikes for "sew"."""
         kept: dict[str, Any] = {} if memory is None else {"memory": memory}
         membrane = self.residual == "membrane"
+        if self.local is not None and self.local_neuron is not None:
+            if membrane:
+                x = x + self.local(self.local_neuron(x), mask)
+            else:
+                x = x + self.local(x, mask, neuron=self.local_neuron)
         if self.attention is not None and self.attention_neuron is not None:
             if membrane:
                 x = x + self.attention(self.attention_neuron(x), mask, **kept)
@@ -179,9 +199,12 @@ class SpikingBlock(nn.Module):
         if self.mlp_shortcut:
             streamed: Tensor = self.mlp(self.mlp_neuron(x), mask, stream=x)
             return streamed
-        if membrane:
-            return x + self.mlp(self.mlp_neuron(x), mask)
-        return x + self.mlp(x, mask, neuron=self.mlp_neuron)
+        branch: Tensor = (
+            self.mlp(self.mlp_neuron(x), mask)
+            if membrane
+            else self.mlp(x, mask, neuron=self.mlp_neuron)
+        )
+        return x + branch
 
 
 class BlockStack(nn.Module):

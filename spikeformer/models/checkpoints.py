@@ -14,6 +14,7 @@ from torch import Tensor
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.weights import refuse_keys
+from spikeformer.neurons.integer_lif import is_integer
 
 Rules = tuple[tuple[str, str], ...]
 
@@ -23,10 +24,10 @@ _ATTENTION: Rules = (
     (r"attn\.(qkv_conv_bn|qk_conv_bn|qkv)\.1", "attention.qkv_norm"),
     (r"attn\.(proj_conv_bn|proj)\.0", "attention.out"),
     (r"attn\.(proj_conv_bn|proj)\.1", "attention.out_norm"),
-    (r"(?:attn|tssa|ssa)\.([qkv])_(?:conv|linear)", r"attention.\1"),
-    (r"(?:attn|tssa|ssa)\.([qkv])_bn", r"attention.\1_norm"),
-    (r"(?:attn|tssa|ssa)\.proj_(?:conv|linear)", "attention.out"),
-    (r"(?:attn|tssa|ssa)\.proj_bn", "attention.out_norm"),
+    (r"(?:attn|tssa|ssa)\.([qkv])_(?:conv(?:\.0)?|linear)", r"attention.\1"),
+    (r"(?:attn|tssa|ssa)\.([qkv])_(?:bn|conv\.1)", r"attention.\1_norm"),
+    (r"(?:attn|tssa|ssa)\.proj_(?:conv(?:\.0)?|linear)", "attention.out"),
+    (r"(?:attn|tssa|ssa)\.proj_(?:bn|conv\.1)", "attention.out_norm"),
 )
 _MLP: Rules = (
     (r"mlp\.fc1(?:\.0|_conv|_linear|)", "mlp.expand"),
@@ -79,7 +80,38 @@ _SPLITTING: Rules = (
 )
 _FIRST, _LATER = "backbone.embeddings.0", r"backbone.embeddings.<\1>"
 
+
+def _separable(theirs: str, ours: str) -> Rules:
+    """Name the three convolutions of a separable one."""
+    names = (("pwconv1", "expand"), ("dwconv", "conv"), ("pwconv2", "contract"))
+    return tuple(
+        rule
+        for name, own in names
+        for rule in _conv(rf"{theirs}\.{name}\.0", rf"{theirs}\.{name}\.1", f"{ours}.{own}")
+    )
+
+
+def _v3_stages() -> Rules:
+    """Name the stages of Spike-driven Transformer V3: three of convolutions, two of attention."""
+    rules: list[tuple[str, str]] = []
+    for index, name in enumerate(("1_1", "1_2", "2", "3", "4")):
+        path = rf"downsample{name}\.encode_"
+        rules += _conv(f"{path}conv", f"{path}bn", f"backbone.embeddings.{index}.conv")
+    blocks = (("1_1", 0, 0), ("1_2", 1, 0), ("2_1", 2, 0), ("2_2", 2, 1))
+    for name, stage, block in blocks:
+        theirs, ours = rf"ConvBlock{name}\.0", f"backbone.stages.{stage}.blocks.{block}"
+        rules += _separable(rf"{theirs}\.Conv", f"{ours}.attention")
+        for layer, own in ((1, "expand"), (2, "contract")):
+            rules += _conv(rf"{theirs}\.conv{layer}", rf"{theirs}\.bn{layer}", f"{ours}.mlp.{own}")
+    for stage in (3, 4):
+        theirs, ours = rf"block{stage}\.(\d+)", rf"backbone.stages.{stage}.blocks.\1."
+        inside = (*_separable("conv", "local"), *_ATTENTION, *_MLP)
+        rules += [(rf"{theirs}\.{a}", _shifted(b, ours)) for a, b in inside]
+    return (*rules, *_HEAD)
+
+
 _RULES: dict[str, Rules] = {
+    "spike_driven_v3": _v3_stages(),
     "spikformer": (
         *_FLAT,
         *_SPLITTING,
@@ -237,11 +269,13 @@ def load_checkpoint_of(
     """Load the weights of a published model, as its authors or SpikingJelly 2.0 save them.
 
     Separate queries, keys and values become one matrix; kernels of one pixel become matrices; a
-    bias in front of a batch norm, which takes it away again, goes into the norm's running mean. All
-    keys are accounted for before anything is loaded.
+    bias in front of a batch norm, which takes it away again, goes into the norm's running mean. The
+    head of "spike_driven_v3" takes counts of spikes there and fractions of D here, so its weights
+    are multiplied by D. All keys are accounted for before anything is loaded.
 
     Args:
-        model: "spikformer", "spike_driven_transformer", "spikingformer", "qkformer" or "maxformer".
+        model: "spikformer", "spike_driven_transformer", "spikingformer", "qkformer", "maxformer" or
+            "spike_driven_v3".
         source: A file, read without pickled code, or its state dict.
         network: The network, of the same sizes, as `model=qkformer` builds it; changed in place.
 
@@ -277,8 +311,25 @@ def load_checkpoint_of(
     ]
     absent = [name for name in own if name not in found]
     refuse_keys(where, absent, [*unknown, *(n for n in found if n not in own)], shapes)
+    if model == "spike_driven_v3":
+        found["head.readout.weight"] = found["head.readout.weight"] * _max_spikes(network)
     network.load_state_dict(found)
     return network
+
+
+def _max_spikes(network: SpikingNetwork) -> int:
+    """Return D of a network's integer neurons.
+
+    Raises:
+        ConfigurationError: It has none, or several D.
+    """
+    found = {m.max_spikes for m in network.modules() if is_integer(m)}
+    if len(found) != 1:
+        raise ConfigurationError(
+            "Weights of spike_driven_v3 need integer neurons, all with one max_spikes, but got"
+            f" {sorted(found) or 'none'}; build the network with neuron=ilif."
+        )
+    return found.pop()
 
 
 def renamed(model: str, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
-from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_divisible
+from spikeformer.error_handling import ArgumentError, check_divisible, check_positive_int
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
-from spikeformer.models.block import BlockStack, check_output
+from spikeformer.models.block import BlockStack, MlpFactory, SpikingMLP, check_output
 from spikeformer.models.mechanisms import QKTokenAttention
 from spikeformer.models.merging import (
     EmbeddingFactory,
@@ -21,73 +21,11 @@ from spikeformer.models.merging import (
     PatchMerging,
 )
 from spikeformer.models.spiking_vit import ImageBackbone, tell_grid
-from spikeformer.models.stem import SpikingConv, to_frames, to_tokens
-from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
+from spikeformer.models.stem import to_frames, to_tokens
+from spikeformer.neurons import LifNeuron, NeuronFactory
 
 _QK = partial(SpikingAttention, mechanism=QKTokenAttention, dropout=0.0)
 _SSA = partial(SpikingAttention, dropout=0.0)
-
-
-class DepthwiseMixing(nn.Module):
-    """Mixes tokens by a depth-wise convolution, in the place of attention.
-
-    Spikes in, currents out.
-
-    Args:
-        dim: Channels of a token.
-        num_heads: Not looked at; as for attention.
-        timesteps: Number of timesteps.
-        kernel_size: Pixels that a token sees in both directions; odd.
-        neuron: Factory of the spiking neurons; none is needed here.
-        threshold: Their threshold.
-        norm: "batch".
-        causal: False: pixels have no order.
-        binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
-
-    Attributes:
-        grid_size: Height and width of the token grid; the model that makes the layer sets it.
-
-    Source: Fang et al., *Spiking Neural Networks Need High-Frequency Information*, NeurIPS 2025,
-    arXiv:2505.18608.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        num_heads: int,
-        timesteps: int,
-        kernel_size: int = 3,
-        *,
-        neuron: NeuronFactory = LifNeuron,
-        threshold: float = 1.0,
-        norm: str = "batch",
-        causal: bool = False,
-        binary_input: bool = False,
-    ) -> None:
-        super().__init__()
-        if norm != "batch" or causal:
-            raise ArgumentError("norm", norm, '"batch", and no causal order of pixels')
-        self.grid_size = (1, 1)
-        self.conv = SpikingConv(
-            dim, dim, groups=dim, kernel_size=kernel_size, binary_input=binary_input
-        )
-
-    def forward(
-        self, x: Tensor, mask: Tensor | None = None, *, neuron: SpikingNeuron | None = None
-    ) -> Tensor:
-        """Map spikes (batch, timesteps, tokens, dim) to currents, or to what `neuron` fires.
-
-        Raises:
-            SpikingDynamicsError: There is a mask, or not one token for each place of the grid.
-        """
-        height, width = self.grid_size
-        if mask is not None or x.shape[2] != height * width:
-            raise SpikingDynamicsError(
-                f"Expected {height} x {width} tokens without padding, but got {x.shape[2]}"
-                f"{'' if mask is None else ' and a mask'}."
-            )
-        current = to_tokens(self.conv(to_frames(x, height, width)))
-        return current if neuron is None else neuron(current)
 
 
 class HierarchicalViT(ImageBackbone):
@@ -97,6 +35,7 @@ class HierarchicalViT(ImageBackbone):
         in_channels: Channels of the image.
         image_size: Height and width of the image in pixels; one number for both.
         d_model: Channels of a token in the last stage; each stage before has half of the next.
+        widths: Channels of a token in each stage, where they are others; the last is `d_model`.
         nheads: Attention heads in each stage; each divides the stage's width.
         depths: Blocks in each stage, and so the number of stages.
         timesteps: Number of simulation timesteps.
@@ -105,10 +44,12 @@ class HierarchicalViT(ImageBackbone):
         mlp_shortcut: Add the residual stream behind each of an MLP's two layers (`SpikingBlock`).
         dropout: Probability of dropping an output current of an MLP while training.
         embedding: Factory of what stands before the first stage.
-        merging: Factory of what stands between two stages.
+        merging: Factory of what stands between two stages; a list has one for each.
         mixers: Factory of the token mixers in each stage: attention, `DepthwiseMixing`, or None for
             blocks without one. By default all stages but the last have query-key token attention,
             and that has spiking self-attention, as in QKFormer.
+        local_mixers: Factory of one more token mixer in front of that, in each stage; or None.
+        mlps: Factory of the MLPs in each stage: `SpikingMLP`, which is the default, or `ConvMLP`.
         encoding: Spike encoder of the image; None is direct coding.
         neuron: Factory of the spiking neurons: a class or a `functools.partial` of one.
         residual: "sew" or "membrane".
@@ -139,8 +80,11 @@ class HierarchicalViT(ImageBackbone):
         mlp_shortcut: bool = False,
         dropout: float = 0.0,
         embedding: EmbeddingFactory = PatchEmbedding,
-        merging: MergingFactory = PatchMerging,
+        merging: MergingFactory | Sequence[MergingFactory] = PatchMerging,
         mixers: Sequence[AttentionFactory | None] | None = None,
+        local_mixers: Sequence[AttentionFactory | None] | None = None,
+        mlps: Sequence[MlpFactory] | None = None,
+        widths: Sequence[int] | None = None,
         encoding: SpikeEncoder | None = None,
         neuron: NeuronFactory = LifNeuron,
         residual: str = "sew",
@@ -150,12 +94,29 @@ class HierarchicalViT(ImageBackbone):
         super().__init__(in_channels, image_size, timesteps, threshold, encoding)
         num_stages = len(depths)
         chosen = [*[_QK] * (num_stages - 1), _SSA] if mixers is None else list(mixers)
-        for name, values in (("depths", depths), ("nheads", nheads), ("mixers", chosen)):
+        local = [None] * num_stages if local_mixers is None else list(local_mixers)
+        made = [SpikingMLP] * num_stages if mlps is None else list(mlps)
+        between = [merging] * (num_stages - 1) if callable(merging) else list(merging)
+        if widths is None:
+            check_divisible("d_model", d_model, "the first width", 2**num_stages)
+            widths = [d_model // 2**stage for stage in reversed(range(num_stages))]
+        elif not widths or widths[-1] != d_model:
+            raise ArgumentError("widths", list(widths), f"d_model={d_model} in the last stage")
+        self.d_model = check_positive_int("d_model", d_model)
+        for name, values in (
+            ("depths", depths),
+            ("nheads", nheads),
+            ("widths", widths),
+            ("mixers", chosen),
+            ("local_mixers", local),
+            ("mlps", made),
+        ):
             if len(values) != num_stages or not values:
                 expected = f"one for each of the {num_stages} stages that `depths` lists"
                 raise ArgumentError(name, list(values), expected)
-        self.d_model = check_divisible("d_model", d_model, "the first width", 2**num_stages)
-        widths = [d_model // 2**stage for stage in reversed(range(num_stages))]
+        if len(between) != num_stages - 1:
+            expected = f"one, or one for each of the {num_stages - 1} places between stages"
+            raise ArgumentError("merging", between, expected)
         check_output(output, residual)
         shared: dict[str, Any] = {"residual": residual, "neuron": neuron, "threshold": threshold}
         self.embeddings = nn.ModuleList()
@@ -167,7 +128,7 @@ class HierarchicalViT(ImageBackbone):
             if stage == 0:
                 layer: nn.Module = embedding(in_channels, width, timesteps, **shared)
             else:
-                layer = merging(widths[stage - 1], width, **shared)
+                layer = between[stage - 1](widths[stage - 1], width, **shared)
             grid = layer.output_size(*grid)  # type: ignore[operator]
             last = stage == num_stages - 1
             self.embeddings.append(layer)
@@ -182,6 +143,8 @@ class HierarchicalViT(ImageBackbone):
                     mlp_shortcut=mlp_shortcut,
                     dropout=dropout,
                     attention=chosen[stage],
+                    local=local[stage],
+                    mlp=made[stage],
                     norm=norm,
                     embedding_fires=residual == "sew",
                     output=output if last or residual == "sew" else "currents",

@@ -84,7 +84,7 @@ def _attend(
             layer.neuron(current), query, key, mechanism=mechanism, counts=counts
         )
     dynamics = layer.neuron.dynamics()
-    if dynamics is not None:
+    if dynamics is not None and (value is None or value.shape == key.shape):
         spikes, _ = spike_attention(
             query,
             key,
@@ -266,6 +266,7 @@ class SpikingSelfAttention(AttentionMechanism):
         causal: Let a token see only itself and those before it.
         relative_threshold: Threshold of the neurons here over `threshold`.
         scale: Factor on the attended values.
+        by_channels: Divide `scale` by the root of the channels of a head.
 
     Source: Zhou et al., *Spikformer*, ICLR 2023, arXiv:2209.15425.
     """
@@ -278,13 +279,17 @@ class SpikingSelfAttention(AttentionMechanism):
         causal: bool = False,
         relative_threshold: float = 1.0,
         scale: float = 0.125,
+        by_channels: bool = False,
     ) -> None:
         super().__init__(neuron, threshold, causal=causal, relative_threshold=relative_threshold)
-        self.scale = scale
+        self.scale = check_positive("scale", scale)
+        self.by_channels = by_channels
 
     def forward(self, projections: tuple[Tensor, ...], memory: TokenMemory | None = None) -> Tensor:
         """Return the spikes fired by attended values."""
-        return _attend(self, projections, "ssa", memory, scale=self.scale)
+        channels = projections[0].shape[-1]
+        scale = self.scale / channels**0.5 if self.by_channels else self.scale
+        return _attend(self, projections, "ssa", memory, scale=scale)
 
 
 def zero_padding(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -276,6 +276,105 @@ class EventEmbedding(nn.Module):
         return frames
 
 
+class ConvMerging(nn.Module):
+    """One convolution from one stage's currents to the next one's: they fire, then it takes them.
+
+    Args:
+        in_channels: Channels of the stage before.
+        out_channels: Channels of the stage behind.
+        kernel_size: Pixels that the convolution sees in both directions; odd.
+        stride: 2 halves height and width, 1 keeps them.
+        residual: "membrane".
+        neuron: Factory of the spiking neurons.
+        threshold: Their threshold.
+
+    Source: Yao et al., TPAMI 2025, arXiv:2411.16061.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 2,
+        *,
+        residual: str = "membrane",
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+    ) -> None:
+        super().__init__()
+        _check_membrane(residual)
+        self.stride = check_positive_int("stride", stride)
+        self.neuron = neuron(threshold=threshold)
+        self.conv = SpikingConv(
+            in_channels,
+            out_channels,
+            stride,
+            kernel_size=kernel_size,
+            binary_input=may_keep_bits(self.neuron),
+        )
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width behind this layer of frames of this size."""
+        return -(-height // self.stride), -(-width // self.stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, timesteps, in_channels, height, width) to the next stage's frames."""
+        currents: Tensor = self.conv(self.neuron(x))
+        return currents
+
+
+class ConvEmbedding(nn.Module):
+    """The first stage's currents of an image: one convolution.
+
+    A constant input (direct coding), handed over with one timestep, is convolved once.
+
+    Args:
+        in_channels: Channels of the image.
+        dim: Channels of the first stage.
+        timesteps: Number of timesteps of the output.
+        kernel_size: Pixels that the convolution sees in both directions; odd.
+        stride: 2 halves height and width, 1 keeps them.
+        residual: "membrane".
+        neuron: Factory of the spiking neurons; none is needed here.
+        threshold: Their threshold.
+
+    Source: as of `ConvMerging`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        dim: int,
+        timesteps: int,
+        kernel_size: int = 7,
+        stride: int = 2,
+        *,
+        residual: str = "membrane",
+        neuron: NeuronFactory = LifNeuron,
+        threshold: float = 1.0,
+    ) -> None:
+        super().__init__()
+        _check_membrane(residual)
+        self.timesteps = timesteps
+        self.stride = check_positive_int("stride", stride)
+        self.conv = SpikingConv(in_channels, dim, stride, kernel_size=kernel_size)
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of the first stage for an image of this size."""
+        return -(-height // self.stride), -(-width // self.stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (batch, timesteps, channels, height, width) to the first stage's frames."""
+        currents: Tensor = self.conv(x, timesteps=self.timesteps)
+        return currents
+
+
+def _check_membrane(residual: str) -> None:
+    if residual != "membrane":
+        raise ArgumentError("residual", residual, '"membrane" with convolutions that do not fire')
+
+
 class EmbeddingFactory(Protocol):
     """Anything that makes the first stage's embedding: `PatchEmbedding`, or a partial of it."""
 
@@ -288,7 +387,7 @@ class EmbeddingFactory(Protocol):
         residual: str,
         neuron: NeuronFactory,
         threshold: float,
-    ) -> PatchEmbedding | EventEmbedding:
+    ) -> PatchEmbedding | EventEmbedding | ConvEmbedding:
         """Return a new embedding."""
 
 
@@ -303,5 +402,5 @@ class MergingFactory(Protocol):
         residual: str,
         neuron: NeuronFactory,
         threshold: float,
-    ) -> PatchMerging:
+    ) -> PatchMerging | ConvMerging:
         """Return a new layer."""

@@ -19,7 +19,7 @@ from spikeformer.models.heads import (
     MultiLabelHead,
     RegressionHead,
 )
-from spikeformer.models.hierarchical import DepthwiseMixing, HierarchicalViT
+from spikeformer.models.hierarchical import HierarchicalViT
 from spikeformer.models.mechanisms import (
     ChannelGate,
     PooledSpikeDrivenAttention,
@@ -29,7 +29,14 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.merging import EventEmbedding, PatchEmbedding, PatchMerging
+from spikeformer.models.merging import (
+    ConvEmbedding,
+    ConvMerging,
+    EventEmbedding,
+    PatchEmbedding,
+    PatchMerging,
+)
+from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import declared_timesteps, without_hooks
@@ -69,7 +76,11 @@ _COMPOSED = (
     PatchEmbedding,
     PatchMerging,
     EventEmbedding,
+    ConvMerging,
+    ConvEmbedding,
     DepthwiseMixing,
+    SeparableMixing,
+    ConvMLP,
     SpikingConv,
     SpikePool,
     BlockStack,

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
-from spikeformer.models import SpikingAttention, sparsity_loss
-from spikeformer.neurons import LifNeuron
+from spikeformer.models import SpikingAttention, SpikingSelfAttention, sparsity_loss
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 from tests.models.firing import calibrate, recorded
 from tests.models.test_mechanisms import MECHANISMS
 
@@ -182,3 +182,24 @@ def test_an_unknown_sparsity_loss_is_an_absent_attribute():
     assert not hasattr(layer, "sparsity_loss")
     with pytest.raises(SpikingDynamicsError, match="after a forward pass in training mode"):
         _ = layer.sparsity_loss
+
+
+@pytest.mark.parametrize("neuron", [LifNeuron, partial(IntegerLifNeuron, max_spikes=2)])
+@pytest.mark.parametrize("tokens", [2, 9])
+def test_values_may_be_wider(neuron, tokens):
+    mechanism = partial(SpikingSelfAttention, scale=2.0, by_channels=True)
+    layer = SpikingAttention(
+        6, 2, 3, 0.0, mechanism=mechanism, neuron=neuron, threshold=0.5, value_ratio=4
+    )
+    x = (torch.rand(2, 3, tokens, 6) < 0.5).float()
+    calibrate(layer, x)
+    fired = layer.qkv_neuron(layer.qkv_norm(layer.qkv(x)))
+    query, key, value = fired[..., :6], fired[..., 6:12], fired[..., 12:]
+    current = torch.zeros(2, 3, tokens, 2, 12)
+    for head in range(2):
+        q, k = (part[..., 3 * head : 3 * head + 3] for part in (query, key))
+        v = value[..., 12 * head : 12 * head + 12]
+        current[..., head, :] = q @ k.mT @ v * 2 / 3**0.5
+    attended = layer.mechanism.neuron(current).flatten(3)
+    assert 0 < attended.mean() < 1
+    torch.testing.assert_close(layer(x), layer.out_norm(layer.out(attended)))

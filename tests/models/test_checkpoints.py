@@ -18,17 +18,23 @@ from torch.nn import functional as F
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.models import (
     ClassificationHead,
+    ConvEmbedding,
+    ConvMerging,
+    ConvMLP,
     DepthwiseMixing,
     EventEmbedding,
     HierarchicalViT,
     MembraneStem,
     PatchEmbedding,
+    SeparableMixing,
     SpikformerStem,
     SpikingAttention,
+    SpikingMLP,
     SpikingNetwork,
     SpikingViT,
     load_checkpoint_of,
 )
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 
 SSA = partial(SpikingAttention, dropout=0.0)
 WIDTH = 16
@@ -57,6 +63,23 @@ def network(model):
         "qkformer": staged,
         "maxformer": lambda: staged(
             residual="membrane", mixers=[None, DepthwiseMixing, SSA], output="pooled"
+        ),
+        "spike_driven_v3": lambda: HierarchicalViT(
+            3,
+            32,
+            WIDTH,
+            (2,) * 5,
+            (1, 1, 2, 1, 1),
+            1,
+            widths=(4, 6, 8, 12, WIDTH),
+            neuron=IntegerLifNeuron,
+            embedding=ConvEmbedding,
+            merging=ConvMerging,
+            residual="membrane",
+            output="pooled",
+            mixers=[SeparableMixing] * 3 + [partial(SSA, value_ratio=4)] * 2,
+            local_mixers=[None] * 3 + [partial(SeparableMixing, kernel_size=3)] * 2,
+            mlps=[ConvMLP] * 3 + [SpikingMLP] * 2,
         ),
         "spikingformer_dvs": lambda: flat(**membrane),
         "qkformer_dvs": events,
@@ -118,6 +141,34 @@ def merging(path, before, after, names):
         yield from layer(f"{path}.{name}", f"{path}.{norm}", after, inside, kernel, kernel)
 
 
+def separable(path, width, size):
+    shapes = ((2 * width, width, 1), (2 * width, 1, size), (width, 2 * width, 1))
+    for name, (after, before, kernel) in zip(("pwconv1", "dwconv", "pwconv2"), shapes, strict=True):
+        yield from layer(f"{path}.{name}.0", f"{path}.{name}.1", after, before, kernel, kernel)
+
+
+def v3():
+    """Spike-driven Transformer V3 in its authors' names."""
+    widths, names = (3, 4, 6, 8, 12, WIDTH), ("1_1", "1_2", "2", "3", "4")
+    for name, before, after, size in zip(names, widths, widths[1:], (7, 3, 3, 3, 3), strict=False):
+        path = f"downsample{name}.encode"
+        yield from layer(f"{path}_conv", f"{path}_bn", after, before, size, size, bias=True)
+    for name, width in (("1_1", 4), ("1_2", 6), ("2_1", 8), ("2_2", 8)):
+        path = f"ConvBlock{name}.0"
+        yield from separable(f"{path}.Conv", width, 7)
+        yield from layer(f"{path}.conv1", f"{path}.bn1", 4 * width, width, 3, 3)
+        yield from layer(f"{path}.conv2", f"{path}.bn2", width, 4 * width, 3, 3)
+    for name, width in (("block3.0", 12), ("block4.0", WIDTH)):
+        yield from separable(f"{name}.conv", width, 3)
+        for part, after, before in (("q", 1, 1), ("k", 1, 1), ("v", 4, 1), ("proj", 1, 4)):
+            path = f"{name}.attn.{part}_conv"
+            yield from layer(f"{path}.0", f"{path}.1", after * width, before * width, 1, 1)
+        for part, after, before in (("fc1", 4, 1), ("fc2", 1, 4)):
+            path = f"{name}.mlp.{part}"
+            shape = (after * width, before * width, 1)
+            yield from layer(f"{path}_conv", f"{path}_bn", *shape, bias=True)
+
+
 def authors(model):
     """A state dict with the names of the authors' code."""
     sps = [("proj_conv", "proj_bn"), *((f"proj_conv{i}", f"proj_bn{i}") for i in (1, 2, 3))]
@@ -163,6 +214,8 @@ def authors(model):
         state += layer("stage2.0.mixer.conv", "stage2.0.mixer.conv_bn", 8, 1, 3, 3, bias=True)
         state += block("stage3.0", 16, "attn", "qkv", "fc")
         state += block("stage3.1", 16, "attn", "qkv", "fc")
+    if model == "spike_driven_v3":
+        state += v3()
     if model == "spikingformer_dvs":
         names = ["proj", *(f"proj{i}" for i in range(1, 5))]
         state += splitting([(f"{name}_conv", f"{name}_bn") for name in names])
@@ -227,6 +280,7 @@ MODELS = (
     "qkformer_dvs",
     "maxformer_dvs",
     "maxformer_imagenet",
+    "spike_driven_v3",
 )
 
 
@@ -246,7 +300,8 @@ def test_every_tensor_of_the_authors_lands(model):
     )
     own = sum(v.numel() for k, v in net.state_dict().items() if not k.endswith("tracked"))
     assert own == given - biases
-    assert torch.equal(net.head.readout.weight, state["head.weight"])
+    counts = 4 if model == "spike_driven_v3" else 1  # spikes of a head that takes fractions here
+    assert torch.equal(net.head.readout.weight, counts * state["head.weight"])
 
 
 def test_queries_keys_and_values_stand_one_below_the_other():
@@ -318,3 +373,13 @@ def test_a_file_with_code_is_not_run(tmp_path):
     with pytest.raises(ConfigurationError, match="no checkpoint that can be read"):
         load_checkpoint_of("qkformer", tmp_path / "x.pth", network("qkformer"))
     assert not (tmp_path / "evil").exists()
+
+
+def test_weights_for_integers_need_integers():
+    state, net = authors("spike_driven_v3"), network("spike_driven_v3")
+    for module in net.modules():
+        for name, child in module.named_children():
+            if isinstance(child, IntegerLifNeuron):
+                setattr(module, name, LifNeuron())
+    with pytest.raises(ConfigurationError, match="neuron=ilif"):
+        load_checkpoint_of("spike_driven_v3", state, net)

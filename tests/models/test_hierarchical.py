@@ -4,13 +4,15 @@ from functools import partial
 
 import pytest
 import torch
-from torch import nn
 
 from spikeformer.encoding import DirectCoding
-from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.error_handling import ArgumentError
 from spikeformer.hardware import lower
 from spikeformer.models import (
     ClassificationHead,
+    ConvEmbedding,
+    ConvMerging,
+    ConvMLP,
     DepthwiseMixing,
     EventEmbedding,
     HierarchicalViT,
@@ -19,10 +21,13 @@ from spikeformer.models import (
     PatchMerging,
     PooledSpikeDrivenAttention,
     QKTokenAttention,
+    SeparableMixing,
     SpikeDrivenAttention,
     SpikformerStem,
     SpikingAttention,
+    SpikingMLP,
     SpikingNetwork,
+    SpikingSelfAttention,
     SpikingViT,
     unrolled,
 )
@@ -42,6 +47,35 @@ QK = partial(SpikingAttention, mechanism=QKTokenAttention, dropout=0.0)
 
 POOLED = partial(SpikingAttention, mechanism=PooledSpikeDrivenAttention, dropout=0.0)
 EVENTS = partial(EventEmbedding, downsample="stride", num_convs=3)
+
+
+WIDE = partial(
+    SpikingAttention,
+    mechanism=partial(SpikingSelfAttention, scale=2.0, by_channels=True),
+    dropout=0.0,
+    value_ratio=4,
+)
+
+
+def v3(attention, **options):
+    """Spike-driven Transformer V3 of two stages."""
+    shared = {
+        "image_size": 9,
+        "d_model": 8,
+        "widths": (6, 8),
+        "nheads": (2, 2),
+        "depths": (1, 1),
+        "timesteps": 1,
+        "neuron": partial(IntegerLifNeuron, max_spikes=2),
+        "residual": "membrane",
+        "output": "pooled",
+        "embedding": partial(ConvEmbedding, kernel_size=7),
+        "merging": [partial(ConvMerging, stride=1)],
+        "mixers": [partial(SeparableMixing, kernel_size=7), attention],
+        "local_mixers": [None, partial(SeparableMixing, kernel_size=3)],
+        "mlps": [ConvMLP, SpikingMLP],
+    }
+    return HierarchicalViT(1, **{**shared, **options})
 
 
 def small(**options):
@@ -83,19 +117,6 @@ def test_the_stages_see_what_the_embeddings_make():
     grid = tokens.transpose(2, 3).reshape(frames.shape)
     merged = model.embeddings[1](grid)
     torch.testing.assert_close(model(images), model.stages[1](merged.flatten(3).transpose(2, 3)))
-
-
-def test_depthwise_mixing_is_a_convolution_over_the_grid():
-    layer = DepthwiseMixing(4, 1, 2, 3, neuron=HARD).eval()
-    layer.grid_size = (3, 5)
-    x = torch.rand(2, 2, 15, 4).round()
-    reference = nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False)
-    reference.weight = layer.conv.conv.weight
-    frames = x.reshape(4, 3, 5, 4).permute(0, 3, 1, 2)
-    expected = reference(frames) / (1 + layer.conv.norm.eps) ** 0.5
-    torch.testing.assert_close(layer(x), expected.permute(0, 2, 3, 1).reshape(2, 2, 15, 4))
-    with pytest.raises(SpikingDynamicsError, match="3 x 5 tokens"):
-        layer(torch.rand(2, 2, 14, 4))
 
 
 def test_pooled_output_fires_at_the_mean_over_tokens():
@@ -145,6 +166,7 @@ def in_chips(name):
             residual="membrane",
             output="pooled",
         ),
+        "spike_driven_v3": lambda: v3(SDSA, d_model=16, widths=(8, 16), neuron=HARD, timesteps=2),
         "spike_driven_dvs": lambda: flat(
             stem=partial(MembraneStem, pool=[False, True, True, False]),
             output="pooled",
@@ -171,6 +193,7 @@ def in_chips(name):
         "spikingformer",
         "qkformer",
         "maxformer",
+        "spike_driven_v3",
         "spike_driven_dvs",
         "qkformer_dvs",
         "maxformer_dvs",
@@ -178,8 +201,9 @@ def in_chips(name):
 )
 def test_variants_for_chips_fire_the_same_spikes_there(name):
     net = SpikingNetwork(in_chips(name), ClassificationHead(16, 3))
-    calibrate(net, torch.rand(8, 1, 8, 8))
-    graph = assert_equal(net, torch.rand(3, 1, 8, 8))
+    size = net.backbone.image_shape
+    calibrate(net, torch.rand(8, *size))
+    graph = assert_equal(net, torch.rand(3, *size))
     assert graph is not None
 
 
@@ -282,3 +306,54 @@ def test_integer_networks_unroll_where_nothing_pools_currents(embedding):
 def test_bad_arguments(options, message):
     with pytest.raises(ArgumentError, match=message):
         small(**options)
+
+
+@pytest.mark.parametrize("attention", [WIDE, SDSA])
+def test_spike_driven_v3_is_its_unit_spikes(attention):
+    net = v3(attention)
+    images = torch.rand(4, 1, 9, 9)
+    calibrate(net, images)
+    assert net(images).shape == (4, 1, 1, 8)
+    assert 0 < net(images).mean() < 1
+    torch.testing.assert_close(unrolled(net)(images).unflatten(1, (1, 2)).mean(2), net(images))
+    net.train()(images).sum().backward()
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_a_local_mixer_stands_in_front_of_attention():
+    net = v3(WIDE)
+    images = torch.rand(4, 1, 9, 9)
+    calibrate(net, images)
+    block = net.stages[1].blocks[0]
+    x = torch.randn(2, 1, 25, 8)
+    y = x + block.local(block.local_neuron(x))
+    y = y + block.attention(block.attention_neuron(y))
+    torch.testing.assert_close(block(x), y + block.mlp(block.mlp_neuron(y)))
+    assert net.grid_sizes == [(5, 5), (5, 5)]
+
+
+def test_every_operation_of_spike_driven_v3_is_counted():
+    net = SpikingNetwork(v3(WIDE), ClassificationHead(8, 3))
+    images = torch.rand(4, 1, 9, 9)
+    calibrate(net, images)
+    with EnergyProfiler().measure() as recording, torch.no_grad():
+        net(images)
+    assert recording.get_metrics()["uncounted"] == {}
+    assert recording.works[0].unpriced == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": (8, 6)}, "widths"),
+        ({"widths": (8,)}, "widths"),
+        ({"merging": [ConvMerging, ConvMerging]}, "merging"),
+        ({"mlps": [ConvMLP]}, "mlps"),
+        ({"local_mixers": []}, "local_mixers"),
+        ({"residual": "sew", "output": "spikes"}, "residual"),
+        ({"mixers": [None, partial(QK, value_ratio=2)]}, "value_ratio"),
+    ],
+)
+def test_bad_arguments_of_spike_driven_v3(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        v3(WIDE, **options)

@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from spikeformer.error_handling import ArgumentError
-from spikeformer.models import EventEmbedding, PatchEmbedding, PatchMerging
+from spikeformer.models import (
+    ConvEmbedding,
+    ConvMerging,
+    EventEmbedding,
+    PatchEmbedding,
+    PatchMerging,
+)
 from spikeformer.neurons import LifNeuron
 from tests.models.firing import calibrate
 
@@ -76,6 +82,9 @@ def test_a_constant_image_is_convolved_once(residual, downsample):
         (lambda: PatchMerging(2, 4, 2, doubles=True), "doubled 2 times"),
         (lambda: PatchMerging(2, 4, 2, "pool", [0, 1], "pool"), "halve twice"),
         (lambda: PatchEmbedding(2, 5, 4), "even"),
+        (lambda: ConvMerging(2, 4, residual="sew"), "residual"),
+        (lambda: ConvEmbedding(2, 4, 2, residual="sew"), "residual"),
+        (lambda: ConvMerging(2, 4, stride=0), "stride"),
         (lambda: EventEmbedding(2, 12, 4), "d_model"),
         (lambda: EventEmbedding(2, 8, 4, "none"), "downsample"),
         (lambda: EventEmbedding(2, 8, 4, num_convs=2), "num_convs"),
@@ -120,3 +129,20 @@ def test_embeddings_of_events_halve_in_all_convolutions_but_the_first(
     assert found.std() > 0
     widths = [conv.conv.out_channels for conv in (*layer.convs, *layer.merging.convs)]
     assert widths == [8 // 2**i for i in reversed(range(num_convs))]
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (3, 1), (7, 2)])
+@pytest.mark.parametrize("size", [(8, 8), (5, 7)])
+def test_one_convolution_merges(kernel, stride, size):
+    merging = ConvMerging(3, 6, kernel, stride, neuron=soft, threshold=0.5)
+    x = torch.randn(2, 4, 3, *size)
+    calibrate(merging, x)
+    found = merging(x)
+    torch.testing.assert_close(found, merging.conv(merging.neuron(x)))
+    assert found.shape == (2, 4, 6, *merging.output_size(*size))
+    embedding = ConvEmbedding(3, 6, 4, kernel, stride)
+    calibrate(embedding, x)
+    torch.testing.assert_close(embedding(x), embedding.conv(x))
+    once = embedding(x[:, :1])
+    torch.testing.assert_close(once, embedding.conv(x[:, :1]).expand(-1, 4, -1, -1, -1))
+    assert once.shape[-2:] == embedding.output_size(*size)

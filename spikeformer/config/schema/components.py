@@ -119,6 +119,7 @@ class AttentionConfig:
     mechanism: Any = MISSING
     dropout: float = 0.1
     sparsity_target: float = 0.1
+    value_ratio: int = 1
 
 
 @dataclass
@@ -170,8 +171,11 @@ class HierarchicalViTConfig:
     mlp_shortcut: bool = False
     dropout: float = 0.0
     embedding: dict[str, Any] = MISSING
-    merging: dict[str, Any] = MISSING
+    merging: Any = MISSING
     mixers: list[Any] = MISSING
+    local_mixers: list[Any] | None = None
+    mlps: list[Any] | None = None
+    widths: list[int] | None = None
     encoding: Any = MISSING
     neuron: Any = MISSING
     residual: str = "sew"

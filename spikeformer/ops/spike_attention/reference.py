@@ -72,17 +72,21 @@ def attention_current(
         q, k, v = (x.to(wide).transpose(2, 3) for x in (query, key, value))
         if causal:
             attended = (q @ k.mT).tril() @ v
-        elif keys_meet_values_first(query, key):
+        elif keys_meet_values_first(query, key, value):
             attended = q @ (k.mT @ v)
         else:
             attended = (q @ k.mT) @ v
         return (attended * scale).transpose(2, 3)
 
 
-def keys_meet_values_first(query: Tensor, key: Tensor) -> bool:
-    """Whether q (k^T v) takes fewer multiplications than (q k^T) v."""
+def keys_meet_values_first(query: Tensor, key: Tensor, value: Tensor | None = None) -> bool:
+    """Whether q (k^T v) takes fewer multiplications than (q k^T) v.
+
+    Without `value`, it is shaped like `key`.
+    """
     queries, keys, channels = query.shape[2], key.shape[2], query.shape[4]
-    return channels * (queries + keys) < 2 * queries * keys
+    wide = channels if value is None else value.shape[4]
+    return channels * wide * (queries + keys) < (channels + wide) * queries * keys
 
 
 def attention_output(

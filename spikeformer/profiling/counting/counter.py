@@ -248,11 +248,14 @@ class OperationCounter(PassWatcher[_Frame]):
         """Count a mechanism of which no operation is all: integer neurons, or some to be called."""
         dynamics = mechanism.neuron.dynamics()
         fused = dynamics is not None and dynamics["max_spikes"] is None
-        if fused and not isinstance(mechanism, ChannelGate):
-            return
-        frame.scene.fired = self._fired
         query, key, *rest = projections
         name, value = MECHANISMS[type(mechanism)], rest[0] if rest else None
+        apart = isinstance(mechanism, ChannelGate) or (
+            value is not None and value.shape != key.shape
+        )
+        if fused and not apart:
+            return
+        frame.scene.fired = self._fired
         counts = attention_products(frame.scene, query, key, value, name, mechanism.causal)
         gather(self._counts, (counts.name, counts.kind, False), counts)
         frame.counts_products = True

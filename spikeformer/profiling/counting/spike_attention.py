@@ -76,7 +76,7 @@ def attention_products(
         targets = heads * channels * (tokens if causal else 1)
     else:
         operations, pairs = _ssa(query, key, rest[0], causal)
-        dense, targets = full * pairs, tokens * heads * channels
+        dense, targets = full * pairs, tokens * heads * rest[0].shape[4]
     timeline = over_time(operations)
     return event_layer(
         scene.layer,
@@ -111,19 +111,20 @@ def _events(scene: Scene, sizes: list[Tensor]) -> float:
 def _ssa(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> tuple[Tensor, int]:
     """Return the additions of "ssa", (b, t, ...), and the full products' operations for a head."""
     (queries, keys), channels = (query.shape[2], key.shape[2]), query.shape[4]
+    wide = value.shape[4]
     if causal:
         # A key meets the queries from its own on, and so does its value.
         first = (query * key.cumsum(2)).flatten(2)
         later = torch.arange(keys, 0, -1, device=value.device).view(-1, 1, 1)
         second = (value * later).flatten(2)
-        return torch.cat([first, second], dim=2), queries * (queries + 1) * channels
-    if keys_meet_values_first(query, key):
+        return torch.cat([first, second], dim=2), queries * (queries + 1) * (channels + wide) // 2
+    if keys_meet_values_first(query, key, value):
         first = (key.sum(4) * value.sum(4)).flatten(2)
-        second = (query * channels).flatten(2)
-        return torch.cat([first, second], dim=2), (queries + keys) * channels**2
+        second = (query * wide).flatten(2)
+        return torch.cat([first, second], dim=2), (queries + keys) * channels * wide
     first = (query.sum(2) * key.sum(2)).flatten(2)
     second = (value * queries).flatten(2)
-    return torch.cat([first, second], dim=2), 2 * queries * keys * channels
+    return torch.cat([first, second], dim=2), queries * keys * (channels + wide)
 
 
 def fused_attention(scene: Scene, args: Sequence[Any], spikes: Tensor) -> list[LayerCounts]:

@@ -115,7 +115,7 @@ def test_pooled_attention_adds_up_the_matches_that_are_left():
     counts = by_kind(Attend(lambda q, k, v: layer((q, k, v))), query, key, value)["attention"]
     (matches,) = {id(x): x for x in seen}.values()
     assert counts.acs == sum(counts.timeline) == matches.sum() > 0
-    assert counts.targets == 2 * 4
+    assert counts.membranes == 2 * 4
     assert counts.dense == 2 * 3 * 2 * 6 * 4
 
 
@@ -197,3 +197,31 @@ def test_spikes_of_a_neuron_are_those_of_its_layer():
     counts = by_kind(model, current)
     assert counts["linear"].events == counts["neuron"].spikes == model[0](current).sum()
     assert counts["linear"].timeline == tuple(4 * t for t in counts["neuron"].timeline)
+
+
+@pytest.mark.parametrize("tokens", [2, 6])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("neuron", [LifNeuron, IntegerLifNeuron])
+def test_wider_values_cost_as_much_as_more_heads(tokens, causal, neuron):
+    """Without the first product, which all of a head's values share."""
+    query, key = (spikes_like(2, 3, tokens, 2, 3) for _ in range(2))
+    value = spikes_like(2, 3, tokens, 2, 6)
+    layer = SpikingSelfAttention(neuron, 1.0, causal=causal).eval()
+    wide = by_kind(Attend(lambda q, k, v: layer((q, k, v))), query, key, value)["attention"]
+    halves = [
+        by_kind(Attend(lambda q, k, v: layer((q, k, v))), query, key, part)["attention"]
+        for part in (value[..., :3], value[..., 3:])
+    ]
+    first = 0.0
+    if causal or not _keys_first(tokens, 3, 6):
+        own = (query.unsqueeze(3) * key.unsqueeze(2)).sum(-1)  # (b, t, q, k, h)
+        if causal:
+            own = own * torch.ones(tokens, tokens).tril()[:, :, None]
+        first = own.sum().item()
+    assert _keys_first(tokens, 3, 6) == _keys_first(tokens, 3, 3)
+    assert wide.acs == sum(half.acs for half in halves) - first
+    assert wide.membranes == sum(half.membranes for half in halves)
+
+
+def _keys_first(tokens, channels, wide):
+    return channels * wide * 2 * tokens < (channels + wide) * tokens**2
