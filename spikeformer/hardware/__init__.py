@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spikeformer.hardware.energy import modelled_energy, operation_counts
     from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
     from spikeformer.hardware.ir.host import Lookup, Spectrogram
+    from spikeformer.hardware.ir.hosted import Differential, HostedGraph
     from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
     from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, place
     from spikeformer.hardware.ir.quantisation import quantise
@@ -69,9 +70,11 @@ __all__ = [
     "Comparison",
     "Core",
     "DeployedModel",
+    "Differential",
     "Extremes",
     "GraphBuilder",
     "HardwareModel",
+    "HostedGraph",
     "InputShape",
     "IntegerGraph",
     "IntegerNeurons",
@@ -134,6 +137,7 @@ _MODULES = (
     "deployer",
     "energy",
     "ir.graph",
+    "ir.hosted",
     "ir.integers",
     "ir.host",
     "nir.export",

@@ -14,16 +14,19 @@ import numpy as np
 from torch import Tensor, nn
 
 from spikeformer.config import registered
+from spikeformer.conversion import SpikingModel
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import inside, write_text
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.host import HostFunction
+from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
 from spikeformer.hardware.ir.placement import ChipLimits, Placement
-from spikeformer.hardware.lowering import InputShape, Lowered, lower
+from spikeformer.hardware.lowering import InputShape, Lowered, lower, lower_converted
 from spikeformer.hardware.reference import Samples, split_signs
+from spikeformer.hardware.sharing import host_traffic
 from spikeformer.hardware.target import Target
 from spikeformer.i18n import t
 from spikeformer.profiling import EnergyEstimate, register_technologies
@@ -55,6 +58,11 @@ class HardwareModel:
     details: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, str] = field(default_factory=dict)
     host: Mapping[str, HostFunction] = field(default_factory=dict)
+
+    @property
+    def in_numbers(self) -> SpikeGraph:
+        """The graph in the numbers that the target computes with."""
+        return self.graph if self.integers is None else self.integers.graph
 
     def save(self, folder: Path) -> None:
         """Write `graph.json`, `graph.npz` and the toolchain's reports into a folder."""
@@ -93,13 +101,15 @@ class HardwareModel:
             HardwareCompatibilityError: An input is absent or of another size, or an id is not in
                 its table.
         """
-        named = {"input": samples} if isinstance(samples, Tensor) else samples
+        sources = self.graph.sources
+        only = sources[0].name if isinstance(self.graph, HostedGraph) else "input"
+        named = {only: samples} if isinstance(samples, Tensor) else samples
         if self.encoder is not None:
-            shape = self.encoder.sample_shape(self.graph.sources[0].shape)
+            shape = self.encoder.sample_shape(sources[0].shape)
             checked = self._checked(named, "input", shape)
             return split_signs(self.encoder, self.encoder(checked.double()))
         arrays = {}
-        for source in self.graph.sources:
+        for source in sources:
             function = self.host.get(source.name)
             if function is None:
                 values = self._checked(named, source.name, source.shape)
@@ -130,7 +140,8 @@ class Recording:
 
     Attributes:
         spikes: Spikes of every population, uint8 (samples, timesteps, size).
-        outputs: The network's outputs averaged over time, (samples, ...).
+        outputs: The network's outputs averaged over time, or of a converted network those of the
+            last timestep, (samples, ...).
         seconds: Wall-clock time of the run, with reading the spikes out.
     """
 
@@ -187,7 +198,7 @@ class DeployedModel(ABC):
         start = time.perf_counter()
         spikes = self.execute(arrays)
         seconds = time.perf_counter() - start
-        outputs = self.compiled.graph.outputs({**arrays, **spikes})
+        outputs = self.compiled.in_numbers.outputs({**arrays, **spikes})
         return Recording(spikes, outputs, seconds)
 
     def predict(self, inputs: Samples) -> Array:
@@ -273,6 +284,12 @@ class NeuromorphicDeployer(ABC):
     def check(self) -> None:  # noqa: B027  a target may need no toolchain
         """Raise `HardwareCompatibilityError` if the target's toolchain is not installed."""
 
+    def check_converted(self) -> None:
+        """Raise `HardwareCompatibilityError` if the target takes no converted networks."""
+        if not self.graded:
+            target = self.target.label or self.target.name
+            raise HardwareCompatibilityError(t("hardware.needs_host", target=target))
+
     def lowered(self, model: nn.Module | Lowered, input_shape: InputShape | None = None) -> Lowered:
         """Return a network as a spike graph, which `compile` takes too.
 
@@ -280,9 +297,12 @@ class NeuromorphicDeployer(ABC):
             HardwareCompatibilityError: A layer is not supported by spiking chips, or sends graded
                 spikes, does without a leak or learnt delays, and this target's neurons do not.
         """
+        target = self.target.label or self.target.name
+        if isinstance(model, SpikingModel):
+            self.check_converted()
+            return Lowered(lower_converted(model, input_shape), None, {})
         if not isinstance(model, Lowered):
             model = lower(model, input_shape or known_input_shape(model))
-        target = self.target.label or self.target.name
         for neurons in model.graph.neurons:
             if neurons.graded and not self.graded:
                 key = "hardware.no_graded_spikes"
@@ -332,14 +352,15 @@ def known_input_shape(model: nn.Module) -> InputShape:
 def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
     """Return latency in steps, and spikes, packets and synaptic events of a sample.
 
-    A graded spike is one packet, and as many spikes and synaptic events as it counts.
+    A graded spike is one packet, and as many spikes and synaptic events as it counts; an event of a
+    converted network is one of each, and `host_traffic` says what its host gets.
     """
     samples = len(next(iter(spikes.values())))
-    fired = sum(int(spikes[p.name].sum(dtype=np.int64)) for p in graph.neurons)
+    fired = sum(int(p.counted(spikes[p.name]).sum()) for p in graph.neurons)
     packets = events = 0
     for projection in graph.synapses:
         if projection.source in spikes:
-            counts = spikes[projection.source].sum(axis=(0, 1), dtype=np.int64)
+            counts = graph.populations[projection.source].counted(spikes[projection.source])
             packets += int(np.count_nonzero(spikes[projection.source]))
             events += int(counts @ projection.operator.fan_out())
     return {
@@ -348,4 +369,5 @@ def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
         "spikes_per_sample": fired / samples,
         "packets_per_sample": packets / samples,
         "synaptic_events_per_sample": events / samples,
+        **(host_traffic(graph, spikes) if isinstance(graph, HostedGraph) else {}),
     }

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
+from spikeformer.hardware.ir.hosted import HostedGraph
+from spikeformer.hardware.sharing import host_energy, with_host
 from spikeformer.profiling import (
     EnergyEstimate,
     LayerCounts,
@@ -26,7 +28,7 @@ def operation_counts(graph: SpikeGraph, spikes: Arrays) -> OperationCounts:
     Args:
         graph: The network.
         spikes: Spikes of every population, and those that came in, uint8 (samples, timesteps,
-            size).
+            size); an event of a converted network is one spike, whatever its size.
     """
     layers = [_layer(graph, population, spikes) for population in graph.neurons]
     return OperationCounts(tuple(layers), len(next(iter(spikes.values()))), graph.name)
@@ -34,12 +36,12 @@ def operation_counts(graph: SpikeGraph, spikes: Arrays) -> OperationCounts:
 
 def _layer(graph: SpikeGraph, population: Population, spikes: Arrays) -> LayerCounts:
     incoming = [
-        (p.operator, spikes[p.source].sum(axis=(0, 1), dtype=np.int64))
+        (p.operator, graph.populations[p.source].counted(spikes[p.source]))
         for p in graph.incoming(population.name)
         if graph.populations[p.source].kind != "values"
     ]
     fired = spikes[population.name]
-    sent = int(fired.sum(dtype=np.int64))
+    sent = int(population.counted(fired).sum())
     messages = int(np.count_nonzero(fired))
     reached = sum(p.source == population.name for p in graph.projections)
     return LayerCounts(
@@ -60,10 +62,13 @@ def modelled_energy(
 ) -> list[EnergyEstimate]:
     """Return the energy of a sample by each of the prices that stand for a target.
 
+    Of a converted network each is given without its host, then each with it.
+
     Args:
         prices: A target's `prices`.
         graph: The network.
         spikes: As `operation_counts` takes them.
     """
     counts = operation_counts(graph, spikes)
-    return [estimate(counts, technology) for technology in prices]
+    chip = [estimate(counts, technology) for technology in prices]
+    return with_host(chip, host_energy(graph)) if isinstance(graph, HostedGraph) else chip

@@ -144,7 +144,8 @@ def measure(
             comparisons.append(comparison.between(INTEGERS, deployed.arithmetic))
     if chip is not real:
         comparisons.append(compare(graph, expected, chip).between(PYTORCH, deployed.arithmetic))
-    outputs = graph.outputs({**reference.inputs, **chip})
+    numbers = graph if chip is real else compiled.in_numbers
+    outputs = numbers.outputs({**reference.inputs, **chip})
     rates = activity(compiled, chip)
     return Measurement(
         target=compiled.target,

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from spikeformer.conversion import SpikingModel
 from spikeformer.data import batch
 from spikeformer.encoding import DeltaCoding, SpikeEncoder
+from spikeformer.hardware.events import record_events
 from spikeformer.hardware.ir.graph import Array
 from spikeformer.instrument import ModuleWatch, copy_network, spikes_of, uncompiled
 from spikeformer.multimodal import LogMelFrames
@@ -35,7 +37,7 @@ class Reference:
     Attributes:
         inputs: Arrays of the graph's sources, made from the samples.
         spikes: Spikes of every neuron layer, uint8 (samples, timesteps, size), by module path; of
-            integer neurons their number.
+            integer neurons their number; of a converted network its events, int32, by site.
         outputs: Outputs averaged over time, (samples, ...).
     """
 
@@ -57,6 +59,8 @@ def record_reference(
         samples: Inputs, (samples, ...), or such a tensor of each input by its name.
         dtype: Precision in which the network runs.
     """
+    if isinstance(model, SpikingModel):
+        return _record_converted(model, samples, dtype)
     net = uncompiled(copy_network(model)).cpu().to(dtype).eval()
     found: dict[str, list[Array]] = defaultdict(list)
     inputs: dict[str, list[Array]] = defaultdict(list)
@@ -94,6 +98,15 @@ def record_reference(
         arrays = {"input": samples.to(dtype).flatten(1).numpy()}
     spikes = {name: np.concatenate(parts) for name, parts in found.items()}
     return Reference(arrays, spikes, np.concatenate(outputs))
+
+
+def _record_converted(model: SpikingModel, samples: Samples, dtype: torch.dtype) -> Reference:
+    main = getattr(model.original, "main_input_name", "input")
+    named = {main: samples} if isinstance(samples, Tensor) else samples
+    parts = [part for part in batch.parts(named, BATCH) if isinstance(part, Mapping)]
+    events, outputs = record_events(model, parts, dtype)
+    inputs = {name: x.to(torch.float64).flatten(1).numpy() for name, x in named.items()}
+    return Reference(inputs, events, outputs)
 
 
 def split_signs(encoder: SpikeEncoder, spikes: Tensor) -> dict[str, Array]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from spikeformer.hardware.deployer import HardwareModel
 from spikeformer.hardware.ir.graph import Arrays, Population
+from spikeformer.hardware.ir.hosted import Differential, HostedGraph
 from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.quantisation import rounding_error
 from spikeformer.hardware.targets.simulation.simulate import Extremes
@@ -21,7 +20,9 @@ def layer_table(compiled: HardwareModel) -> list[dict[str, Any]]:
     placement `cores` and `synapse_bytes`; with integers `weights` (smallest and largest),
     `threshold`, `decay` and `rounding_error` (root mean square, in thresholds).
     """
-    errors = rounding_error(compiled.graph, compiled.integers) if compiled.integers else {}
+    errors = {}
+    if compiled.integers and not isinstance(compiled.graph, HostedGraph):
+        errors = rounding_error(compiled.graph, compiled.integers)
     return [
         {
             **_size(compiled, population),
@@ -59,17 +60,21 @@ def _integers(
     if compiled.integers is None:
         return {}
     graph = compiled.integers.graph
+    converted = graph.populations[population.name]
     weights = [
         p.operator.weights
         for p in graph.incoming(population.name)
         if graph.populations[p.source].kind != "values" and p.operator.weights.size
     ]
+    extremes = (
+        min((int(w.min()) for w in weights), default=0),
+        max((int(w.max()) for w in weights), default=0),
+    )
+    if isinstance(converted, Differential):
+        return {"weights": extremes}
     neurons = compiled.integers.neurons[population.name]
     return {
-        "weights": (
-            min((int(w.min()) for w in weights), default=0),
-            max((int(w.max()) for w in weights), default=0),
-        ),
+        "weights": extremes,
         "threshold": neurons.vth,
         "decay": neurons.dv,
         "rounding_error": errors[population.name],
@@ -80,7 +85,8 @@ def activity(compiled: HardwareModel, spikes: Arrays) -> dict[str, dict[str, flo
     """Return `firing_rate` of every population by name."""
     return {
         population.name: {
-            "firing_rate": float(spikes[population.name].mean(dtype=np.float64)) / population.levels
+            "firing_rate": float(population.counted(spikes[population.name]).sum())
+            / (spikes[population.name].size * population.levels)
         }
         for population in compiled.graph.neurons
     }

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from spikeformer.config import FusionConfig
+from spikeformer.conversion import SpikeformerConverter
 from spikeformer.encoding import EventCoding
-from spikeformer.hardware import Population, Projection, Readout, SpikeGraph
+from spikeformer.hardware import Population, Projection, Readout, SpikeGraph, lower
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.models import (
     ClassificationHead,
@@ -29,6 +30,7 @@ from spikeformer.multimodal import (
     VisionSpikeEncoder,
 )
 from spikeformer.neurons import LifNeuron
+from tests.conversion import networks as originals
 
 HARD = partial(LifNeuron, reset="zero", tau_mem=1.4427)
 
@@ -234,3 +236,20 @@ def seen_and_heard(samples: int, modalities=("vision", "audio"), seed=0):
         "text": torch.randint(16, (samples, 4), generator=random),
     }
     return {name: every[name] for name in modalities}
+
+
+@cache
+def converted(kind="vit_classifier", timesteps=3, **coding):
+    """A converted network of `transformers` with one block, and inputs for it."""
+    torch.manual_seed(3)
+    inputs = originals.images(2) if kind in ("vit_classifier", "deit") else originals.sentences(2)
+    net = getattr(originals, kind)()
+    return SpikeformerConverter(timesteps, **coding).convert(net, inputs), inputs
+
+
+@cache
+def hosted(**coding):
+    """The graph of the converted classifier of images, and arrays of its sources."""
+    snn, inputs = converted(**coding)
+    values = {name: x.double().flatten(1).numpy() for name, x in inputs.items()}
+    return lower(snn, {"pixel_values": (3, 16, 16)}).graph, values

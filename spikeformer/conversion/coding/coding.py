@@ -103,8 +103,11 @@ class Coding:
             return 1.0
         return 0.5 if self.encoding == "binary" else 0.75
 
-    @property
-    def rounding(self) -> tuple[int, int]:
-        """What rounds a float32 to a spike's size, as its bits: a number to add, then a mask."""
-        kept = 23 - self.mantissa
+    def rounding(self, fraction: int = 23) -> tuple[int, int]:
+        """What rounds a float to a spike's size, as its bits: a number to add, then a mask.
+
+        Args:
+            fraction: Bits of the float's fraction; 23 are those of float32.
+        """
+        kept = fraction - self.mantissa
         return (1 << (kept - 1) if self.mantissa else 0), -(1 << kept)

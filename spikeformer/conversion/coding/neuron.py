@@ -70,7 +70,7 @@ def fire(
         >>> fire(x, torch.tensor([1.0]), None, 1, Coding(neuron_model="IF")).rates.flatten()
         tensor([0.2500, 0.3125, 0.3021, 0.3001])
     """
-    theta = theta.float()
+    theta = theta.to(_precision(rates))
     if coding.encoding == "radix":
         return _digits(rates, theta, coding, first_step + len(rates) - 1)
     if kernel.takes(rates):
@@ -110,7 +110,7 @@ def _stepwise(
     rates: Tensor, theta: Tensor, state: NeuronState | None, first_step: int, coding: Coding
 ) -> Fired:
     """The equations above one after the other, for any device and precision."""
-    x = rates.float()
+    x = rates.to(_precision(rates))
     rate = torch.zeros_like(x[0]) if state is None else state.rate
     lost = torch.zeros_like(x[0]) if state is None or state.lost is None else state.lost
     encoded = torch.empty_like(x)
@@ -128,19 +128,26 @@ def _stepwise(
     return Fired(encoded.to(rates.dtype), after, events, bool(torch.isfinite(x).all()))
 
 
+def _precision(rates: Tensor) -> torch.dtype:
+    """What neurons compute in: float32, or float64 for a network in it."""
+    return torch.float64 if rates.dtype == torch.float64 else torch.float32
+
+
 def level(membrane: Tensor, theta: Tensor, coding: Coding) -> Tensor:
     """Return the event that a membrane emits: the largest size within its reach, or 0."""
     reach = membrane.abs() / (coding.firing_point * theta)
     # The largest power of two that is not above it, or with a mantissa the nearest size.
-    half, mask = coding.rounding
-    power = ((reach.view(torch.int32) + half) & mask).view(torch.float32).clamp(max=1.0)
+    double = reach.dtype == torch.float64
+    half, mask = coding.rounding(52 if double else 23)
+    bits = torch.int64 if double else torch.int32
+    power = ((reach.view(bits) + half) & mask).view(reach.dtype).clamp(max=1.0)
     power = torch.where(reach >= 2.0 ** (1 - coding.num_levels), power, 0.0)
     return torch.copysign(power * theta, membrane)
 
 
 def _digits(rates: Tensor, theta: Tensor, coding: Coding, num_steps: int) -> Fired:
     """Encode the last rate in `num_steps` signed binary digits, the largest first."""
-    membrane = rates[-1].float()
+    membrane = rates[-1].to(_precision(rates))
     finite = bool(torch.isfinite(membrane).all())
     rate = torch.zeros_like(membrane)
     events = torch.zeros((), dtype=torch.int64, device=membrane.device)

@@ -32,15 +32,18 @@ class ArrayStore:
         self.arrays[name] = array
         return name
 
-    def get(self, name: str, ndim: int, kinds: str = "fi") -> Array:
-        """Return an array by its name, if it has so many axes and finite numbers of such a kind."""
+    def get(self, name: str, ndim: int | None, kinds: str = "fi") -> Array:
+        """Return an array by its name, if it has so many axes and finite numbers of such a kind.
+
+        Any number of axes will do for None.
+        """
         if name not in self.arrays:
             raise ValueError(f"there is no array {name!r}")
         array = self.arrays[name]
         sizes = {"f": (8,), "i": (4, 8)}
         if array.dtype.kind not in kinds or array.dtype.itemsize not in sizes[array.dtype.kind]:
             raise ValueError(f"{name} holds {array.dtype}, expected one of the kinds {kinds!r}")
-        if array.ndim != ndim or not array.dtype.isnative:
+        if (ndim is not None and array.ndim != ndim) or not array.dtype.isnative:
             raise ValueError(f"{name} has the shape {array.shape}, expected {ndim} axes")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite")

@@ -7,7 +7,7 @@ checked against it before a graph is made of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,14 @@ from spikeformer.hardware.ir import records
 from spikeformer.hardware.ir.arrays import MAX_NEURON_STEPS, ArrayStore
 from spikeformer.hardware.ir.graph import Array, Population, Projection, Readout, SpikeGraph
 from spikeformer.hardware.ir.host import HostFunction, Lookup, Spectrogram
+from spikeformer.hardware.ir.hosted import HostedGraph
+from spikeformer.hardware.ir.hosting import (
+    describe_hosted,
+    describe_populations,
+    read_differential,
+    read_hosted,
+    read_integers,
+)
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
 from spikeformer.hardware.ir.operators import Operator
 from spikeformer.i18n import t
@@ -120,6 +128,7 @@ def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord
         ],
         _describe_projections(graph, store),
         readout,
+        describe_hosted(graph, store) if isinstance(graph, HostedGraph) else None,
     )
 
 
@@ -146,12 +155,17 @@ def _read_graph(record: records.GraphRecord, store: ArrayStore) -> SpikeGraph:
         populations[p.name] = Population(
             p.name, p.shape, p.kind, p.decay, p.threshold, bias, p.depth, p.rule, p.levels
         )
+        if record.hosted is not None and p.kind == "lif":
+            given = record.hosted.populations.get(p.name)
+            populations[p.name] = read_differential(populations[p.name], given, store)
     neurons = sum(p.size for p in populations.values())
     if neurons * record.timesteps > MAX_NEURON_STEPS or not neurons:
         raise ValueError(f"{neurons} neurons for {record.timesteps} timesteps")
     projections = _read_projections(record.projections, store)
     readout = None if record.readout is None else _read_readout(record.readout, populations, store)
     graph = SpikeGraph(record.timesteps, populations, projections, readout, record.name)
+    if record.hosted is not None:
+        graph = read_hosted(record.hosted, graph, store)
     if not graph.neurons or not graph.sources:
         raise ValueError("it has no neurons or no input")
     return graph
@@ -259,6 +273,7 @@ def _describe_integers(
             for name, n in integers.neurons.items()
         },
         _describe_projections(integers.graph, store),
+        describe_populations(integers.graph, store),
     )
 
 
@@ -269,12 +284,15 @@ def _read_integers(
         return None
     projections = _read_projections(record.projections, store)
     numbers = NumberFormat(**msgspec.to_builtins(record.format))
-    whole = SpikeGraph(graph.timesteps, graph.populations, projections, graph.readout, graph.name)
+    whole = replace(graph, projections=projections)
+    if isinstance(graph, HostedGraph):
+        whole = read_integers(record.populations, graph, projections, numbers.max_state, store)
     for projection in whole.synapses:
         weights = projection.operator.weights
         if weights.dtype.kind != "i" or not _within(weights, numbers):
             raise ValueError(f"integer weights of {projection.target!r} are out of range")
-    if set(record.neurons) != {p.name for p in graph.neurons}:
+    wanted = set() if isinstance(graph, HostedGraph) else {p.name for p in graph.neurons}
+    if set(record.neurons) != wanted:
         raise ValueError("there are not integers for each population")
     neurons = {name: _read_neurons(name, n, numbers) for name, n in record.neurons.items()}
     for p in graph.neurons:

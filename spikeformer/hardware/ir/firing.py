@@ -9,10 +9,13 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-Rule = Literal["threshold", "count", "minimum"]
+Rule = Literal["threshold", "count", "minimum", "differential", "sum"]
 
-RULES: tuple[Rule, ...] = ("threshold", "count", "minimum")
+RULES: tuple[Rule, ...] = ("threshold", "count", "minimum", "differential", "sum")
 """What a population's `rule` may be; "count" and "minimum" send graded spikes, 0 to `levels`."""
+
+HOSTED_RULES = ("differential", "sum")
+"""Rules of the populations of a converted network (`ir.hosted`)."""
 
 MAX_LEVELS = 127
 """Most spikes of a graded one: 7 bits, so that two of them are packed into a weight of 8."""

@@ -16,7 +16,7 @@ import torch
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.fusion import confidence_weights
-from spikeformer.hardware.ir.firing import MAX_LEVELS, RULES, Rule
+from spikeformer.hardware.ir.firing import HOSTED_RULES, MAX_LEVELS, RULES, Rule
 from spikeformer.hardware.ir.operators import Array as Array
 from spikeformer.hardware.ir.operators import Operator
 
@@ -45,7 +45,7 @@ class Population:
     `v = decay * v + I`, `n = round(v / threshold)` in that range with ties to the even number, and
     `v = v - threshold * n`. With "minimum" it has no memory and sends the smaller of two counts a
     and b, which come as one current `a + B b`, B the least power of two above `levels`
-    (`ir.firing`).
+    (`ir.firing`). The rules of converted networks are in `ir.hosted`.
 
     Attributes:
         name: Unique in the graph; starts with the path of the module it stands for.
@@ -78,6 +78,14 @@ class Population:
     def size(self) -> int:
         """Number of neurons."""
         return prod(self.shape)
+
+    def counted(self, spikes: Array) -> Array:
+        """Return how often each neuron's spikes cross each of its synapses, int64 (size,).
+
+        Args:
+            spikes: What it sent, (samples, timesteps, size).
+        """
+        return np.asarray(spikes.sum(axis=(0, 1), dtype=np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,6 +309,8 @@ def _check_population(name: str, population: Population) -> None:
             f"fires by {population.rule!r} with {population.levels} levels, but rules are {RULES} "
             f"and levels 1 to {MAX_LEVELS}"
         )
+    elif population.rule in HOSTED_RULES and type(population) is Population:
+        reason = f"fires by {population.rule!r}, which only those of a converted network do"
     elif population.levels > 1 and not population.graded:
         reason = f"has {population.levels} levels, but a threshold has one"
     elif population.graded and population.kind != "lif":

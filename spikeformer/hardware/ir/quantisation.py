@@ -8,8 +8,9 @@ import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.graph import Array, Population, Projection, SpikeGraph
+from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
-from spikeformer.hardware.ir.operators import Operator, Sparse, with_weights
+from spikeformer.hardware.ir.operators import Operator, Sparse, TokenLinear, with_weights
 from spikeformer.i18n import t
 
 
@@ -30,6 +31,9 @@ def quantise(graph: SpikeGraph, numbers: NumberFormat | None = None) -> IntegerG
             the threshold vanishes, or its bias is larger than mantissa and exponent hold.
     """
     numbers = numbers or NumberFormat()
+    if isinstance(graph, HostedGraph):
+        # States are in the units of the weights.
+        return IntegerGraph(quantise_hosted(graph, numbers), {}, replace(numbers, weight_shift=0))
     neurons: dict[str, IntegerNeurons] = {}
     projections: list[Projection] = []
     for population in graph.neurons:
@@ -47,6 +51,77 @@ def quantise(graph: SpikeGraph, numbers: NumberFormat | None = None) -> IntegerG
                 projection = replace(projection, operator=operator)
             projections.append(projection)
     return IntegerGraph(replace(graph, projections=tuple(projections)), neurons, numbers)
+
+
+UNIT_OF_VALUES = 256
+"""Smallest event of neurons that the host drives, in units of their state."""
+
+STATE_HEADROOM = 4
+"""How often the largest event fits into a state at least: rates exceed it now and then."""
+
+
+def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
+    """Return the graph of a converted network in a chip's integers.
+
+    A neuron's weights are `round(k W)` with a `k` of its own, and so is its bias. Its smallest
+    event `k u` is a whole number, so that what its receivers make of events stays what it was, and
+    `k` is the largest that keeps weights in range and `STATE_HEADROOM` of the largest event in the
+    state. Populations that the host drives get their values in `UNIT_OF_VALUES`.
+
+    Raises:
+        HardwareCompatibilityError: The largest event is so many times the smallest that no state
+            holds both.
+    """
+    room = numbers.max_state // (STATE_HEADROOM * graph.scheme.largest)
+    if room < 1:
+        raise HardwareCompatibilityError(
+            t("hardware.too_many_levels", levels=graph.scheme.levels, most=_most_levels(numbers))
+        )
+    populations: dict[str, Population] = dict(graph.populations)
+    projections: list[Projection] = []
+    for p in graph.differential:
+        incoming = graph.incoming(p.name)
+        largest = np.max([_row_maxima(i.operator) for i in incoming], axis=0, initial=0.0)
+        scale = numbers.max_weight / np.where(largest > 0, largest, numbers.max_weight)
+        unit = np.ones(p.size, np.int64)
+        if p.rule == "differential":
+            ideal = np.full(p.size, UNIT_OF_VALUES) if p.source else np.floor(scale * p.unit)
+            if (ideal < 1).any():
+                raise HardwareCompatibilityError(
+                    t(
+                        "hardware.no_threshold_left",
+                        layer=p.name,
+                        largest=float(largest.max()),
+                        threshold=float(p.unit.min()),
+                    )
+                )
+            unit = np.minimum(ideal, room).astype(np.int64)
+            scale = unit / p.unit
+        most = numbers.max_state
+        start = np.clip(np.rint(p.start * scale), -most, most).astype(np.int64)
+        populations[p.name] = replace(p, unit=unit, start=start, scale=scale)
+        for i in incoming:
+            rounded = i.operator.scale_rows(scale)
+            weights = np.rint(rounded.weights).astype(np.int32)
+            projections.append(replace(i, operator=with_weights(rounded, weights)))
+    return replace(
+        graph,
+        populations=populations,
+        projections=tuple(projections),
+        scheme=replace(graph.scheme, max_state=numbers.max_state),
+    )
+
+
+def _row_maxima(operator: Operator) -> Array:
+    """Return the largest magnitude of each output's weights, (out,)."""
+    if isinstance(operator, TokenLinear):
+        return np.tile(np.abs(operator.weights).max(axis=1), operator.tokens)
+    found: Array = abs(operator.matrix()).max(axis=1).toarray().ravel()
+    return found
+
+
+def _most_levels(numbers: NumberFormat) -> int:
+    return (numbers.max_state // STATE_HEADROOM).bit_length()
 
 
 def _fit(

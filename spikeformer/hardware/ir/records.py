@@ -102,6 +102,45 @@ class SpectrogramRecord(Struct, forbid_unknown_fields=True):
     dynamic_range_db: Annotated[float, Meta(gt=0, le=1e6)]
 
 
+class SchemeRecord(Struct, forbid_unknown_fields=True):
+    """A `Scheme`; in integers its largest state is that of their format."""
+
+    levels: Annotated[int, Meta(ge=1, le=40)]
+    mantissa: Annotated[int, Meta(ge=0, le=8)]
+    leak: Annotated[float, Meta(ge=0, le=1)]
+
+
+class DifferentialRecord(Struct, forbid_unknown_fields=True):
+    """What a `Differential` has beside a `Population`; the first three name arrays."""
+
+    unit: Text
+    start: Text
+    scale: Text
+    source: Text | None = None
+
+
+class FunctionRecord(Struct, forbid_unknown_fields=True):
+    """A `HostOperation`."""
+
+    name: Text
+    function: Text
+    arguments: list[Any]
+    settings: dict[str, Any]
+    shape: Shape
+    module: str
+    depth: Annotated[int, Meta(ge=-1, le=2**40)]
+
+
+class HostedRecord(Struct, forbid_unknown_fields=True):
+    """What a `HostedGraph` has beside a `SpikeGraph`; `constants` name arrays."""
+
+    scheme: SchemeRecord
+    populations: dict[Text, DifferentialRecord]
+    functions: list[FunctionRecord]
+    constants: dict[Text, Text]
+    output: Text
+
+
 class GraphRecord(Struct, forbid_unknown_fields=True):
     """A `SpikeGraph`."""
 
@@ -110,6 +149,7 @@ class GraphRecord(Struct, forbid_unknown_fields=True):
     populations: list[PopulationRecord]
     projections: list[ProjectionRecord]
     readout: ReadoutRecord | None
+    hosted: HostedRecord | None = None
 
 
 class NeuronsRecord(Struct, forbid_unknown_fields=True):
@@ -140,6 +180,7 @@ class IntegersRecord(Struct, forbid_unknown_fields=True):
     format: NumbersRecord
     neurons: dict[Text, NeuronsRecord]
     projections: list[ProjectionRecord]
+    populations: dict[Text, DifferentialRecord] = {}
 
 
 class LimitsRecord(Struct, forbid_unknown_fields=True):

@@ -1,6 +1,7 @@
 """Lowering: from a network to its spike graph, by one rule for each type of layer."""
 
 from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.converted import lower_converted
 from spikeformer.hardware.lowering.lower import InputShape, Lowered, lower
 from spikeformer.hardware.lowering.registry import check_supported, lowers, obstacles, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
@@ -13,6 +14,7 @@ __all__ = [
     "TracedTensor",
     "check_supported",
     "lower",
+    "lower_converted",
     "lowers",
     "obstacles",
     "refuses",

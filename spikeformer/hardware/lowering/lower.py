@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from spikeformer.conversion import SpikingModel
 from spikeformer.data import batch
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError, check_positive_int
@@ -18,6 +19,7 @@ from spikeformer.hardware.ir.graph import SpikeGraph
 from spikeformer.hardware.ir.host import HostFunction
 from spikeformer.hardware.lowering import rules as _rules  # noqa: F401  registers the rules
 from spikeformer.hardware.lowering.builder import GraphBuilder
+from spikeformer.hardware.lowering.converted import lower_converted
 from spikeformer.hardware.lowering.registry import check_supported, compute, rule_for
 from spikeformer.hardware.lowering.traced import MixedTimeError, recording
 from spikeformer.i18n import t
@@ -78,7 +80,8 @@ def lower(model: nn.Module | Lowered, input_shape: InputShape, *, name: str = "n
     longest path, delays balance the shorter ones.
 
     Args:
-        model: The network, which is not changed; what is lowered already is returned.
+        model: The network, which is not changed; what is lowered already is returned. A converted
+            network becomes a graph with a host (`lower_converted`).
         input_shape: Shape of one sample, without the batch axis; a mapping of shapes where the
             network takes its inputs by name, such as `{"input_ids": (64,), "mask": (64,)}`.
         name: Name of the graph.
@@ -95,6 +98,8 @@ def lower(model: nn.Module | Lowered, input_shape: InputShape, *, name: str = "n
     """
     if isinstance(model, Lowered):
         return model
+    if isinstance(model, SpikingModel):
+        return Lowered(lower_converted(model, input_shape), None, {})
     check_supported(model)
     net = uncompiled(copy_network(model)).cpu().double().eval()
     builder = GraphBuilder(trail := Trail(net))

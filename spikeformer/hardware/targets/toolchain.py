@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar
@@ -117,6 +117,7 @@ def run_worker(
     timeout: float,
     environment: Mapping[str, str] | None = None,
     facts: type[F],
+    modules: Sequence[str] = (),
 ) -> WorkerResult[F]:
     """Run a worker to its end and return its result.
 
@@ -129,6 +130,7 @@ def run_worker(
         timeout: Seconds after which it is ended.
         environment: Environment variables besides a minimal set.
         facts: What its `result.json` must hold, in terms of `msgspec.convert`.
+        modules: Full names of other modules that it may import.
 
     Raises:
         ToolchainError: The worker could not start, exceeded its time, died, or its result is
@@ -142,7 +144,7 @@ def run_worker(
         folder = Path(name)
         np.savez(folder / "job.npz", **arrays)  # type: ignore[arg-type]
         (folder / "job.json").write_text(json.dumps(dict(settings)), encoding="utf-8")
-        _link_worker(folder, module)
+        _link_worker(folder, module, modules)
         command = [str(python.absolute()), "-m", module]
         variables = _environment(folder) | dict(environment or {})
         status, output = _run(command, folder, variables, timeout)
@@ -153,13 +155,18 @@ def run_worker(
         return read_result(module, folder, output, facts)
 
 
-def _link_worker(folder: Path, module: str) -> None:
-    """Put the worker's package and `exchange` into a folder, below packages that are empty."""
+def _link_worker(folder: Path, module: str, modules: Sequence[str]) -> None:
+    """Put the worker's package and modules into a folder, below packages that are empty."""
     package = module.rpartition(".")[0]
     spec = importlib.util.find_spec(package)
     assert spec is not None
     assert spec.submodule_search_locations is not None
-    sources = {package: spec.submodule_search_locations[0], exchange.__name__: exchange.__file__}
+    sources = {package: spec.submodule_search_locations[0]}
+    for name in (exchange.__name__, *modules):
+        found = importlib.util.find_spec(name)
+        assert found is not None
+        assert found.origin is not None
+        sources[name] = found.origin
     for name, source in sources.items():
         *parents, _ = name.split(".")
         where = folder

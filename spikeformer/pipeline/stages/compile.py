@@ -14,10 +14,12 @@ from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.finetune import finetune
 from spikeformer.pipeline.stages.hardware import (
     ChipSamples,
+    chip_network,
     chip_samples,
     hardware_folder,
     lowered_network,
     make_deployer,
+    prepared,
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
@@ -40,9 +42,9 @@ class Compile(Stage):
     def run(self, run: Run) -> dict[str, Any]:
         """Compile, and return what the network takes of the target."""
         deployer = make_deployer(run.config)
-        samples = chip_samples(run.parts.data, run.config.hardware.samples)
+        samples = prepared(run, chip_samples(run.parts.data, run.config.hardware.samples))
         shape = samples.shape
-        net = run.trained()
+        net = chip_network(run)
         compiled = deployer.compile(lowered_network(deployer, net, shape))
         rounded: dict[str, float] = {}
         if run.config.hardware.qat_epochs:

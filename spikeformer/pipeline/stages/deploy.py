@@ -21,9 +21,11 @@ from spikeformer.i18n import t
 from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
+    chip_network,
     chip_samples,
     hardware_folder,
     make_deployer,
+    prepared,
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
@@ -51,8 +53,8 @@ class Deploy(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Run, compare, and write `results/hardware.json`."""
-        samples = chip_samples(run.parts.data, run.config.hardware.samples)
-        net = run.trained("finetuned" if run.config.hardware.qat_epochs else "last")
+        samples = prepared(run, chip_samples(run.parts.data, run.config.hardware.samples))
+        net = chip_network(run, "finetuned" if run.config.hardware.qat_epochs else "last")
         reference = run.parts.services.reference(net, samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
         log = partial(announce, self.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from spikeformer.config import instantiate
+from spikeformer.conversion import PretrainedTransformer, load_converted
 from spikeformer.data import SpikingDataModule, TokenBatches
 from spikeformer.data.batch import first, join
 from spikeformer.error_handling import ConfigurationError, check_positive_int
@@ -76,11 +77,59 @@ def check_hardware(config: DictConfig, parts: Components) -> None:
     """
     check_positive_int("hardware.samples", config.hardware.samples)
     deployer = make_deployer(config)
+    converted = converts(config, parts.module.net)
+    if converted:
+        deployer.check_converted()
+        encoding = config.conversion.converter.spike_encoding
+        if encoding != "rate":
+            raise ConfigurationError(t("hardware.not_differential", encoding=encoding))
+        if config.hardware.qat_epochs:
+            raise ConfigurationError(t("pipeline.converted_not_tuned"))
     deployer.check()
     if config.hardware.qat_epochs and deployer.target.numbers is None:
         epochs, target = config.hardware.qat_epochs, deployer.target.name
         raise ConfigurationError(t("pipeline.target_takes_reals", epochs=epochs, target=target))
-    lowered_network(deployer, parts.module.net, chip_samples(parts.data, 1, "fit").shape)
+    samples = chip_samples(parts.data, 1, "fit")
+    if not converted:
+        lowered_network(deployer, parts.module.net, samples.shape)
+
+
+def converts(config: DictConfig, net: nn.Module) -> bool:
+    """Whether what goes to the chip is what the convert stage makes of the run's network."""
+    return isinstance(net, PretrainedTransformer) and bool(config.conversion)
+
+
+_CONVERTED: WeakKeyDictionary[nn.Module, tuple[int, nn.Module]] = WeakKeyDictionary()
+
+
+def chip_network(run: Run, weights: str = "last") -> nn.Module:
+    """Return the network that goes to the chip: the converted one, or the run's with its weights.
+
+    Args:
+        run: The run.
+        weights: As for `Run.trained`.
+    """
+    net = run.parts.module.net
+    if not converts(run.config, net):
+        return run.trained(weights)
+    folder = run.folder / "converted"
+    file = folder / "model.safetensors"
+    written = file.stat().st_mtime_ns if file.is_file() else 0
+    kept = _CONVERTED.get(net)
+    if kept is None or kept[0] != written:
+        kept = _CONVERTED[net] = (written, load_converted(folder))
+    return kept[1]
+
+
+def prepared(run: Run, samples: ChipSamples) -> ChipSamples:
+    """Return samples as the network that goes to the chip takes them."""
+    net = run.parts.module.net
+    if not converts(run.config, net):
+        return samples
+    assert isinstance(net, PretrainedTransformer)
+    named = net.arguments(samples.inputs)
+    tensors = {name: x for name, x in named.items() if isinstance(x, Tensor)}
+    return replace(samples, inputs=tensors)
 
 
 _LOWERED: WeakKeyDictionary[nn.Module, tuple[Any, Lowered]] = WeakKeyDictionary()

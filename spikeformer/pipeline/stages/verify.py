@@ -15,9 +15,11 @@ from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
     check_hardware,
+    chip_network,
     chip_samples,
     lowered_network,
     make_deployer,
+    prepared,
     wants_chip,
 )
 from spikeformer.pipeline.stages.stage import Stage
@@ -44,8 +46,8 @@ class Verify(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Compare, and write `hardware/equivalence.json`."""
-        net = run.trained()
-        samples = chip_samples(run.parts.data, run.config.hardware.samples)
+        net = chip_network(run)
+        samples = prepared(run, chip_samples(run.parts.data, run.config.hardware.samples))
         deployer = make_deployer(run.config)
         graph = lowered_network(deployer, net, samples.shape).graph
         reference = run.parts.services.reference(net, samples.inputs)

@@ -88,12 +88,17 @@ def _comparisons(
 def _traffic(traffic: Mapping[str, float]) -> list[tuple[str, str]]:
     labels = {
         "latency_steps": t("reporting.latency_steps"),
+        "latency_steps_without_host": t("reporting.latency_steps_without_host"),
         "steps_per_sample": t("reporting.steps_per_sample"),
         "spikes_per_sample": t("reporting.spikes_per_sample"),
         "packets_per_sample": t("reporting.packets_per_sample"),
         "synaptic_events_per_sample": t("reporting.synaptic_events_per_sample"),
+        "messages_to_host_per_sample": t("reporting.messages_to_host_per_sample"),
+        "host_bytes_per_timestep": t("reporting.host_bytes_per_timestep"),
     }
-    rows = [(label, formats.count(traffic[key])) for key, label in labels.items()]
+    rows = [(label, formats.count(traffic[key])) for key, label in labels.items() if key in traffic]
+    if "chip_share" in traffic:
+        rows.append((t("reporting.chip_share"), formats.percent(traffic["chip_share"])))
     if "chip_seconds_per_sample" in traffic:
         shown = format_time(traffic["chip_seconds_per_sample"])
         rows.append((t("reporting.chip_seconds_per_sample"), shown))
@@ -132,8 +137,8 @@ def _layer(row: ChipLayer, prefix: str) -> dict[str, Any]:
         shown["state_range"] = t(
             "reporting.range", **dict(zip(("low", "high"), bounds, strict=True))
         )
-    if row.rounding_error is not None:
-        shown["error"] = format_number(row.rounding_error, ".2g")
+    error = row.rounding_error  # which converted networks state as their outputs' accuracy
+    shown["error"] = "\N{EN DASH}" if error is None else format_number(error, ".2g")
     if row.synapse_bytes is not None:
         shown["memory"] = f"{format_number(row.synapse_bytes / 1024, ',.0f')} KiB"
     return shown

@@ -20,7 +20,11 @@ from transformers import (
 from spikeformer.cli import compose
 from spikeformer.cli.generate import generate
 from spikeformer.conversion import PretrainedTransformer, load_converted
-from spikeformer.error_handling import ConfigurationError, ConversionError
+from spikeformer.error_handling import (
+    ConfigurationError,
+    ConversionError,
+    HardwareCompatibilityError,
+)
 from spikeformer.pipeline import run_pipeline
 
 
@@ -71,6 +75,33 @@ def test_a_run_converts_compares_and_reports(folder, tmp_path):
     }
     snn = load_converted(tmp_path / "run" / "converted")
     assert snn(pixel_values=torch.rand(2, 1, 8, 8)).logits.shape == (2, 10)
+
+
+def test_a_converted_network_goes_to_a_chip(folder, tmp_path):
+    """Its graph computes its events, and with the host's help its classes."""
+    settings = ("hardware=simulation", "hardware.samples=4")
+    results = run_pipeline(config(folder, *settings), tmp_path / "run")
+    assert results["verify"]["mismatches"] == results["deploy"]["mismatches"] == 0
+    assert results["verify"]["compared"] == 4 * 4 * results["verify"]["neurons"]
+    assert results["deploy"]["agreement"] == 1.0
+    assert 0.5 < results["deploy"]["chip_share"] < 1.0
+    assert results["deploy"]["latency_steps"] > results["deploy"]["latency_steps_without_host"]
+    assert "between chip and host" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["hardware=sanafe"], "as its teacher"),
+        (["hardware=simulation", "conversion=binary"], "conversion=differential"),
+    ],
+)
+def test_a_chip_without_a_host_is_refused_before_anything_is_converted(
+    folder, tmp_path, overrides, said
+):
+    with pytest.raises((HardwareCompatibilityError, ConfigurationError), match=said):
+        run_pipeline(config(folder, *overrides), tmp_path / "run")
+    assert not (tmp_path / "run" / "converted").exists()
 
 
 def test_images_are_prepared_as_the_model_was_trained(folder):

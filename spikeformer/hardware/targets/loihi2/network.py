@@ -135,12 +135,8 @@ def _job(
         together = np.concatenate([inputs[p.name] for p in trains], axis=2).astype(dtype)
         arrays["spikes"] = _with_silence(together, graph)
         arrays["spikes_starts"] = _spread(trains, {p.name: p.depth for p in trains})
-    groups = []
-    senders = {"neurons": graph.neurons, "spikes": trains}
-    for source, signs, weights, delays in _synapses(graph, senders):
-        name = f"{source}-{signs}"
-        arrays |= pack_sparse(f"{name}/weights", weights) | pack_sparse(f"{name}/delays", delays)
-        groups.append({"name": name, "source": source, "signs": signs})
+    synapses, groups = pack_synapses(graph, {"neurons": graph.neurons, "spikes": trains})
+    arrays |= synapses
     settings |= {
         "form": "block",
         "neurons": [population.size for population in graph.neurons],
@@ -165,6 +161,19 @@ def _with_silence(samples: Array, graph: SpikeGraph) -> Array:
 def _changes(graph: SpikeGraph, name: str) -> bool:
     """Tell whether a population's current comes with the sample."""
     return any(graph.populations[p.source].kind == "values" for p in graph.incoming(name))
+
+
+def pack_synapses(
+    graph: SpikeGraph, senders: Mapping[str, list[Population]]
+) -> tuple[dict[str, Array], list[dict[str, str]]]:
+    """Return all synapses as arrays of a job, and what its settings say of each matrix."""
+    arrays: dict[str, Array] = {}
+    groups = []
+    for source, signs, weights, delays in _synapses(graph, senders):
+        name = f"{source}-{signs}"
+        arrays |= pack_sparse(f"{name}/weights", weights) | pack_sparse(f"{name}/delays", delays)
+        groups.append({"name": name, "source": source, "signs": signs})
+    return arrays, groups
 
 
 def _synapses(

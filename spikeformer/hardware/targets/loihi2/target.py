@@ -11,16 +11,23 @@ from torch import nn
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
 from spikeformer.hardware.ir.graph import Arrays
+from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
 from spikeformer.hardware.ir.quantisation import quantise
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
+from spikeformer.hardware.targets.loihi2.hosted import hosted_job, split_events
 from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split, windows
 from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.i18n import t
+
+HOSTED = tuple(
+    f"spikeformer.hardware.ir.{name}" for name in ("differential", "functions", "runtime")
+)
+"""What the worker computes a host's part with."""
 
 RUN, SYSTEM = f"{__package__}.worker.run", f"{__package__}.worker.system"
 
@@ -87,6 +94,8 @@ class Loihi2Model(DeployedModel):
     def execute(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples in integers: on the chip, or in Lava's model of it, bit for bit."""
         assert self.compiled.integers is not None
+        if isinstance(hosted := self.compiled.integers.graph, HostedGraph):
+            return self._run_hosted(hosted, inputs)
         job = integer_job(self.compiled.integers, inputs)
         if self._chip:
             job.settings["form"] = "chip"
@@ -94,6 +103,8 @@ class Loihi2Model(DeployedModel):
 
     def execute_float(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples in Lava in floating point, with the network's own weights."""
+        if isinstance(self.compiled.graph, HostedGraph):
+            return self._run_hosted(self.compiled.graph, inputs)
         return self._run(float_job(self.compiled.graph, inputs), inputs)
 
     def _run(self, job: Job, inputs: Arrays) -> dict[str, Array]:
@@ -106,6 +117,19 @@ class Loihi2Model(DeployedModel):
         shape = (steps, graph.num_neurons)
         most = np.repeat([p.levels for p in graph.neurons], [p.size for p in graph.neurons])
         return split(result.spikes("spikes", shape, most), graph, samples)
+
+    def _run_hosted(self, graph: HostedGraph, inputs: Arrays) -> dict[str, Array]:
+        job = hosted_job(graph, inputs)
+        result = run_worker(
+            self._python,
+            RUN,
+            job.arrays,
+            job.settings,
+            timeout=self._timeout,
+            facts=dict[str, Any],
+            modules=HOSTED,
+        )
+        return split_events(result, graph, len(next(iter(inputs.values()))))
 
 
 class Loihi2Deployer(NeuromorphicDeployer):

@@ -13,7 +13,9 @@ import numpy as np
 
 from spikeformer.hardware.ir.firing import count, count_integers, minimum_of_packed
 from spikeformer.hardware.ir.graph import Array, Arrays, Population, SpikeGraph
+from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
+from spikeformer.hardware.targets.simulation.hosted import HostedRun
 
 MAX_ELEMENTS = 2**25
 """Currents of a population held at once; more samples are run in several turns."""
@@ -46,8 +48,11 @@ def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
         inputs: Arrays of its sources.
 
     Returns:
-        Spikes of every population of kind "lif", uint8 (samples, timesteps, size).
+        Spikes of every population of kind "lif", uint8 (samples, timesteps, size); of a converted
+        network its events, int32, and sums, float64.
     """
+    if isinstance(graph, HostedGraph):
+        return HostedRun(graph).run(inputs).events
 
     def fire(population: Population, summed: Array, constant: Array | None) -> Array:
         if population.rule == "minimum":
@@ -81,6 +86,9 @@ def simulate_integers(
         Spikes of every population of kind "lif", uint8 (samples, timesteps, size), and the
         extremes of its membranes, in their units.
     """
+    if isinstance(graph.graph, HostedGraph):
+        run = HostedRun(graph.graph).run(inputs)
+        return run.events, {p.name: _extremes(run, p.name) for p in graph.graph.neurons}
     numbers = graph.format
     extremes = {name: Extremes() for name in graph.neurons}
     for name, mantissa in graph.mantissas(inputs).items():
@@ -97,6 +105,16 @@ def simulate_integers(
         return integer_lif(current, neurons, numbers, extremes[population.name], levels)
 
     return _run(graph.graph, inputs, graph.currents(inputs), fire), extremes
+
+
+def _extremes(run: HostedRun, name: str) -> Extremes:
+    found = run.neurons.get(name)
+    clipped = run.clipped.get(name, 0)
+    if found is None:
+        sums = run.events[name]
+        return Extremes(float(sums.min(initial=0)), float(sums.max(initial=0)), clipped)
+    most = float(found.extreme.max(initial=0))
+    return Extremes(-most, most, clipped + int(found.clipped.sum()))
 
 
 def integer_lif(

@@ -38,14 +38,22 @@ class LoudProcess(actors.SystemProcess):
             os.kill(os.getppid(), signal.SIGTERM)
 
 
-def execute(arrays: dict[str, Array], settings: dict[str, Any]) -> Array:
-    """Return the spikes of all neurons, uint8 (steps, neurons)."""
+def execute(arrays: dict[str, Array], settings: dict[str, Any]) -> dict[str, Array]:
+    """Return the spikes of all neurons, uint8 (steps, neurons), or events."""
+    if settings["form"] == "hosted":
+        from .hosted import (
+            build_hosted,
+            read_hosted,
+        )  # imports modules that only its job comes with
+
+        _run(build_hosted(arrays, settings), settings, settings["steps"])
+        return read_hosted()
     if settings["form"] == "block":
         _run(build_block(arrays, settings), settings, settings["steps"])
-        return read_block()
+        return {"spikes": read_block()}
     layers = Layers(arrays, settings, chip=settings["form"] == "chip")
     _run(layers.process, settings, settings["steps"] + LATE)
-    return layers.read()
+    return {"spikes": layers.read()}
 
 
 def _run(process: AbstractProcess, settings: dict[str, Any], steps: int) -> None:
@@ -64,9 +72,9 @@ def main() -> None:
     arrays, settings = read_job()
     began = time.perf_counter()
     actors.SystemProcess = LoudProcess
-    spikes = execute(arrays, settings)
+    found = execute(arrays, settings)
     facts = {"lava": version("lava-nc"), "seconds": time.perf_counter() - began}
-    write_result({"spikes": spikes}, facts)
+    write_result(found, facts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikeformer.conversion import SpikeformerConverter
+from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware import compare, lower, record_reference, reference_spikes, simulate
+from spikeformer.hardware.ir.operators import Sparse, TokenLinear
+from spikeformer.hardware.ir.runtime import ENCODE
+from tests.hardware.networks import converted
+
+CODINGS = {
+    "vit_classifier": {},
+    "deit": {"neuron_model": "IF"},
+    "bert_classifier": {"levels": 10, "mantissa": 1},
+    "distilbert": {},
+}
+
+
+@pytest.mark.parametrize("kind", CODINGS)
+def test_a_converted_transformer_is_its_graph_event_for_event(kind):
+    """Images and padded sentences: no event differs from PyTorch's, no output by 1e-12."""
+    snn, inputs = converted(kind, **CODINGS[kind])
+    graph = lower(snn, {name: tuple(x.shape[1:]) for name, x in inputs.items()}).graph
+    reference = record_reference(snn, inputs)
+    events = simulate(graph, reference.inputs)
+    comparison = compare(graph, reference_spikes(graph, reference), events)
+    assert comparison.mismatches == 0
+    assert sum(layer.expected for layer in comparison.layers) > comparison.compared / 10
+    outputs = graph.outputs({**reference.inputs, **events})
+    np.testing.assert_allclose(outputs, reference.outputs, atol=1e-12)
+    with torch.no_grad():
+        ours = snn(**inputs)
+    # In float32 some events differ, and what the network gives hardly does.
+    first = ours.logits if "classifier" in kind else ours.last_hidden_state
+    assert np.linalg.norm(first.numpy() - outputs) < 0.05 * np.linalg.norm(outputs)
+
+
+def test_a_block_has_the_populations_and_functions_that_it_should():
+    snn, _ = converted()
+    graph = lower(snn, {"pixel_values": (3, 16, 16)}).graph
+    block = "vit.layers.0"
+    rules = {p.name: (p.rule, p.source is None) for p in graph.differential}
+    queries, keys, values = (f"{block}.attention:matmul{x}" for x in (".left", ".right", "1.right"))
+    # Queries, keys and values get their synapses straight from the layer before them.
+    for name in (queries, keys, values):
+        assert rules[name] == ("differential", True)
+        (projection,) = graph.incoming(name)
+        assert projection.source == f"{block}.attention.q_proj"
+        assert isinstance(projection.operator, TokenLinear)
+    assert rules[f"{block}.mlp.fc2"] == ("differential", False)
+    assert rules[f"{block}.mlp.fc2.output"] == ("sum", True)
+    # The host encodes probabilities by itself: it makes them, and it alone takes them.
+    encoded = [f.name for f in graph.functions if f.function == ENCODE]
+    assert encoded == [f"vit.layers.{i}.attention:matmul1.left" for i in range(2)]
+    named = {f.function for f in graph.functions if f.module == f"{block}.attention"}
+    assert {"bmm", "_softmax"} <= named
+    assert graph.populations[graph.functions[-1].name].shape == (5,)
+
+
+class Fused(nn.Module):
+    """Queries, keys and values from one layer, heads first, and a convolution on events."""
+
+    def __init__(self, **settings):
+        super().__init__()
+        self.embed, self.qkv, self.out = nn.Linear(6, 8), nn.Linear(8, 24), nn.Linear(8, 3)
+        self.mix = nn.Conv1d(8, 8, 3, padding=1, **settings)
+
+    def forward(self, x):
+        x = torch.relu(self.embed(x))
+        q, k, v = self.qkv(x).reshape(*x.shape[:2], 3, 2, 4).permute(2, 0, 3, 1, 4)
+        attention = (q @ k.transpose(-2, -1) / 2).softmax(dim=-1)
+        mixed = (attention @ v).transpose(1, 2).flatten(2)
+        mixed = mixed + self.mix(mixed.transpose(1, 2)).transpose(1, 2)
+        return self.out(self.out.weight.new_ones(()) * mixed)[:, 0]
+
+
+def test_fused_projections_and_convolutions_are_lowered():
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 6)
+    snn = SpikeformerConverter(3).convert(Fused().eval(), x)
+    graph = lower(snn, (5, 6)).graph
+    reference = record_reference(snn, x)
+    events = simulate(graph, reference.inputs)
+    assert compare(graph, reference_spikes(graph, reference), events).mismatches == 0
+    np.testing.assert_allclose(
+        graph.outputs({**reference.inputs, **events}), reference.outputs, atol=1e-12
+    )
+    straight = [p for p in graph.projections if p.source == "qkv"]
+    assert [p.operator.shape for p in straight] == [(40, 40)] * 3
+    assert not any(isinstance(p.operator, Sparse) for p in straight)
+    assert graph.num_synapses == 5 * 8 * 24 + 5 * 8 * 3
+
+
+def test_a_layer_whose_input_only_moved_gets_its_tokens_in_order():
+    class Turned(nn.Sequential):
+        def forward(self, x):
+            return self[1](self[0](x).transpose(1, 2)).sum(dim=2)
+
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 6)
+    snn = SpikeformerConverter(3).convert(Turned(nn.Linear(6, 5), nn.Linear(4, 3)).eval(), x)
+    with pytest.raises(HardwareCompatibilityError, match="no spiking neurons"):
+        lower(SpikeformerConverter(3).convert(nn.Linear(4, 2).eval(), x[:, 0, :4]), (4,))
+    graph = lower(snn, (4, 6)).graph
+    reference = record_reference(snn, x)
+    events = simulate(graph, reference.inputs)
+    assert compare(graph, reference_spikes(graph, reference), events).mismatches == 0
+    outputs = graph.outputs({**reference.inputs, **events})
+    np.testing.assert_allclose(outputs, reference.outputs, atol=1e-12)
+
+
+def test_what_has_no_place_is_refused_by_name():
+    torch.manual_seed(0)
+    x = torch.randn(2, 5, 6)
+    grouped = SpikeformerConverter(3).convert(Fused(groups=2).eval(), x)
+    with pytest.raises(HardwareCompatibilityError, match=r"'mix'.*plain convolution"):
+        lower(grouped, (5, 6))
+    radix = SpikeformerConverter(3, spike_encoding="radix").convert(Fused().eval(), x)
+    with pytest.raises(HardwareCompatibilityError, match="conversion=differential"):
+        lower(radix, (5, 6))
