@@ -168,6 +168,7 @@ class ClipConfig(EventConfig):
 
     path: str | None = None
     homepage: str | None = None
+    layout: str | None = None
     sensor_size: list[int] | None = None
     split: str | None = None
     val_fraction: float = 0.1

@@ -51,6 +51,7 @@ class ClipOptions(EventOptions, total=False):
 
     path: str | None
     homepage: str | None
+    layout: str | None
     sensor_size: Sequence[int] | None
     split: str | None
     val_fraction: float
@@ -69,7 +70,8 @@ class ClipDataModule(EventDataModule):
 
     Args:
         path: Folder of the files.
-        homepage: Where they can be had, for messages.
+        homepage: Where they can be had, and
+        layout: what the folder holds then, for messages; None where they are one's own.
         sensor_size: (height, width) of the sensor; None takes what the files say, or else the
             smallest sensor on which all events lie.
         split: Name of a split in `spikeformer/data/events/splits`, or the path of a YAML file like
@@ -95,6 +97,7 @@ class ClipDataModule(EventDataModule):
         *,
         path: str | None = None,
         homepage: str | None = None,
+        layout: str | None = None,
         sensor_size: Sequence[int] | None = None,
         split: str | None = None,
         val_fraction: float = 0.1,
@@ -113,7 +116,7 @@ class ClipDataModule(EventDataModule):
         for key, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
             if limit is not None:
                 check_positive_int(key, limit)
-        self.path, self.homepage, self.sensor_size = path, homepage, size
+        self.path, self.homepage, self.layout, self.sensor_size = path, homepage, layout, size
         self.val_fraction = check_fraction("val_fraction", val_fraction)
         self.test_fraction = check_fraction("test_fraction", test_fraction)
         self.split_seed = split_seed
@@ -150,8 +153,10 @@ class ClipDataModule(EventDataModule):
         """
         folder = Path(self.path or "").expanduser()
         if self.path is None or not folder.is_dir():
-            homepage = self.homepage or t("data.events_own_files")
-            raise DataError(t("data.events_no_folder", path=self.path, homepage=homepage))
+            if self.homepage is None:
+                raise DataError(t("data.events_no_folder", path=self.path))
+            place = {"homepage": self.homepage, "layout": self.layout}
+            raise DataError(t("data.events_not_there", path=self.path, **place))
         return folder
 
     def data_files(self) -> list[Path]:

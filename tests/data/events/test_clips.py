@@ -142,14 +142,16 @@ def test_all_formats_beside_each_other(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"path": None}, "homepage.org"),
-        ({"path": "/nowhere/at/all"}, "homepage.org"),
+        ({"path": None}, r"homepage\.org.* holds Train/0/1\.bin"),
+        ({"path": "/nowhere/at/all"}, r"homepage\.org.* holds Train/0/1\.bin"),
+        ({"path": None, "homepage": None}, "a folder for each class"),
         ({"num_classes": 3}, "num_classes=2"),
     ],
 )
 def test_other_data_are_refused(tmp_path, options, message):
     write(tmp_path)
-    options = {"path": str(tmp_path), "homepage": "https://homepage.org", **options}
+    place = {"homepage": "https://homepage.org", "layout": "Train/0/1.bin"}
+    options = {"path": str(tmp_path), **place, **options}
     data = EventFolderDataModule(sensor_size=(5, 7), **options)
     with pytest.raises(DataError, match=message):
         data.setup()
