@@ -18,7 +18,8 @@ MAX_EXAMPLES = 12
 class ExampleCollector:
     """Keeps the most confident errors among the test samples, then the least certain hits.
 
-    Only samples that are one image or one text are kept; the others have no simple picture.
+    Only samples that are one image, one recording of events or one text are kept; the others have
+    no simple picture.
 
     Args:
         data: The data module, for the words of token ids.
@@ -62,7 +63,10 @@ class ExampleCollector:
         )
 
     def _shown(self, one: Any) -> Any:
-        """Return an image (channels, height, width), events summed over time, a text, or None."""
+        """Return an image (channels, height, width), a text, or None.
+
+        Of events it is their sum over time, or for a line of sensors (1, sensors, timesteps).
+        """
         named = named_tensors(one)
         if "mask" in named:
             ids = named["input_ids"][named["mask"]]
@@ -72,5 +76,7 @@ class ExampleCollector:
         (x,) = named.values()
         if x.ndim == 5 and x.shape[3] > 1:
             x = x.sum(dim=1)
+        elif x.ndim == 5:  # a line of sensors: like a spectrogram
+            x = x.sum(dim=2).permute(0, 2, 3, 1)
         is_image = x.ndim == 4 and x.is_floating_point()
         return x[0].float().cpu().numpy() if is_image else None

@@ -10,6 +10,7 @@ from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 
 _MAX_FRAMES = 16
+_MAX_COLUMNS = 4  # that their numbers can be read in the width of a column
 _FRAME = 0.9  # inches
 
 
@@ -63,17 +64,18 @@ def polarity_colours(events: np.ndarray) -> np.ndarray:
             its negative values as darker.
 
     Returns:
-        (height, width, 3) from 0 to 1, the more saturated the larger; both kinds of events mix.
+        (height, width, 3) from 0 to 1: the colour is that of the kinds' shares, the more saturated
+        the more events there are, by their square root.
     """
     if len(events) == 1:
         events = np.concatenate([-events, events])
-    strength = np.maximum(events, 0)
-    strength = np.sqrt(strength / (strength.max() or 1.0))
-    taken = sum(
-        share[..., None] * (1 - np.array(to_rgb(colour)))
-        for share, colour in zip(strength, (_style.ORANGE, _style.BLUE), strict=True)
-    )
-    return np.clip(1 - np.asarray(taken), 0, 1)
+    counts = np.maximum(events, 0)
+    total = counts.sum(axis=0)
+    share = counts / np.where(total > 0, total, 1.0)
+    colours = np.array([to_rgb(_style.ORANGE), to_rgb(_style.BLUE)])
+    strength = np.sqrt(total / (total.max() or 1.0))[..., None]
+    found: np.ndarray = 1 - strength * (1 - np.moveaxis(share, 0, -1) @ colours)
+    return np.where(total[..., None] > 0, found, 1.0)
 
 
 def _strip(values: np.ndarray) -> Figure:
@@ -81,17 +83,17 @@ def _strip(values: np.ndarray) -> Figure:
     parts = np.array_split(values, min(len(values), _MAX_FRAMES))
     frames = np.stack([part.sum(axis=0) for part in parts])
     last = np.cumsum([len(part) for part in parts])
-    columns = min(len(frames), _MAX_FRAMES // 2)
+    columns = min(len(frames), _MAX_COLUMNS)
     rows = -(-len(frames) // columns)
     # All frames have one scale.
     shown = polarity_colours(frames.swapaxes(0, 1).reshape(frames.shape[1], -1, frames.shape[3]))
     height = _FRAME * frames.shape[2] / frames.shape[3]
-    figure = _style.new_figure(_FRAME * columns, (height + 0.25) * rows)
+    figure = _style.new_figure(_FRAME * columns, (height + 0.3) * rows)
     for number, picture in enumerate(np.split(shown, len(frames))):
         axes = figure.add_subplot(rows, columns, number + 1)
         axes.imshow(picture, interpolation="none")
         _style.bare(axes)
-        _style.title(axes, str(last[number]), fontsize=7.5, pad=2)
+        _style.title(axes, str(last[number]), fontsize=_style.SMALL, pad=2)
     return figure
 
 

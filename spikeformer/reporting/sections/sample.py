@@ -55,6 +55,7 @@ def sample(results: RunResults) -> Content | None:
         )
     values = {
         "inputs": list(inputs),
+        "caption": t("reporting.input_events" if _has_polarity(found) else "reporting.input"),
         "outputs": list(outputs),
         "tokens": _tokens(found),
         "attention": gates,
@@ -94,6 +95,12 @@ def decided_after(output: np.ndarray | None) -> int | None:
 def _is_class(found: SampleResults) -> bool:
     """Tell whether the prediction is one class of several."""
     return found.prediction is not None and not found.prediction.ndim and found.output is not None
+
+
+def _has_polarity(found: SampleResults) -> bool:
+    """Tell whether the input is of events that are brighter or darker."""
+    events = [x for x in found.inputs.values() if is_drawable(x) and x.ndim == 4]
+    return any(x.shape[1] == 2 or (x.shape[1] == 1 and x.min() < 0) for x in events)
 
 
 def _tokens(found: SampleResults) -> list[str]:

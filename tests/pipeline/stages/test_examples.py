@@ -58,3 +58,11 @@ def test_example_collector_adds_events_up_over_time():
     collector.add(events, torch.eye(2), torch.tensor([0, 1]))
     found = collector.results().inputs
     np.testing.assert_allclose(np.sort(found, axis=0), np.sort(events.sum(dim=1), axis=0))
+
+
+def test_events_of_a_line_of_sensors_are_shown_over_time():
+    collector = ExampleCollector(DigitsDataModule())
+    events = torch.rand(1, 6, 2, 1, 9)
+    collector.add(events, torch.eye(2)[:1], torch.tensor([0]))
+    (found,) = collector.results().inputs
+    np.testing.assert_allclose(found, events[0, :, :, 0].sum(dim=1).T[None])

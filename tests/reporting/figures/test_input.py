@@ -62,6 +62,8 @@ def test_many_steps_are_put_together() -> None:
     axes = plot_input(RNG.random((40, 1, 4, 4))).axes
     assert [a.get_title(loc="left") for a in axes][:3] == ["3", "6", "9"]
     assert (len(axes), axes[-1].get_title(loc="left")) == (16, "40")
+    first = [a.get_gridspec().get_geometry() for a in axes]
+    assert set(first) == {(4, 4)}
 
 
 def test_events_of_a_line_of_sensors_are_drawn_over_time() -> None:
@@ -79,6 +81,12 @@ def test_signed_values_of_one_channel_have_both_colours() -> None:
     np.testing.assert_allclose(
         colours[0], [to_rgb(figure_style.ORANGE), (1, 1, 1), to_rgb(figure_style.BLUE)]
     )
+
+
+def test_where_both_kinds_are_the_colour_lies_between_them() -> None:
+    colours = polarity_colours(np.array([[[1.0, 4.0, 0.0]], [[3.0, 0.0, 0.0]]]))[0]
+    orange, blue = (np.array(to_rgb(c)) for c in (figure_style.ORANGE, figure_style.BLUE))
+    np.testing.assert_allclose(colours, [(orange + 3 * blue) / 4, orange, np.ones(3)])
 
 
 def test_two_polarities_become_one_image() -> None:

@@ -68,6 +68,17 @@ def test_the_page_says_after_how_many_steps_the_network_decided(bare_folder: Pat
     assert "had decided after 2 of 4 timesteps" in words(report(bare_folder))
 
 
+@pytest.mark.parametrize(
+    ("shape", "low", "told"),
+    [((4, 2, 5, 5), 0.0, True), ((4, 1, 5, 5), -1.0, True), ((4, 1, 1, 9), 0.0, False)],
+)
+def test_the_page_says_what_the_colours_of_events_mean(bare_folder: Path, shape, low, told) -> None:
+    array = np.zeros(shape, np.float32)
+    array[0] = low
+    SampleResults({"input": array}, np.array(1), np.array(1)).save(RunFolder(bare_folder))
+    assert ("brighter in blue, darker in orange" in words(report(bare_folder))) == told
+
+
 def test_values_are_no_decision(bare_folder: Path) -> None:
     output = np.array([[2, 1], [0, 5]], np.float32)
     values = np.array([1.0, 2.0], np.float32)
