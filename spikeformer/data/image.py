@@ -16,7 +16,13 @@ from spikeformer.data.decode import MODES, DecodedBatches, ImageDecoder, Look, d
 from spikeformer.data.image_augmentation import ImageAugmentation
 from spikeformer.data.pictures import BACKGROUNDS, BIT_DEPTHS, eight_bits
 from spikeformer.data.tables import Part, TableDataModule, TableOptions
-from spikeformer.error_handling import ArgumentError, check_choice, check_interval, check_positive
+from spikeformer.error_handling import (
+    ArgumentError,
+    check_choice,
+    check_interval,
+    check_positive,
+    check_positive_int,
+)
 
 
 class ImageDataModule(TableDataModule):
@@ -40,11 +46,14 @@ class ImageDataModule(TableDataModule):
         rand_magnitude: Their strength, in (0, 1).
         random_erasing: Probability that a rectangle of a training image becomes black (Zhong et
             al. 2020).
-        mixup: Probability that a training batch is mixed by mixup (Zhang et al. 2018, weights
-            uniform in 0 to 1).
+        mixup: Probability that a training batch is mixed by mixup (Zhang et al. 2018).
         cutmix: Probability that it is mixed by cutmix instead (Yun et al. 2019); with `mixup` at
             most 1. If either is above 0, training targets are class weights, float
             (batch, num_classes) with rows that sum to one.
+        mixup_alpha: The weight of each image in a mixup is drawn from Beta(alpha, alpha); 1 is
+            uniform.
+        cutmix_alpha: The same for the share of the image in cutmix.
+        mix_epochs: Epochs from the start in which batches are mixed; None is all.
         memory_limit_gib: Decoded images of a split above this many GiB stay encoded and are
             decoded by the loaders' workers.
         **table: The arguments of `TableDataModule`.
@@ -75,6 +84,9 @@ class ImageDataModule(TableDataModule):
         random_erasing: float = 0.0,
         mixup: float = 0.0,
         cutmix: float = 0.0,
+        mixup_alpha: float = 1.0,
+        cutmix_alpha: float = 1.0,
+        mix_epochs: int | None = None,
         memory_limit_gib: float = 4.0,
         **table: Unpack[TableOptions],
     ) -> None:
@@ -105,6 +117,11 @@ class ImageDataModule(TableDataModule):
         self.rand_augment, self.rand_magnitude = rand_augment, rand_magnitude
         self.random_erasing = random_erasing
         self.mixup, self.cutmix = mixup, cutmix
+        self.mixup_alpha = check_positive("mixup_alpha", mixup_alpha)
+        self.cutmix_alpha = check_positive("cutmix_alpha", cutmix_alpha)
+        if mix_epochs is not None:
+            check_positive_int("mix_epochs", mix_epochs)
+        self.mix_epochs = mix_epochs
         self.memory_limit_gib = check_positive("memory_limit_gib", memory_limit_gib)
 
     def build(self, parts: dict[str, Part]) -> dict[str, Dataset[Any]]:
@@ -119,7 +136,10 @@ class ImageDataModule(TableDataModule):
         if not self._augments:
             return batch
         images, labels = batch
-        return self._augmentation(images, labels, self.num_classes, generator)
+        mixes = self.mix_epochs is None or (
+            self.trainer is None or self.trainer.current_epoch < self.mix_epochs
+        )
+        return self._augmentation(images, labels, self.num_classes, generator, mixes=mixes)
 
     def _build(self, part: Part, column: str) -> Dataset[Any]:
         height, width = self.image_size
@@ -148,4 +168,6 @@ class ImageDataModule(TableDataModule):
             random_erasing=self.random_erasing,
             mixup=self.mixup,
             cutmix=self.cutmix,
+            mixup_alpha=self.mixup_alpha,
+            cutmix_alpha=self.cutmix_alpha,
         )

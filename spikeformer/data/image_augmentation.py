@@ -22,6 +22,8 @@ class ImageAugmentation:
         random_erasing: Probability that a rectangle of an image becomes black.
         mixup: Probability that the batch is mixed by mixup.
         cutmix: Probability that it is mixed by cutmix instead.
+        mixup_alpha: Each image's weight in a mixup is drawn from Beta(alpha, alpha); 1 is uniform.
+        cutmix_alpha: The same for cutmix.
     """
 
     def __init__(
@@ -35,6 +37,8 @@ class ImageAugmentation:
         random_erasing: float,
         mixup: float,
         cutmix: float,
+        mixup_alpha: float = 1.0,
+        cutmix_alpha: float = 1.0,
     ) -> None:
         kornia = optional_import("kornia.augmentation", t("data.for_augmentation"))
         self.mixup, self.cutmix = mixup, cutmix
@@ -50,13 +54,22 @@ class ImageAugmentation:
             self.per_image.append(auto.RandAugment(n=rand_augment, m=strength))
         if random_erasing:
             self.per_image.append(kornia.RandomErasing(p=random_erasing))
-        keys = ["input", "class"]
-        self._mixup = kornia.RandomMixUpV2(data_keys=keys)
+        self._weights = torch.distributions.Beta(mixup_alpha, mixup_alpha)
         # "Correct" as in the paper: lambda is the share of the image that stays.
-        self._cutmix = kornia.RandomCutMixV2(data_keys=keys, use_correct_lambda=True)
+        self._cutmix = kornia.RandomCutMixV2(
+            data_keys=["input", "class"],
+            use_correct_lambda=True,
+            beta=torch.tensor(float(cutmix_alpha)),
+        )
 
     def __call__(
-        self, images: Tensor, labels: Tensor, num_classes: int, generator: torch.Generator
+        self,
+        images: Tensor,
+        labels: Tensor,
+        num_classes: int,
+        generator: torch.Generator,
+        *,
+        mixes: bool = True,
     ) -> tuple[Tensor, Tensor]:
         """Return augmented images and the labels, or class weights if batches may be mixed.
 
@@ -65,6 +78,7 @@ class ImageAugmentation:
             labels: (batch,) int64.
             num_classes: Width of the class weights.
             generator: CPU generator of this batch.
+            mixes: False leaves out mixup and cutmix.
         """
         # kornia draws from torch's global CPU stream: lend it one of our own.
         with torch.random.fork_rng(devices=[]):
@@ -73,18 +87,21 @@ class ImageAugmentation:
                 images = transform(images)
             if self.mixup + self.cutmix == 0:
                 return images, labels
+            if not mixes:
+                return images, one_hot(labels, num_classes).to(images.dtype)
             return self._mix(images, labels, num_classes)
 
     def _mix(self, images: Tensor, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
         own = one_hot(labels, num_classes).to(images.dtype)
         choice = torch.rand(()).item()
         if choice < self.mixup:
-            images, mixed = self._mixup(images, labels)
-            share_of_other = mixed[:, 2]
-        elif choice < self.mixup + self.cutmix:
-            images, (mixed,) = self._cutmix(images, labels)
-            share_of_other = 1 - mixed[:, 2]
-        else:
+            others = torch.randperm(len(images)).to(images.device)
+            shares = self._weights.sample((len(images),)).to(images)
+            images = torch.lerp(images, images[others], shares[:, None, None, None])
+            return images, torch.lerp(own, own[others], shares[:, None])
+        if choice >= self.mixup + self.cutmix:
             return images, own
+        images, (mixed,) = self._cutmix(images, labels)
+        share_of_other = 1 - mixed[:, 2]
         other = one_hot(mixed[:, 1].long(), num_classes).to(images.dtype)
         return images, torch.lerp(own, other, share_of_other[:, None].to(images.dtype))

@@ -38,7 +38,7 @@ from spikeformer.training import HistoryRecorder, SpikingModule, make_trainer
 from spikeformer.training.callbacks import EpochSeed, StopOnSignal
 from spikeformer.training.losses import LOSSES
 from spikeformer.training.optimizers import make_optimizer
-from spikeformer.training.schedules import cosine_with_warmup
+from spikeformer.training.schedules import SCHEDULES
 
 
 @dataclass
@@ -102,9 +102,7 @@ def build_module(config: DictConfig) -> SpikingModule:
         net=build_network(config),
         loss=instantiate(config.loss, (nn.Module, *LOSSES.values()), trusted=trusted),
         optimizer=instantiate(config.optimizer, Optimizer, trusted=trusted),
-        scheduler=instantiate(
-            config.scheduler or None, (LRScheduler, cosine_with_warmup), trusted=trusted
-        ),
+        scheduler=instantiate(config.scheduler or None, (LRScheduler, *SCHEDULES), trusted=trusted),
         sparsity_weight=config.sparsity_weight,
         layer_decay=config.layer_decay,
         compile=config.compile,

@@ -10,7 +10,12 @@ from spikeformer.training.plugins import (
     make_trainer,
     single_device_trainer,
 )
-from spikeformer.training.schedules import cosine_with_warmup
+from spikeformer.training.schedules import (
+    SCHEDULES,
+    cosine_with_warmup,
+    one_cycle,
+    steps_with_warmup,
+)
 from spikeformer.training.sharding import ShardedStrategy, is_sharded
 from spikeformer.training.tasks import (
     ClassificationModule,
@@ -23,6 +28,7 @@ from spikeformer.training.trainer import CALLBACKS, SpikingTrainer
 __all__ = [
     "CALLBACKS",
     "LOSSES",
+    "SCHEDULES",
     "ClassificationModule",
     "HistoryRecorder",
     "HybridTrainer",
@@ -39,5 +45,7 @@ __all__ = [
     "get_loss",
     "is_sharded",
     "make_trainer",
+    "one_cycle",
     "single_device_trainer",
+    "steps_with_warmup",
 ]

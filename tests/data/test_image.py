@@ -94,6 +94,17 @@ def test_training_mixes_validation_does_not(image_parquet, cache, recorder, trai
     assert torch.equal(model.validated[-1], data.splits.val.__getitems__(range(3))[0])
 
 
+def test_mixing_ends_after_its_epochs(image_parquet, cache, recorder, trainer):
+    data = ImageDataModule(
+        path=str(image_parquet()), image_size=(8, 8), mixup=1.0, mix_epochs=1, cache_dir=cache
+    )
+    model = recorder(3 * 64, 3)
+    trainer(max_epochs=2).fit(model, datamodule=data)
+    first, second = (torch.cat([target for _, target in seen]) for seen in model.seen[:2])
+    assert (first.max(1).values < 1).any()
+    assert torch.equal(second.max(1).values, torch.ones(27))
+
+
 def test_missing_kornia_shows_before_anything_is_decoded(image_parquet, cache, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "kornia.augmentation", None)
     data = ImageDataModule(path=str(image_parquet()), crop_padding=1, cache_dir=cache)
@@ -109,6 +120,8 @@ def test_missing_kornia_shows_before_anything_is_decoded(image_parquet, cache, m
         ({"in_channels": 2}, "in_channels"),
         ({"crop_padding": -1}, "crop_padding"),
         ({"mixup": 1.5}, "mixup"),
+        ({"mixup_alpha": 0.0}, "mixup_alpha"),
+        ({"mix_epochs": 0}, "mix_epochs"),
         ({"mixup": 0.6, "cutmix": 0.6}, "cutmix"),
         ({"memory_limit_gib": 0}, "memory_limit_gib"),
     ],

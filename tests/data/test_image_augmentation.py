@@ -99,3 +99,33 @@ def test_erasing_blackens_one_rectangle_of_some_images():
     for image in black[touched][:, 0]:
         rows, columns = image.any(1), image.any(0)
         assert image.sum() == rows.sum() * columns.sum()
+
+
+def shares(name, alpha, count=2000):
+    """What is left of each of many images of two classes."""
+    labels = torch.arange(count) % 2
+    images = torch.eye(2)[labels][:, :, None, None].expand(count, 2, 8, 10).contiguous()
+    mix = augmentation(**{name: 1.0, f"{name}_alpha": alpha})
+    _, targets = mix(images, labels, 2, generator())
+    kept = targets[torch.arange(count), labels]
+    return kept[kept < 1]
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_shares_of_mixup_are_those_of_beta(alpha):
+    """Their mean is 1/2 and their variance 1 / (4 (2 alpha + 1))."""
+    kept = shares("mixup", alpha)
+    assert kept.mean().item() == pytest.approx(0.5, abs=0.04)
+    assert kept.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.12)
+
+
+def test_shares_of_cutmix_spread_less_for_a_larger_alpha():
+    narrow, uniform, wide = (shares("cutmix", alpha).var() for alpha in (8.0, 1.0, 0.1))
+    assert narrow < uniform < wide
+
+
+def test_mixing_can_be_left_out():
+    images, labels = torch.rand(8, 3, 8, 10), torch.arange(8) % 4
+    same, targets = augmentation(mixup=1.0)(images, labels, 4, generator(), mixes=False)
+    assert torch.equal(same, images)
+    assert torch.equal(targets, torch.eye(4)[labels])

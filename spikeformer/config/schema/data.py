@@ -71,6 +71,9 @@ class ImageConfig(TableConfig):
     random_erasing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    mixup_alpha: float = 1.0
+    cutmix_alpha: float = 1.0
+    mix_epochs: int | None = None
     memory_limit_gib: float = 4.0
 
 

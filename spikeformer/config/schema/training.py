@@ -82,6 +82,30 @@ class CosineConfig:
     final: float = 0.0
 
 
+@schema("scheduler", "steps")
+@dataclass
+class StepsConfig:
+    """`spikeformer.training.steps_with_warmup`."""
+
+    _target_: str = "spikeformer.training.steps_with_warmup"
+    _partial_: bool = True
+    warmup: float = 0.0
+    milestones: list[float] = field(default_factory=lambda: [0.5, 0.75])
+    gamma: float = 0.1
+
+
+@schema("scheduler", "one_cycle")
+@dataclass
+class OneCycleConfig:
+    """`spikeformer.training.one_cycle`."""
+
+    _target_: str = "spikeformer.training.one_cycle"
+    _partial_: bool = True
+    warmup: float = 0.3
+    start: float = 0.04
+    final: float = 4e-6
+
+
 @schema("trainer", "trainer")
 @dataclass
 class TrainerConfig:
