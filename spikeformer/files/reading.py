@@ -147,12 +147,12 @@ def read_arrays(
             members = archive.infolist()
             _check_sizes(members, path.stat().st_size, max_inflated)
             return dict(_array(archive, member, kinds) for member in members)
-    except _NO_ARRAYS as error:
+    except NO_ARRAYS as error:
         reason = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
         raise UnreadableFileError(path, "npz", reason) from error
 
 
-_NO_ARRAYS = (
+NO_ARRAYS = (
     OSError,
     EOFError,
     ValueError,
@@ -167,7 +167,7 @@ _NO_ARRAYS = (
     zipfile.BadZipFile,
     zlib.error,
 )
-"""What `zipfile` and NumPy raise of an archive that is none."""
+"""What `zipfile` and NumPy raise of a file of arrays that is none."""
 
 
 def _check_sizes(members: list[zipfile.ZipInfo], file_size: int, max_inflated: int) -> None:

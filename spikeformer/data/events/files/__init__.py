@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikeformer.data.events.files.aer import read_aedat, read_bin
 from spikeformer.data.events.files.prophesee import read_dat, read_raw
-from spikeformer.data.events.files.raw import RawEvents
+from spikeformer.data.events.files.raw import RawEvents, foreign
 from spikeformer.data.events.files.tables import read_csv, read_npy, read_npz
 from spikeformer.error_handling import DataError
 from spikeformer.files.reading import UnreadableFileError
@@ -24,6 +24,8 @@ READERS: dict[str, Callable[[Path], RawEvents]] = {
     ".csv": read_csv,
 }
 """Readers by the end of a file's name."""
+LARGEST_SENSOR = 2**14
+"""Rows or columns; what needs more is damaged."""
 
 
 def read_events(path: Path) -> RawEvents:
@@ -52,6 +54,8 @@ def read_events(path: Path) -> RawEvents:
     events = reader(path)
     if not len(events.t):
         raise UnreadableFileError(path, path.suffix[1:], t("data.events_none"))
+    if max(events.least_size) > LARGEST_SENSOR:
+        raise foreign(path, path.suffix[1:], " x ".join(map(str, events.least_size)))
     return events
 
 

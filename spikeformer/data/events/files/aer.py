@@ -132,7 +132,12 @@ def _read_aedat4(path: Path) -> RawEvents:
         if chosen is None:
             raise foreign(path, "AEDAT 4", ", ".join(s["type"] for s in streams.values()))
         packets = [packet["events"] for packet in decoder if packet["stream_id"] == chosen]
-    except RuntimeError as error:
+    except UnreadableFileError:
+        raise
+    except BaseException as error:
+        # Of damaged files the package raises what is no Exception.
+        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            raise
         raise UnreadableFileError(path, "AEDAT 4", error) from error
     size = streams[chosen]["height"], streams[chosen]["width"]
     columns = {

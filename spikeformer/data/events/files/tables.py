@@ -10,7 +10,7 @@ import numpy as np
 
 from spikeformer.data.events.files.raw import RawEvents
 from spikeformer.data.events.recordings import Array
-from spikeformer.files.reading import UnreadableFileError, read_arrays
+from spikeformer.files.reading import NO_ARRAYS, UnreadableFileError, read_arrays
 from spikeformer.i18n import t
 
 NAMES = {
@@ -31,8 +31,9 @@ def read_npz(path: Path) -> RawEvents:
 def read_npy(path: Path) -> RawEvents:
     """Read an array of records with the names in `NAMES`."""
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+    except NO_ARRAYS as error:
         raise UnreadableFileError(path, "npy", error) from error
     names = array.dtype.names
     if names is None or array.ndim != 1:
@@ -48,7 +49,11 @@ def read_csv(path: Path) -> RawEvents:
             names = next(csv.reader(file), [])
             lines = [line for line in file if line.strip()]
         # NumPy warns of an empty table.
-        rows = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.zeros((0, len(names)))
+        rows = (
+            np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
+            if lines
+            else np.zeros((0, len(names)))
+        )
     except (ValueError, csv.Error) as error:
         raise UnreadableFileError(path, "CSV", error) from error
     columns = {name.strip().lower(): rows[:, i] for i, name in enumerate(names[: rows.shape[1]])}
