@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,8 @@ class LoadedRun:
         if isinstance(self.model, SpikingNetwork):
             trained_on = self._trained_on()
             settings = {k: v for k, v in trained_on.settings.items() if k not in _OF_A_MACHINE}
-            given = Preparation(**vars(trained_on.preparation))
+            prepared = trained_on.preparation  # a run's says more, of its split for one
+            given = Preparation(**{e.name: getattr(prepared, e.name) for e in fields(Preparation)})
             self.model.trained_on = TrainedOn(settings, given)
             self.model.run = _record(self)
 
