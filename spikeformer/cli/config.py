@@ -100,7 +100,9 @@ def help_text(arguments: Sequence[str]) -> str:
 def _wrapped(line: str) -> str:
     """Return a line of the help text, broken and indented as it began where it is too long."""
     indent = line[: len(line) - len(line.lstrip())]
-    return textwrap.fill(line, 100, subsequent_indent=indent, break_on_hyphens=False) or line
+    whole = line.replace(" *", "\0*")  # a choice keeps its star
+    broken = textwrap.fill(whole, 100, subsequent_indent=indent, break_on_hyphens=False)
+    return broken.replace("\0*", " *") or line
 
 
 def run_dir() -> str:
