@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from spikeformer import importing
 from spikeformer.error_handling import Interrupted, interruptible
 
 SPINS = "1000"
@@ -31,8 +32,8 @@ def main(default: str | None = None) -> None:
     share_cores()
     try:
         with interruptible():
-            from spikeformer.cli import main as run
-
+            with importing():
+                from spikeformer.cli import main as run
             run(default)
     except Interrupted as stop:
         print(f"error: {stop}", file=sys.stderr)

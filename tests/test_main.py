@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
 
+from spikeformer import importing
 from spikeformer.__main__ import SPINS, main, share_cores
 
 
@@ -36,3 +38,22 @@ def test_it_does_so_before_the_command_line_is_imported(monkeypatch):
     )
     main("train")
     assert found == [SPINS]
+
+
+def fail_while_importing():
+    with importing():
+        with importing():
+            pass
+        raise ImportError(gc.isenabled())
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_pauses_for_imports_and_is_as_before_afterwards(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(ImportError, match="False"):
+            fail_while_importing()
+        assert gc.isenabled() == enabled
+    finally:
+        (gc.enable if before else gc.disable)()

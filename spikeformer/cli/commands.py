@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikeformer import importing
 from spikeformer.cli.doctor import doctor
 from spikeformer.cli.paths import quoted
 from spikeformer.cli.pretrained import models
@@ -56,7 +57,8 @@ def _checkpoint(path: Path) -> Path:
         return folder / SAVED
     if not path.is_dir():
         return path
-    from spikeformer.runs import RunFolder  # brings torch, which other commands need not wait for
+    with importing():  # brings torch, which other commands need not wait for
+        from spikeformer.runs import RunFolder
 
     last = RunFolder(path).checkpoint("last")
     if not last.is_file():
@@ -65,20 +67,23 @@ def _checkpoint(path: Path) -> Path:
 
 
 def _energy(arguments: Sequence[str]) -> int:
-    from spikeformer.cli.energy import energy  # brings torch
+    with importing():
+        from spikeformer.cli.energy import energy  # brings torch
 
     return energy(arguments)
 
 
 def _generate(arguments: Sequence[str]) -> int:
-    from spikeformer.cli.generate import generate  # brings torch
+    with importing():
+        from spikeformer.cli.generate import generate  # brings torch
 
     return generate(arguments)
 
 
 def _serve(arguments: Sequence[str]) -> int:
     try:
-        from spikeformer.cli.serve import serve  # brings torch and aiohttp
+        with importing():
+            from spikeformer.cli.serve import serve  # brings torch and aiohttp
     except ModuleNotFoundError as error:
         command = 'python -m pip install --editable ".[serve]"'
         raise MissingDependencyError(t("cli.needs_extra", command=command)) from error

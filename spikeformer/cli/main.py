@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shlex
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import spikeformer.config.schema
 import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
+from spikeformer import importing
 from spikeformer.cli.checkpoint import differences, with_checkpoints_overrides
 from spikeformer.cli.commands import as_overrides, overview
 from spikeformer.cli.config import config_folder, help_text, register_resolvers
@@ -86,8 +88,10 @@ def _run(default: str | None) -> None:
 
 def _job(config: DictConfig) -> dict[str, Any] | None:
     # Torch and Lightning are heavy; help and misspelt keys need not wait for them.
-    from spikeformer.pipeline import run_pipeline
-    from spikeformer.pipeline.ranks import announce
+    with importing():
+        from spikeformer.pipeline import run_pipeline
+        from spikeformer.pipeline.ranks import announce
+    gc.freeze()  # what was imported stays: no later search for garbage looks at it
 
     _quieten_libraries()
     hydra_config = HydraConfig.get()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spikeformer import importing
 from spikeformer.cli.text import table
 from spikeformer.i18n import format_number, t
 
@@ -22,7 +23,8 @@ def runs(arguments: Sequence[str]) -> int:
     Args:
         arguments: What follows `runs` on the command line.
     """
-    from spikeformer.runs import summarize_runs
+    with importing():
+        from spikeformer.runs import summarize_runs
 
     parser = argparse.ArgumentParser(prog="spikeformer runs", description=t("cli.command_runs"))
     parser.add_argument("folder", nargs="?", default="outputs", type=Path)
@@ -59,8 +61,9 @@ def report(arguments: Sequence[str]) -> int:
         ResultsError: It is neither folder, or one of its files cannot be read; a sweep was given
             a baseline, or the baseline is no run.
     """
-    from spikeformer.reporting import build_report, build_sweep_page
-    from spikeformer.runs import ResultsError, RunFolder, find_baseline
+    with importing():
+        from spikeformer.reporting import build_report, build_sweep_page
+        from spikeformer.runs import ResultsError, RunFolder, find_baseline
 
     parser = argparse.ArgumentParser(prog="spikeformer report", description=t("cli.command_report"))
     parser.add_argument("folder", type=Path, metavar="RUN")
