@@ -100,7 +100,9 @@ def test_mixing_ends_after_its_epochs(image_parquet, cache, recorder, trainer):
     )
     model = recorder(3 * 64, 3)
     trainer(max_epochs=2).fit(model, datamodule=data)
-    first, second = (torch.cat([target for _, target in seen]) for seen in model.seen[:2])
+    first, second = (
+        torch.cat([target for _, target in seen]) for seen in (model.seen[0], model.seen[1])
+    )
     assert (first.max(1).values < 1).any()
     assert torch.equal(second.max(1).values, torch.ones(27))
 
