@@ -66,48 +66,19 @@ class NetworkFile:
     run: RunRecord | None = None
 
 
-class SpikingNetwork(HubMixin, Described, nn.Module):
-    """Chains a backbone and a head, handing the padding mask to both.
+class SavedNetwork(HubMixin, Described, nn.Module):
+    """A network that `save_pretrained` writes: how to build it, its weights and its data.
 
-    Args:
-        backbone: Maps inputs to features (batch, timesteps, tokens, d_model).
-        head: Maps features to outputs (batch, timesteps, ...).
+    The arguments of a subclass's constructor are what a file can name, as `Described` has it.
 
     Attributes:
         trained_on: The data of its training, if they are known; saved with the network.
         run: What is known of the run that trained it, likewise.
-
-    Example:
-        >>> import torch
-        >>> from spikeformer.models import ClassificationHead, SpikingViT
-        >>> backbone = SpikingViT(1, 8, d_model=16, nhead=2, num_layers=1, stem_strides=[1, 2])
-        >>> net = SpikingNetwork(backbone, ClassificationHead(16, num_classes=10))
-        >>> net(torch.rand(2, 1, 8, 8)).shape
-        torch.Size([2, 4, 10])
     """
 
     hub_files: ClassVar = ("config.json", "model.safetensors")
-
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-        self.trained_on: TrainedOn | None = None
-        self.run: RunRecord | None = None
-
-    def forward(self, *inputs: Tensor, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
-        """Return outputs for every timestep, shape (batch, timesteps, ...).
-
-        Args:
-            *inputs: The backbone's inputs.
-            mask: True at real tokens, shape (batch, tokens); None if there is no padding.
-            **kwargs: The backbone's further inputs, by name.
-        """
-        if mask is None:
-            outputs: Tensor = self.head(self.backbone(*inputs, **kwargs))
-        else:
-            outputs = self.head(self.backbone(*inputs, mask=mask, **kwargs), mask=mask)
-        return outputs
+    trained_on: TrainedOn | None = None
+    run: RunRecord | None = None
 
     def _write(self, folder: Path) -> None:
         node = self.description
@@ -137,6 +108,42 @@ class SpikingNetwork(HubMixin, Described, nn.Module):
             raise ConfigurationError(f"{folder} holds no network: {reason}") from error
         net.trained_on, net.run = content.trained_on, content.run
         return net.eval()
+
+
+class SpikingNetwork(SavedNetwork):
+    """Chains a backbone and a head, handing the padding mask to both.
+
+    Args:
+        backbone: Maps inputs to features (batch, timesteps, tokens, d_model).
+        head: Maps features to outputs (batch, timesteps, ...).
+
+    Example:
+        >>> import torch
+        >>> from spikeformer.models import ClassificationHead, SpikingViT
+        >>> backbone = SpikingViT(1, 8, d_model=16, nhead=2, num_layers=1, stem_strides=[1, 2])
+        >>> net = SpikingNetwork(backbone, ClassificationHead(16, num_classes=10))
+        >>> net(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 4, 10])
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, *inputs: Tensor, mask: Tensor | None = None, **kwargs: Any) -> Tensor:
+        """Return outputs for every timestep, shape (batch, timesteps, ...).
+
+        Args:
+            *inputs: The backbone's inputs.
+            mask: True at real tokens, shape (batch, tokens); None if there is no padding.
+            **kwargs: The backbone's further inputs, by name.
+        """
+        if mask is None:
+            outputs: Tensor = self.head(self.backbone(*inputs, **kwargs))
+        else:
+            outputs = self.head(self.backbone(*inputs, mask=mask, **kwargs), mask=mask)
+        return outputs
 
 
 def read_network_file(folder: Path) -> NetworkFile:

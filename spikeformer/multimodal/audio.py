@@ -50,7 +50,8 @@ class LogMelFrames(nn.Module):
         self.hop_length = check_positive_int("hop_length", hop_length)
         self.num_mels = check_positive_int("num_mels", num_mels)
         self.dynamic_range_db = check_positive("dynamic_range_db", dynamic_range_db)
-        mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands at once
+        with torch.device("cpu"):  # also where a network is built without memory
+            mel_filters(sample_rate, n_fft, num_mels)  # refuses too many bands at once
 
     @property
     def settings(self) -> dict[str, Any]:

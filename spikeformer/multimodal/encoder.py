@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from spikeformer.config import Described
 from spikeformer.error_handling import check_positive, check_positive_int
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
 
-class ModalityEncoder(nn.Module, ABC):
+class ModalityEncoder(Described, nn.Module, ABC):
     """A trainable spike encoder of one modality: its samples in, the spikes of its tokens out.
 
     Args:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from spikeformer.config import FusionConfig
 from spikeformer.error_handling import ArgumentError
 from spikeformer.fusion import MultiModalSpikeTransformer
+from spikeformer.models.network import SavedNetwork
 from spikeformer.multimodal.encoder import ModalityEncoder
 
 
-class MultiModalNetwork(nn.Module):
+class MultiModalNetwork(SavedNetwork):
     """One encoder for each modality, and a `MultiModalSpikeTransformer` behind them.
 
     Args:

@@ -16,9 +16,8 @@ from spikeformer.conversion import load_converted
 from spikeformer.data import Preparation, SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_choice
 from spikeformer.i18n import t
-from spikeformer.models import SpikingNetwork
 from spikeformer.models.hub import HubMixin
-from spikeformer.models.network import TrainedOn
+from spikeformer.models.network import SavedNetwork, TrainedOn
 from spikeformer.runs.card import model_card
 from spikeformer.runs.layout import RunFolder
 from spikeformer.runs.manifest import Manifest
@@ -101,7 +100,8 @@ class LoadedRun:
     def _for_the_hub(self) -> HubMixin:
         if not isinstance(self.model, HubMixin):
             raise ConfigurationError(
-                f"Expected a SpikingNetwork or a converted network, but the run in {self.folder}"
+                "Expected a SpikingNetwork, a MultiModalNetwork or a converted network, but the run"
+                f" in {self.folder}"
                 f" made a {type(self.model).__name__}. Save its `state_dict`."
             )
         return self.model
@@ -116,7 +116,7 @@ class LoadedRun:
 
     def __post_init__(self) -> None:
         """Tell the network of the run that made it."""
-        if isinstance(self.model, SpikingNetwork):
+        if isinstance(self.model, SavedNetwork):
             trained_on = self._trained_on()
             settings = {k: v for k, v in trained_on.settings.items() if k not in _OF_A_MACHINE}
             prepared = trained_on.preparation  # a run's says more, of its split for one

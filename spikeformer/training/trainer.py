@@ -174,11 +174,11 @@ class SpikingTrainer:
             card: The model card, Markdown; None says what the network is.
 
         Raises:
-            ArgumentError: The model is no `SpikingNetwork` and no converted network.
+            ArgumentError: The model is no network that can be saved so.
             ConfigurationError: The model cannot be described in a file.
         """
         if not isinstance(self.model, HubMixin):
-            expected = "a SpikingNetwork or a converted network"
+            expected = "a SpikingNetwork, a MultiModalNetwork or a converted network"
             remedy = "Wrap backbone and head in a SpikingNetwork, or save the `state_dict`."
             raise ArgumentError("model", type(self.model).__name__, expected, remedy)
         return self.model.save_pretrained(folder, card=card)

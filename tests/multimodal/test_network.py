@@ -5,9 +5,16 @@ from functools import partial
 import pytest
 import torch
 
-from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
+from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikingDynamicsError
 from spikeformer.fusion import FusionConfig
-from spikeformer.multimodal import AudioSpikeEncoder, MultiModalNetwork, VisionSpikeEncoder
+from spikeformer.models import SpikingNetwork
+from spikeformer.models.network import TrainedOn
+from spikeformer.multimodal import (
+    AudioSpikeEncoder,
+    MultiModalNetwork,
+    TextSpikeEncoder,
+    VisionSpikeEncoder,
+)
 from spikeformer.neurons import LifNeuron
 
 soft = partial(LifNeuron, tau_mem=2.0, surrogate_type="atan")
@@ -78,3 +85,39 @@ def test_other_timesteps_are_refused():
     encoders = {"vision": VisionSpikeEncoder(8, 3)}
     with pytest.raises(ArgumentError, match="timesteps=4"):
         MultiModalNetwork(encoders, FusionConfig(shared_dim=8, timesteps=4), 2)
+
+
+@pytest.mark.parametrize("fusion_type", ["cross_attention", "concat", "gated", "late"])
+@pytest.mark.parametrize("modalities", [None, ["audio"]])
+def test_a_saved_network_comes_back(fusion_type, modalities, tmp_path):
+    net = network(fusion_type, modalities)
+    given = {name: x for name, x in samples().items() if name in net.encoders}
+    with torch.no_grad():
+        net.train()(**given)
+        net.eval()
+        net.trained_on = TrainedOn({"_target_": "spikeformer.data.DigitsDataModule"})
+        again = MultiModalNetwork.from_pretrained(net.save_pretrained(tmp_path))
+        assert torch.equal(again(**given), net(**given))
+    assert list(again.encoders) == list(net.encoders)
+    assert again.trained_on == net.trained_on
+    assert not again.training
+    assert "MultiModalNetwork" in (tmp_path / "README.md").read_text()
+
+
+def test_text_is_saved_too(tmp_path):
+    fusion = FusionConfig(shared_dim=8, num_heads=2, timesteps=2)
+    encoders = {"text": TextSpikeEncoder(16, 8, 2, max_length=5, norm="layer", neuron=soft)}
+    net = MultiModalNetwork(encoders, fusion, 3, num_layers=1, neuron=soft).eval()
+    again = MultiModalNetwork.from_pretrained(net.save_pretrained(tmp_path))
+    ids = torch.randint(16, (4, 5))
+    assert torch.equal(again(text=ids), net(text=ids))
+
+
+def test_a_network_that_was_changed_or_is_another_is_not_taken(tmp_path):
+    net = network()
+    folder = net.save_pretrained(tmp_path / "net")
+    net.encoders["vision"].neuron.threshold = 0.25
+    with pytest.raises(ConfigurationError, match=r"`threshold` of layer 'encoders\.vision"):
+        net.save_pretrained(tmp_path / "other")
+    with pytest.raises(ConfigurationError, match="SpikingNetwork"):
+        SpikingNetwork.from_pretrained(folder)
