@@ -23,6 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 sys.path[:1] = [str(REPOSITORY)]
 
 from spikeformer.config import FusionConfig  # noqa: E402
+from spikeformer.conversion import SpikeformerConverter  # noqa: E402
 from spikeformer.encoding import (  # noqa: E402
     DeltaCoding,
     DirectCoding,
@@ -121,6 +122,12 @@ def attention(mechanism):
     return partial(SpikingAttention, mechanism=mechanism)
 
 
+def converted(*layers: nn.Module, shape: tuple[int, ...]) -> tuple[nn.Module, tuple[int, ...]]:
+    """Return a converted network, and the shape of its samples."""
+    network = nn.Sequential(*layers).eval()
+    return SpikeformerConverter(T).convert(network, torch.rand(4, *shape)), shape
+
+
 IMAGE, ROW, STEPS = (2, 4, 4), (6,), (T, 6)
 VIDEO = {"vision": (1, 4, 4), "audio": (500,)}
 LAYERS: dict[str, dict[str, tuple[nn.Module, InputShape | None]]] = {
@@ -191,6 +198,15 @@ LAYERS: dict[str, dict[str, tuple[nn.Module, InputShape | None]]] = {
         "product of spikes": (behind(Works(lambda x: x * x.flip(2))), ROW),
         "matrix product of spikes": (behind(Works(lambda x: x @ x.mT)), (2, 6)),
         "division by what changes": (behind(Works(lambda x: 1 / (1 + x))), ROW),
+    },
+    "Converted networks, with a host": {
+        "linear layers, on the chip": converted(nn.Linear(6, 8), nn.Linear(8, 3), shape=ROW),
+        "softmax attention, layer norm, GELU, on the host": converted(
+            nn.TransformerEncoderLayer(8, 2, 12, activation="gelu", batch_first=True), shape=(5, 8)
+        ),
+        "`nn.Conv1d` on events, on the host": converted(
+            nn.Conv1d(2, 3, 3), nn.Conv1d(3, 4, 2), nn.Linear(3, 2), shape=(2, 6)
+        ),
     },
 }
 

@@ -299,8 +299,11 @@ class NeuromorphicDeployer(ABC):
         """
         target = self.target.label or self.target.name
         if isinstance(model, SpikingModel):
-            self.check_converted()
+            self.check_converted()  # before the work
             return Lowered(lower_converted(model, input_shape), None, {})
+        if isinstance(model, Lowered) and isinstance(model.graph, HostedGraph):
+            self.check_converted()
+            return model
         if not isinstance(model, Lowered):
             model = lower(model, input_shape or known_input_shape(model))
         for neurons in model.graph.neurons:

@@ -76,15 +76,24 @@ def record_events(
     units = {name: theta / largest for name, theta in net.thresholds.by_site().items()}
     found: dict[str, list[Array]] = {}
     outputs = []
-    for part in parts:
+    waiting = list(reversed(parts))
+    while waiting:
+        part = waiting.pop()
         given = tree_map(lambda x: x.to(dtype) if x.is_floating_point() else x, dict(part))
         recorder = EventRecorder(units)
         with torch.no_grad(), net.recording(recorder), FunctionStream(_keeping(dtype)):
             output = net(given["input"]) if given.keys() == {"input"} else net(**given)
+        samples = len(next(iter(part.values())))
+        events = {name: torch.cat(chunks) for name, chunks in recorder.events.items()}
+        if samples > 1 and any(x.shape[1] != samples for x in events.values()):
+            # Somewhere the samples do not lie along the first axis: one at a time.
+            each = [{name: x[i : i + 1] for name, x in part.items()} for i in range(samples)]
+            waiting += reversed(each)
+            continue
         outputs.append(main_output(output).numpy())
-        for name, chunks in recorder.events.items():
-            events = torch.cat(chunks).movedim(1, 0).flatten(2)
-            found.setdefault(name, []).append(events.numpy())
+        for name, x in events.items():
+            first = x.movedim(1, 0) if samples > 1 else x[None]
+            found.setdefault(name, []).append(first.flatten(2).numpy())
     return {name: np.concatenate(arrays) for name, arrays in found.items()}, np.concatenate(outputs)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.differential import Scheme
 from spikeformer.hardware.ir.graph import Array, Arrays, Population, SpikeGraph
-from spikeformer.hardware.ir.runtime import RATE, STATIC, Host, HostOperation, Values
+from spikeformer.hardware.ir.runtime import ENCODE, RATE, STATIC, Host, HostOperation, Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,9 @@ class HostedGraph(SpikeGraph):
                 population = self.populations.get(str(function.arguments[0]))
                 depth = None if population is None else population.depth
             elif all(name in depths for name in function.values):
+                least = 0 if function.function == ENCODE else STATIC
                 depth = max((depths[name] for name in function.values), default=STATIC)
+                depth = max(depth, least)
             else:
                 depth = None
             if depth != function.depth or function.name in depths:

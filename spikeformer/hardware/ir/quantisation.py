@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.graph import Array, Population, Projection, SpikeGraph
-from spikeformer.hardware.ir.hosted import HostedGraph
+from spikeformer.hardware.ir.hosted import Differential, HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
 from spikeformer.hardware.ir.operators import Operator, Sparse, TokenLinear, with_weights
 from spikeformer.i18n import t
@@ -59,6 +59,9 @@ UNIT_OF_VALUES = 256
 STATE_HEADROOM = 4
 """How often the largest event fits into a state at least: rates exceed it now and then."""
 
+MAX_LOSS = 4
+"""How much smaller than their range most weights may be for the sake of the state: two bits."""
+
 
 def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
     """Return the graph of a converted network in a chip's integers.
@@ -73,34 +76,44 @@ def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
             holds both.
     """
     room = numbers.max_state // (STATE_HEADROOM * graph.scheme.largest)
-    if room < 1:
+    scales = {p.name: _row_scales(graph, p, numbers) for p in graph.differential}
+    ideals = {
+        p.name: np.floor(scales[p.name] * p.unit)
+        for p in graph.differential
+        if p.rule == "differential"
+    }
+    least = max(
+        # Values of the host can do with any whole unit; most weights would lose their bits.
+        1.0 if p.source else float(np.median(ideals[p.name])) / MAX_LOSS
+        for p in graph.differential
+        if p.name in ideals
+    )
+    if room < least:
+        largest = int(numbers.max_state / (STATE_HEADROOM * least))
+        most = largest.bit_length() - graph.scheme.mantissa
         raise HardwareCompatibilityError(
-            t("hardware.too_many_levels", levels=graph.scheme.levels, most=_most_levels(numbers))
+            t("hardware.too_many_levels", levels=graph.scheme.levels, most=most)
         )
     populations: dict[str, Population] = dict(graph.populations)
     projections: list[Projection] = []
     for p in graph.differential:
-        incoming = graph.incoming(p.name)
-        largest = np.max([_row_maxima(i.operator) for i in incoming], axis=0, initial=0.0)
-        scale = numbers.max_weight / np.where(largest > 0, largest, numbers.max_weight)
-        unit = np.ones(p.size, np.int64)
-        if p.rule == "differential":
-            ideal = np.full(p.size, UNIT_OF_VALUES) if p.source else np.floor(scale * p.unit)
-            if (ideal < 1).any():
+        scale, unit = scales[p.name], np.ones(p.size, np.int64)
+        if p.name in ideals:
+            if (ideals[p.name] < 1).any():
                 raise HardwareCompatibilityError(
                     t(
                         "hardware.no_threshold_left",
                         layer=p.name,
-                        largest=float(largest.max()),
+                        largest=float(numbers.max_weight / scale.min()),
                         threshold=float(p.unit.min()),
                     )
                 )
-            unit = np.minimum(ideal, room).astype(np.int64)
+            unit = np.minimum(ideals[p.name], room).astype(np.int64)
             scale = unit / p.unit
         most = numbers.max_state
         start = np.clip(np.rint(p.start * scale), -most, most).astype(np.int64)
         populations[p.name] = replace(p, unit=unit, start=start, scale=scale)
-        for i in incoming:
+        for i in graph.incoming(p.name):
             rounded = i.operator.scale_rows(scale)
             weights = np.rint(rounded.weights).astype(np.int32)
             projections.append(replace(i, operator=with_weights(rounded, weights)))
@@ -112,16 +125,21 @@ def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
     )
 
 
+def _row_scales(graph: HostedGraph, p: Differential, numbers: NumberFormat) -> Array:
+    """Return what makes each neuron's largest weight the largest there is, (size,)."""
+    largest = np.zeros(p.size)
+    for i in graph.incoming(p.name):
+        largest = np.maximum(largest, _row_maxima(i.operator))
+    without = UNIT_OF_VALUES / p.unit
+    return np.where(largest > 0, numbers.max_weight / np.where(largest > 0, largest, 1.0), without)
+
+
 def _row_maxima(operator: Operator) -> Array:
     """Return the largest magnitude of each output's weights, (out,)."""
     if isinstance(operator, TokenLinear):
         return np.tile(np.abs(operator.weights).max(axis=1), operator.tokens)
     found: Array = abs(operator.matrix()).max(axis=1).toarray().ravel()
     return found
-
-
-def _most_levels(numbers: NumberFormat) -> int:
-    return (numbers.max_state // STATE_HEADROOM).bit_length()
 
 
 def _fit(

@@ -286,7 +286,7 @@ class _Build:
     ) -> None:
         """Add a population of the chip, and its rate where the host reads it."""
         unit, order = site.unit.ravel(), None
-        shape = site.unit.shape[1:]
+        shape = _features(site.unit.shape)
         if direct is None:
             value = self._use(site.value)
             depth = self._depths[value] + 1
@@ -299,7 +299,7 @@ class _Build:
                 order = np.searchsorted(features, places)
                 unit = unit[np.argsort(order)]
                 if len(places) == prod(layer.shape):
-                    shape = layer.shape[1:]
+                    shape = _features(layer.shape)
             operator = _rows(self._synapses(layer), features)
             depth = self.populations[layer.source].depth + 1
             bias = np.zeros(1) if layer.bias is None else layer.bias
@@ -324,7 +324,7 @@ class _Build:
         depth = self.populations[layer.source].depth + 1
         self.populations[name] = Differential(
             name,
-            layer.shape[1:],
+            _features(layer.shape),
             depth=depth,
             rule="sum",
             unit=np.ones(size),
@@ -372,7 +372,8 @@ class _Build:
         same = (site.unit == site.unit.flat[0]).all()
         self.constants[unit] = site.unit.ravel()[:1] if same else site.unit
         arguments = ({"value": value}, {"value": unit})
-        depth = self._depths[value]
+        # What neurons encode may stand still, their events do not.
+        depth = max(0, self._depths[value])
         self._depths[unit] = STATIC
         self._add(HostOperation(site.name, ENCODE, arguments, {}, site.unit.shape, depth=depth))
 
@@ -390,6 +391,11 @@ class _Build:
             self.constants[value] = self.tape.constants[value]
             self._depths[value] = STATIC
         return value
+
+
+def _features(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of one sample's activation without the axis of the samples."""
+    return tuple(shape[1:]) if shape[0] == 1 and len(shape) > 1 else tuple(shape)
 
 
 def _rows(operator: TokenLinear, features: Array) -> Operator:

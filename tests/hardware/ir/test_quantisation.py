@@ -22,7 +22,7 @@ from spikeformer.hardware import (
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.ir.quantisation import rounding_error
 from spikeformer.models.mechanisms import QKTokenAttention, SpikeDrivenAttention
-from tests.hardware.networks import images, spikes_for, two_layers, vit
+from tests.hardware.networks import hosted, images, spikes_for, two_layers, vit
 
 
 @pytest.mark.parametrize("mechanism", [QKTokenAttention, SpikeDrivenAttention])
@@ -179,3 +179,46 @@ def biased(units):
     ]
     projection = Projection("in", "out", TokenLinear(np.full((1, 1), 255.0)))
     return SpikeGraph(1, {p.name: p for p in populations}, (projection,))
+
+
+def test_events_count_in_integers_what_they_did_before():
+    """Every neuron has a scale of its own, and a smallest event that is whole."""
+    graph, _ = hosted()
+    integers = quantise(graph)
+    for before, after in zip(graph.differential, integers.graph.differential, strict=True):
+        np.testing.assert_allclose(after.worth[before.unit < 1], before.worth[before.unit < 1])
+        np.testing.assert_allclose(
+            after.start / after.scale, before.start, atol=1 / after.scale.min()
+        )
+    for before, after in zip(graph.projections, integers.graph.projections, strict=True):
+        scale = integers.graph.populations[after.target].scale
+        weights = before.operator.matrix().toarray() * scale[:, None]
+        assert np.abs(after.operator.matrix().toarray() - weights).max() <= 0.5
+    rules = {p.name: p.rule for p in graph.differential}
+    assert {rules[p.target] for p in graph.projections} == {"differential", "sum"}
+
+
+@pytest.mark.parametrize(("levels", "mantissa"), [(24, 1), (18, 0)])
+def test_more_levels_than_states_hold_are_refused_with_the_most(levels, mantissa):
+    with pytest.raises(HardwareCompatibilityError, match=r"converter\.levels=") as refusal:
+        quantise(hosted(levels=levels, mantissa=mantissa)[0])
+    most = int(str(refusal.value).split("levels=")[1].rstrip("."))
+    assert 10 <= most < levels
+    quantise(hosted(levels=most, mantissa=mantissa)[0])
+
+
+def test_neurons_without_weights_keep_their_bias():
+    graph, inputs = hosted()
+    first = graph.projections[0]
+    silent = replace(first, operator=replace(first.operator, weights=first.operator.weights * 0))
+    target = graph.populations[first.target]
+    biased = replace(target, start=np.linspace(-3, 3, target.size) * target.unit * 128)
+    pruned = replace(
+        graph,
+        populations={**graph.populations, first.target: biased},
+        projections=(silent, *graph.projections[1:]),
+    )
+    events = simulate(pruned, inputs)[first.target]
+    whole, _ = simulate_integers(quantise(pruned), inputs)
+    assert np.abs(events).max() > 0
+    assert (whole[first.target] == events).mean() > 0.9

@@ -95,6 +95,20 @@ def test_fused_projections_and_convolutions_are_lowered():
     assert graph.num_synapses == 5 * 8 * 24 + 5 * 8 * 3
 
 
+def test_layers_of_torch_that_put_tokens_first_are_lowered():
+    """`nn.MultiheadAttention` turns its input round: samples lie along the second axis."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 12, activation="gelu", batch_first=True)
+    x = torch.randn(3, 5, 8)
+    snn = SpikeformerConverter(3).convert(layer.eval(), x)
+    graph = lower(snn, (5, 8)).graph
+    reference = record_reference(snn, x)
+    events = simulate(graph, reference.inputs)
+    assert compare(graph, reference_spikes(graph, reference), events).mismatches == 0
+    outputs = graph.outputs({**reference.inputs, **events})
+    np.testing.assert_allclose(outputs, reference.outputs, atol=1e-12)
+
+
 def test_a_layer_whose_input_only_moved_gets_its_tokens_in_order():
     class Turned(nn.Sequential):
         def forward(self, x):

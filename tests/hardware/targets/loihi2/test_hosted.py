@@ -31,6 +31,10 @@ def test_lava_sends_what_numpy_and_pytorch_send():
     ]
     assert found.comparisons[0].mismatches == found.comparisons[1].mismatches == 0
     assert found.comparisons[0].compared == 2 * 3 * chip.compiled.graph.num_neurons
+    sums = sum(p.size for p in chip.compiled.graph.neurons if p.rule == "sum")
+    events = found.comparisons[2]
+    assert events.compared == found.comparisons[0].compared - 2 * 3 * sums
+    assert 0 < events.mismatches < events.compared / 2
     assert found.accuracy == {"pytorch": 1.0, "float": 1.0, "chip": 1.0}
     assert found.placement.num_cores == len(chip.compiled.graph.neurons)
 
