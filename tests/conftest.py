@@ -63,7 +63,8 @@ def no_figure_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_configure() -> None:
-    """Compose configurations of the same files quickly, to the last test."""
+    """Compose configurations of the same files quickly; import without looking for garbage."""
+    gc.disable()
     compose_from_known_parts()
 
 
@@ -79,6 +80,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """Leave what was imported and collected out of every later search for garbage."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000)
+    gc.enable()
