@@ -48,6 +48,9 @@ MISTAKES = (
 )
 """What a user can mend: shown as a message, without a traceback."""
 
+FEW = 10_000
+"""More objects are frozen after a job's imports; Python 3.12 freezes some hundreds by itself."""
+
 
 def main(default: str | None = None) -> None:
     """Do what the command line asks for: one of `COMMANDS`, or the pipeline that it configures.
@@ -91,7 +94,8 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
     with importing():
         from spikeformer.pipeline import run_pipeline
         from spikeformer.pipeline.ranks import announce
-    gc.freeze()  # what was imported stays: no later search for garbage looks at it
+    if gc.get_freeze_count() < FEW:  # the first job: what a sweep's earlier ones left is garbage
+        gc.freeze()  # what was imported stays: no later search for garbage looks at it
 
     _quieten_libraries()
     hydra_config = HydraConfig.get()
