@@ -159,9 +159,6 @@ def _member(context: Any, module: Any, layout: Any, kernel_types: tuple[Any, ...
 
     num_chunks, num_tasks, address = (builder.load(field(index)) for index in (2, 3, 4))
     arguments = builder.load(field(5))
-    kernel_type = context.call_conv.get_function_type(types.none, kernel_types)
-    kernel = builder.inttoptr(address, kernel_type.as_pointer())
-    result, error = (builder.alloca(pointer.pointee) for pointer in kernel_type.args[:2])
     test, body, done = (member.append_basic_block(name) for name in ("test", "body", "done"))
     builder.branch(test)
     builder.position_at_end(test)
@@ -173,14 +170,41 @@ def _member(context: Any, module: Any, layout: Any, kernel_types: tuple[Any, ...
         for count in (chunk, builder.add(chunk, _INT(1)))
     )
     values = [first, last, *cgutils.unpack_tuple(builder, arguments)]
-    packer = context.get_arg_packer(kernel_types)
-    status = builder.call(kernel, [result, error, *packer.as_arguments(builder, values)])
-    failed = builder.zext(builder.icmp_signed(">", status, status.type(0)), _INT)
+    failed = _call(context, builder, address, kernel_types, values)
     builder.atomic_rmw("add", field(1), failed, "monotonic")
     builder.branch(test)
     builder.position_at_end(done)
     builder.ret_void()
     return member
+
+
+def _call(
+    context: Any, builder: Any, address: Any, kernel_types: tuple[Any, ...], values: Any
+) -> Any:
+    """Call the kernel at an address; whether it failed, as an integer."""
+    kernel_type = context.call_conv.get_function_type(types.none, kernel_types)
+    kernel = builder.inttoptr(address, kernel_type.as_pointer())
+    result, error = (
+        cgutils.alloca_once(builder, pointer.pointee) for pointer in kernel_type.args[:2]
+    )
+    packer = context.get_arg_packer(kernel_types)
+    status = builder.call(kernel, [result, error, *packer.as_arguments(builder, values)])
+    return builder.zext(builder.icmp_signed(">", status, status.type(0)), _INT)
+
+
+@intrinsic
+def call_kernel(context: Any, address: Any, arguments: Any) -> tuple[Any, Callable[..., Any]]:
+    """Call the kernel at an address from within another; returns 1 if it found no memory, else 0.
+
+    Called by its name it would become part of the other's machine code, under a name that kernels
+    from the same factory can share.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        unpacked = cgutils.unpack_tuple(builder, values[1])
+        return _call(context, builder, values[0], tuple(arguments.types), unpacked)
+
+    return types.int64(types.int64, arguments), generate
 
 
 @compiled()

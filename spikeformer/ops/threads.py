@@ -45,7 +45,7 @@ def run_tasks(kernel: Any, arguments: tuple[Any, ...], num_tasks: int, num_eleme
         [1.0, 1.0, 1.0]
     """
     on_torch = openmp.available()
-    address = openmp.kernel_address(kernel, arguments) if on_torch else 0
+    address = openmp.kernel_address(kernel, arguments)
     threads = torch.get_num_threads()
     most = min(num_tasks, 1 + num_elements // _MIN_ELEMENTS_PER_CHUNK)
     num_chunks = min(most, _CHUNKS_PER_THREAD * threads)

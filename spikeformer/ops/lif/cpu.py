@@ -7,12 +7,14 @@ keeping that block's membranes in a scratch buffer, and returns through it.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from spikeformer.ops import openmp
 from spikeformer.ops.formats import flat, strided
 from spikeformer.ops.lif.cpu_kernels import BLOCK, backward_kernel, forward_kernel
 from spikeformer.ops.lif.dynamics import Dynamics, State
@@ -63,7 +65,7 @@ def forward(
     )
     arguments = (
         tasks.shape,
-        _numbers(dynamics),
+        numbers(dynamics),
         *strided(current),
         *map(flat, affine or (None,) * 3),
         *map(flat, state),
@@ -100,7 +102,7 @@ def backward(
     )
     arguments = (
         tasks.shape,
-        (*_numbers(dynamics), np.float32(dynamics.slope)),
+        (*numbers(dynamics), np.float32(dynamics.slope)),
         *strided(current),
         *map(flat, affine or (None,) * 3),
         *map(flat, state),
@@ -120,7 +122,56 @@ def backward(
     return grad_parameters.float(), torch.from_numpy(affine_sums).sum(0)
 
 
-def _numbers(dynamics: Dynamics) -> tuple[np.float32, ...]:
+@cache
+def forward_address(reset: str, adaptive: bool) -> int:
+    """Address of the forward kernel on float32, for other kernels to call."""
+    kernel = forward_kernel(torch.float32, reset, adaptive, False, False)
+    memory, strides, parameters = np.empty(0, np.float32), (0, 0), (np.float32(0),) * 5
+    arguments = (
+        (0,) * 4,
+        parameters,
+        memory,
+        strides,
+        *(memory,) * 5,
+        memory,
+        strides,
+        memory,
+        memory,
+    )
+    return openmp.kernel_address(kernel, arguments)
+
+
+@cache
+def backward_address(
+    reset: str, detach_reset: bool, surrogate: str, adaptive: bool, with_parameters: bool
+) -> int:
+    """Address of the backward kernel on float32, for other kernels to call."""
+    kernel = backward_kernel(
+        torch.float32, reset, detach_reset, surrogate, adaptive, with_parameters, False, False
+    )
+    memory, strides, parameters = np.empty(0, np.float32), (0, 0), (np.float32(0),) * 6
+    arguments = (
+        (0,) * 4,
+        parameters,
+        memory,
+        strides,
+        *(memory,) * 5,
+        memory,
+        strides,
+        memory,
+        memory,
+        memory,
+        strides,
+        memory,
+        memory,
+        np.empty((0, 4)),
+        np.empty((0, 2, 0), np.float32),
+    )
+    return openmp.kernel_address(kernel, arguments)
+
+
+def numbers(dynamics: Dynamics) -> tuple[np.float32, ...]:
+    """The neurons' parameters and their most spikes, as kernels take them."""
     parameters = dynamics.parameters
-    numbers = parameters.tolist() if isinstance(parameters, Tensor) else parameters
-    return tuple(map(np.float32, (*numbers, dynamics.max_spikes)))
+    values = parameters.tolist() if isinstance(parameters, Tensor) else parameters
+    return tuple(map(np.float32, (*values, dynamics.max_spikes)))

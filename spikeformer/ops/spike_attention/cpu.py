@@ -9,12 +9,15 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from spikeformer.ops.formats import flat, strided
+from spikeformer.ops.lif.cpu import backward_address, forward_address, numbers
 from spikeformer.ops.lif.dynamics import Dynamics, State
 from spikeformer.ops.memory import empty_like
+from spikeformer.ops.spike_attention import ssa_kernels
 from spikeformer.ops.spike_attention.composed import (
     Spikes,
     empty_bits,
@@ -63,6 +66,8 @@ def forward(
         current = _count_matches(key, key_bits, value, value_bits, causal)
         fired, membrane, adaptation = fire(current, state, dynamics)
         return _gate(query, query_bits, fired), membrane, adaptation, *bits
+    if not causal:
+        return _ssa_forward(spikes, state, dynamics, scale, save)
     out = empty_like(query, query.shape)
     finals = []
     for part in _parts(query):
@@ -112,6 +117,10 @@ def backward(
         arrays = (key_bits, value_bits, grad_current, grad_key, grad_value)
         _run_by_task(key_value_backward_kernel(grad_key.dtype, causal), grad_key, *arrays)
         return grad_query, grad_key, grad_value, *others
+    if mechanism == "ssa" and not causal:
+        grads = grad_query, grad_key, grad_value
+        others = _ssa_backward(bits, state, dynamics, scale, grad_spikes, grad_state, grads)
+        return *grads, *others
     rest = []
     for part in _parts(grad_spikes):
         q, k, v = (_unpack(packed[part], features) for packed in (query_bits, key_bits, value_bits))
@@ -131,6 +140,66 @@ def backward(
     membranes, adaptations, parameters = zip(*rest, strict=True)
     grad_states = torch.cat(membranes), torch.cat(adaptations)
     return grad_query, grad_key, grad_value, *grad_states, torch.stack(parameters).sum(0)
+
+
+def _ssa_forward(
+    spikes: Spikes, state: State, dynamics: Dynamics, scale: float, save: bool
+) -> tuple[Tensor, ...]:
+    query, key, _ = spikes
+    bits = empty_bits(spikes, save=True)
+    for x, packed in zip(spikes, bits, strict=True):
+        assert x is not None
+        _run(pack_kernel(x.dtype), x, *_strided(x), _by_task(packed))
+    out = empty_like(query, query.shape)
+    batch, timesteps, queries, heads, channels = query.shape
+    membrane = query.new_empty((batch, queries, heads, channels), dtype=torch.float32)
+    adaptation = membrane.new_empty(0) if state[1] is None else torch.empty_like(membrane)
+    arguments = (
+        (timesteps, queries, key.shape[2], heads, channels),
+        np.float32(scale),
+        forward_address(dynamics.reset, state[1] is not None),
+        numbers(dynamics),
+        *map(_by_task, bits),
+        *map(flat, (*state, out, membrane, adaptation)),
+    )
+    run_tasks(ssa_kernels.forward_kernel(out.dtype), arguments, batch * heads, 3 * out.numel())
+    return out, membrane, adaptation, *(bits if save else empty_bits(spikes, save=False))
+
+
+def _ssa_backward(
+    bits: Spikes,
+    state: State,
+    dynamics: Dynamics,
+    scale: float,
+    grad_spikes: Tensor,
+    grad_state: State,
+    grads: tuple[Tensor, Tensor, Tensor],
+) -> tuple[Tensor, ...]:
+    batch, timesteps, queries, heads, channels = grad_spikes.shape
+    learned = isinstance(dynamics.parameters, Tensor)
+    grad_initial = [None if x is None else torch.empty_like(x) for x in state]
+    grad_parameters = np.empty((batch * heads if learned else 0, 4))
+    arguments = (
+        (timesteps, queries, grads[1].shape[2], heads, channels),
+        np.float32(scale),
+        backward_address(
+            dynamics.reset,
+            dynamics.detach_reset,
+            dynamics.surrogate,
+            state[1] is not None,
+            learned,
+        ),
+        (*numbers(dynamics), np.float32(dynamics.slope)),
+        *map(_by_task, bits),
+        *map(flat, (*state, grad_spikes, *grad_state, *grads, *grad_initial)),
+        grad_parameters,
+        np.empty((0, 2, 0), np.float32),
+    )
+    kernel = ssa_kernels.backward_kernel(grad_spikes.dtype)
+    run_tasks(kernel, arguments, batch * heads, 6 * grad_spikes.numel())
+    parameters = torch.from_numpy(grad_parameters.sum(0) if learned else np.empty(0)).float()
+    membrane, adaptation = (grad_spikes.new_empty(0) if x is None else x for x in grad_initial)
+    return membrane, adaptation, parameters
 
 
 def _count_channels(query: Tensor, query_bits: Tensor) -> Tensor:

@@ -18,31 +18,30 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS, U
+from spikeformer.ops.vectors import LANES, fired
 
 Kernel = Callable[..., None]
 
-_GATHER = np.uint64(0x0102040810204080)
 _Strides = tuple[int, int, int]
 
 
 @cache
 def _packing(dtype: torch.dtype) -> Kernel:
-    _, load, _ = FORMATS[dtype]
+    load = FORMATS[dtype].load
 
     @register_jitable
-    def pack(row: Any, fired: Any, bits: Any) -> None:
-        """Write the spikes of `row` to `bits`; nothing if there is no room, for nothing is kept.
-
-        `fired` is scratch memory, a byte for every bit; past the end of `row` it holds zeros.
-        """
+    def pack(row: Any, bits: Any) -> None:
+        """Write the spikes of `row` to `bits`; nothing if there is no room, for nothing is kept."""
         if bits.size == 0:
             return
-        for j in range(row.size):
-            fired[j] = load(row[j]) != ZERO
-        words = fired.view(np.uint64)
-        for j in range(bits.size):
-            # Adds up, in the highest byte, the first byte times 1, the second times 2, and so on.
-            bits[j] = (words[j] * _GATHER) >> np.uint64(56)
+        whole = row.size // LANES
+        for i in range(whole):
+            word = fired(row, i * LANES)
+            for byte in range(4):
+                bits[4 * i + byte] = word >> U(8 * byte)
+        bits[4 * whole :] = 0
+        for j in range(whole * LANES, row.size):
+            bits[j >> 3] |= np.uint8((load(row[j]) != ZERO) << (j & 7))
 
     return pack
 
@@ -65,13 +64,12 @@ def pack_kernel(dtype: torch.dtype) -> Kernel:
         first: int, last: int, shape: _Strides, spikes: Any, strides: _Strides, bits: Any
     ) -> None:
         timesteps, tokens, features = shape
-        fired = np.zeros(8 * bits.shape[2], np.uint8)
         for task in range(first, last):
             sample = task // timesteps
             start = sample * strides[0] + (task - sample * timesteps) * strides[1]
             for n in range(tokens):
                 here = start + n * strides[2]
-                pack(spikes[here : here + features], fired, bits[task, n])
+                pack(spikes[here : here + features], bits[task, n])
 
     return kernel
 
@@ -96,7 +94,6 @@ def channels_kernel(dtype: torch.dtype) -> Kernel:
         timesteps, tokens, features = shape
         heads = current.shape[2]
         channels = features // heads
-        fired = np.zeros(8 * query_bits.shape[2], np.uint8)
         for task in range(first, last):
             sample = task // timesteps
             start = sample * strides[0] + (task - sample * timesteps) * strides[1]
@@ -109,7 +106,7 @@ def channels_kernel(dtype: torch.dtype) -> Kernel:
                     for j in range(channels):
                         count += load(head[j])
                     current[task, n, h] = count
-                pack(q, fired, query_bits[task, n])
+                pack(q, query_bits[task, n])
 
     return kernel
 
@@ -135,7 +132,6 @@ def matches_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     ) -> None:
         timesteps, tokens, features = shape
         count = np.empty(features, np.float32)
-        fired = np.zeros(8 * key_bits.shape[2], np.uint8)
         for task in range(first, last):
             sample = task // timesteps
             t = task - sample * timesteps
@@ -155,10 +151,10 @@ def matches_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
                 current[task, 0] = count
             for n in range(tokens):
                 here = key_start + n * key_strides[2]
-                pack(key[here : here + features], fired, key_bits[task, n])
+                pack(key[here : here + features], key_bits[task, n])
             for n in range(tokens):
                 here = value_start + n * value_strides[2]
-                pack(value[here : here + features], fired, value_bits[task, n])
+                pack(value[here : here + features], value_bits[task, n])
 
     return kernel
 
@@ -183,7 +179,6 @@ def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
         timesteps, tokens, features = shape
         channels = features // gate.shape[2]
         wide = np.empty(features, np.float32)
-        fired = np.zeros(8 * bits.shape[2], np.uint8)
         for task in range(first, last):
             sample = task // timesteps
             start = sample * strides[0] + (task - sample * timesteps) * strides[1]
@@ -197,7 +192,7 @@ def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
                     g = wide
                 for j in range(features):
                     y[j] = store(g[j] * load(x[j]))
-                pack(x, fired, bits[task, n])
+                pack(x, bits[task, n])
 
     return kernel
 
