@@ -73,13 +73,14 @@ class BlockPool:
 _pool = BlockPool()
 
 
-def empty_like(tensor: Tensor, shape: Sequence[int]) -> Tensor:
-    """Uninitialised contiguous tensor with the dtype and device of `tensor`."""
+def empty_like(tensor: Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> Tensor:
+    """Uninitialised contiguous tensor on the device of `tensor`, in its dtype if given no other."""
+    dtype = dtype or tensor.dtype
     # Fake tensors, which torch.compile traces with, have no memory.
     plain = tensor.device.type == "cpu" and type(tensor) in (Tensor, torch.nn.Parameter)
-    if plain and prod(shape) * tensor.dtype.itemsize >= _MIN_POOLED:
-        return _pool.tensor(shape, tensor.dtype)
-    return tensor.new_empty(shape)
+    if plain and prod(shape) * dtype.itemsize >= _MIN_POOLED:
+        return _pool.tensor(shape, dtype)
+    return tensor.new_empty(shape, dtype=dtype)
 
 
 def keep_freed_memory() -> bool:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch._library.custom_ops import CustomOpDef
 
+from spikeformer.ops.memory import empty_like
+
 STATE = "Tensor? membrane, Tensor? adaptation"
 NEURON = (
     "Tensor? parameters, float[] numbers, str reset, bool detach_reset, str surrogate, "
@@ -89,7 +91,7 @@ def differentiate(
 def float32_like(near: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:
     """Uninitialised float32 in the shape of each tensor, empty where it is None."""
     shapes = ((0,) if tensor is None else tensor.shape for tensor in tensors)
-    return tuple(near.new_empty(shape, dtype=torch.float32) for shape in shapes)
+    return tuple(empty_like(near, shape, torch.float32) for shape in shapes)
 
 
 def autocast(*tensors: Tensor | None) -> tuple[Any, ...]:

@@ -232,12 +232,66 @@ def multiply_rows(
         e.store(builder.load(total), 4, place)
 
 
+@_instruction(None, types.int64, types.int64, None, types.int64, types.int64, types.int64)
+def _copy_block(
+    e: _Emitter,
+    _source: Any,
+    first: Any,
+    stride: Any,
+    _target: Any,
+    to: Any,
+    to_stride: Any,
+    count: Any,
+) -> None:
+    """Copy `count` rows of 32."""
+    with cgutils.for_range(e.builder, count, intp=_INT) as loop:
+        row = e.load(0, e.at(first, (stride, loop.index)), _ROW)
+        e.store(row, 3, e.at(to, (to_stride, loop.index)))
+
+
 @register_jitable
-def read_word(row: Any, start: int, length: int) -> Any:
-    """Word of the `length` spikes, at most 32, from spike `start` of a row of bytes."""
+def copy_rows(
+    source: Any,
+    first: int,
+    stride: int,
+    target: Any,
+    to: int,
+    to_stride: int,
+    count: int,
+    length: int,
+) -> None:
+    """Copy `count` rows of `length`, where a loop over each would call memcpy for a few bytes."""
+    whole = length // LANES * LANES
+    for j in range(0, whole, LANES):
+        _copy_block(source, first + j, stride, target, to + j, to_stride, count)
+    if whole < length:
+        for i in range(count):
+            for j in range(whole, length):
+                target[to + i * to_stride + j] = source[first + i * stride + j]
+
+
+@intrinsic
+def _whole_word(context: Any, bits: Any, byte: Any) -> Any:
+    """The word that four bytes are."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        # Both processors that matter keep the lowest byte first, as the bits in a byte.
+        word = ir.VectorType(ir.IntType(8), 4)
+        return builder.bitcast(
+            _Emitter(context, builder, signature, values).load(0, values[1], word), _WORD
+        )
+
+    return types.uint32(bits, types.int64), generate
+
+
+@register_jitable
+def read_word(bits: Any, start: int, length: int) -> Any:
+    """Word of the `length` spikes, at most 32, from bit `start` of an array of bytes."""
     byte, shift = start >> 3, np.uint64(start & 7)
+    if shift == 0 and length == LANES:
+        return _whole_word(bits, byte)
     word = np.uint64(0)
     for i in range((int(shift) + length + 7) >> 3):
-        word |= np.uint64(row[byte + i]) << np.uint64(8 * i)
+        word |= np.uint64(bits[byte + i]) << np.uint64(8 * i)
     mask = (np.uint64(1) << np.uint64(length)) - np.uint64(1)
     return np.uint32((word >> shift) & mask)

@@ -13,6 +13,7 @@ from torch import Tensor
 from spikeformer.ops.dispatch import load_kernels
 from spikeformer.ops.layout import as_rows, empty_rows_like
 from spikeformer.ops.lif.dynamics import Dynamics, State
+from spikeformer.ops.memory import empty_like
 from spikeformer.ops.registration import (
     GRADIENTS,
     NEURON,
@@ -64,8 +65,8 @@ def lif_backward(
 
 def empty_outputs(current: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor]:
     """Room for what `lif_forward` returns."""
-    membrane = current.new_empty(current.shape[0], current.shape[2], dtype=torch.float32)
-    adaptation = membrane.new_empty(0) if state[1] is None else torch.empty_like(membrane)
+    membrane = empty_like(current, (current.shape[0], current.shape[2]), torch.float32)
+    adaptation = empty_like(membrane, (0,) if state[1] is None else membrane.shape)
     return empty_rows_like(as_rows(current)), membrane, adaptation
 
 

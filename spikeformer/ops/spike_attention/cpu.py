@@ -152,14 +152,14 @@ def _ssa_forward(
         _run(pack_kernel(x.dtype), x, *_strided(x), _by_task(packed))
     out = empty_like(query, query.shape)
     batch, timesteps, queries, heads, channels = query.shape
-    membrane = query.new_empty((batch, queries, heads, channels), dtype=torch.float32)
-    adaptation = membrane.new_empty(0) if state[1] is None else torch.empty_like(membrane)
+    membrane = empty_like(query, (batch, queries, heads, channels), torch.float32)
+    adaptation = empty_like(membrane, (0,) if state[1] is None else membrane.shape)
     arguments = (
         (timesteps, queries, key.shape[2], heads, channels),
         np.float32(scale),
         forward_address(dynamics.reset, state[1] is not None),
         numbers(dynamics),
-        *map(_by_task, bits),
+        *(packed.contiguous().view(-1).numpy() for packed in bits),
         *map(flat, (*state, out, membrane, adaptation)),
     )
     run_tasks(ssa_kernels.forward_kernel(out.dtype), arguments, batch * heads, 3 * out.numel())
@@ -190,7 +190,7 @@ def _ssa_backward(
             learned,
         ),
         (*numbers(dynamics), np.float32(dynamics.slope)),
-        *map(_by_task, bits),
+        *(packed.contiguous().view(-1).numpy() for packed in bits),
         *map(flat, (*state, grad_spikes, *grad_state, *grads, *grad_initial)),
         grad_parameters,
         np.empty((0, 2, 0), np.float32),

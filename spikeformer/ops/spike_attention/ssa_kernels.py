@@ -26,6 +26,7 @@ from spikeformer.ops.openmp import call_kernel
 from spikeformer.ops.vectors import (
     LANES,
     TABLE,
+    copy_rows,
     count_matches,
     multiply_rows,
     read_word,
@@ -46,13 +47,16 @@ def _blocks(size: int) -> int:
 
 
 @register_jitable
-def _by_token(bits: Any, head: int, channels: int, words: Any) -> None:
-    """A head's words of every token, (tokens, blocks)."""
-    blocks = _blocks(channels)
-    for n in range(bits.shape[0]):
+def _by_token(
+    bits: Any, step: int, tokens: int, heads: int, head: int, channels: int, words: Any
+) -> None:
+    """A head's words of every token of a timestep, (tokens, blocks)."""
+    blocks, padded = _blocks(channels), (heads * channels + 7) // 8 * 8
+    for n in range(tokens):
+        start = (step * tokens + n) * padded + head * channels
         for block in range(blocks):
-            start, length = block * LANES, min(LANES, channels - block * LANES)
-            words[n * blocks + block] = read_word(bits[n], head * channels + start, length)
+            length = min(LANES, channels - block * LANES)
+            words[n * blocks + block] = read_word(bits, start + block * LANES, length)
 
 
 @register_jitable
@@ -77,7 +81,7 @@ def _count(one: Any, block: int, other: Any, other_block: int, blocks: int, coun
 def _attend(
     q: Any, k: Any, v: Any, blocks: int, scale: Any, pairs: Any, table: Any, attended: Any
 ) -> None:
-    """Scale times q (k^T v), (queries, channels), of queries by token, keys and values by channel."""
+    """Scale times q (k^T v), (queries, channels), of q by token, and k and v by channel."""
     width = blocks * LANES
     attended[:] = ZERO
     for block in range(blocks):
@@ -90,32 +94,10 @@ def _attend(
         attended[j] *= scale
 
 
-@register_jitable
-def _gather(rows: Any, first: int, tokens: int, stride: int, channels: int, head: Any) -> None:
-    """Copy a head's rows, `stride` apart, to rows of whole blocks."""
-    width = _blocks(channels) * LANES
-    for n in range(tokens):
-        source = rows[first + n * stride : first + n * stride + channels]
-        target = head[n * width : n * width + channels]
-        for j in range(channels):
-            target[j] = source[j]
-
-
-@register_jitable
-def _scatter(head: Any, tokens: int, channels: int, rows: Any, first: int, stride: int) -> None:
-    """Undo `_gather`."""
-    width = _blocks(channels) * LANES
-    for n in range(tokens):
-        source = head[n * width : n * width + channels]
-        target = rows[first + n * stride : first + n * stride + channels]
-        for j in range(channels):
-            target[j] = source[j]
-
-
 @cache
 def forward_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the attention of spikes to spikes and the walk of its neurons through time."""
-    store = FORMATS[dtype].store
+    store, exact = FORMATS[dtype].store, dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
@@ -153,18 +135,18 @@ def forward_kernel(dtype: torch.dtype) -> Kernel:
             head = task - sample * heads
             for t in range(timesteps):
                 step = sample * timesteps + t
-                _by_token(query_bits[step], head, channels, q)
-                _by_token(key_bits[step], head, channels, words)
+                _by_token(query_bits, step, queries, heads, head, channels, q)
+                _by_token(key_bits, step, keys, heads, head, channels, words)
                 _by_channel(words, blocks, k)
-                _by_token(value_bits[step], head, channels, words)
+                _by_token(value_bits, step, keys, heads, head, channels, words)
                 _by_channel(words, blocks, v)
                 now = current[t * features : (t + 1) * features]
                 _attend(q, k, v, blocks, scale, pairs, table, now)
             state = sample * queries * row + head * channels
             if v0.size:
-                _gather(initial_membrane, state, queries, row, channels, v0)
+                copy_rows(initial_membrane, state, row, v0, 0, width, queries, channels)
             if a0.size:
-                _gather(initial_adaptation, state, queries, row, channels, a0)
+                copy_rows(initial_adaptation, state, row, a0, 0, width, queries, channels)
             lif_shape, strides = (1, timesteps, features, 1), (0, features)
             failed = call_kernel(
                 lif,
@@ -188,17 +170,18 @@ def forward_kernel(dtype: torch.dtype) -> Kernel:
             )
             if failed:
                 raise MemoryError(_FAILED)
-            _scatter(v1, queries, channels, membrane, state, row)
+            copy_rows(v1, 0, width, membrane, state, row, queries, channels)
             if a0.size:
-                _scatter(a1, queries, channels, adaptation, state, row)
+                copy_rows(a1, 0, width, adaptation, state, row, queries, channels)
             for t in range(timesteps):
-                for n in range(queries):
-                    here = ((sample * timesteps + t) * queries + n) * row + head * channels
-                    y = out[here : here + channels]
-                    start = t * features + n * width
-                    s = spikes[start : start + channels]
-                    for j in range(channels):
-                        y[j] = store(s[j])
+                start = (sample * timesteps + t) * queries * row + head * channels
+                now = spikes[t * features : (t + 1) * features]
+                if exact:
+                    copy_rows(now, 0, width, out, start, row, queries, channels)
+                else:
+                    for n in range(queries):
+                        for j in range(channels):
+                            out[start + n * row + j] = store(now[n * width + j])
 
     return kernel
 
@@ -207,6 +190,7 @@ def forward_kernel(dtype: torch.dtype) -> Kernel:
 def backward_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the gradients of spikes, states and parameters."""
     _, load, store = FORMATS[dtype]
+    exact = dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
@@ -263,30 +247,31 @@ def backward_kernel(dtype: torch.dtype) -> Kernel:
             head = task - sample * heads
             for t in range(timesteps):
                 step = sample * timesteps + t
-                _by_token(query_bits[step], head, channels, q_t[t])
-                _by_token(key_bits[step], head, channels, k_t[t])
-                _by_token(value_bits[step], head, channels, v_t[t])
+                _by_token(query_bits, step, queries, heads, head, channels, q_t[t])
+                _by_token(key_bits, step, keys, heads, head, channels, k_t[t])
+                _by_token(value_bits, step, keys, heads, head, channels, v_t[t])
                 _by_channel(q_t[t], blocks, qc_t[t])
                 _by_channel(k_t[t], blocks, kc_t[t])
                 _by_channel(v_t[t], blocks, vc_t[t])
                 now = current[t * features : (t + 1) * features]
                 _attend(q_t[t], kc_t[t], vc_t[t], blocks, scale, pairs, table, now)
-                for n in range(queries):
-                    here = (step * queries + n) * row + head * channels
-                    g = grad_spikes[here : here + channels]
-                    start = t * features + n * width
-                    wide = grad_out[start : start + channels]
-                    for j in range(channels):
-                        wide[j] = load(g[j])
+                start = step * queries * row + head * channels
+                wide = grad_out[t * features : (t + 1) * features]
+                if exact:
+                    copy_rows(grad_spikes, start, row, wide, 0, width, queries, channels)
+                else:
+                    for n in range(queries):
+                        for j in range(channels):
+                            wide[n * width + j] = load(grad_spikes[start + n * row + j])
             state = sample * queries * row + head * channels
             if v0.size:
-                _gather(initial_membrane, state, queries, row, channels, v0)
+                copy_rows(initial_membrane, state, row, v0, 0, width, queries, channels)
             if a0.size:
-                _gather(initial_adaptation, state, queries, row, channels, a0)
+                copy_rows(initial_adaptation, state, row, a0, 0, width, queries, channels)
             if dv1.size:
-                _gather(grad_membrane, state, queries, row, channels, dv1)
+                copy_rows(grad_membrane, state, row, dv1, 0, width, queries, channels)
             if da1.size:
-                _gather(grad_adaptation, state, queries, row, channels, da1)
+                copy_rows(grad_adaptation, state, row, da1, 0, width, queries, channels)
             lif_shape, strides = (1, timesteps, features, 1), (0, features)
             failed = call_kernel(
                 lif,
@@ -317,9 +302,9 @@ def backward_kernel(dtype: torch.dtype) -> Kernel:
             if failed:
                 raise MemoryError(_FAILED)
             if v0.size:
-                _scatter(dv0, queries, channels, grad_initial_membrane, state, row)
+                copy_rows(dv0, 0, width, grad_initial_membrane, state, row, queries, channels)
             if a0.size:
-                _scatter(da0, queries, channels, grad_initial_adaptation, state, row)
+                copy_rows(da0, 0, width, grad_initial_adaptation, state, row, queries, channels)
             if sums.size:
                 for p in range(4):
                     grad_parameters[task, p] = sums[:, p].sum()
@@ -329,7 +314,7 @@ def backward_kernel(dtype: torch.dtype) -> Kernel:
                 for j in range(features):
                     grad[j] *= scale
                 gq[:], gk[:], gv[:] = ZERO, ZERO, ZERO
-                q, k, v = q_t[t], k_t[t], v_t[t]
+                k, v = k_t[t], v_t[t]
                 qc, kc, vc = qc_t[t], kc_t[t], vc_t[t]
                 for block in range(blocks):  # of query and key
                     for other in range(blocks):  # of value and gradient
@@ -364,21 +349,19 @@ def backward_kernel(dtype: torch.dtype) -> Kernel:
                                 width,
                             )
                 step = sample * timesteps + t
-                for n in range(queries):
-                    here = (step * queries + n) * row + head * channels
-                    y = grad_query[here : here + channels]
-                    g = gq[n * width : n * width + channels]
-                    for j in range(channels):
-                        y[j] = store(g[j])
-                for n in range(keys):
-                    here = (step * keys + n) * row + head * channels
-                    y, z = grad_key[here : here + channels], grad_value[here : here + channels]
-                    g, h = (
-                        gk[n * width : n * width + channels],
-                        gv[n * width : n * width + channels],
-                    )
-                    for j in range(channels):
-                        y[j] = store(g[j])
-                        z[j] = store(h[j])
+                start = step * queries * row + head * channels
+                others = step * keys * row + head * channels
+                if exact:
+                    copy_rows(gq, 0, width, grad_query, start, row, queries, channels)
+                    copy_rows(gk, 0, width, grad_key, others, row, keys, channels)
+                    copy_rows(gv, 0, width, grad_value, others, row, keys, channels)
+                else:
+                    for n in range(queries):
+                        for j in range(channels):
+                            grad_query[start + n * row + j] = store(gq[n * width + j])
+                    for n in range(keys):
+                        for j in range(channels):
+                            grad_key[others + n * row + j] = store(gk[n * width + j])
+                            grad_value[others + n * row + j] = store(gv[n * width + j])
 
     return kernel
