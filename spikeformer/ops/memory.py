@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 _HUGE_PAGE = 2 << 20
+_CACHE_LINE = 64
 _MADV_HUGEPAGE = 14
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -59,7 +60,10 @@ class BlockPool:
         for key, block in list(self._free.items()):
             if block.size == size and self._free.pop(key, None) is not None:
                 return block
-        block = np.empty(size, np.uint8)
+        # From the start of a cache line, or every vector that is stored would lie on two.
+        memory = np.empty(size + _CACHE_LINE, np.uint8)
+        start = -memory.ctypes.data % _CACHE_LINE
+        block = memory[start : start + size]
         _advise_huge_pages(block.ctypes.data, size)
         return block
 

@@ -29,6 +29,7 @@ TABLE = LANES // GROUP * (1 << GROUP) * LANES
 _INT, _WORD, _FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 _WORDS, _ROW = ir.VectorType(_WORD, LANES), ir.VectorType(_FLOAT, LANES)
 _LANE_BITS = ir.Constant(_WORDS, [1 << lane for lane in range(LANES)])
+_ZEROS = ir.Constant(_WORDS, [0] * LANES)
 _SILENCE = ir.Constant(_ROW, [0.0] * LANES)
 
 
@@ -65,6 +66,15 @@ class _Emitter:
         one = self.builder.insert_element(undefined, number, _WORD(0))
         lanes = ir.Constant(ir.VectorType(_WORD, LANES), [0] * LANES)
         return self.builder.shuffle_vector(one, undefined, lanes)
+
+    def has(self, word: Any) -> Any:
+        """Which bits of a word are set."""
+        bits = self.builder.and_(self.splat(word), _LANE_BITS)
+        return self.builder.icmp_unsigned("!=", bits, _ZEROS)
+
+    def pick(self, word: Any, row: Any) -> Any:
+        """The numbers of a row whose bit is set in a word, and zeros between them."""
+        return self.builder.select(self.has(word), row, _SILENCE)
 
     def _pointer(self, position: int, index: Any, kind: Any) -> Any:
         element = self.builder.gep(self._data[position], [index])
@@ -123,17 +133,38 @@ def fired(context: Any, elements: Any, index: Any) -> Any:
     return types.uint32(elements, types.int64), generate
 
 
+@intrinsic
+def popcount(context: Any, word: Any) -> Any:
+    """Number of spikes in a word."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.ctpop(values[0])
+
+    return types.uint32(types.uint32), generate
+
+
+@_instruction(types.uint32, None, types.int64, None, types.int64)
+def pick(e: _Emitter, word: Any, _source: Any, first: Any, _out: Any, to: Any) -> None:
+    """Write a row with the numbers of another whose bit is set in `word`, and zeros between."""
+    e.store(e.pick(word, e.load(1, first, _ROW)), 3, to)
+
+
+@_instruction(types.uint32, None, types.int64, None, types.int64)
+def add_picked(e: _Emitter, word: Any, _source: Any, first: Any, _sums: Any, to: Any) -> None:
+    """Add to a row the numbers of another whose bit is set in `word`."""
+    picked = e.pick(word, e.load(1, first, _ROW))
+    e.store(e.builder.fadd(e.load(3, to, _ROW), picked), 3, to)
+
+
 @_instruction(None, types.int64, types.int64, None, types.int64)
 def transpose_words(e: _Emitter, _words: Any, first: Any, stride: Any, _out: Any, to: Any) -> None:
     """Transpose 32 words from `first`, `stride` apart: bit i of word j becomes bit j of word i."""
     builder = e.builder
-    zeros = ir.Constant(_WORDS, [0] * LANES)
-    columns = zeros
+    columns = _ZEROS
     for j in range(LANES):
-        word = e.splat(e.load(0, e.at(first, (stride, _INT(j))), _WORD))
-        has = builder.icmp_unsigned("!=", builder.and_(word, _LANE_BITS), zeros)
+        has = e.has(e.load(0, e.at(first, (stride, _INT(j))), _WORD))
         here = ir.Constant(_WORDS, [1 << j] * LANES)
-        columns = builder.or_(columns, builder.select(has, here, zeros))
+        columns = builder.or_(columns, builder.select(has, here, _ZEROS))
     e.store(columns, 3, to)
 
 
@@ -158,7 +189,7 @@ def count_matches(
     popcount = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(_WORDS, [_WORDS]), f"llvm.ctpop.v{LANES}i32"
     )
-    total = cgutils.alloca_once_value(builder, ir.Constant(_WORDS, [0] * LANES))
+    total = cgutils.alloca_once_value(builder, _ZEROS)
     with cgutils.for_range(builder, count, intp=_INT) as loop:
         word = e.splat(e.load(0, e.at(first, (stride, loop.index)), _WORD))
         words = e.load(2, e.at(start, (stride, loop.index)), _WORDS)

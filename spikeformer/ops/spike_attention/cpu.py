@@ -1,12 +1,14 @@
-"""Spike attention on CPUs: Numba kernels and matrix products around the operators of `lif`.
+"""Spike attention on CPUs: Numba kernels on spikes in bits, around the operators of `lif`.
+
+Spikes are packed on arrival, and everything after that reads their bits. Causal "ssa" takes matrix
+products instead, part by part.
 
 Axes: b batch, t timesteps, n tokens, h heads, d channels of a head, f channels of all heads.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,13 +35,14 @@ from spikeformer.ops.spike_attention.cpu_kernels import (
     matches_backward_kernel,
     matches_kernel,
     pack_kernel,
+    query_key_backward_kernel,
 )
 from spikeformer.ops.spike_attention.reference import attention_current
 from spikeformer.ops.spike_pack.cpu import unpack
 from spikeformer.ops.threads import run_tasks
 
-# Elements of the query that "ssa" works on at a time: what lies between its products stays in
-# cache, and in memory that is used again and again.
+# Elements of the query that causal "ssa" works on at a time: what lies between its products stays
+# in cache, and in memory that is used again and again.
 _PART = 1 << 17
 
 
@@ -56,31 +59,23 @@ def forward(
 
     What there is not, is empty.
     """
-    query, key, value = spikes
-    query_bits, key_bits, value_bits = bits = empty_bits(spikes, save)
-    if value is None:
-        current = _count_channels(query, query_bits)
-        fired, membrane, adaptation = fire(current, state, dynamics)
-        return _gate(key, key_bits, fired), membrane, adaptation, *bits
-    if mechanism == "sdsa":
-        current = _count_matches(key, key_bits, value, value_bits, causal)
-        fired, membrane, adaptation = fire(current, state, dynamics)
-        return _gate(query, query_bits, fired), membrane, adaptation, *bits
-    if not causal:
-        return _ssa_forward(spikes, state, dynamics, scale, save)
-    out = empty_like(query, query.shape)
-    finals = []
-    for part in _parts(query):
-        q, k, v = query[part], key[part], value[part]
-        current = attention_current(q, k, v, mechanism=mechanism, scale=scale, causal=causal)
-        fired, *final = fire(current, _of_part(state, part), dynamics)
-        out[part].copy_(fired)
-        finals.append(final)
-        if save:
-            for x, packed in zip((q, k, v), bits, strict=True):
-                _run(pack_kernel(x.dtype), x, *_strided(x), _by_task(packed[part]))
-    membrane, adaptation = (torch.cat(tensors) for tensors in zip(*finals, strict=True))
-    return out, membrane, adaptation, *bits
+    bits: Spikes = empty_bits(spikes, save=True)
+    for x, packed in zip(spikes, bits, strict=True):
+        if x is not None and packed is not None:
+            _pack(x, packed)
+    if spikes[2] is None:
+        bits = *bits[:2], None
+    results: tuple[Tensor, ...]
+    if mechanism != "ssa":
+        results = _gated_forward(spikes, bits, state, dynamics, causal)
+    elif causal:
+        results = _causal_forward(spikes, state, dynamics, scale)
+    else:
+        results = _ssa_forward(spikes, bits, state, dynamics, scale)
+    kept = empty_bits(spikes, save=False)
+    if save:
+        kept = *bits[:2], kept[2] if bits[2] is None else bits[2]
+    return *results, *kept
 
 
 def backward(
@@ -94,62 +89,26 @@ def backward(
     grad_state: State,
 ) -> tuple[Tensor, ...]:
     """Gradients of query, key, value, membrane, adaptation and parameters; empty where None."""
-    query_bits, key_bits, value_bits = bits
     grad_spikes = grad_spikes.contiguous()
     features = grad_spikes.shape[3:]
-    grad_query = empty_like(grad_spikes, (*query_bits.shape[:3], *features))
-    grad_key = empty_like(grad_spikes, (*key_bits.shape[:3], *features))
-    if value_bits is None:
-        current, grad_gate = _channels_backward(query_bits, key_bits, grad_spikes)
-        gate = fire(current, state, dynamics)[0].to(grad_spikes.dtype)
-        grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
-        grad_query.copy_(grad_current.unsqueeze(-1))
-        torch.mul(grad_spikes, gate.unsqueeze(-1), out=grad_key)
-        return grad_query, grad_key, grad_spikes.new_empty(0), *others
-    grad_value = empty_like(grad_key, grad_key.shape)
-    if mechanism == "sdsa":
-        current, grad_gate = _matches_backward(
-            query_bits, key_bits, value_bits, grad_spikes, causal
-        )
-        gate = fire(current, state, dynamics)[0].to(grad_spikes.dtype)
-        grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
-        torch.mul(grad_spikes, gate, out=grad_query)
-        arrays = (key_bits, value_bits, grad_current, grad_key, grad_value)
-        _run_by_task(key_value_backward_kernel(grad_key.dtype, causal), grad_key, *arrays)
-        return grad_query, grad_key, grad_value, *others
-    if mechanism == "ssa" and not causal:
-        grads = grad_query, grad_key, grad_value
+    grads = tuple(
+        empty_like(grad_spikes, (0,) if packed is None else (*packed.shape[:3], *features))
+        for packed in bits
+    )
+    others: tuple[Tensor, ...]
+    if mechanism != "ssa":
+        others = _gated_backward(bits, state, dynamics, causal, grad_spikes, grad_state, grads)
+    elif causal:
+        others = _causal_backward(bits, state, dynamics, scale, grad_spikes, grad_state, grads)
+    else:
         others = _ssa_backward(bits, state, dynamics, scale, grad_spikes, grad_state, grads)
-        return *grads, *others
-    rest = []
-    for part in _parts(grad_spikes):
-        q, k, v = (_unpack(packed[part], features) for packed in (query_bits, key_bits, value_bits))
-        grad_q, grad_k, grad_v, *others = ssa_backward(
-            (q, k, v),
-            _of_part(state, part),
-            dynamics,
-            scale,
-            causal,
-            grad_spikes[part],
-            _of_part(grad_state, part),
-        )
-        grad_query[part].copy_(grad_q)
-        grad_key[part].copy_(grad_k)
-        grad_value[part].copy_(grad_v)
-        rest.append(others)
-    membranes, adaptations, parameters = zip(*rest, strict=True)
-    grad_states = torch.cat(membranes), torch.cat(adaptations)
-    return grad_query, grad_key, grad_value, *grad_states, torch.stack(parameters).sum(0)
+    return *grads, *others
 
 
 def _ssa_forward(
-    spikes: Spikes, state: State, dynamics: Dynamics, scale: float, save: bool
-) -> tuple[Tensor, ...]:
+    spikes: Spikes, bits: Spikes, state: State, dynamics: Dynamics, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
     query, key, _ = spikes
-    bits = empty_bits(spikes, save=True)
-    for x, packed in zip(spikes, bits, strict=True):
-        assert x is not None
-        _run(pack_kernel(x.dtype), x, *_strided(x), _by_task(packed))
     out = empty_like(query, query.shape)
     batch, timesteps, queries, heads, channels = query.shape
     membrane = empty_like(query, (batch, queries, heads, channels), torch.float32)
@@ -159,11 +118,10 @@ def _ssa_forward(
         np.float32(scale),
         forward_address(dynamics.reset, state[1] is not None),
         numbers(dynamics),
-        *(packed.contiguous().view(-1).numpy() for packed in bits),
-        *map(flat, (*state, out, membrane, adaptation)),
+        *_arrays(*bits, *state, out, membrane, adaptation),
     )
     run_tasks(ssa_kernels.forward_kernel(out.dtype), arguments, batch * heads, 3 * out.numel())
-    return out, membrane, adaptation, *(bits if save else empty_bits(spikes, save=False))
+    return out, membrane, adaptation
 
 
 def _ssa_backward(
@@ -173,83 +131,140 @@ def _ssa_backward(
     scale: float,
     grad_spikes: Tensor,
     grad_state: State,
-    grads: tuple[Tensor, Tensor, Tensor],
+    grads: tuple[Tensor, ...],
 ) -> tuple[Tensor, ...]:
     batch, timesteps, queries, heads, channels = grad_spikes.shape
     learned = isinstance(dynamics.parameters, Tensor)
-    grad_initial = [None if x is None else torch.empty_like(x) for x in state]
+    grad_initial = [
+        empty_like(grad_spikes, (0,) if x is None else x.shape, torch.float32) for x in state
+    ]
     grad_parameters = np.empty((batch * heads if learned else 0, 4))
+    adaptive = state[1] is not None
+    neuron = (dynamics.reset, dynamics.detach_reset, dynamics.surrogate, adaptive, learned)
     arguments = (
         (timesteps, queries, grads[1].shape[2], heads, channels),
         np.float32(scale),
-        backward_address(
-            dynamics.reset,
-            dynamics.detach_reset,
-            dynamics.surrogate,
-            state[1] is not None,
-            learned,
-        ),
+        backward_address(*neuron),
         (*numbers(dynamics), np.float32(dynamics.slope)),
-        *(packed.contiguous().view(-1).numpy() for packed in bits),
-        *map(flat, (*state, grad_spikes, *grad_state, *grads, *grad_initial)),
+        *_arrays(*bits, *state, grad_spikes, *grad_state, *grads, *grad_initial),
         grad_parameters,
         np.empty((0, 2, 0), np.float32),
     )
     kernel = ssa_kernels.backward_kernel(grad_spikes.dtype)
     run_tasks(kernel, arguments, batch * heads, 6 * grad_spikes.numel())
     parameters = torch.from_numpy(grad_parameters.sum(0) if learned else np.empty(0)).float()
-    membrane, adaptation = (grad_spikes.new_empty(0) if x is None else x for x in grad_initial)
-    return membrane, adaptation, parameters
+    return *grad_initial, parameters
 
 
-def _count_channels(query: Tensor, query_bits: Tensor) -> Tensor:
-    current = query.new_empty(query.shape[:4], dtype=torch.float32)
-    kernel = channels_kernel(query.dtype)
-    _run(kernel, query, *_strided(query), _by_task(query_bits), _by_task(current))
+def _gated_forward(
+    spikes: Spikes, bits: Spikes, state: State, dynamics: Dynamics, causal: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    query, key, value = spikes
+    current = _count(bits, query.shape, causal)
+    gate, membrane, adaptation = fire(current, state, dynamics)
+    gated, packed = (key, bits[1]) if value is None else (query, bits[0])
+    out = empty_like(gated, gated.shape)
+    kernel = gate_kernel(out.dtype, value is None)
+    _run(kernel, out, out.shape[2], gate.shape[2], *_arrays(packed, gate, out))
+    return out, membrane, adaptation
+
+
+def _gated_backward(
+    bits: Spikes,
+    state: State,
+    dynamics: Dynamics,
+    causal: bool,
+    grad_spikes: Tensor,
+    grad_state: State,
+    grads: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    query_bits, key_bits, value_bits = bits
+    keys, dtype = key_bits.shape[2], grad_spikes.dtype
+    current = _count(bits, grad_spikes.shape, causal)
+    gate = fire(current, state, dynamics)[0]
+    grad_gate = torch.empty_like(current)
+    if value_bits is None:
+        kernel, packed = channels_backward_kernel(dtype), key_bits
+    else:
+        kernel, packed = matches_backward_kernel(dtype, causal), query_bits
+    _run(kernel, grad_spikes, keys, *_arrays(packed, grad_spikes, grad_gate))
+    grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
+    if value_bits is None:
+        arrays = _arrays(gate, grad_current, grad_spikes, *grads[:2])
+        _run(query_key_backward_kernel(dtype), grad_spikes, keys, *arrays)
+    else:
+        arrays = _arrays(key_bits, value_bits, gate, grad_current, grad_spikes, *grads)
+        _run(key_value_backward_kernel(dtype, causal), grad_spikes, keys, *arrays)
+    return tuple(others)
+
+
+def _count(bits: Spikes, shape: torch.Size, causal: bool) -> Tensor:
+    """What the neurons of "qk_token" integrate, and of "sdsa" if there is a value."""
+    query_bits, key_bits, value_bits = bits
+    batch, timesteps, tokens, *features = shape
+    if value_bits is None:
+        current = query_bits.new_empty((*shape[:4],), dtype=torch.float32)
+        _run(channels_kernel, shape, tokens, *_arrays(query_bits, current))
+        return current
+    counted = (batch, timesteps, tokens if causal else 1, *features)
+    current = query_bits.new_empty(counted, dtype=torch.float32)
+    _run(matches_kernel(causal), shape, key_bits.shape[2], *_arrays(key_bits, value_bits, current))
     return current
 
 
-def _count_matches(
-    key: Tensor, key_bits: Tensor, value: Tensor, value_bits: Tensor, causal: bool
-) -> Tensor:
-    batch, timesteps, tokens, *features = key.shape
-    shape = (batch, timesteps, tokens if causal else 1, *features)
-    current = key.new_empty(shape, dtype=torch.float32)
-    arguments = (*_strided(key), _by_task(key_bits), *_strided(value), _by_task(value_bits))
-    _run(matches_kernel(key.dtype, causal), key, *arguments, _by_task(current))
-    return current
+def _causal_forward(
+    spikes: Spikes, state: State, dynamics: Dynamics, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    query, key, value = spikes
+    assert value is not None
+    out = empty_like(query, query.shape)
+    finals = []
+    for part in _parts(query):
+        current = attention_current(
+            query[part], key[part], value[part], mechanism="ssa", scale=scale, causal=True
+        )
+        fired, *final = fire(current, _of_part(state, part), dynamics)
+        out[part].copy_(fired)
+        finals.append(final)
+    membrane, adaptation = (torch.cat(tensors) for tensors in zip(*finals, strict=True))
+    return out, membrane, adaptation
 
 
-def _gate(spikes: Tensor, bits: Tensor, gate: Tensor) -> Tensor:
-    out = empty_like(spikes, spikes.shape)
-    kernel = gate_kernel(spikes.dtype, gate.dim() == 4)
-    _run(kernel, spikes, *_strided(spikes), _by_task(bits), _by_task(gate), _by_task(out))
-    return out
+def _causal_backward(
+    bits: Spikes,
+    state: State,
+    dynamics: Dynamics,
+    scale: float,
+    grad_spikes: Tensor,
+    grad_state: State,
+    grads: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    rest = []
+    for part in _parts(grad_spikes):
+        q, k, v = (_unpack(x[part], grad_spikes.shape[3:]) for x in bits if x is not None)
+        *computed, membrane, adaptation, parameters = ssa_backward(
+            (q, k, v),
+            _of_part(state, part),
+            dynamics,
+            scale,
+            True,
+            grad_spikes[part],
+            _of_part(grad_state, part),
+        )
+        for grad, of_part in zip(grads, computed, strict=True):
+            grad[part].copy_(of_part)
+        rest.append((membrane, adaptation, parameters))
+    membranes, adaptations, parameters = zip(*rest, strict=True)
+    return torch.cat(membranes), torch.cat(adaptations), torch.stack(parameters).sum(0)
 
 
-def _channels_backward(
-    query_bits: Tensor, key_bits: Tensor, grad_spikes: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The current of "qk_token", computed again, and the gradient of its gate."""
-    current = grad_spikes.new_empty(grad_spikes.shape[:4], dtype=torch.float32)
-    grad_gate = torch.empty_like(current)
-    kernel = channels_backward_kernel(grad_spikes.dtype)
-    _run_by_task(kernel, grad_spikes, query_bits, key_bits, grad_spikes, current, grad_gate)
-    return current, grad_gate
-
-
-def _matches_backward(
-    query_bits: Tensor, key_bits: Tensor, value_bits: Tensor, grad_spikes: Tensor, causal: bool
-) -> tuple[Tensor, Tensor]:
-    """The current of "sdsa", computed again, and the gradient of its gate."""
-    batch, timesteps, tokens, *features = grad_spikes.shape
-    shape = (batch, timesteps, tokens if causal else 1, *features)
-    current = grad_spikes.new_empty(shape, dtype=torch.float32)
-    grad_gate = torch.empty_like(current)
-    kernel = matches_backward_kernel(grad_spikes.dtype, causal)
-    bits = (query_bits, key_bits, value_bits)
-    _run_by_task(kernel, grad_spikes, *bits, grad_spikes, current, grad_gate)
-    return current, grad_gate
+def _pack(spikes: Tensor, bits: Tensor) -> None:
+    batch, timesteps, tokens, heads, channels = spikes.shape
+    rows = spikes.flatten(3)
+    if rows.stride(3) != 1:
+        rows = rows.contiguous()
+    arguments = ((timesteps, tokens, heads * channels), *strided(rows), *_arrays(bits))
+    run_tasks(pack_kernel(spikes.dtype), arguments, batch * timesteps, spikes.numel())
 
 
 def _unpack(bits: Tensor, features: torch.Size) -> Tensor:
@@ -260,32 +275,20 @@ def _unpack(bits: Tensor, features: torch.Size) -> Tensor:
     return rows.reshape(batch, timesteps, tokens, *features)
 
 
-def _run(kernel: Any, spikes: Tensor, *arguments: Any) -> None:
-    """Run a kernel over the timesteps of the samples of `spikes`, with their shape (t, n, f)."""
-    batch, timesteps, tokens, heads, channels = spikes.shape
-    shape = (timesteps, tokens, heads * channels)
-    run_tasks(kernel, (shape, *arguments), batch * timesteps, spikes.numel())
+def _run(kernel: Any, queries: Tensor | torch.Size, keys: int, *arguments: Any) -> None:
+    """Run a kernel over the timesteps of the samples of tensors shaped like the queries."""
+    shape = queries if isinstance(queries, torch.Size) else queries.shape
+    batch, timesteps, tokens, heads, channels = shape
+    sizes = (tokens, keys, heads, channels)
+    run_tasks(kernel, (sizes, *arguments), batch * timesteps, shape.numel())
 
 
-def _run_by_task(kernel: Any, spikes: Tensor, *tensors: Tensor) -> None:
-    """Run a kernel over the timesteps of the samples of `spikes`, on contiguous tensors."""
-    arrays = tuple(_by_task(tensor) for tensor in tensors)
-    run_tasks(kernel, arrays, spikes.shape[0] * spikes.shape[1], spikes.numel())
-
-
-def _by_task(rows: Tensor) -> Any:
-    """(b, t, n, ...) as an array (tasks, n, f)."""
-    memory = flat(rows) if rows.is_floating_point() else rows.contiguous().view(-1).numpy()
-    batch, timesteps, tokens, *features = rows.shape
-    return memory.reshape(batch * timesteps, tokens, math.prod(features))
-
-
-def _strided(spikes: Tensor) -> tuple[Any, tuple[int, ...]]:
-    """The memory that spikes span as a one-dimensional array, with strides of b, t and n."""
-    rows = spikes.flatten(3)
-    if rows.stride(3) != 1:
-        rows = rows.contiguous()
-    return strided(rows)
+def _arrays(*tensors: Tensor | None) -> Sequence[Any]:
+    """The memory of contiguous tensors, flat."""
+    return [
+        x.contiguous().view(-1).numpy() if x is not None and x.dtype == torch.uint8 else flat(x)
+        for x in tensors
+    ]
 
 
 def _parts(query: Tensor) -> Iterator[slice]:

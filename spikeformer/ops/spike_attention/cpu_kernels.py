@@ -1,8 +1,7 @@
-"""The Numba kernels of `cpu.py`.
+"""The Numba kernels that pack spikes, and those of "sdsa" and "qk_token" on the bits.
 
-Kernels see tokens as rows of features, the channels of all heads, (b, t, n, f) with f contiguous.
-What backward keeps of a token is its spikes in bits, padded to full bytes. A task is one
-timestep of one sample; (b, t) is one axis of the arrays that only these kernels see.
+Kernels see memory as flat arrays, with tokens as rows of features, the channels of all heads. The
+bits of a token are padded to full bytes. A task is one timestep of one sample, a row of (b, t).
 """
 
 from __future__ import annotations
@@ -16,298 +15,302 @@ import torch
 from numba.extending import register_jitable
 
 from spikeformer.ops.compiling import compiled
-from spikeformer.ops.derivatives import ZERO
+from spikeformer.ops.derivatives import ONE, ZERO
 from spikeformer.ops.formats import FORMATS, U
-from spikeformer.ops.vectors import LANES, fired
+from spikeformer.ops.vectors import LANES, add_picked, fired, pick, popcount, read_word
 
 Kernel = Callable[..., None]
 
-_Strides = tuple[int, int, int]
+ALL = U(0xFFFFFFFF)
 
-
-@cache
-def _packing(dtype: torch.dtype) -> Kernel:
-    load = FORMATS[dtype].load
-
-    @register_jitable
-    def pack(row: Any, bits: Any) -> None:
-        """Write the spikes of `row` to `bits`; nothing if there is no room, for nothing is kept."""
-        if bits.size == 0:
-            return
-        whole = row.size // LANES
-        for i in range(whole):
-            word = fired(row, i * LANES)
-            for byte in range(4):
-                bits[4 * i + byte] = word >> U(8 * byte)
-        bits[4 * whole :] = 0
-        for j in range(whole * LANES, row.size):
-            bits[j >> 3] |= np.uint8((load(row[j]) != ZERO) << (j & 7))
-
-    return pack
+Shape = tuple[int, int, int, int]
+"""Tokens of the query, tokens of the key, heads and channels of a head."""
 
 
 @register_jitable
-def _unpack(bits: Any, row: Any) -> None:
-    """Fill `row` with spikes 0 or 1; unsigned indices let the loop vectorise."""
-    for j in range(row.size):
-        i = np.uint64(j)
-        row[i] = np.float32((U(bits[i >> np.uint64(3)]) >> U(i & np.uint64(7))) & U(1))
+def _row_bits(features: int) -> int:
+    return (features + 7) // 8 * 8
+
+
+@cache
+def _writer(dtype: torch.dtype) -> Callable[..., None]:
+    store, exact = FORMATS[dtype].store, dtype == torch.float32
+
+    def write(word: Any, source: Any, first: int, out: Any, to: int, length: int) -> None:
+        """Write the numbers of `source` whose bit is set in `word`, and zeros between them."""
+        if exact and length == LANES:
+            pick(word, source, first, out, to)
+        else:
+            for j in range(length):
+                out[to + j] = store(source[first + j] if (word >> U(j)) & U(1) else ZERO)
+
+    # Numba tells machine code apart by name; these would have one for two types of 16 bits.
+    write.__qualname__ = f"write_{dtype}".replace(".", "_")
+    return register_jitable(write)
+
+
+@register_jitable
+def _add(word: Any, source: Any, first: int, sums: Any, to: int, length: int) -> None:
+    """Add the numbers of `source` whose bit is set in `word` to `sums`."""
+    if length == LANES:
+        add_picked(word, source, first, sums, to)
+    else:
+        for j in range(length):
+            sums[to + j] += source[first + j] if (word >> U(j)) & U(1) else ZERO
 
 
 @cache
 def pack_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the packing of spikes into bits."""
-    pack = _packing(dtype)
+    load = FORMATS[dtype].load
 
     @compiled(error_model="numpy")
     def kernel(
-        first: int, last: int, shape: _Strides, spikes: Any, strides: _Strides, bits: Any
-    ) -> None:
-        timesteps, tokens, features = shape
-        for task in range(first, last):
-            sample = task // timesteps
-            start = sample * strides[0] + (task - sample * timesteps) * strides[1]
-            for n in range(tokens):
-                here = start + n * strides[2]
-                pack(spikes[here : here + features], bits[task, n])
-
-    return kernel
-
-
-@cache
-def channels_kernel(dtype: torch.dtype) -> Kernel:
-    """Compile the count of a head's spikes, which "qk_token" integrates."""
-    _, load, _ = FORMATS[dtype]
-    pack = _packing(dtype)
-
-    # Sums vectorise if they may be taken in another order; sums of spikes are exact in any.
-    @compiled(error_model="numpy", fastmath={"reassoc", "nsz"})
-    def kernel(
         first: int,
         last: int,
-        shape: _Strides,
-        query: Any,
-        strides: _Strides,
-        query_bits: Any,
-        current: Any,
+        shape: tuple[int, int, int],
+        spikes: Any,
+        strides: tuple[int, int, int],
+        bits: Any,
     ) -> None:
         timesteps, tokens, features = shape
-        heads = current.shape[2]
-        channels = features // heads
+        whole, num_bytes = features // LANES, _row_bits(features) // 8
         for task in range(first, last):
             sample = task // timesteps
             start = sample * strides[0] + (task - sample * timesteps) * strides[1]
             for n in range(tokens):
-                here = start + n * strides[2]
-                q = query[here : here + features]
-                for h in range(heads):
-                    head = q[h * channels : (h + 1) * channels]
-                    count = ZERO
-                    for j in range(channels):
-                        count += load(head[j])
-                    current[task, n, h] = count
-                pack(q, query_bits[task, n])
+                here, to = start + n * strides[2], (task * tokens + n) * num_bytes
+                for i in range(whole):
+                    word = fired(spikes, here + i * LANES)
+                    for byte in range(4):
+                        bits[to + 4 * i + byte] = word >> U(8 * byte)
+                for i in range(4 * whole, num_bytes):
+                    bits[to + i] = 0
+                for j in range(whole * LANES, features):
+                    bits[to + (j >> 3)] |= np.uint8((load(spikes[here + j]) != ZERO) << (j & 7))
 
     return kernel
 
 
+@compiled(error_model="numpy")
+def channels_kernel(first: int, last: int, shape: Shape, query_bits: Any, current: Any) -> None:
+    """Count the spikes of every head, which "qk_token" integrates."""
+    tokens, _, heads, channels = shape
+    row = _row_bits(heads * channels)
+    for n in range(first * tokens, last * tokens):
+        for h in range(heads):
+            count = U(0)
+            for j in range(0, channels, LANES):
+                start = n * row + h * channels + j
+                count += popcount(read_word(query_bits, start, min(LANES, channels - j)))
+            current[n * heads + h] = count
+
+
 @cache
-def matches_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
+def matches_kernel(causal: bool) -> Kernel:
     """Compile the count of tokens at which key and value fire together, for "sdsa"."""
-    _, load, _ = FORMATS[dtype]
-    pack = _packing(dtype)
 
     @compiled(error_model="numpy")
     def kernel(
-        first: int,
-        last: int,
-        shape: _Strides,
-        key: Any,
-        key_strides: _Strides,
-        key_bits: Any,
-        value: Any,
-        value_strides: _Strides,
-        value_bits: Any,
-        current: Any,
+        first: int, last: int, shape: Shape, key_bits: Any, value_bits: Any, current: Any
     ) -> None:
-        timesteps, tokens, features = shape
-        count = np.empty(features, np.float32)
+        _, tokens, heads, channels = shape
+        features, row = heads * channels, _row_bits(heads * channels)
+        counts, ones = np.empty(features, np.float32), np.full(LANES, ONE)
         for task in range(first, last):
-            sample = task // timesteps
-            t = task - sample * timesteps
-            key_start = sample * key_strides[0] + t * key_strides[1]
-            value_start = sample * value_strides[0] + t * value_strides[1]
-            count[:] = ZERO
-            for n in range(tokens):
-                here = key_start + n * key_strides[2]
-                k = key[here : here + features]
-                here = value_start + n * value_strides[2]
-                v = value[here : here + features]
-                for j in range(features):
-                    count[j] += load(k[j]) * load(v[j])
+            counts[:] = ZERO
+            for n in range(task * tokens, (task + 1) * tokens):
+                for j in range(0, features, LANES):
+                    length = min(LANES, features - j)
+                    k = read_word(key_bits, n * row + j, length)
+                    v = read_word(value_bits, n * row + j, length)
+                    _add(k & v, ones, 0, counts, j, length)
                 if causal:
-                    current[task, n] = count
+                    current[n * features : (n + 1) * features] = counts
             if not causal:
-                current[task, 0] = count
-            for n in range(tokens):
-                here = key_start + n * key_strides[2]
-                pack(key[here : here + features], key_bits[task, n])
-            for n in range(tokens):
-                here = value_start + n * value_strides[2]
-                pack(value[here : here + features], value_bits[task, n])
+                current[task * features : (task + 1) * features] = counts
 
     return kernel
 
 
 @cache
 def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
-    """Compile the product of spikes with a gate: one for each head, or one for each channel."""
-    _, load, store = FORMATS[dtype]
-    pack = _packing(dtype)
+    """Compile the spikes that a gate lets through: one for each head, or one for each channel.
+
+    `gates` is how many tokens have gates of their own, all of them or one for all.
+    """
+    write = _writer(dtype)
 
     @compiled(error_model="numpy")
     def kernel(
-        first: int,
-        last: int,
-        shape: _Strides,
-        spikes: Any,
-        strides: _Strides,
-        bits: Any,
-        gate: Any,
-        out: Any,
+        first: int, last: int, shape: Shape, gates: int, bits: Any, gate: Any, out: Any
     ) -> None:
-        timesteps, tokens, features = shape
-        channels = features // gate.shape[2]
-        wide = np.empty(features, np.float32)
+        tokens, _, heads, channels = shape
+        features, row = heads * channels, _row_bits(heads * channels)
+        size = channels if per_head else features
+        ones, opened = np.full(LANES, ONE), np.zeros(LANES, np.float32)
         for task in range(first, last):
-            sample = task // timesteps
-            start = sample * strides[0] + (task - sample * timesteps) * strides[1]
             for n in range(tokens):
-                here = start + n * strides[2]
-                x, y = spikes[here : here + features], out[task, n]
-                g = gate[task, min(n, gate.shape[1] - 1)]
-                if per_head:
-                    for h in range(g.size):
-                        wide[h * channels : (h + 1) * channels] = g[h]
-                    g = wide
-                for j in range(features):
-                    y[j] = store(g[j] * load(x[j]))
-                pack(x, bits[task, n])
+                at = task * tokens + n
+                mine = task * gates + min(n, gates - 1)
+                for group in range(features // max(1, size)):
+                    for j in range(0, size, LANES):
+                        length = min(LANES, size - j)
+                        start = group * size + j
+                        word = read_word(bits, at * row + start, length)
+                        if per_head:
+                            word = word if gate[mine * heads + group] != ZERO else U(0)
+                        elif length == LANES:
+                            word &= fired(gate, mine * features + start)
+                        else:
+                            for i in range(length):
+                                opened[i] = gate[mine * features + start + i]
+                            word &= fired(opened, 0)
+                        write(word, ones, 0, out, at * features + start, length)
 
     return kernel
 
 
 @cache
 def channels_backward_kernel(dtype: torch.dtype) -> Kernel:
-    """Compile the sums over channels of "qk_token" backward: the count and the gate's gradient."""
+    """Compile the gradient of the gates of "qk_token": a sum over the channels of a head."""
     _, load, _ = FORMATS[dtype]
+    exact = dtype == torch.float32
 
     # Sums vectorise if they may be taken in another order, the same for any number of threads.
     @compiled(error_model="numpy", fastmath={"reassoc", "nsz"})
     def kernel(
+        first: int, last: int, shape: Shape, key_bits: Any, grad_spikes: Any, grad_gate: Any
+    ) -> None:
+        tokens, _, heads, channels = shape
+        row = _row_bits(heads * channels)
+        sums, wide = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+        for n in range(first * tokens, last * tokens):
+            for h in range(heads):
+                sums[:] = ZERO
+                for j in range(0, channels, LANES):
+                    length = min(LANES, channels - j)
+                    word = read_word(key_bits, n * row + h * channels + j, length)
+                    here = (n * heads + h) * channels + j
+                    if exact:
+                        _add(word, grad_spikes, here, sums, 0, length)
+                    else:
+                        for i in range(length):
+                            wide[i] = load(grad_spikes[here + i])
+                        _add(word, wide, 0, sums, 0, length)
+                total = ZERO
+                for i in range(LANES):
+                    total += sums[i]
+                grad_gate[n * heads + h] = total
+
+    return kernel
+
+
+@cache
+def query_key_backward_kernel(dtype: torch.dtype) -> Kernel:
+    """Compile the gradients of query and key in "qk_token"."""
+    _, load, store = FORMATS[dtype]
+
+    @compiled(error_model="numpy")
+    def kernel(
         first: int,
         last: int,
-        query_bits: Any,
-        key_bits: Any,
+        shape: Shape,
+        gate: Any,
+        grad_current: Any,
         grad_spikes: Any,
-        current: Any,
-        grad_gate: Any,
+        grad_query: Any,
+        grad_key: Any,
     ) -> None:
-        tokens, features = grad_spikes.shape[1:]
-        channels = features // current.shape[2]
-        q, k = np.empty(features, np.float32), np.empty(features, np.float32)
-        for task in range(first, last):
-            for n in range(tokens):
-                _unpack(query_bits[task, n], q)
-                _unpack(key_bits[task, n], k)
-                for h in range(current.shape[2]):
-                    q_h = q[h * channels : (h + 1) * channels]
-                    k_h = k[h * channels : (h + 1) * channels]
-                    g_h = grad_spikes[task, n, h * channels : (h + 1) * channels]
-                    count, grad = ZERO, ZERO
-                    for j in range(channels):
-                        count += q_h[j]
-                        grad += load(g_h[j]) * k_h[j]
-                    current[task, n, h] = count
-                    grad_gate[task, n, h] = grad
+        tokens, _, heads, channels = shape
+        for n in range(first * tokens * heads, last * tokens * heads):
+            opened, grad = gate[n], store(grad_current[n])
+            for j in range(n * channels, (n + 1) * channels):
+                grad_query[j] = grad
+                grad_key[j] = store(opened * load(grad_spikes[j]))
 
     return kernel
 
 
 @cache
 def matches_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
-    """Compile the sums over tokens of "sdsa" backward: the count and the gate's gradient."""
+    """Compile the gradient of the gates of "sdsa": a sum over tokens unless each has its own."""
     _, load, _ = FORMATS[dtype]
+    exact = dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
-        first: int,
-        last: int,
-        query_bits: Any,
-        key_bits: Any,
-        value_bits: Any,
-        grad_spikes: Any,
-        current: Any,
-        grad_gate: Any,
+        first: int, last: int, shape: Shape, query_bits: Any, grad_spikes: Any, grad_gate: Any
     ) -> None:
-        features = current.shape[2]
-        one, other = np.empty(features, np.float32), np.empty(features, np.float32)
-        count, grad = np.empty(features, np.float32), np.empty(features, np.float32)
+        tokens, _, heads, channels = shape
+        features, row = heads * channels, _row_bits(heads * channels)
+        wide, sums = np.empty(features, np.float32), np.zeros(features, np.float32)
         for task in range(first, last):
-            count[:] = ZERO
-            for n in range(key_bits.shape[1]):
-                _unpack(key_bits[task, n], one)
-                _unpack(value_bits[task, n], other)
-                for j in range(features):
-                    count[j] += one[j] * other[j]
+            sums[:] = ZERO
+            for n in range(task * tokens, (task + 1) * tokens):
+                if not exact:
+                    for j in range(features):
+                        wide[j] = load(grad_spikes[n * features + j])
+                for j in range(0, features, LANES):
+                    length = min(LANES, features - j)
+                    word = read_word(query_bits, n * row + j, length)
+                    if exact:
+                        _add(word, grad_spikes, n * features + j, sums, j, length)
+                    else:
+                        _add(word, wide, j, sums, j, length)
                 if causal:
-                    current[task, n] = count
+                    grad_gate[n * features : (n + 1) * features] = sums
+                    sums[:] = ZERO
             if not causal:
-                current[task, 0] = count
-            grad[:] = ZERO
-            for n in range(query_bits.shape[1]):
-                _unpack(query_bits[task, n], one)
-                g = grad_spikes[task, n]
-                for j in range(features):
-                    grad[j] += load(g[j]) * one[j]
-                if causal:  # each token has a gate of its own
-                    grad_gate[task, n] = grad
-                    grad[:] = ZERO
-            if not causal:
-                grad_gate[task, 0] = grad
+                grad_gate[task * features : (task + 1) * features] = sums
 
     return kernel
 
 
 @cache
 def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
-    """Compile the gradients of key and value in "sdsa" from that of their count."""
-    _, _, store = FORMATS[dtype]
+    """Compile the gradients of query, key and value in "sdsa"."""
+    _, load, store = FORMATS[dtype]
+    write = _writer(dtype)
 
     @compiled(error_model="numpy")
     def kernel(
         first: int,
         last: int,
+        shape: Shape,
         key_bits: Any,
         value_bits: Any,
+        gate: Any,
         grad_current: Any,
+        grad_spikes: Any,
+        grad_query: Any,
         grad_key: Any,
         grad_value: Any,
     ) -> None:
-        features = grad_current.shape[2]
-        k, v = np.empty(features, np.float32), np.empty(features, np.float32)
-        grad = np.empty(features, np.float32)
+        queries, tokens, heads, channels = shape
+        features, row = heads * channels, _row_bits(heads * channels)
+        grad, opened = np.empty(features, np.float32), np.empty(features, np.float32)
+        gates = queries if causal else 1
         for task in range(first, last):
-            grad[:] = ZERO if causal else grad_current[task, 0]
-            for n in range(key_bits.shape[1] - 1, -1, -1):
+            for n in range(queries):
+                if n < gates:
+                    start = (task * gates + n) * features
+                    opened[:] = gate[start : start + features]
+                start = (task * queries + n) * features
+                for j in range(features):
+                    grad_query[start + j] = store(opened[j] * load(grad_spikes[start + j]))
+            grad[:] = ZERO
+            if not causal:
+                grad[:] = grad_current[task * features : (task + 1) * features]
+            for n in range((task + 1) * tokens - 1, task * tokens - 1, -1):
                 if causal:  # a match counts for its token and those after it
                     for j in range(features):
-                        grad[j] += grad_current[task, n, j]
-                _unpack(key_bits[task, n], k)
-                _unpack(value_bits[task, n], v)
-                grad_k, grad_v = grad_key[task, n], grad_value[task, n]
-                for j in range(features):
-                    grad_k[j] = store(grad[j] * v[j])
-                    grad_v[j] = store(grad[j] * k[j])
+                        grad[j] += grad_current[n * features + j]
+                for j in range(0, features, LANES):
+                    length = min(LANES, features - j)
+                    v = read_word(value_bits, n * row + j, length)
+                    write(v, grad, j, grad_key, n * features + j, length)
+                    k = read_word(key_bits, n * row + j, length)
+                    write(k, grad, j, grad_value, n * features + j, length)
 
     return kernel
