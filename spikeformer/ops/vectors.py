@@ -149,6 +149,24 @@ def pick(e: _Emitter, word: Any, _source: Any, first: Any, _out: Any, to: Any) -
     e.store(e.pick(word, e.load(1, first, _ROW)), 3, to)
 
 
+@intrinsic
+def sum_picked(context: Any, word: Any, source: Any, first: Any) -> Any:
+    """Sum of the numbers of a row whose bit is set in `word`."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        e = _Emitter(context, builder, signature, values)
+        total = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(_FLOAT, [_FLOAT, _ROW]),
+            f"llvm.vector.reduce.fadd.v{LANES}f32",
+        )
+        picked = e.pick(values[0], e.load(1, values[2], _ROW))
+        # By halves, in an order that the processor decides, not the number of threads.
+        return builder.call(total, [_FLOAT(0.0), picked], fastmath=("reassoc",))
+
+    return types.float32(types.uint32, source, types.int64), generate
+
+
 @_instruction(types.uint32, None, types.int64, None, types.int64)
 def add_picked(e: _Emitter, word: Any, _source: Any, first: Any, _sums: Any, to: Any) -> None:
     """Add to a row the numbers of another whose bit is set in `word`."""
@@ -318,9 +336,15 @@ def _whole_word(context: Any, bits: Any, byte: Any) -> Any:
 @register_jitable
 def read_word(bits: Any, start: int, length: int) -> Any:
     """Word of the `length` spikes, at most 32, from bit `start` of an array of bytes."""
+    if start & 7 == 0 and length == LANES:
+        return _whole_word(bits, start >> 3)
+    return _part_of_word(bits, start, length)
+
+
+# A function of its own, so that the one before is small enough to become part of its callers.
+@register_jitable
+def _part_of_word(bits: Any, start: int, length: int) -> Any:
     byte, shift = start >> 3, np.uint64(start & 7)
-    if shift == 0 and length == LANES:
-        return _whole_word(bits, byte)
     word = np.uint64(0)
     for i in range((int(shift) + length + 7) >> 3):
         word |= np.uint64(bits[byte + i]) << np.uint64(8 * i)

@@ -17,7 +17,7 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ONE, ZERO
 from spikeformer.ops.formats import FORMATS, U
-from spikeformer.ops.vectors import LANES, add_picked, fired, pick, popcount, read_word
+from spikeformer.ops.vectors import LANES, add_picked, fired, pick, popcount, read_word, sum_picked
 
 Kernel = Callable[..., None]
 
@@ -41,8 +41,11 @@ def _writer(dtype: torch.dtype) -> Callable[..., None]:
         if exact and length == LANES:
             pick(word, source, first, out, to)
         else:
-            for j in range(length):
-                out[to + j] = store(source[first + j] if (word >> U(j)) & U(1) else ZERO)
+            # Indices that cannot be negative let the loop vectorise.
+            source_at, out_at = np.uint64(first), np.uint64(to)
+            for j in range(np.uint64(length)):
+                bit = (word >> U(j)) & U(1)
+                out[out_at + j] = store(source[source_at + j] if bit else ZERO)
 
     # Numba tells machine code apart by name; these would have one for two types of 16 bits.
     write.__qualname__ = f"write_{dtype}".replace(".", "_")
@@ -57,6 +60,17 @@ def _add(word: Any, source: Any, first: int, sums: Any, to: int, length: int) ->
     else:
         for j in range(length):
             sums[to + j] += source[first + j] if (word >> U(j)) & U(1) else ZERO
+
+
+@register_jitable
+def gate_word(gate: Any, first: int, length: int) -> Any:
+    """Word of the gates from `first` that are open."""
+    if length == LANES:
+        return fired(gate, first)
+    word = U(0)
+    for j in range(length):
+        word |= U(gate[first + j] != ZERO) << U(j)
+    return word
 
 
 @cache
@@ -148,7 +162,7 @@ def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
         tokens, _, heads, channels = shape
         features, row = heads * channels, _row_bits(heads * channels)
         size = channels if per_head else features
-        ones, opened = np.full(LANES, ONE), np.zeros(LANES, np.float32)
+        ones = np.full(LANES, ONE)
         for task in range(first, last):
             for n in range(tokens):
                 at = task * tokens + n
@@ -160,12 +174,8 @@ def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
                         word = read_word(bits, at * row + start, length)
                         if per_head:
                             word = word if gate[mine * heads + group] != ZERO else U(0)
-                        elif length == LANES:
-                            word &= fired(gate, mine * features + start)
                         else:
-                            for i in range(length):
-                                opened[i] = gate[mine * features + start + i]
-                            word &= fired(opened, 0)
+                            word &= gate_word(gate, mine * features + start, length)
                         write(word, ones, 0, out, at * features + start, length)
 
     return kernel
@@ -177,30 +187,27 @@ def channels_backward_kernel(dtype: torch.dtype) -> Kernel:
     _, load, _ = FORMATS[dtype]
     exact = dtype == torch.float32
 
-    # Sums vectorise if they may be taken in another order, the same for any number of threads.
-    @compiled(error_model="numpy", fastmath={"reassoc", "nsz"})
+    @compiled(error_model="numpy")
     def kernel(
         first: int, last: int, shape: Shape, key_bits: Any, grad_spikes: Any, grad_gate: Any
     ) -> None:
         tokens, _, heads, channels = shape
         row = _row_bits(heads * channels)
-        sums, wide = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+        wide = np.zeros(LANES, np.float32)
         for n in range(first * tokens, last * tokens):
             for h in range(heads):
-                sums[:] = ZERO
+                total = ZERO
                 for j in range(0, channels, LANES):
                     length = min(LANES, channels - j)
                     word = read_word(key_bits, n * row + h * channels + j, length)
                     here = (n * heads + h) * channels + j
-                    if exact:
-                        _add(word, grad_spikes, here, sums, 0, length)
+                    if exact and length == LANES:
+                        total += sum_picked(word, grad_spikes, here)
                     else:
-                        for i in range(length):
-                            wide[i] = load(grad_spikes[here + i])
-                        _add(word, wide, 0, sums, 0, length)
-                total = ZERO
-                for i in range(LANES):
-                    total += sums[i]
+                        here_at = np.uint64(here)
+                        for i in range(np.uint64(length)):
+                            wide[i] = load(grad_spikes[here_at + i])
+                        total += sum_picked(word, wide, 0)
                 grad_gate[n * heads + h] = total
 
     return kernel
@@ -209,7 +216,7 @@ def channels_backward_kernel(dtype: torch.dtype) -> Kernel:
 @cache
 def query_key_backward_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the gradients of query and key in "qk_token"."""
-    _, load, store = FORMATS[dtype]
+    load, exact, write = FORMATS[dtype].load, dtype == torch.float32, _writer(dtype)
 
     @compiled(error_model="numpy")
     def kernel(
@@ -223,11 +230,20 @@ def query_key_backward_kernel(dtype: torch.dtype) -> Kernel:
         grad_key: Any,
     ) -> None:
         tokens, _, heads, channels = shape
+        grad, wide = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
         for n in range(first * tokens * heads, last * tokens * heads):
-            opened, grad = gate[n], store(grad_current[n])
-            for j in range(n * channels, (n + 1) * channels):
-                grad_query[j] = grad
-                grad_key[j] = store(opened * load(grad_spikes[j]))
+            grad[:] = grad_current[n]
+            opened = ALL if gate[n] != ZERO else U(0)
+            for j in range(0, channels, LANES):
+                length, here = min(LANES, channels - j), n * channels + j
+                write(ALL, grad, 0, grad_query, here, length)
+                if exact:
+                    write(opened, grad_spikes, here, grad_key, here, length)
+                else:
+                    here_at = np.uint64(here)
+                    for i in range(np.uint64(length)):
+                        wide[i] = load(grad_spikes[here_at + i])
+                    write(opened, wide, 0, grad_key, here, length)
 
     return kernel
 
@@ -249,8 +265,9 @@ def matches_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
             sums[:] = ZERO
             for n in range(task * tokens, (task + 1) * tokens):
                 if not exact:
+                    g = grad_spikes[n * features : (n + 1) * features]
                     for j in range(features):
-                        wide[j] = load(grad_spikes[n * features + j])
+                        wide[j] = load(g[j])
                 for j in range(0, features, LANES):
                     length = min(LANES, features - j)
                     word = read_word(query_bits, n * row + j, length)
@@ -270,8 +287,7 @@ def matches_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
 @cache
 def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     """Compile the gradients of query, key and value in "sdsa"."""
-    _, load, store = FORMATS[dtype]
-    write = _writer(dtype)
+    load, exact, write = FORMATS[dtype].load, dtype == torch.float32, _writer(dtype)
 
     @compiled(error_model="numpy")
     def kernel(
@@ -289,16 +305,26 @@ def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     ) -> None:
         queries, tokens, heads, channels = shape
         features, row = heads * channels, _row_bits(heads * channels)
-        grad, opened = np.empty(features, np.float32), np.empty(features, np.float32)
+        grad, wide = np.empty(features, np.float32), np.empty(features, np.float32)
+        opened = np.empty((features + LANES - 1) // LANES, np.uint32)
         gates = queries if causal else 1
         for task in range(first, last):
             for n in range(queries):
                 if n < gates:
                     start = (task * gates + n) * features
-                    opened[:] = gate[start : start + features]
+                    for j in range(0, features, LANES):
+                        opened[j // LANES] = gate_word(gate, start + j, min(LANES, features - j))
                 start = (task * queries + n) * features
-                for j in range(features):
-                    grad_query[start + j] = store(opened[j] * load(grad_spikes[start + j]))
+                if not exact:
+                    g = grad_spikes[start : start + features]
+                    for j in range(features):
+                        wide[j] = load(g[j])
+                for j in range(0, features, LANES):
+                    word, length = opened[j // LANES], min(LANES, features - j)
+                    if exact:
+                        write(word, grad_spikes, start + j, grad_query, start + j, length)
+                    else:
+                        write(word, wide, j, grad_query, start + j, length)
             grad[:] = ZERO
             if not causal:
                 grad[:] = grad_current[task * features : (task + 1) * features]
