@@ -36,20 +36,32 @@ def _row_bits(features: int) -> int:
 def _writer(dtype: torch.dtype) -> Callable[..., None]:
     store, exact = FORMATS[dtype].store, dtype == torch.float32
 
+    def write_part(word: Any, source: Any, first: int, out: Any, to: int, length: int) -> None:
+        # Indices that cannot be negative let the loop vectorise.
+        source_at, out_at = np.uint64(first), np.uint64(to)
+        for j in range(np.uint64(length)):
+            bit = (word >> U(j)) & U(1)
+            out[out_at + j] = store(source[source_at + j] if bit else ZERO)
+
     def write(word: Any, source: Any, first: int, out: Any, to: int, length: int) -> None:
         """Write the numbers of `source` whose bit is set in `word`, and zeros between them."""
         if exact and length == LANES:
             pick(word, source, first, out, to)
         else:
-            # Indices that cannot be negative let the loop vectorise.
-            source_at, out_at = np.uint64(first), np.uint64(to)
-            for j in range(np.uint64(length)):
-                bit = (word >> U(j)) & U(1)
-                out[out_at + j] = store(source[source_at + j] if bit else ZERO)
+            write_part(word, source, first, out, to, length)
 
     # Numba tells machine code apart by name; these would have one for two types of 16 bits.
-    write.__qualname__ = f"write_{dtype}".replace(".", "_")
+    for function in (write_part, write):
+        function.__qualname__ = f"{function.__name__}_{dtype}".replace(".", "_")
+    write_part = register_jitable(write_part)
     return register_jitable(write)
+
+
+# Loops are functions of their own: the rest is then small enough to become part of its callers.
+@register_jitable
+def _add_part(word: Any, source: Any, first: int, sums: Any, to: int, length: int) -> None:
+    for j in range(length):
+        sums[to + j] += source[first + j] if (word >> U(j)) & U(1) else ZERO
 
 
 @register_jitable
@@ -58,19 +70,21 @@ def _add(word: Any, source: Any, first: int, sums: Any, to: int, length: int) ->
     if length == LANES:
         add_picked(word, source, first, sums, to)
     else:
-        for j in range(length):
-            sums[to + j] += source[first + j] if (word >> U(j)) & U(1) else ZERO
+        _add_part(word, source, first, sums, to, length)
+
+
+@register_jitable
+def _part_of_gates(gate: Any, first: int, length: int) -> Any:
+    word = U(0)
+    for j in range(length):
+        word |= U(gate[first + j] != ZERO) << U(j)
+    return word
 
 
 @register_jitable
 def gate_word(gate: Any, first: int, length: int) -> Any:
     """Word of the gates from `first` that are open."""
-    if length == LANES:
-        return fired(gate, first)
-    word = U(0)
-    for j in range(length):
-        word |= U(gate[first + j] != ZERO) << U(j)
-    return word
+    return fired(gate, first) if length == LANES else _part_of_gates(gate, first, length)
 
 
 @cache
@@ -328,8 +342,10 @@ def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
             grad[:] = ZERO
             if not causal:
                 grad[:] = grad_current[task * features : (task + 1) * features]
-            for n in range((task + 1) * tokens - 1, task * tokens - 1, -1):
-                if causal:  # a match counts for its token and those after it
+            for i in range(tokens):
+                n = task * tokens + i
+                if causal:  # a match counts for its token and those after it, so from the last
+                    n = (task + 1) * tokens - 1 - i
                     for j in range(features):
                         grad[j] += grad_current[n * features + j]
                 for j in range(0, features, LANES):
