@@ -319,16 +319,20 @@ def copy_rows(
                 target[to + i * to_stride + j] = source[first + i * stride + j]
 
 
+@_instruction(types.float32, None, types.int64)
+def fill(e: _Emitter, number: Any, _out: Any, to: Any) -> None:
+    """Write a row of one number."""
+    e.store(e.splat(number), 1, to)
+
+
 @intrinsic
-def _whole_word(context: Any, bits: Any, byte: Any) -> Any:
-    """The word that four bytes are."""
+def load_word(context: Any, bits: Any, byte: Any) -> Any:
+    """The word that four bytes are, the first of them the lowest, as in all that we run on."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        # Both processors that matter keep the lowest byte first, as the bits in a byte.
-        word = ir.VectorType(ir.IntType(8), 4)
-        return builder.bitcast(
-            _Emitter(context, builder, signature, values).load(0, values[1], word), _WORD
-        )
+        four = ir.VectorType(ir.IntType(8), 4)
+        loaded = _Emitter(context, builder, signature, values).load(0, values[1], four)
+        return builder.bitcast(loaded, _WORD)
 
     return types.uint32(bits, types.int64), generate
 
@@ -336,17 +340,22 @@ def _whole_word(context: Any, bits: Any, byte: Any) -> Any:
 @register_jitable
 def read_word(bits: Any, start: int, length: int) -> Any:
     """Word of the `length` spikes, at most 32, from bit `start` of an array of bytes."""
-    if start & 7 == 0 and length == LANES:
-        return _whole_word(bits, start >> 3)
-    return _part_of_word(bits, start, length)
-
-
-# A function of its own, so that the one before is small enough to become part of its callers.
-@register_jitable
-def _part_of_word(bits: Any, start: int, length: int) -> Any:
     byte, shift = start >> 3, np.uint64(start & 7)
     word = np.uint64(0)
     for i in range((int(shift) + length + 7) >> 3):
         word |= np.uint64(bits[byte + i]) << np.uint64(8 * i)
     mask = (np.uint64(1) << np.uint64(length)) - np.uint64(1)
     return np.uint32((word >> shift) & mask)
+
+
+@register_jitable
+def read_words(bits: Any, start: int, length: int, words: Any, first: int) -> None:
+    """Words of the `length` spikes from bit `start`, in full ones and what remains."""
+    whole = length // LANES
+    for i in range(whole):
+        if start & 7:
+            words[first + i] = read_word(bits, start + i * LANES, LANES)
+        else:
+            words[first + i] = load_word(bits, (start >> 3) + 4 * i)
+    if whole * LANES < length:
+        words[first + whole] = read_word(bits, start + whole * LANES, length - whole * LANES)

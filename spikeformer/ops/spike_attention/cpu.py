@@ -164,8 +164,9 @@ def _gated_forward(
     gate, membrane, adaptation = fire(current, state, dynamics)
     gated, packed = (key, bits[1]) if value is None else (query, bits[0])
     out = empty_like(gated, gated.shape)
-    kernel = gate_kernel(out.dtype, value is None)
-    _run(kernel, out, out.shape[2], gate.shape[2], *_arrays(packed, gate, out))
+    per_gate = out.shape[4] if value is None else 1
+    arrays = _arrays(packed, gate, out)
+    _run(gate_kernel(out.dtype), out, out.shape[2], gate.shape[2], per_gate, *arrays)
     return out, membrane, adaptation
 
 

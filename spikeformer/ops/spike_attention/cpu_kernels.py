@@ -17,7 +17,16 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ONE, ZERO
 from spikeformer.ops.formats import FORMATS, U
-from spikeformer.ops.vectors import LANES, add_picked, fired, pick, popcount, read_word, sum_picked
+from spikeformer.ops.vectors import (
+    LANES,
+    add_picked,
+    fill,
+    fired,
+    pick,
+    popcount,
+    read_words,
+    sum_picked,
+)
 
 Kernel = Callable[..., None]
 
@@ -28,63 +37,38 @@ Shape = tuple[int, int, int, int]
 
 
 @register_jitable
-def _row_bits(features: int) -> int:
-    return (features + 7) // 8 * 8
-
-
-@cache
-def _writer(dtype: torch.dtype) -> Callable[..., None]:
-    store, exact = FORMATS[dtype].store, dtype == torch.float32
-
-    def write_part(word: Any, source: Any, first: int, out: Any, to: int, length: int) -> None:
-        # Indices that cannot be negative let the loop vectorise.
-        source_at, out_at = np.uint64(first), np.uint64(to)
-        for j in range(np.uint64(length)):
-            bit = (word >> U(j)) & U(1)
-            out[out_at + j] = store(source[source_at + j] if bit else ZERO)
-
-    def write(word: Any, source: Any, first: int, out: Any, to: int, length: int) -> None:
-        """Write the numbers of `source` whose bit is set in `word`, and zeros between them."""
-        if exact and length == LANES:
-            pick(word, source, first, out, to)
-        else:
-            write_part(word, source, first, out, to, length)
-
-    # Numba tells machine code apart by name; these would have one for two types of 16 bits.
-    for function in (write_part, write):
-        function.__qualname__ = f"{function.__name__}_{dtype}".replace(".", "_")
-    write_part = register_jitable(write_part)
-    return register_jitable(write)
-
-
-# Loops are functions of their own: the rest is then small enough to become part of its callers.
-@register_jitable
-def _add_part(word: Any, source: Any, first: int, sums: Any, to: int, length: int) -> None:
-    for j in range(length):
-        sums[to + j] += source[first + j] if (word >> U(j)) & U(1) else ZERO
+def _blocks(features: int) -> int:
+    return (features + LANES - 1) // LANES
 
 
 @register_jitable
-def _add(word: Any, source: Any, first: int, sums: Any, to: int, length: int) -> None:
-    """Add the numbers of `source` whose bit is set in `word` to `sums`."""
-    if length == LANES:
-        add_picked(word, source, first, sums, to)
+def _read_token(bits: Any, n: int, features: int, words: Any) -> None:
+    """Words of the spikes of a token."""
+    read_words(bits, n * ((features + 7) // 8 * 8), features, words, 0)
+
+
+@register_jitable
+def _read_heads(bits: Any, n: int, heads: int, channels: int, words: Any) -> None:
+    """Words of the spikes of every head of a token, each from a word of its own."""
+    if channels % LANES == 0:
+        _read_token(bits, n, heads * channels, words)
     else:
-        _add_part(word, source, first, sums, to, length)
+        start, blocks = n * ((heads * channels + 7) // 8 * 8), words.size // heads
+        for h in range(heads):
+            read_words(bits, start + h * channels, channels, words, h * blocks)
 
 
 @register_jitable
-def _part_of_gates(gate: Any, first: int, length: int) -> Any:
-    word = U(0)
-    for j in range(length):
-        word |= U(gate[first + j] != ZERO) << U(j)
-    return word
-
-
-@register_jitable
-def gate_word(gate: Any, first: int, length: int) -> Any:
-    """Word of the gates from `first` that are open."""
-    return fired(gate, first) if length == LANES else _part_of_gates(gate, first, length)
+def _open(gate: Any, first: int, features: int, per_gate: int, wide: Any, words: Any) -> None:
+    """Words of the features whose gate is open, with a gate for each `per_gate` features."""
+    if per_gate % LANES == 0:
+        for i in range(words.size):
+            words[i] = ALL if gate[first + i * LANES // per_gate] != ZERO else U(0)
+    else:
+        for j in range(features):
+            wide[j] = gate[first + j // per_gate]
+        for i in range(words.size):
+            words[i] = fired(wide, i * LANES)
 
 
 @cache
@@ -102,7 +86,7 @@ def pack_kernel(dtype: torch.dtype) -> Kernel:
         bits: Any,
     ) -> None:
         timesteps, tokens, features = shape
-        whole, num_bytes = features // LANES, _row_bits(features) // 8
+        whole, num_bytes = features // LANES, (features + 7) // 8
         for task in range(first, last):
             sample = task // timesteps
             start = sample * strides[0] + (task - sample * timesteps) * strides[1]
@@ -124,13 +108,14 @@ def pack_kernel(dtype: torch.dtype) -> Kernel:
 def channels_kernel(first: int, last: int, shape: Shape, query_bits: Any, current: Any) -> None:
     """Count the spikes of every head, which "qk_token" integrates."""
     tokens, _, heads, channels = shape
-    row = _row_bits(heads * channels)
+    blocks = _blocks(channels)
+    words = np.empty(heads * blocks, np.uint32)
     for n in range(first * tokens, last * tokens):
+        _read_heads(query_bits, n, heads, channels, words)
         for h in range(heads):
             count = U(0)
-            for j in range(0, channels, LANES):
-                start = n * row + h * channels + j
-                count += popcount(read_word(query_bits, start, min(LANES, channels - j)))
+            for i in range(h * blocks, (h + 1) * blocks):
+                count += popcount(words[i])
             current[n * heads + h] = count
 
 
@@ -143,54 +128,67 @@ def matches_kernel(causal: bool) -> Kernel:
         first: int, last: int, shape: Shape, key_bits: Any, value_bits: Any, current: Any
     ) -> None:
         _, tokens, heads, channels = shape
-        features, row = heads * channels, _row_bits(heads * channels)
-        counts, ones = np.empty(features, np.float32), np.full(LANES, ONE)
+        features = heads * channels
+        blocks = _blocks(features)
+        k, v = np.empty(blocks, np.uint32), np.empty(blocks, np.uint32)
+        counts, ones = np.empty(blocks * LANES, np.float32), np.full(LANES, ONE)
         for task in range(first, last):
             counts[:] = ZERO
             for n in range(task * tokens, (task + 1) * tokens):
-                for j in range(0, features, LANES):
-                    length = min(LANES, features - j)
-                    k = read_word(key_bits, n * row + j, length)
-                    v = read_word(value_bits, n * row + j, length)
-                    _add(k & v, ones, 0, counts, j, length)
+                _read_token(key_bits, n, features, k)
+                _read_token(value_bits, n, features, v)
+                for i in range(blocks):
+                    add_picked(k[i] & v[i], ones, 0, counts, i * LANES)
                 if causal:
-                    current[n * features : (n + 1) * features] = counts
+                    current[n * features : (n + 1) * features] = counts[:features]
             if not causal:
-                current[task * features : (task + 1) * features] = counts
+                current[task * features : (task + 1) * features] = counts[:features]
 
     return kernel
 
 
 @cache
-def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
-    """Compile the spikes that a gate lets through: one for each head, or one for each channel.
+def gate_kernel(dtype: torch.dtype) -> Kernel:
+    """Compile the spikes that gates let through.
 
-    `gates` is how many tokens have gates of their own, all of them or one for all.
+    `gates` is how many tokens have gates of their own, all of them or one for all; a gate is for
+    `per_gate` features.
     """
-    write = _writer(dtype)
+    store, exact = FORMATS[dtype].store, dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
-        first: int, last: int, shape: Shape, gates: int, bits: Any, gate: Any, out: Any
+        first: int,
+        last: int,
+        shape: Shape,
+        gates: int,
+        per_gate: int,
+        bits: Any,
+        gate: Any,
+        out: Any,
     ) -> None:
         tokens, _, heads, channels = shape
-        features, row = heads * channels, _row_bits(heads * channels)
-        size = channels if per_head else features
-        ones = np.full(LANES, ONE)
+        features = heads * channels
+        blocks = _blocks(features)
+        direct = exact and features == blocks * LANES
+        words, opened = np.empty(blocks, np.uint32), np.empty(blocks, np.uint32)
+        ones, wide = np.full(LANES, ONE), np.zeros(blocks * LANES, np.float32)
         for task in range(first, last):
             for n in range(tokens):
-                at = task * tokens + n
-                mine = task * gates + min(n, gates - 1)
-                for group in range(features // max(1, size)):
-                    for j in range(0, size, LANES):
-                        length = min(LANES, size - j)
-                        start = group * size + j
-                        word = read_word(bits, at * row + start, length)
-                        if per_head:
-                            word = word if gate[mine * heads + group] != ZERO else U(0)
-                        else:
-                            word &= gate_word(gate, mine * features + start, length)
-                        write(word, ones, 0, out, at * features + start, length)
+                if n < gates:
+                    start = (task * gates + n) * (features // per_gate)
+                    _open(gate, start, features, per_gate, wide, opened)
+                start = (task * tokens + n) * features
+                _read_token(bits, task * tokens + n, features, words)
+                if direct:
+                    for i in range(blocks):
+                        pick(words[i] & opened[i], ones, 0, out, start + i * LANES)
+                else:
+                    for i in range(blocks):
+                        pick(words[i] & opened[i], ones, 0, wide, i * LANES)
+                    y = out[start : start + features]
+                    for j in range(features):
+                        y[j] = store(wide[j])
 
     return kernel
 
@@ -198,30 +196,29 @@ def gate_kernel(dtype: torch.dtype, per_head: bool) -> Kernel:
 @cache
 def channels_backward_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the gradient of the gates of "qk_token": a sum over the channels of a head."""
-    _, load, _ = FORMATS[dtype]
-    exact = dtype == torch.float32
+    load, exact = FORMATS[dtype].load, dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
         first: int, last: int, shape: Shape, key_bits: Any, grad_spikes: Any, grad_gate: Any
     ) -> None:
         tokens, _, heads, channels = shape
-        row = _row_bits(heads * channels)
-        wide = np.zeros(LANES, np.float32)
+        blocks = _blocks(channels)
+        words, wide = np.empty(heads * blocks, np.uint32), np.zeros(blocks * LANES, np.float32)
+        direct = exact and channels == blocks * LANES
         for n in range(first * tokens, last * tokens):
+            _read_heads(key_bits, n, heads, channels, words)
             for h in range(heads):
-                total = ZERO
-                for j in range(0, channels, LANES):
-                    length = min(LANES, channels - j)
-                    word = read_word(key_bits, n * row + h * channels + j, length)
-                    here = (n * heads + h) * channels + j
-                    if exact and length == LANES:
-                        total += sum_picked(word, grad_spikes, here)
-                    else:
-                        here_at = np.uint64(here)
-                        for i in range(np.uint64(length)):
-                            wide[i] = load(grad_spikes[here_at + i])
-                        total += sum_picked(word, wide, 0)
+                start, total = (n * heads + h) * channels, ZERO
+                if direct:
+                    for i in range(blocks):
+                        total += sum_picked(words[h * blocks + i], grad_spikes, start + i * LANES)
+                else:
+                    g = grad_spikes[start : start + channels]
+                    for j in range(channels):
+                        wide[j] = load(g[j])
+                    for i in range(blocks):
+                        total += sum_picked(words[h * blocks + i], wide, i * LANES)
                 grad_gate[n * heads + h] = total
 
     return kernel
@@ -230,7 +227,8 @@ def channels_backward_kernel(dtype: torch.dtype) -> Kernel:
 @cache
 def query_key_backward_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the gradients of query and key in "qk_token"."""
-    load, exact, write = FORMATS[dtype].load, dtype == torch.float32, _writer(dtype)
+    _, load, store = FORMATS[dtype]
+    exact = dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
@@ -244,20 +242,20 @@ def query_key_backward_kernel(dtype: torch.dtype) -> Kernel:
         grad_key: Any,
     ) -> None:
         tokens, _, heads, channels = shape
-        grad, wide = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+        direct = exact and channels % LANES == 0
         for n in range(first * tokens * heads, last * tokens * heads):
-            grad[:] = grad_current[n]
-            opened = ALL if gate[n] != ZERO else U(0)
-            for j in range(0, channels, LANES):
-                length, here = min(LANES, channels - j), n * channels + j
-                write(ALL, grad, 0, grad_query, here, length)
-                if exact:
-                    write(opened, grad_spikes, here, grad_key, here, length)
-                else:
-                    here_at = np.uint64(here)
-                    for i in range(np.uint64(length)):
-                        wide[i] = load(grad_spikes[here_at + i])
-                    write(opened, wide, 0, grad_key, here, length)
+            start, end = n * channels, (n + 1) * channels
+            if direct:
+                opened = ALL if gate[n] != ZERO else U(0)
+                for j in range(start, end, LANES):
+                    fill(grad_current[n], grad_query, j)
+                    pick(opened, grad_spikes, j, grad_key, j)
+            else:
+                opened_by, grad = gate[n], store(grad_current[n])
+                q, k, g = grad_query[start:end], grad_key[start:end], grad_spikes[start:end]
+                for j in range(channels):
+                    q[j] = grad
+                    k[j] = store(opened_by * load(g[j]))
 
     return kernel
 
@@ -265,35 +263,37 @@ def query_key_backward_kernel(dtype: torch.dtype) -> Kernel:
 @cache
 def matches_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     """Compile the gradient of the gates of "sdsa": a sum over tokens unless each has its own."""
-    _, load, _ = FORMATS[dtype]
-    exact = dtype == torch.float32
+    load, exact = FORMATS[dtype].load, dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
         first: int, last: int, shape: Shape, query_bits: Any, grad_spikes: Any, grad_gate: Any
     ) -> None:
         tokens, _, heads, channels = shape
-        features, row = heads * channels, _row_bits(heads * channels)
-        wide, sums = np.empty(features, np.float32), np.zeros(features, np.float32)
+        features = heads * channels
+        blocks = _blocks(features)
+        direct = exact and features == blocks * LANES
+        words = np.empty(blocks, np.uint32)
+        sums, wide = np.empty(blocks * LANES, np.float32), np.zeros(blocks * LANES, np.float32)
         for task in range(first, last):
             sums[:] = ZERO
             for n in range(task * tokens, (task + 1) * tokens):
-                if not exact:
+                _read_token(query_bits, n, features, words)
+                if direct:
+                    for i in range(blocks):
+                        here = n * features + i * LANES
+                        add_picked(words[i], grad_spikes, here, sums, i * LANES)
+                else:
                     g = grad_spikes[n * features : (n + 1) * features]
                     for j in range(features):
                         wide[j] = load(g[j])
-                for j in range(0, features, LANES):
-                    length = min(LANES, features - j)
-                    word = read_word(query_bits, n * row + j, length)
-                    if exact:
-                        _add(word, grad_spikes, n * features + j, sums, j, length)
-                    else:
-                        _add(word, wide, j, sums, j, length)
+                    for i in range(blocks):
+                        add_picked(words[i], wide, i * LANES, sums, i * LANES)
                 if causal:
-                    grad_gate[n * features : (n + 1) * features] = sums
+                    grad_gate[n * features : (n + 1) * features] = sums[:features]
                     sums[:] = ZERO
             if not causal:
-                grad_gate[task * features : (task + 1) * features] = sums
+                grad_gate[task * features : (task + 1) * features] = sums[:features]
 
     return kernel
 
@@ -301,7 +301,8 @@ def matches_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
 @cache
 def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
     """Compile the gradients of query, key and value in "sdsa"."""
-    load, exact, write = FORMATS[dtype].load, dtype == torch.float32, _writer(dtype)
+    _, load, store = FORMATS[dtype]
+    exact = dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
@@ -318,41 +319,58 @@ def key_value_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
         grad_value: Any,
     ) -> None:
         queries, tokens, heads, channels = shape
-        features, row = heads * channels, _row_bits(heads * channels)
-        grad, wide = np.empty(features, np.float32), np.empty(features, np.float32)
-        opened = np.empty((features + LANES - 1) // LANES, np.uint32)
+        features = heads * channels
+        blocks = _blocks(features)
+        direct = exact and features == blocks * LANES
+        opened, k = np.empty(blocks, np.uint32), np.empty(blocks, np.uint32)
+        v = np.empty(blocks, np.uint32)
+        grad, wide = np.zeros(blocks * LANES, np.float32), np.zeros(blocks * LANES, np.float32)
+        other = np.empty(blocks * LANES, np.float32)
         gates = queries if causal else 1
         for task in range(first, last):
             for n in range(queries):
                 if n < gates:
-                    start = (task * gates + n) * features
-                    for j in range(0, features, LANES):
-                        opened[j // LANES] = gate_word(gate, start + j, min(LANES, features - j))
+                    _open(gate, (task * gates + n) * features, features, 1, wide, opened)
                 start = (task * queries + n) * features
-                if not exact:
+                if direct:
+                    for i in range(blocks):
+                        here = start + i * LANES
+                        pick(opened[i], grad_spikes, here, grad_query, here)
+                else:
                     g = grad_spikes[start : start + features]
                     for j in range(features):
                         wide[j] = load(g[j])
-                for j in range(0, features, LANES):
-                    word, length = opened[j // LANES], min(LANES, features - j)
-                    if exact:
-                        write(word, grad_spikes, start + j, grad_query, start + j, length)
-                    else:
-                        write(word, wide, j, grad_query, start + j, length)
-            grad[:] = ZERO
+                    for i in range(blocks):
+                        pick(opened[i], wide, i * LANES, other, i * LANES)
+                    y = grad_query[start : start + features]
+                    for j in range(features):
+                        y[j] = store(other[j])
             if not causal:
-                grad[:] = grad_current[task * features : (task + 1) * features]
+                grad[:features] = grad_current[task * features : (task + 1) * features]
+            else:
+                grad[:] = ZERO
             for i in range(tokens):
                 n = task * tokens + i
                 if causal:  # a match counts for its token and those after it, so from the last
                     n = (task + 1) * tokens - 1 - i
+                    added = grad_current[n * features : (n + 1) * features]
                     for j in range(features):
-                        grad[j] += grad_current[n * features + j]
-                for j in range(0, features, LANES):
-                    length = min(LANES, features - j)
-                    v = read_word(value_bits, n * row + j, length)
-                    write(v, grad, j, grad_key, n * features + j, length)
-                    k = read_word(key_bits, n * row + j, length)
-                    write(k, grad, j, grad_value, n * features + j, length)
+                        grad[j] += added[j]
+                _read_token(key_bits, n, features, k)
+                _read_token(value_bits, n, features, v)
+                start = n * features
+                if direct:
+                    for block in range(blocks):
+                        j = block * LANES
+                        pick(v[block], grad, j, grad_key, start + j)
+                        pick(k[block], grad, j, grad_value, start + j)
+                else:
+                    for block in range(blocks):
+                        pick(v[block], grad, block * LANES, wide, block * LANES)
+                        pick(k[block], grad, block * LANES, other, block * LANES)
+                    y, z = grad_key[start : start + features], grad_value[start : start + features]
+                    for j in range(features):
+                        y[j] = store(wide[j])
+                        z[j] = store(other[j])
 
     return kernel

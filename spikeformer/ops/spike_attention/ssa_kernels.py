@@ -28,8 +28,9 @@ from spikeformer.ops.vectors import (
     TABLE,
     copy_rows,
     count_matches,
+    load_word,
     multiply_rows,
-    read_word,
+    read_words,
     subset_sums,
     sum_selected,
     transpose_words,
@@ -52,11 +53,13 @@ def _by_token(
 ) -> None:
     """A head's words of every token of a timestep, (tokens, blocks)."""
     blocks, padded = _blocks(channels), (heads * channels + 7) // 8 * 8
-    for n in range(tokens):
-        start = (step * tokens + n) * padded + head * channels
-        for block in range(blocks):
-            length = min(LANES, channels - block * LANES)
-            words[n * blocks + block] = read_word(bits, start + block * LANES, length)
+    start = step * tokens * padded + head * channels
+    if channels == LANES and start & 7 == 0:
+        for n in range(tokens):
+            words[n] = load_word(bits, (start + n * padded) >> 3)
+    else:
+        for n in range(tokens):
+            read_words(bits, start + n * padded, channels, words, n * blocks)
 
 
 @register_jitable
