@@ -94,11 +94,15 @@ FORMATS = {
 }
 
 
+_NOTHING = np.empty(0, np.float32)
+
+
 def flat(tensor: Tensor | None) -> Any:
     """A tensor's memory as a one-dimensional array, 16-bit floats as their bits; None as empty."""
     if tensor is None:
-        return np.empty(0, np.float32)
-    return tensor.detach().contiguous().view(FORMATS[tensor.dtype].memory).view(-1).numpy()
+        return _NOTHING
+    memory, elements = FORMATS[tensor.dtype].memory, tensor.detach().reshape(-1)
+    return (elements if elements.dtype == memory else elements.view(memory)).numpy()
 
 
 def strided(rows: Tensor) -> tuple[Any, tuple[int, ...]]:

@@ -5,12 +5,15 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from spikeformer.ops import keep_freed_memory
+from spikeformer.ops.memory import empty_like
 
 FAULTS = """
 import resource, sys, torch
 from spikeformer.ops import keep_freed_memory
+from spikeformer.ops.memory import empty_like
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 def step():
@@ -41,3 +44,13 @@ def test_freed_memory_is_used_again():
 def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, None])
+def test_large_outputs_start_a_cache_line(dtype):
+    like = torch.empty(0, dtype=torch.float16)
+    for size in (1 << 20, (1 << 20) + 1):
+        out = empty_like(like, (size, 3), dtype)
+        assert (out.shape, out.dtype) == ((size, 3), dtype or torch.float16)
+        assert out.data_ptr() % 64 == 0
+        assert out.fill_(1.0)[-1, -1] == 1.0

@@ -55,6 +55,22 @@ def test_kernels_from_one_factory_are_told_apart():
             assert (out == value).all()
 
 
+def test_a_kernel_calls_another_by_its_address():
+    kernels = {value: kernel_from_a_factory(value) for value in (5.0, 6.0)}
+    addresses = [openmp.kernel_address(kernel, (np.zeros(0),)) for kernel in kernels.values()]
+
+    @njit(nogil=True)
+    def both(first, last, one, other, out):
+        for task in range(first, last):
+            openmp.call_kernel(one, (task, task + 1, out))
+            openmp.call_kernel(other, (task + 1, task + 2, out))
+
+    torch.set_num_threads(2)
+    out = np.zeros(101)
+    run_tasks(both, (*addresses, out), 100, 1)
+    assert out.tolist() == [5.0] * 100 + [6.0]
+
+
 def test_an_address_asked_for_too_late_is_refused():
     kernel, out = kernel_from_a_factory(4.0), np.zeros(3)
     kernel(0, 3, out)

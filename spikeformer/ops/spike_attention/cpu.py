@@ -255,8 +255,8 @@ def _causal_backward(
         for grad, of_part in zip(grads, computed, strict=True):
             grad[part].copy_(of_part)
         rest.append((membrane, adaptation, parameters))
-    membranes, adaptations, parameters = zip(*rest, strict=True)
-    return torch.cat(membranes), torch.cat(adaptations), torch.stack(parameters).sum(0)
+    membranes, adaptations, totals = zip(*rest, strict=True)
+    return torch.cat(membranes), torch.cat(adaptations), torch.stack(totals).sum(0)
 
 
 def _pack(spikes: Tensor, bits: Tensor) -> None:

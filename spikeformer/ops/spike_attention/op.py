@@ -52,8 +52,8 @@ def spike_attention(
 
     Args:
         query: Spikes 0 or 1, or n / D with `max_spikes`, (batch, timesteps, tokens, heads,
-            channels), of any strides. Nothing checks the values; with others the gradients are
-            wrong.
+            channels), of any strides. Nothing checks the values; a kernel may take whatever is
+            not 0 for a spike.
         key: Spikes shaped like `query`. "ssa", and "sdsa", each without `causal`, take another
             number of tokens than there are queries.
         value: Spikes shaped like `key`; None for "qk_token".

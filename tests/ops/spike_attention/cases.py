@@ -77,3 +77,23 @@ def results(
     if adaptive:
         collected["final adaptation"] = final.adaptation.detach()
     return collected | {f"d {name}": grad for name, grad in zip(leaves, grads, strict=True)}
+
+
+def assert_matches_reference(spikes, kernel, mechanism, causal=False, **options):
+    """Spikes and states are equal, and gradients to rounding."""
+    expected = results(spikes, "reference", mechanism, causal, **options)
+    got = results(spikes, kernel, mechanism, causal, **options)
+    assert got.keys() == expected.keys()
+    if spikes[0].numel() > 100:
+        assert 0 < expected["spikes"].sum() < expected["spikes"].numel()
+    half = {torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
+    for name, value in got.items():
+        assert value.shape == expected[name].shape, name
+        assert value.dtype == expected[name].dtype, name
+        if name.startswith("d "):
+            rtol = half.get(spikes[0].dtype, 1e-4)
+            # Many gradients are summed in another order.
+            atol = rtol * expected[name].abs().max().item() if value.numel() else 0.0
+            torch.testing.assert_close(value, expected[name], rtol=rtol, atol=atol, msg=name)
+        else:
+            assert torch.equal(value, expected[name]), name

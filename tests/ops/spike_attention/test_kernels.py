@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from spikeformer.ops.spike_attention import spike_attention
-from tests.ops.spike_attention.cases import CASES, interleaved, random_spikes, results
+from tests.ops.spike_attention.cases import (
+    CASES,
+    assert_matches_reference,
+    interleaved,
+    random_spikes,
+    results,
+)
 
 KERNELS = ["cpu", "triton"]
 pytestmark = pytest.mark.parametrize("kernel", KERNELS)
@@ -26,25 +32,6 @@ def threads():
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
-
-
-def assert_matches_reference(spikes, kernel, mechanism, causal=False, **options):
-    expected = results(spikes, "reference", mechanism, causal, **options)
-    got = results(spikes, kernel, mechanism, causal, **options)
-    assert got.keys() == expected.keys()
-    if spikes[0].numel() > 100:
-        assert 0 < expected["spikes"].sum() < expected["spikes"].numel()
-    half = {torch.bfloat16: 1.6e-2, torch.float16: 2e-3}
-    for name, value in got.items():
-        assert value.shape == expected[name].shape, name
-        assert value.dtype == expected[name].dtype, name
-        if name.startswith("d "):
-            rtol = half.get(spikes[0].dtype, 1e-4)
-            # Many gradients are summed in another order.
-            atol = rtol * expected[name].abs().max().item() if value.numel() else 0.0
-            torch.testing.assert_close(value, expected[name], rtol=rtol, atol=atol, msg=name)
-        else:
-            assert torch.equal(value, expected[name]), name
 
 
 @cases
