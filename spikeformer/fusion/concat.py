@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from spikeformer.fusion.base import ModalityFusion
@@ -21,6 +23,8 @@ class ConcatFusion(ModalityFusion):
         >>> fusion({"a": torch.rand(2, 4, 9, 8), "b": torch.rand(2, 4, 5)}).shape
         torch.Size([2, 4, 10, 16])
     """
+
+    linear_between_neurons: ClassVar[bool] = True
 
     def mix(self, currents: dict[str, Tensor], masks: Masks) -> dict[str, Tensor]:
         """Return the currents as they are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ class CrossModalAttentionFusion(ModalityFusion):
         torch.Size([2, 4, 10, 16])
     """
 
+    linear_between_neurons: ClassVar[bool] = True
+
     def __init__(
         self,
         config: FusionConfig,
@@ -97,6 +99,8 @@ class CrossModalAttentionFusion(ModalityFusion):
 
 class _AskedTokens(nn.Module):
     """The part of `CrossModalAttentionFusion` that belongs to one modality."""
+
+    linear_between_neurons: ClassVar[bool] = True
 
     def __init__(
         self,

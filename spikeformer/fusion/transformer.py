@@ -128,7 +128,7 @@ class MultiModalSpikeTransformer(nn.Module):
         # Outputs are joined late by one branch for each modality, tokens early by a common one.
         self.late = config.fusion_type == "late"
         branches = list(self.fusion.modality_dims) if self.late else ["all"]
-        self.average = ConfidenceAverage(config.temperature)
+        self.average = ConfidenceAverage(config.temperature) if self.late else None
         self.blocks = nn.ModuleDict(
             {
                 name: BlockStack([block() for _ in range(num_layers)], neuron(threshold=threshold))
@@ -138,6 +138,11 @@ class MultiModalSpikeTransformer(nn.Module):
         self.heads = nn.ModuleDict(
             {name: ClassificationHead(config.shared_dim, num_classes) for name in branches}
         )
+
+    @property
+    def linear_between_neurons(self) -> bool:
+        """Whether only neurons are not linear: not where outputs are averaged by confidence."""
+        return not self.late
 
     @property
     def modality_dims(self) -> dict[str, int]:
@@ -203,5 +208,6 @@ class MultiModalSpikeTransformer(nn.Module):
         if any(mask is not None for mask in masks.values()):
             there = outputs.new_ones(outputs.shape[1], dtype=torch.bool)
             present = torch.stack([there if mask is None else mask for mask in masks.values()])
+        assert self.average is not None
         averaged: Tensor = self.average(outputs, present)
         return averaged

@@ -106,7 +106,8 @@ def unrolled(net: nn.Module, timesteps: int | None = None) -> nn.Module:
     every current and in the output, what the integer network has there, since what lies between
     neurons is linear, and coincidences of unit spikes are the minima of the integers
     (`ops.spike_attention`). Products of "ssa" and layer norms, which are not linear, see the mean
-    over the D steps.
+    over the D steps. Layers of other packages say that they are linear by an attribute
+    `linear_between_neurons`.
 
     Parameters and buffers *are* those of `net`. The network is for inference and in evaluation
     mode: batch statistics of single steps would be others. Spike encoders hold every spike for D
@@ -163,6 +164,8 @@ def _check_layer(path: str, module: nn.Module) -> None:
     """
     kinds = (*_LINEAR, *_COMPOSED, SpikingSelfAttention, TokenLayerNorm, SpikeEncoder)
     if isinstance(module, SpikingNeuron) or type(module) in _LINEAR:
+        return
+    if getattr(module, "linear_between_neurons", False):
         return
     if not isinstance(module, kinds):
         where = f"{path or 'the network'}: {type(module).__name__}"

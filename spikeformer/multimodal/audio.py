@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,9 @@ class LogMelFrames(nn.Module):
         >>> LogMelFrames()(torch.randn(2, 1256)).shape
         torch.Size([2, 32, 11])
     """
+
+    linear_between_neurons: ClassVar[bool] = True
+    """The frames are what enters, before any neuron."""
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -21,6 +21,8 @@ class ModalityEncoder(Described, nn.Module, ABC):
         neuron: Factory of the spiking neurons.
         threshold: Their threshold.
     """
+
+    linear_between_neurons: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class MultiModalNetwork(SavedNetwork):
 
     has_head: ClassVar[bool] = True
     """Its outputs are a task's, not features for a head."""
+    linear_between_neurons: ClassVar[bool] = True
 
     def __init__(
         self,

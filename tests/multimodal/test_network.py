@@ -7,7 +7,7 @@ import torch
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikingDynamicsError
 from spikeformer.fusion import FusionConfig
-from spikeformer.models import SpikingNetwork
+from spikeformer.models import SpikingNetwork, unrolled
 from spikeformer.models.network import TrainedOn
 from spikeformer.multimodal import (
     AudioSpikeEncoder,
@@ -15,18 +15,18 @@ from spikeformer.multimodal import (
     TextSpikeEncoder,
     VisionSpikeEncoder,
 )
-from spikeformer.neurons import LifNeuron
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 
 soft = partial(LifNeuron, tau_mem=2.0, surrogate_type="atan")
 
 
-def network(fusion_type="cross_attention", modalities=None, **others):
+def network(fusion_type="cross_attention", modalities=None, neuron=soft, **others):
     encoders = {
-        "vision": VisionSpikeEncoder(8, 2, in_channels=1, strides=[2], neuron=soft),
-        "audio": AudioSpikeEncoder(16, 2, num_mels=16, neuron=soft),
+        "vision": VisionSpikeEncoder(8, 2, in_channels=1, strides=[2], neuron=neuron),
+        "audio": AudioSpikeEncoder(16, 2, num_mels=16, neuron=neuron),
     }
     fusion = FusionConfig(fusion_type, shared_dim=8, num_heads=2, timesteps=2, dropout=0.0)
-    settings = {"num_layers": 1, "neuron": soft, "modalities": modalities, **others}
+    settings = {"num_layers": 1, "neuron": neuron, "modalities": modalities, **others}
     return MultiModalNetwork(encoders, fusion, 4, **settings)
 
 
@@ -121,3 +121,30 @@ def test_a_network_that_was_changed_or_is_another_is_not_taken(tmp_path):
         net.save_pretrained(tmp_path / "other")
     with pytest.raises(ConfigurationError, match="SpikingNetwork"):
         SpikingNetwork.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("fusion_type", ["cross_attention", "concat"])
+def test_an_integer_network_is_its_unit_spikes(fusion_type):
+    integer = partial(IntegerLifNeuron, max_spikes=2)
+    encoders = {
+        "vision": VisionSpikeEncoder(8, 2, in_channels=1, strides=[2], neuron=integer),
+        "audio": AudioSpikeEncoder(16, 2, num_mels=16, neuron=integer),
+        "text": TextSpikeEncoder(16, 8, 2, max_length=5, norm="layer", neuron=integer),
+    }
+    fusion = FusionConfig(fusion_type, shared_dim=8, num_heads=2, timesteps=2, dropout=0.0)
+    net = MultiModalNetwork(encoders, fusion, 4, num_layers=1, neuron=integer)
+    given = {**samples(), "text": torch.randint(16, (6, 5))}
+    with torch.no_grad():
+        net.train()(**given)
+        net.eval()
+        steps = unrolled(net)(**given)
+        assert net(**given).std() > 0
+        torch.testing.assert_close(steps.unflatten(1, (2, 2)).mean(2), net(**given))
+
+
+@pytest.mark.parametrize(
+    ("fusion_type", "named"), [("late", "MultiModalSpikeTransformer"), ("gated", "GatedFusion")]
+)
+def test_what_is_not_linear_is_named_when_unrolled(fusion_type, named):
+    with pytest.raises(ArgumentError, match=named):
+        unrolled(network(fusion_type, neuron=IntegerLifNeuron))
