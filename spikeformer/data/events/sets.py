@@ -10,10 +10,11 @@ import numpy as np
 
 from spikeformer.data.events.clips import Clip, ClipDataModule
 from spikeformer.data.events.files import READERS, RawEvents, read_events
+from spikeformer.data.events.files.raw import foreign
 from spikeformer.data.layout import arrange_images, files_below
 from spikeformer.data.sources import optional_import
 from spikeformer.error_handling import DataError
-from spikeformer.files.reading import UnreadableFileError
+from spikeformer.files.reading import NO_ARRAYS, UnreadableFileError
 from spikeformer.i18n import t
 
 GESTURES = (
@@ -31,6 +32,8 @@ GESTURES = (
 )
 COCHLEA = (1, 700)
 """Rows and columns of the channels of the Heidelberg sets: a line of 700."""
+LONGEST = 1e9
+"""Seconds; later times, and those that are no numbers, are damaged."""
 
 
 class EventFolderDataModule(ClipDataModule):
@@ -145,7 +148,7 @@ class HeidelbergDataModule(ClipDataModule):
                 file = path.relative_to(self.folder)
                 try:
                     names = self._labels(path)
-                except (OSError, KeyError, ValueError) as error:
+                except NO_ARRAYS as error:
                     self.left_out.add("broken_recording", f"{file}: {error}")
                     continue
                 found += [Clip(file, split, name, (i,)) for i, name in enumerate(names)]
@@ -162,7 +165,7 @@ class HeidelbergDataModule(ClipDataModule):
             labels = np.asarray(file["labels"], np.int64)
             keys = file["extra/keys"][:] if "extra/keys" in file else []
             names = [key.decode() if isinstance(key, bytes) else str(key) for key in keys]
-            return [names[label] if label < len(names) else str(label) for label in labels]
+            return [names[label] if 0 <= label < len(names) else str(label) for label in labels]
 
     def read(self, clip: Clip) -> RawEvents:
         """Read one recording."""
@@ -171,8 +174,10 @@ class HeidelbergDataModule(ClipDataModule):
             with _hdf5(path) as file:
                 seconds = np.asarray(file["spikes/times"][clip.part[0]], np.float64)
                 units = np.asarray(file["spikes/units"][clip.part[0]], np.int64)
-        except (OSError, KeyError, ValueError) as error:
+        except NO_ARRAYS as error:
             raise UnreadableFileError(path, "HDF5", error) from error
+        if len(units) != len(seconds) or not (np.abs(seconds) < LONGEST).all():
+            raise foreign(path, "HDF5", f"{len(seconds)} times, {len(units)} units")
         if not len(units):
             raise UnreadableFileError(path, "HDF5", t("data.events_none"))
         time = np.rint(seconds * 1e6).astype(np.int64)

@@ -136,3 +136,52 @@ def test_hdf5_that_is_none_is_named(tmp_path):
     (tmp_path / "shd_train.h5").unlink()
     with pytest.raises(DataError, match=r"_train\.h5"):
         spoken(tmp_path)
+
+
+def damaged(folder, change):
+    """Spoken digits whose first test recording `change` has damaged."""
+    write_hdf5(folder / "shd_train.h5", [0, 1, 0, 1], ["a", "b"])
+    write_hdf5(folder / "shd_test.h5", [0, 1, 0], ["a", "b"], 1)
+    with h5py.File(folder / "shd_test.h5", "r+") as file:
+        change(file)
+    return spoken(folder, val_fraction=0)
+
+
+@pytest.mark.parametrize("time", [np.nan, np.inf, -1e300])
+def test_times_that_are_none_are_named(tmp_path, time):
+    def change(file):
+        file["spikes/times"][0] = np.array([0.1, time])
+        file["spikes/units"][0] = np.array([3, 4])
+
+    data = damaged(tmp_path, change)
+    assert len(data.splits.test) == 2
+    assert "2 times, 2 units" in data.summary()
+
+
+def test_recordings_with_more_times_than_units_are_named(tmp_path):
+    def change(file):
+        file["spikes/units"][0] = np.array([3])
+
+    data = damaged(tmp_path, change)
+    assert len(data.splits.test) == 2
+    assert "1 units" in data.summary()
+
+
+def test_labels_without_a_name_are_numbers(tmp_path):
+    def change(file):
+        file["labels"][:2] = [-1, 5]
+
+    assert damaged(tmp_path, change).class_names == ["5", "-1", "a", "b"]
+
+
+def test_hdf5_that_is_damaged_is_named_and_the_rest_goes_on(tmp_path):
+    write_hdf5(tmp_path / "shd_train.h5", [0, 1, 0, 1], ["a", "b"])
+    write_hdf5(tmp_path / "shd_test.h5", [0, 1, 0], ["a", "b"], 1)
+    whole, random = (tmp_path / "shd_test.h5").read_bytes(), np.random.default_rng(0)
+    named = 0
+    for _ in range(20):
+        content = np.frombuffer(whole, np.uint8).copy()
+        content[random.integers(len(whole), size=20)] = random.integers(256, size=20)
+        (tmp_path / "shd_test.h5").write_bytes(content[: random.integers(len(whole))].tobytes())
+        named += "shd_test.h5" in spoken(tmp_path, val_fraction=0, test_fraction=0.5).summary()
+    assert named > 10
