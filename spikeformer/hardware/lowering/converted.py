@@ -363,7 +363,8 @@ class _Build:
             if array is not None:
                 settings[key] = f"{value}:{key}"
                 self.constants[settings[key]] = array
-        self._add(HostOperation(value, RATE, (population,), settings, tuple(shape), depth=depth))
+        path = _module(value)
+        self._add(HostOperation(value, RATE, (population,), settings, tuple(shape), path, depth))
 
     def _host_neurons(self, site: Site) -> None:
         """Let the host encode what it takes itself."""
@@ -375,7 +376,8 @@ class _Build:
         # What neurons encode may stand still, their events do not.
         depth = max(0, self._depths[value])
         self._depths[unit] = STATIC
-        self._add(HostOperation(site.name, ENCODE, arguments, {}, site.unit.shape, depth=depth))
+        path = _module(site.name)
+        self._add(HostOperation(site.name, ENCODE, arguments, {}, site.unit.shape, path, depth))
 
     def _function(self, function: HostOperation) -> None:
         depths = [self._depths[self._use(name)] for name in function.values]
@@ -391,6 +393,11 @@ class _Build:
             self.constants[value] = self.tape.constants[value]
             self._depths[value] = STATIC
         return value
+
+
+def _module(name: str) -> str:
+    """Return the path of the module whose site or layer has a name."""
+    return name.partition(":")[0].removesuffix(".output")
 
 
 def _features(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.ir.drawing import draw
 from spikeformer.hardware.ir.graph import Arrays
 from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import NumberFormat
@@ -180,6 +181,8 @@ class Loihi2Deployer(NeuromorphicDeployer):
     ) -> HardwareModel:
         """Lower a network, scale it to 8-bit weights and place it on neurocores."""
         lowered = self.lowered(model, input_shape)
+        graph = lowered.graph
+        reports = {"graph.mmd": draw(graph)} if isinstance(graph, HostedGraph) else {}
         return HardwareModel(
             TARGET.name,
             lowered.graph,
@@ -187,6 +190,7 @@ class Loihi2Deployer(NeuromorphicDeployer):
             host=lowered.host,
             integers=quantise(lowered.graph, TARGET.numbers),
             placement=place(lowered.graph, LOIHI2),
+            reports=reports,
         )
 
     def deploy(self, compiled_model: HardwareModel | nn.Module) -> Loihi2Model:
