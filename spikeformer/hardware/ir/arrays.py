@@ -9,6 +9,7 @@ from scipy import sparse
 
 from spikeformer.hardware.ir import records
 from spikeformer.hardware.ir.operators import Array, Convolution, Operator, Sparse, TokenLinear
+from spikeformer.hardware.ir.sums import TokenSum
 
 MAX_NEURON_STEPS = 2**31
 """Neurons times timesteps of a graph that is read."""
@@ -58,6 +59,8 @@ class ArrayStore:
         weights = self.put(operator.weights)
         if isinstance(operator, TokenLinear):
             return records.TokenLinearRecord(weights, operator.tokens, operator.channels_first)
+        if isinstance(operator, TokenSum):
+            return records.TokenSumRecord(weights, operator.tokens)
         assert isinstance(operator, Convolution)
         return records.ConvolutionRecord(
             weights,
@@ -75,6 +78,8 @@ class ArrayStore:
         settings = {f: getattr(record, f) for f in record.__struct_fields__ if f != "weights"}
         if isinstance(record, records.TokenLinearRecord):
             return TokenLinear(self.get(record.weights, 2), **settings)
+        if isinstance(record, records.TokenSumRecord):
+            return TokenSum(self.get(record.weights, 2), **settings)
         weights = self.get(record.weights, 4)
         padded = [
             side + 2 * pad for side, pad in zip(record.image[1:], record.padding, strict=True)

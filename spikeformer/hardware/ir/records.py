@@ -25,6 +25,13 @@ class TokenLinearRecord(Struct, tag_field="kind", tag="TokenLinear", forbid_unkn
     channels_first: bool
 
 
+class TokenSumRecord(Struct, tag_field="kind", tag="TokenSum", forbid_unknown_fields=True):
+    """A `TokenSum`; `weights` names its array."""
+
+    weights: Text
+    tokens: Size
+
+
 class ConvolutionRecord(Struct, tag_field="kind", tag="Convolution", forbid_unknown_fields=True):
     """A `Convolution`; `weights` names its array."""
 
@@ -45,7 +52,7 @@ class SparseRecord(Struct, tag_field="kind", tag="Sparse", forbid_unknown_fields
     indptr: Text
 
 
-OperatorRecord: TypeAlias = TokenLinearRecord | ConvolutionRecord | SparseRecord
+OperatorRecord: TypeAlias = TokenLinearRecord | TokenSumRecord | ConvolutionRecord | SparseRecord
 
 
 class PopulationRecord(Struct, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from spikeformer.hardware.ir.operators import (
     TokenLinear,
     with_weights,
 )
+from spikeformer.hardware.ir.sums import after
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +127,8 @@ def compose(outer: Operator, inner: Operator) -> Operator:
             by_channel = np.arange(len(order)).reshape(channels, outer.tokens)
             if (order == by_channel.T.ravel()).all():
                 return replace(outer, channels_first=True)
+    if isinstance(outer, TokenLinear):
+        return after(outer, inner)
     return Sparse(outer.matrix() @ inner.matrix())
 
 
@@ -136,7 +139,7 @@ def permutation(operator: Operator) -> Array | None:
     csr = operator.csr
     if csr.nnz != operator.shape[0] or (csr.data != 1).any() or (operator.fan_in() != 1).any():
         return None
-    distinct = len(np.unique(csr.indices)) == csr.nnz
+    distinct = (np.bincount(csr.indices, minlength=csr.shape[1]) == 1).all()
     return csr.indices if distinct else None
 
 

@@ -132,7 +132,10 @@ class Rows:
         self.width = index.shape[1]
         size = x.current.size
         if x.current.constant:
-            rows, place = np.unique(index, axis=0, return_inverse=True)
+            if (index == index[0]).all():  # one row, the same at every timestep
+                rows, place = index[:1], np.zeros(len(index), np.int64)
+            else:
+                rows, place = np.unique(index, axis=0, return_inverse=True)
             self._step, self._place = np.zeros(len(index), np.int64), place.reshape(-1)
             self.num_steps = None
         else:

@@ -8,9 +8,11 @@ from scipy import sparse
 
 from spikeformer.hardware.ir.arrays import ArrayStore
 from spikeformer.hardware.ir.operators import Convolution, Sparse, TokenLinear
+from spikeformer.hardware.ir.sums import TokenSum
 
 OPERATORS = [
     TokenLinear(np.arange(6.0).reshape(2, 3), 4, channels_first=True),
+    TokenSum(np.arange(6.0).reshape(2, 3), 4),
     Convolution(np.ones((2, 1, 3, 3)), (2, 5, 4), (2, 1), (1, 0), 2, tokens_out=True),
     Sparse(sparse.csr_array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])),
 ]

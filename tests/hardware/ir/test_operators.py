@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from spikeformer.hardware.ir.operators import Convolution, Sparse, TokenLinear, with_weights
+from spikeformer.hardware.ir.sums import TokenSum
 
 
 def draw(shape, *, zeros=0.3, seed=0):
@@ -29,6 +30,7 @@ OPERATORS = {
     ),
     "grouped": Convolution(draw((6, 2, 1, 3)), (4, 3, 5), (1, 2), (0, 1), groups=2),
     "sparse": Sparse(sparse.csr_array(draw((6, 5), zeros=0.7))),
+    "sum of tokens": TokenSum(draw((3, 4)), tokens=5),
     "empty": Sparse(sparse.csr_array((3, 2))),
 }
 every = pytest.mark.parametrize("operator", OPERATORS.values(), ids=OPERATORS)
