@@ -101,6 +101,10 @@ COMMANDS: dict[str, Command] = {
     "deploy": Command(
         "deploy outputs/RUN hardware=simulation", overrides=_pipeline("deploy", "RUN")
     ),
+    "plan": Command(
+        "plan model=spiking_vit_base hardware=loihi2",
+        overrides=lambda rest: ["pipeline=plan", *rest],
+    ),
     "generate": Command('generate outputs/RUN --prompt "Once upon a time"', _generate),
     "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
     "serve": Command("serve outputs/RUN", _serve),

@@ -25,6 +25,7 @@ from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
 from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import InputShape, Lowered, lower, lower_converted
+from spikeformer.hardware.planning import Plan, plan
 from spikeformer.hardware.reference import Samples, split_signs
 from spikeformer.hardware.sharing import host_traffic
 from spikeformer.hardware.target import Target
@@ -317,6 +318,35 @@ class NeuromorphicDeployer(ABC):
         if model.graph.lag and not self.target.delays:
             raise HardwareCompatibilityError(t("hardware.no_lags", target=target))
         return model
+
+    def plan(
+        self,
+        model: nn.Module | Lowered,
+        *,
+        input_shape: InputShape | None = None,
+        rates: Mapping[str, float] | float = 0.1,
+    ) -> Plan:
+        """Estimate the chips that a network takes and the spikes between them; nothing is run.
+
+        Args:
+            model: The network.
+            input_shape: Shape of one sample; None takes it from the network, if it knows.
+            rates: As `spikeformer.hardware.plan` takes them: assumed, or measured.
+
+        Raises:
+            HardwareCompatibilityError: The network does not fit, or the target has no cores.
+        """
+        target = self.target
+        if self.limits is None:
+            raise HardwareCompatibilityError(t("hardware.no_cores_to_plan", target=target.name))
+        graph = self.lowered(model, input_shape).graph
+        return plan(
+            graph,
+            self.limits,
+            rates,
+            target=target.label or target.name,
+            largest_system=target.largest_system,
+        )
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:
         """Return what is compiled already, or compile it."""

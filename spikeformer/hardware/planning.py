@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from itertools import groupby
 
 import numpy as np
@@ -12,6 +13,7 @@ from spikeformer.error_handling import check_interval
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Operator
 from spikeformer.hardware.ir.placement import ChipLimits, Placement, place
+from spikeformer.hardware.ir.relays import with_relays
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def plan(
     Populations follow one another, each on as few cores as hold it, so that layers that talk to
     each other are neighbours. A packet is counted once for each other chip that holds a neuron it
     reaches, as if routers copied it there; where each core is sent its own, there are more.
-    Synapses are counted, layer by layer, and never written down.
+    Synapses are counted, layer by layer, and never written down. Delays longer than the chip's
+    take relay neurons (`spikeformer.hardware.ir.relays`).
 
     Args:
         graph: The network.
@@ -134,7 +137,12 @@ def plan(
     Raises:
         HardwareCompatibilityError: A neuron or a delay does not fit a core.
     """
-    named = rates if isinstance(rates, Mapping) else {p.name: rates for p in graph.neurons}
+    measured = isinstance(rates, Mapping)
+    named = dict(rates) if isinstance(rates, Mapping) else {p.name: rates for p in graph.neurons}
+    graph = with_relays(graph, limits.max_delay)
+    for population in graph.neurons:  # a relay sends what it gets
+        if population.name not in named:
+            named[population.name] = named[graph.incoming(population.name)[0].source]
     for rate in named.values():
         check_interval("rates", rate, 0.0, 1.0)
     placement = place(graph, limits)
@@ -171,7 +179,6 @@ def plan(
         PlannedChip(layer, cores, float(sent[chip]), float(received[chip]))
         for chip, (layer, cores) in enumerate(_contents(placement))
     ]
-    measured = isinstance(rates, Mapping)
     return Plan(target, limits, largest_system, measured, layers, found)
 
 
@@ -204,8 +211,7 @@ def _reached(
             for chip, first, last in shares[projection.target]:
                 parts.setdefault(chip, []).append((projection.operator, first, last))
     for chip, found in parts.items():
-        reached = [operator.reaching(first, last) for operator, first, last in found]
-        yield chip, np.logical_or.reduce(reached)
+        yield chip, reduce(np.logical_or, (op.reaching(*outputs) for op, *outputs in found))
 
 
 def _contents(placement: Placement) -> list[tuple[str, int]]:

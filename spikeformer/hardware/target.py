@@ -21,6 +21,7 @@ class Target:
         limits: What its cores and chips hold; None where there are no cores. A deployer for boards
             that differ says what applies to its own.
         chips_per_board: Chips of a board; None if any number can be had.
+        largest_system: Chips of the largest system built; None if that is not known.
         numbers: The integers that weights are rounded to, so that a network can be fine-tuned for
             them; None if it takes real weights.
         toolchain: Name of the environment with its maker's software; None if it needs none.
@@ -39,6 +40,7 @@ class Target:
     label: str = ""
     limits: ChipLimits | None = None
     chips_per_board: int | None = None
+    largest_system: int | None = None
     numbers: NumberFormat | None = None
     toolchain: str | None = None
     toolchain_places: bool = False

@@ -8,6 +8,7 @@ from spikeformer.pipeline.stages.compile import Compile
 from spikeformer.pipeline.stages.convert import Convert
 from spikeformer.pipeline.stages.deploy import Deploy
 from spikeformer.pipeline.stages.fit import Fit
+from spikeformer.pipeline.stages.plan import Plan
 from spikeformer.pipeline.stages.predict import Predict
 from spikeformer.pipeline.stages.profile import Profile
 from spikeformer.pipeline.stages.recalibrate import RecalibrateBatchNorm
@@ -27,6 +28,7 @@ __all__ = [
     "LoadedRun",
     "LoadedSweep",
     "Manifest",
+    "Plan",
     "Predict",
     "Profile",
     "RecalibrateBatchNorm",

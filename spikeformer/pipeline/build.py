@@ -53,7 +53,9 @@ class Components:
     services: Services
 
 
-def build(config: DictConfig, folder: Path, *, trains: bool = True) -> Components:
+def build(
+    config: DictConfig, folder: Path, *, trains: bool = True, takes_data: bool = True
+) -> Components:
     """Create network, data, loggers, callbacks and trainer, and try them together.
 
     The data is loaded too, so that whatever is wrong with a configuration shows before anything
@@ -64,6 +66,7 @@ def build(config: DictConfig, folder: Path, *, trains: bool = True) -> Component
             its group `trainer` is replaced by what the platform chooses.
         folder: The run folder.
         trains: Whether a stage trains the network.
+        takes_data: Whether a stage works on the data; else they need not go with the network.
 
     Raises:
         ConfigurationError: A part cannot be made; the message names the key.
@@ -87,7 +90,8 @@ def build(config: DictConfig, folder: Path, *, trains: bool = True) -> Component
         module.net.check_tokenizer(data.encoder)
     if config.checkpoint:
         load_weights(module, Path(config.checkpoint))
-    dry_run(module, data)
+    if takes_data:
+        dry_run(module, data)
     services.after_build(data, trainer)
     return Components(data, module, trainer, loggers, history, services)
 

@@ -56,7 +56,12 @@ def run_pipeline(config: DictConfig, folder: Path, overrides: Sequence[str] = ()
 def _run_stages(config: DictConfig, folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     manifest = open_manifest(config, folder)
     stages = make_stages(config)
-    parts = build(config, folder, trains=any(stage.trains for stage in stages))
+    parts = build(
+        config,
+        folder,
+        trains=any(stage.trains for stage in stages),
+        takes_data=any(stage.takes_data for stage in stages),
+    )
     known = KnownFiles(RunFolder(folder).inputs)
     contents = file_contents(config, parts.data, known)
     run = Run(folder, config, parts, manifest, dict(manifest.stages), contents)

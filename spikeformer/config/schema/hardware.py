@@ -12,8 +12,9 @@ from spikeformer.config.schema.register import schema
 @schema("hardware", "target")
 @dataclass
 class TargetConfig:
-    """What all targets share: how many test samples run on it, and fine-tuning for its numbers."""
+    """What all targets share: samples that run, fine-tuning for their numbers, a plan's rate."""
 
     _target_: str = MISSING
     samples: int = 128
     qat_epochs: int = 0
+    rate: float = 0.1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import ceil
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -160,13 +160,16 @@ def _shares(population: Population, synapses: Array, limits: ChipLimits) -> list
             )
         )
     total = np.concatenate([[0], np.cumsum(synapses)])
-    wanted = max(ceil(population.size / limits.neurons_per_core), ceil(total[-1] / capacity))
-    while True:
-        # Equal shares of memory, or of neurons where there are no synapses.
-        cost = total if total[-1] else np.arange(population.size + 1)
-        cuts = np.searchsorted(cost, cost[-1] * np.arange(1, wanted) / wanted)
-        edges = np.unique([0, *cuts.tolist(), population.size])
-        fits = np.diff(total[edges]).max() <= capacity
-        if fits and np.diff(edges).max() <= limits.neurons_per_core:
-            return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-        wanted += 1
+    edges = [0]  # each core as full as can be, which takes as few as can be
+    while edges[-1] < population.size:
+        full = int(np.searchsorted(total, total[edges[-1]] + capacity, side="right")) - 1
+        edges.append(min(full, edges[-1] + limits.neurons_per_core))
+    # Equal shares of memory, or of neurons where there are no synapses, if as few cores hold them.
+    cost = total if total[-1] else np.arange(population.size + 1)
+    wanted = len(edges) - 1
+    cuts = np.searchsorted(cost, cost[-1] * np.arange(1, wanted) / wanted)
+    equal = np.unique([0, *cuts.tolist(), population.size])
+    fits = np.diff(total[equal]).max() <= capacity
+    if fits and np.diff(equal).max() <= limits.neurons_per_core:
+        edges = equal.tolist()
+    return list(pairwise(edges))

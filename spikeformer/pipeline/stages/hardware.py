@@ -24,7 +24,7 @@ from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.run import Run
 
-STAGE_KEYS = ("samples", "qat_epochs")
+STAGE_KEYS = ("samples", "qat_epochs", "rate")
 """Keys of the group `hardware` that are the stages' own; the others are the deployer's."""
 
 

@@ -38,6 +38,7 @@ class Report(Stage):
     """Writes `report.html` and `figures/`, and sends the figures to W&B."""
 
     name = "report"
+    takes_data = False
     config_keys = ("locale", "name", "report")
 
     def check(self, run: Run) -> None:

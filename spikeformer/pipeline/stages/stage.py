@@ -41,6 +41,9 @@ class Stage(ABC):
     trains: ClassVar[bool] = False
     """Whether the network learns from the data, which may then have other classes than it knew."""
 
+    takes_data: ClassVar[bool] = True
+    """Whether it works on the data, whose samples then have to be of the network's size."""
+
     @abstractmethod
     def run(self, run: Run) -> dict[str, Any]:
         """Do the work and return its numbers, plain values that JSON holds."""

@@ -18,7 +18,12 @@ MAX_CHIPS = 6
 _GAP = 0.12
 
 
-def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full: float) -> Figure:
+def plot_placement(
+    cores: Sequence[Mapping[str, Any]],
+    cores_per_chip: int,
+    full: float,
+    panel: str = "reporting.chip_cores",
+) -> Figure:
     """Draw every core as a square that is filled as far as its memory is.
 
     Cores of one population have one colour and its number, counted from 1 in the order of `cores`;
@@ -29,6 +34,7 @@ def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full
             memory in the units of `full`.
         cores_per_chip: Number of cores of a chip.
         full: Memory of a core.
+        panel: Key of the panels' titles, with `chip`, `used` and `total`.
 
     Raises:
         ArgumentError: If there is no core.
@@ -54,7 +60,7 @@ def plot_placement(cores: Sequence[Mapping[str, Any]], cores_per_chip: int, full
         axes.set_visible(False)
     for axes, chip in zip(panels, chips, strict=False):
         here = [core for core in cores if core["chip"] == chip]
-        text = _style.words("reporting.chip_cores", chip=chip, used=len(here), total=cores_per_chip)
+        text = _style.words(panel, chip=chip, used=len(here), total=cores_per_chip)
         _style.title(axes, text)
         _draw(axes, here, populations, cores_per_chip, columns, full, side)
         axes.set_xlim(0, columns)
@@ -88,7 +94,7 @@ def _draw(
         filled = core["used"] / full > 0.6
         axes.text(
             column + 0.5, row + 0.55, str(populations.index(core["population"]) + 1), ha="center",
-            va="center", fontsize=min(_style.SMALL, 80 * side), clip_on=True,
+            va="center", fontsize=min(_style.SMALL, 35 * side), clip_on=True,
             color="white" if filled else _style.INK,
         )  # fmt: skip
 

@@ -5,7 +5,7 @@ from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
 from spikeformer.runs.results.examples import ExampleResults
-from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
+from spikeformer.runs.results.hardware import HardwareResults, PlanResults, VerificationResults
 from spikeformer.runs.results.privacy import PrivacyResults
 from spikeformer.runs.results.result import Result
 from spikeformer.runs.results.run import RunResults, load_results
@@ -23,6 +23,7 @@ __all__ = [
     "ExampleResults",
     "FitResults",
     "HardwareResults",
+    "PlanResults",
     "PredictionResults",
     "PrivacyResults",
     "Result",

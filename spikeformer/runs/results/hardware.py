@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from spikeformer.hardware import ArithmeticComparison, Measurement
+from spikeformer.hardware import ArithmeticComparison, Measurement, Plan
 from spikeformer.runs.results.result import Result
 
 
@@ -59,4 +59,22 @@ class HardwareResults(Measurement, Result):
             **self.traffic,
             **({"chip_mismatches": others[-1].mismatches} if others else {}),
             **({"cores": placed.num_cores, "chips": placed.num_chips} if placed else {}),
+        }
+
+
+@dataclass(frozen=True)
+class PlanResults(Plan, Result):
+    """What the plan stage estimated."""
+
+    file: ClassVar[str] = "results/plan.json"
+
+    def numbers(self) -> dict[str, Any]:
+        """Return what the network takes, and what crosses from chip to chip in a timestep."""
+        return {
+            "chips": len(self.chips),
+            "cores": self.num_cores,
+            "neurons": self.num_neurons,
+            "synapses": self.num_synapses,
+            "packets_per_step": self.packets,
+            "crossing_per_step": self.crossing,
         }

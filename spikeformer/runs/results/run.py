@@ -18,7 +18,7 @@ from spikeformer.runs.results.conversion import ConversionResults
 from spikeformer.runs.results.data import DataResults
 from spikeformer.runs.results.energy import EnergyResults
 from spikeformer.runs.results.examples import ExampleResults
-from spikeformer.runs.results.hardware import HardwareResults, VerificationResults
+from spikeformer.runs.results.hardware import HardwareResults, PlanResults, VerificationResults
 from spikeformer.runs.results.privacy import PrivacyResults
 from spikeformer.runs.results.sample import SampleResults
 from spikeformer.runs.results.tasks import TaskResults
@@ -47,6 +47,7 @@ class RunResults:
         predictions: How fast and how well single samples were predicted.
         tasks: Accuracies of continual learning.
         hardware: What the deploy stage measured on a chip.
+        plan: The chips that the plan stage estimated.
         verification: How the spike graph compares with the network.
         validation: What the stages "validate" and "validate_trained" found, by their names.
         config: The composed configuration.
@@ -73,6 +74,7 @@ class RunResults:
     predictions: PredictionResults | None = None
     tasks: TaskResults | None = None
     hardware: HardwareResults | None = None
+    plan: PlanResults | None = None
     verification: VerificationResults | None = None
     validation: dict[str, ValidationResults] = field(default_factory=dict)
     config: dict[str, Any] | None = None
@@ -127,6 +129,7 @@ def load_results(folder: Path | str) -> RunResults:
         examples=ExampleResults.load(files),
         sample=SampleResults.load(files),
         hardware=HardwareResults.load(files),
+        plan=PlanResults.load(files),
         verification=VerificationResults.load(files),
         validation=_validation(files),
         config=config,

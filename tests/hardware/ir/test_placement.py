@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware import LOIHI2, Placement, lower, place
+from spikeformer.hardware import (
+    LOIHI2,
+    ChipLimits,
+    Placement,
+    Population,
+    Projection,
+    SpikeGraph,
+    lower,
+    place,
+)
+from spikeformer.hardware.ir.operators import TokenLinear
 from tests.hardware.networks import two_layers, vit
 
 
@@ -88,3 +98,17 @@ def test_network_for_cifar10_is_lowered_and_placed():
     found = place(graph, LOIHI2)
     assert found.num_chips > 1
     assert sum(core.synapses for core in found.cores) == graph.num_synapses > 10**8
+
+
+def test_uneven_neurons_take_as_few_cores_as_can_be():
+    weights = np.zeros((7, 10))
+    for neuron, synapses in enumerate([6, 3, 3, 9, 1, 5, 5]):
+        weights[neuron, :synapses] = 1
+    populations = {
+        "in": Population("in", (10,), "spikes"),
+        "out": Population("out", (7,), depth=1),
+    }
+    graph = SpikeGraph(1, populations, (Projection("in", "out", TokenLinear(weights)),))
+    limits = ChipLimits("small", 128, 8192, 10, 1, None, "a test")
+    cores = place(graph, limits).cores
+    assert [core.synapses for core in cores] == [9, 3, 10, 10]

@@ -53,6 +53,8 @@ TARGET = Target(
     name="loihi2",
     label="Loihi 2",
     limits=LOIHI2,
+    # Hala Point: Intel, 2024, "Intel Builds World's Largest Neuromorphic System".
+    largest_system=1152,
     # Of lava-nc's fixed-point processes, whose documentation calls them bit-accurate.
     numbers=NumberFormat(
         max_weight=2**8 - 1,
