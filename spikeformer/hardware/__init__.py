@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from spikeformer.hardware.targets.sanafe.target import SanafeDeployer
     from spikeformer.hardware.targets.simulation.simulate import (
         Extremes,
+        outputs_of,
         simulate,
         simulate_integers,
+        spike_bytes,
     )
     from spikeformer.hardware.targets.simulation.target import SimulatedModel, SimulationDeployer
     from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer
@@ -120,6 +122,7 @@ __all__ = [
     "measure",
     "modelled_energy",
     "operation_counts",
+    "outputs_of",
     "packet_rates",
     "place",
     "plan",
@@ -129,6 +132,7 @@ __all__ = [
     "refuses",
     "simulate",
     "simulate_integers",
+    "spike_bytes",
     "state_ranges",
     "traffic",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from spikeformer.hardware import HardwareModel, accuracy, simulate_integers
+from spikeformer.hardware import HardwareModel, accuracy, outputs_of
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.finetune import finetune
@@ -90,5 +90,4 @@ def _integer_accuracy(compiled: HardwareModel, samples: ChipSamples) -> float:
     """Return the accuracy of the integer model in NumPy."""
     assert compiled.integers is not None
     inputs = compiled.encode(samples.inputs)
-    spikes, _ = simulate_integers(compiled.integers, inputs)
-    return accuracy(compiled.graph.outputs({**inputs, **spikes}), samples.targets)
+    return accuracy(outputs_of(compiled.integers, inputs), samples.targets)

@@ -21,6 +21,7 @@ from spikeformer.i18n import t
 from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
+    check_memory,
     chip_network,
     chip_samples,
     hardware_folder,
@@ -55,8 +56,9 @@ class Deploy(Stage):
         """Run, compare, and write `results/hardware.json`."""
         samples = prepared(run, chip_samples(run.parts.data, run.config.hardware.samples))
         net = chip_network(run, "finetuned" if run.config.hardware.qat_epochs else "last")
-        reference = run.parts.services.reference(net, samples.inputs)
         compiled = HardwareModel.load(hardware_folder(run))
+        check_memory(compiled.graph, len(samples.targets))
+        reference = run.parts.services.reference(net, samples.inputs)
         log = partial(announce, self.name)
         deployer = make_deployer(run.config)
         prices = deployer.target.prices

@@ -16,10 +16,18 @@ from torch.nn.functional import pad
 
 from spikeformer.config import instantiate
 from spikeformer.conversion import PretrainedTransformer, load_converted
+from spikeformer.cross_platform import PlatformDetector
 from spikeformer.data import SpikingDataModule, TokenBatches
 from spikeformer.data.batch import first, join
 from spikeformer.error_handling import ConfigurationError, check_positive_int
-from spikeformer.hardware import InputShape, Lowered, NeuromorphicDeployer, Samples
+from spikeformer.hardware import (
+    InputShape,
+    Lowered,
+    NeuromorphicDeployer,
+    Samples,
+    SpikeGraph,
+    spike_bytes,
+)
 from spikeformer.i18n import t
 from spikeformer.pipeline.build import Components
 from spikeformer.pipeline.run import Run
@@ -130,6 +138,30 @@ def prepared(run: Run, samples: ChipSamples) -> ChipSamples:
     named = net.arguments(samples.inputs)
     tensors = {name: x for name, x in named.items() if isinstance(x, Tensor)}
     return replace(samples, inputs=tensors)
+
+
+RECORDS = 4
+"""Times that a stage holds the spikes of all samples: of PyTorch, and of up to three runs."""
+
+
+def check_memory(graph: SpikeGraph, samples: int, available: int | None = None) -> None:
+    """Refuse more samples than the memory holds, before the first of them runs.
+
+    Args:
+        graph: The network.
+        samples: How many run.
+        available: Bytes that are free; None asks the machine.
+
+    Raises:
+        ConfigurationError: The spikes of all samples do not fit; the message says how many do.
+    """
+    if available is None:
+        available = PlatformDetector().detect_platform().available_bytes
+    needed = RECORDS * spike_bytes(graph)
+    if samples * needed > available:
+        numbers = {"samples": samples, "most": available // needed}
+        sizes = {"needed": samples * needed / 2**30, "free": available / 2**30}
+        raise ConfigurationError(t("pipeline.spikes_do_not_fit", **numbers, **sizes))
 
 
 _LOWERED: WeakKeyDictionary[nn.Module, tuple[Any, Lowered]] = WeakKeyDictionary()

@@ -15,6 +15,7 @@ from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.hardware import (
     check_hardware,
+    check_memory,
     chip_network,
     chip_samples,
     lowered_network,
@@ -50,6 +51,7 @@ class Verify(Stage):
         samples = prepared(run, chip_samples(run.parts.data, run.config.hardware.samples))
         deployer = make_deployer(run.config)
         graph = lowered_network(deployer, net, samples.shape).graph
+        check_memory(graph, len(samples.targets))
         reference = run.parts.services.reference(net, samples.inputs)
         single = run.parts.services.reference(net, samples.inputs, torch.float32)
         expected = reference_spikes(graph, reference)

@@ -13,8 +13,15 @@ from spikeformer.error_handling import (
 )
 from spikeformer.hardware import SimulationDeployer
 from spikeformer.pipeline import Deploy, Verify, build
-from spikeformer.pipeline.stages.hardware import check_hardware, chip_samples, make_deployer
+from spikeformer.pipeline.stages.hardware import (
+    RECORDS,
+    check_hardware,
+    check_memory,
+    chip_samples,
+    make_deployer,
+)
 from tests.commands import SMALL
+from tests.hardware.networks import two_layers
 
 QUIET = ("logger=none", "trainer.accelerator=cpu", "hardware=simulation", *SMALL)
 
@@ -103,3 +110,11 @@ def test_stages_are_left_out_without_a_target():
     assert Deploy().is_wanted(composed(*QUIET))
     with pytest.raises(ConfigurationError, match="hardware=loihi2"):
         Deploy(required=True).is_wanted(nowhere)
+
+
+def test_samples_whose_spikes_do_not_fit_are_refused_before_they_run():
+    graph = two_layers()
+    each = RECORDS * graph.num_neurons * graph.timesteps
+    check_memory(graph, 5, available=5 * each)
+    with pytest.raises(ConfigurationError, match=r"choose hardware\.samples=5 or fewer"):
+        check_memory(graph, 6, available=6 * each - 1)

@@ -117,6 +117,38 @@ def _extremes(run: HostedRun, name: str) -> Extremes:
     return Extremes(-most, most, clipped + int(found.clipped.sum()))
 
 
+def outputs_of(
+    graph: SpikeGraph | IntegerGraph, inputs: Arrays, *, most_bytes: int = 2**30
+) -> Array:
+    """Return a graph's outputs, (samples, ...), for any number of samples.
+
+    Samples run in turns whose spikes fit into a size of memory, so that ten thousand images run
+    where the spikes of all of them would not fit. In float64 or, for an `IntegerGraph`, in the
+    chip's fixed-point arithmetic.
+
+    Args:
+        graph: The graph, which has a readout.
+        inputs: Arrays of its sources.
+        most_bytes: Memory for the spikes of a turn; one sample runs in any case.
+    """
+    whole = graph.graph if isinstance(graph, IntegerGraph) else graph
+    turn = max(1, most_bytes // spike_bytes(whole))
+    outputs = []
+    for start in range(0, len(next(iter(inputs.values()))), turn):
+        part = {name: array[start : start + turn] for name, array in inputs.items()}
+        if isinstance(graph, IntegerGraph):
+            spikes, _ = simulate_integers(graph, part)
+        else:
+            spikes = simulate(graph, part)
+        outputs.append(whole.outputs({**part, **spikes}))
+    return np.concatenate(outputs)
+
+
+def spike_bytes(graph: SpikeGraph) -> int:
+    """Return the memory of all spikes of one sample: a byte for each neuron and timestep."""
+    return graph.num_neurons * graph.timesteps
+
+
 def integer_lif(
     current: Array,
     neurons: IntegerNeurons,

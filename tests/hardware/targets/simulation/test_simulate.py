@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeformer.hardware import IntegerNeurons, NumberFormat, quantise, simulate, simulate_integers
+from spikeformer.hardware import (
+    IntegerNeurons,
+    NumberFormat,
+    outputs_of,
+    quantise,
+    simulate,
+    simulate_integers,
+    spike_bytes,
+)
 from spikeformer.hardware.targets.simulation import simulate as module
 from spikeformer.hardware.targets.simulation.simulate import Extremes, integer_lif
 from tests.hardware.networks import spikes_for, two_layers
@@ -87,3 +95,17 @@ def test_samples_in_turns_are_the_same(monkeypatch):
     in_turns = simulate(graph, inputs)
     for name, spikes in at_once.items():
         np.testing.assert_array_equal(in_turns[name], spikes)
+
+
+@pytest.mark.parametrize("most", [1, 2.5, 100])
+def test_outputs_are_the_same_in_any_number_of_turns(most):
+    graph = two_layers()
+    inputs = spikes_for(graph, 7)
+    integers = quantise(graph)
+    spikes = {**inputs, **simulate(graph, inputs)}
+    in_integers = {**inputs, **simulate_integers(integers, inputs)[0]}
+    assert spike_bytes(graph) == sum(spikes[p.name][0].nbytes for p in graph.neurons)
+    most_bytes = int(most * spike_bytes(graph))
+    found = [outputs_of(g, inputs, most_bytes=most_bytes) for g in (graph, integers)]
+    np.testing.assert_allclose(found[0], graph.outputs(spikes), rtol=1e-12)
+    np.testing.assert_allclose(found[1], graph.outputs(in_integers), rtol=1e-12)
