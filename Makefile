@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu mutants lint audit format bench bench-baselines docs \
+.PHONY: help setup demo slurm-demo toolchains test test-fast test-gpu mutants lint audit format bench bench-gpu bench-baselines docs \
 	serve-docs browser clean
 
 help:  ## Show this list
@@ -89,6 +89,10 @@ audit: $(VENV)/.dev  ## Look up the installed packages' security advisories on P
 format: $(VENV)/.dev  ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# One command for a machine with a GPU: kernels first, then every op and Spikformer in float32 and bfloat16.
+bench-gpu: test-gpu bench-baselines  ## Test and measure the ops and a model on a GPU; write outputs/benchmarks
+	$(BIN)/python scripts/bench/run.py --device cuda
 
 bench: $(VENV)/.core bench-baselines  ## Measure the demo, the ops and a model; write docs/benchmarks
 	$(BIN)/python scripts/bench/digits.py
