@@ -85,7 +85,8 @@ def page(result: dict) -> str:
     )
     mean = statistics.fmean(run["accuracy"] for run in runs)
     device = machine["gpu"] or f"{machine['cpu']}, {machine['cores']} threads"
-    return f"""# Digits
+    title = f"Digits, {' '.join(result['overrides'])}".removesuffix(", ")
+    return f"""# {title}
 
 {_what(result)}, on the scikit-learn digits (80/20 split with
 equal class shares; {runs[0]["num_samples"]} test images; a twentieth of the training images is
