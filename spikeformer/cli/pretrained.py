@@ -31,7 +31,7 @@ def models(arguments: Sequence[str]) -> int:
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(padded(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip())
-    print(f"\n{t('cli.models_use', name=next(iter(found), 'NAME'))}")
+    print(f"\n{t('cli.models_use', name='digits')}")
     return 0
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from spikeformer.data import Preparation
+from spikeformer.i18n import use_locale
 from spikeformer.models.hub import card_header, usage
+from spikeformer.profiling import energy_text
 from spikeformer.runs.results.test import wilson_interval
 
 if TYPE_CHECKING:
@@ -101,11 +103,10 @@ def _energy(run: LoadedRun) -> list[str]:
         return ["- Energy: not estimated."]
     metrics = run.results.energy.metrics
     low, high = metrics["energy_per_sample_low_uj"], metrics["energy_per_sample_high_uj"]
-    spread = f" ({low:.3g} to {high:.3g} µJ)" if low < high else ""
-    return [
-        f"- Energy of a sample: {metrics['energy_per_sample_uj']:.3g} µJ{spread},"
-        f" {metrics['kind']}; {metrics['source']}"
-    ]
+    with use_locale("en"):
+        value, least, most = (energy_text(x) for x in (metrics["energy_per_sample_uj"], low, high))
+    spread = f" ({least} to {most})" if low < high else ""
+    return [f"- Energy of a sample: {value}{spread}, {metrics['kind']}; {metrics['source']}"]
 
 
 def _reproduce(run: LoadedRun) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def test_a_card_gives_the_runs_numbers(tested):
     assert "**99.01%**, 300 of 303 samples (95 % interval 97.13% to 99.66%" in card
     assert "loss: 0.25" in card
     assert "`n0`, `n1`" in card
-    assert "µJ" in card
+    assert re.search(r"Energy of a sample: \d+\.?\d* [nµ]J .*, estimate; ", card)
     assert "python train.py timesteps=2\n" in card
     assert "/my/place" not in card
     assert "~/me" not in card

@@ -15,7 +15,7 @@ from spikeformer.error_handling import ProfilingError, check_choice, check_posit
 from spikeformer.i18n import t
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.stage import Stage
-from spikeformer.profiling import EnergyProfiler
+from spikeformer.profiling import EnergyProfiler, energy_text
 from spikeformer.runs import EnergyResults, RunFolder
 
 
@@ -69,9 +69,9 @@ class Profile(Stage):
         """Return the energy with its bounds, and whether it was measured."""
         return t(
             "pipeline.profiled",
-            energy=result["energy_per_sample_uj"],
-            low=result["energy_per_sample_low_uj"],
-            high=result["energy_per_sample_high_uj"],
+            energy=energy_text(result["energy_per_sample_uj"]),
+            low=energy_text(result["energy_per_sample_low_uj"]),
+            high=energy_text(result["energy_per_sample_high_uj"]),
             kind=t(f"profiling.kind_{result['kind']}"),
             backend=result["backend"],
             samples=result["samples"],

@@ -11,6 +11,7 @@ from spikeformer.encoding import SpikeEncoder
 from spikeformer.i18n import t
 from spikeformer.models import SpikingAttention
 from spikeformer.neurons import SpikingNeuron
+from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.validation.probe import ModelSubject
 from spikeformer.validation.registry import register_check
 from spikeformer.validation.result import ValidationLevel as Level
@@ -73,7 +74,7 @@ def resets_alike(subject: ModelSubject) -> Iterator[Result]:
 
 @register_check(ModelSubject, Level.BASIC)
 def timesteps_agree(subject: ModelSubject) -> Iterator[Result]:
-    """Find parts made for different numbers of timesteps, and networks without time."""
+    """Find parts made for different numbers of timesteps, and binary networks without time."""
     found: dict[int, str] = {}
     for path, module in subject.model.named_modules():
         if isinstance(module, SpikeEncoder | SpikingAttention):
@@ -84,7 +85,7 @@ def timesteps_agree(subject: ModelSubject) -> Iterator[Result]:
         ]
         message = t("validation.timesteps_differ", listed=", ".join(each))
         yield Result(Level.ERROR, message, "", t("validation.timesteps_differ_remedy"))
-    elif set(found) == {1}:
+    elif set(found) == {1} and not all(is_integer(m) for _, m in neurons_of(subject.model)):
         message, remedy = t("validation.one_timestep"), t("validation.one_timestep_remedy")
         yield Result(Level.INFO, message, found[1], remedy, 1.0)
 

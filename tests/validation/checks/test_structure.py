@@ -6,7 +6,8 @@ import pytest
 from torch import nn
 
 from spikeformer.encoding import DirectCoding
-from spikeformer.neurons import LifNeuron, ParametricLifNeuron
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron, ParametricLifNeuron
+from spikeformer.validation import ComprehensiveValidator
 from tests.validation.faults import assert_found_from_its_level_on, fault, faults_of
 from tests.validation.networks import chain, vit
 
@@ -83,3 +84,9 @@ def one_timestep():
 @pytest.mark.parametrize("planted", faults_of(__name__), ids=str)
 def test_structure_faults_are_found(planted):
     assert_found_from_its_level_on(planted)
+
+
+def test_integer_neurons_need_no_second_timestep():
+    net = vit(timesteps=1, neuron=IntegerLifNeuron)
+    results = ComprehensiveValidator("strict").validate_model(net)
+    assert not [result for result in results if "timestep" in result.message]
