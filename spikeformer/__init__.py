@@ -5,7 +5,6 @@ Public names are loaded when they are first used, so that `import spikeformer` s
 
 from __future__ import annotations
 
-import atexit
 import gc
 import importlib
 from collections.abc import Iterator
@@ -89,11 +88,6 @@ PROVIDERS = {"technologies": ("spikeformer.hardware.targets.prices",)}
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)
-
-
-# The interpreter looks for garbage once more when it ends, through all of torch, for seconds; what
-# is freed then serves nobody.
-atexit.register(gc.freeze)
 
 
 @contextmanager

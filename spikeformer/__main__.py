@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 
@@ -30,6 +32,9 @@ def main(default: str | None = None) -> None:
         default: The command that an empty command line stands for; None lists the commands.
     """
     share_cores()
+    # The interpreter looks for garbage once more when it ends, through all of torch, for seconds;
+    # what is freed then serves nobody.
+    atexit.register(gc.freeze)
     try:
         with interruptible():
             with importing():
