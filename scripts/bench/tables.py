@@ -49,6 +49,7 @@ class Table:
 
     Attributes:
         experiment: Our recipe.
+        timesteps: Of the Spikformer, whose neurons fire at most once in each.
         ann: What makes the ANN of the same size of it.
         baseline: Sizes and learning rate of the Spikformer. Its stem takes patches of 4 or 16
             pixels; for images of 32 pixels and more 16, since 4 costs several times as much.
@@ -57,6 +58,7 @@ class Table:
     """
 
     experiment: str
+    timesteps: int
     ann: tuple[str, ...]
     baseline: tuple[str, ...]
     trial: float = 1.0
@@ -67,7 +69,8 @@ class Table:
         recipe = [f"experiment={self.experiment}", *self.callbacks(network), *overrides]
         if network == "Spikformer":
             options = [f"--result={folder / 'result.json'}", *self.baseline]
-            return ["-m", "bench.training.baseline", *options, *recipe]
+            steps = f"timesteps={self.timesteps}"
+            return ["-m", "bench.training.baseline", *options, *recipe, steps]
         changes = () if network == "SpikeFormer" else self.ann
         return ["train.py", *recipe, *changes, f"hydra.run.dir={folder}"]
 
@@ -90,10 +93,10 @@ def _baseline(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
 
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
-    "digits": Table("digits", _RELU, _baseline(88, 8, 4, 4e-3), has_files=False),
-    "cifar10": Table("cifar10_cpu", _RELU, _baseline(88, 8, 16, 4e-3), trial=0.1),
-    "sst2": Table("sst2_cpu", _RELU, _baseline(64, 4, 1, 2e-3)),
-    "fsdd": Table("fsdd_cpu", _RELU, _baseline(48, 4, 16, 8e-3)),
+    "digits": Table("digits", 4, _RELU, _baseline(88, 8, 4, 4e-3), has_files=False),
+    "cifar10": Table("cifar10_cpu", 2, _RELU, _baseline(88, 8, 16, 4e-3), trial=0.1),
+    "sst2": Table("sst2_cpu", 4, _RELU, _baseline(64, 4, 1, 2e-3)),
+    "fsdd": Table("fsdd_cpu", 4, _RELU, _baseline(48, 4, 16, 8e-3)),
 }
 
 

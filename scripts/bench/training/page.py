@@ -80,8 +80,8 @@ on the same batches in the same order:
   neuron is replaced by its rate function, in the others it spikes. What is tested spikes.
 - The ANN: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
   without time, and so without two phases (`callbacks=[checkpoint]`).
-- SpikingJelly's Spikformer, with the timesteps of our recipe, behind a process of its own: our
-  trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
+- SpikingJelly's Spikformer, with binary neurons in 4 timesteps (CIFAR-10: 2), behind a process of
+  its own: our trainer and data module send it each batch and the learning rate of the step. Loss, optimizer
   (AdamW), schedule and clipping are those of the recipe; its learning rate is the best of
   two or three in short runs, by the test itself.
   Its stem takes patches of 4x4 or 16x16 pixels: the first for the digits, of 8x8 pixels, the
