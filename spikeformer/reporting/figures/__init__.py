@@ -16,6 +16,7 @@ from spikeformer.reporting.figures.history import history_panels, plot_history
 from spikeformer.reporting.figures.input import is_drawable, plot_input, polarity_colours
 from spikeformer.reporting.figures.output import plot_output
 from spikeformer.reporting.figures.placement import plot_placement
+from spikeformer.reporting.figures.plan import plot_plan
 from spikeformer.reporting.figures.raster import plot_raster
 from spikeformer.reporting.figures.rates import plot_firing_rates
 from spikeformer.reporting.figures.sweep import Axis, plot_effect, plot_parallel
@@ -37,6 +38,7 @@ __all__ = [
     "plot_output",
     "plot_parallel",
     "plot_placement",
+    "plot_plan",
     "plot_raster",
     "plot_read_early",
     "plot_tasks",

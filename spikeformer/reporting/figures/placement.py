@@ -22,7 +22,6 @@ def plot_placement(
     cores: Sequence[Mapping[str, Any]],
     cores_per_chip: int,
     full: float,
-    panel: str = "reporting.chip_cores",
 ) -> Figure:
     """Draw every core as a square that is filled as far as its memory is.
 
@@ -34,7 +33,6 @@ def plot_placement(
             memory in the units of `full`.
         cores_per_chip: Number of cores of a chip.
         full: Memory of a core.
-        panel: Key of the panels' titles, with `chip`, `used` and `total`.
 
     Raises:
         ArgumentError: If there is no core.
@@ -60,7 +58,7 @@ def plot_placement(
         axes.set_visible(False)
     for axes, chip in zip(panels, chips, strict=False):
         here = [core for core in cores if core["chip"] == chip]
-        text = _style.words(panel, chip=chip, used=len(here), total=cores_per_chip)
+        text = _style.words("reporting.chip_cores", chip=chip, used=len(here), total=cores_per_chip)
         _style.title(axes, text)
         _draw(axes, here, populations, cores_per_chip, columns, full, side)
         axes.set_xlim(0, columns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
-from spikeformer.reporting.figures import plot_placement
+from spikeformer.reporting.figures import plot_plan
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs import RunResults
 
@@ -33,12 +33,10 @@ def plan(results: RunResults) -> Content | None:
             (t("reporting.plan_busiest_receives"), formats.count(found.busiest.received)),
         ],
     }
-    chips = [
-        {"chip": 0, "core": number, "population": chip.layer, "used": chip.cores}
-        for number, chip in enumerate(found.chips)
-    ]
-    picture = plot_placement(
-        chips, len(chips), found.limits.cores_per_chip, panel="reporting.plan_panel"
+    per_chip = found.limits.cores_per_chip
+    picture = plot_plan(
+        [layer.cores / per_chip for layer in found.layers],
+        [layer.crossing for layer in found.layers],
     )
     cores, count = found.num_cores, len(found.chips)
     alt = t("reporting.plan_alt", cores=cores, chips=count, type=found.limits.name)
