@@ -134,6 +134,7 @@ def slope(sizes: list[int], values: list[float]) -> float:
 def draw(result: dict[str, Any], path: Path) -> None:
     """Draw a row of panels for time and one for memory, on logarithmic axes."""
     from bench.plots import plt
+    from spikeformer.reporting.svg import save_themed
 
     figure, axes = plt.subplots(
         2, len(GROWN), figsize=(12, 5), sharey="row", sharex="col", layout="constrained"
@@ -151,7 +152,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
         axes[0, column].set_title(name)
     axes[0, 0].set_ylabel("ms per step")
     axes[1, 0].set_ylabel("MiB at the peak of a step")
-    figure.savefig(path, metadata={"Date": None})
+    save_themed(figure, path)
     plt.close(figure)
 
 
