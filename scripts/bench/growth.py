@@ -109,7 +109,7 @@ def point(sizes: Sizes, seconds: float) -> dict[str, float]:
     session = Session()
     session.case = SimpleNamespace(device="cpu")  # type: ignore[assignment]
     session.work = Work(step_of(sizes), lambda _: {})
-    session.time(0)  # compiles the kernels, makes the optimizer's state
+    session.work.step()  # compiles the kernels, makes the optimizer's state
     return {**session.time(seconds), **session.memory()}
 
 
@@ -133,27 +133,26 @@ def slope(sizes: list[int], values: list[float]) -> float:
 
 def draw(result: dict[str, Any], path: Path) -> None:
     """Draw a row of panels for time and one for memory, on logarithmic axes."""
-    from bench.plots import plt
+    from spikeformer import figure_style
     from spikeformer.reporting.svg import save_themed
 
-    figure, axes = plt.subplots(
-        2, len(GROWN), figsize=(12, 5), sharey="row", sharex="col", layout="constrained"
-    )
+    figure = figure_style.new_figure(10, 5)
+    axes = figure.subplots(2, len(GROWN), sharey="row", sharex="col")
     for column, (name, rows) in enumerate(result["points"].items()):
         values = [row["size"] for row in rows]
         for row, (key, scale) in enumerate((("seconds", 1e3), ("bytes", 2**-20))):
             measured = [scale * one[key] for one in rows]
             panel = axes[row, column]
-            panel.loglog(values, measured, "o-", color="#d1495b")
+            panel.loglog(values, measured, "o-", color=figure_style.BLUE)
             proportional = [measured[0] * value / values[0] for value in values]
-            panel.loglog(values, proportional, ":", color="#9aa5b1")
-            panel.set_xticks(values, [str(value) for value in values], minor=False)
+            panel.loglog(values, proportional, ":", color=figure_style.MUTED)
+            panel.set_xticks(values, [str(value) for value in values])
             panel.minorticks_off()
-        axes[0, column].set_title(name)
-    axes[0, 0].set_ylabel("ms per step")
-    axes[1, 0].set_ylabel("MiB at the peak of a step")
+            figure_style.tidy(panel)
+        figure_style.title(axes[0, column], name)
+    figure_style.ylabel(axes[0, 0], "ms per step")
+    figure_style.ylabel(axes[1, 0], "MiB at the peak of a step")
     save_themed(figure, path)
-    plt.close(figure)
 
 
 def page(result: dict[str, Any]) -> str:
