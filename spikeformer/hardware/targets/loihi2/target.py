@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,13 +23,13 @@ from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.hosted import hosted_job, split_events
 from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split, windows
 from spikeformer.hardware.targets.loihi2.prices import PRICES
-from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
+from spikeformer.hardware.targets.toolchain import WorkerResult, find_toolchain, run_worker
 from spikeformer.i18n import t
 
 HOSTED = tuple(
     f"spikeformer.hardware.ir.{name}" for name in ("differential", "functions", "runtime")
 )
-"""What the worker computes a host's part with."""
+"""What the worker computes a host's part with. Lava imports all of its package, whatever runs."""
 
 RUN, SYSTEM = f"{__package__}.worker.run", f"{__package__}.worker.system"
 
@@ -112,9 +113,7 @@ class Loihi2Model(DeployedModel):
 
     def _run(self, job: Job, inputs: Arrays) -> dict[str, Array]:
         arrays, settings, graph = job.arrays, job.settings, self.compiled.graph
-        result = run_worker(
-            self._python, RUN, arrays, settings, timeout=self._timeout, facts=dict[str, Any]
-        )
+        result = self._work(arrays, settings)
         samples = len(next(iter(inputs.values())))
         steps = samples * windows(graph) * graph.timesteps + graph.depth
         shape = (steps, graph.num_neurons)
@@ -123,16 +122,19 @@ class Loihi2Model(DeployedModel):
 
     def _run_hosted(self, graph: HostedGraph, inputs: Arrays) -> dict[str, Array]:
         job = hosted_job(graph, inputs)
-        result = run_worker(
+        result = self._work(job.arrays, job.settings)
+        return split_events(result, graph, len(next(iter(inputs.values()))))
+
+    def _work(self, arrays: Arrays, settings: Mapping[str, Any]) -> WorkerResult[dict[str, Any]]:
+        return run_worker(
             self._python,
             RUN,
-            job.arrays,
-            job.settings,
+            arrays,
+            settings,
             timeout=self._timeout,
             facts=dict[str, Any],
             modules=HOSTED,
         )
-        return split_events(result, graph, len(next(iter(inputs.values()))))
 
 
 class Loihi2Deployer(NeuromorphicDeployer):

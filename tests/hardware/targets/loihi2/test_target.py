@@ -24,7 +24,7 @@ from spikeformer.hardware import (
 )
 from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, split
-from spikeformer.hardware.targets.loihi2.target import RUN
+from spikeformer.hardware.targets.loihi2.target import HOSTED, RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models import Stream
 from spikeformer.models.mechanisms import SpikeDrivenAttention
@@ -189,6 +189,10 @@ def test_longest_delay_of_the_chip():
     np.testing.assert_array_equal(spikes["last"], inputs["in"])
 
 
+def run(*job):
+    return run_worker(find_toolchain("loihi2"), RUN, *job, timeout=120, facts=dict, modules=HOSTED)
+
+
 @pytest.mark.parametrize("kind", ["spikes", "values"])
 def test_block_of_neurons_equals_lavas_own_processes(kind):
     """The merged network against one LIFReset and one DelaySparse for each layer."""
@@ -196,9 +200,8 @@ def test_block_of_neurons_equals_lavas_own_processes(kind):
     inputs = spikes_for(graph, 5)
     # Each kind of input once, each arithmetic once: how layers are merged depends on neither.
     job = float_job(graph, inputs) if kind == "values" else integer_job(quantise(graph), inputs)
-    run = partial(run_worker, find_toolchain("loihi2"), timeout=120, facts=dict)
-    block = run(RUN, job.arrays, job.settings).arrays["spikes"]
-    layers = run(RUN, job.arrays, job.settings | {"form": "layers"}).arrays["spikes"]
+    block = run(job.arrays, job.settings).arrays["spikes"]
+    layers = run(job.arrays, job.settings | {"form": "layers"}).arrays["spikes"]
     assert block.sum() > 0
     # What a population fires before its first sample is nobody's.
     for name, spikes in split(block, graph, 5).items():
@@ -211,7 +214,7 @@ def test_failing_process_of_lava_ends_the_run_with_its_traceback():
     job = float_job(graph, spikes_for(graph, 1))
     job.arrays["starts"] = job.arrays["starts"][:-1]
     with pytest.raises(ToolchainError, match=r"(?s)status 143.*processes.py.*IndexError"):
-        run_worker(find_toolchain("loihi2"), RUN, job.arrays, job.settings, timeout=60, facts=dict)
+        run(job.arrays, job.settings)
 
 
 def test_chip_without_its_software_is_refused():
