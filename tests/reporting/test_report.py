@@ -20,7 +20,7 @@ FIGURES |= {"energy_layers", "energy_comparison", "energy_break_even"}
 
 
 # What only other kinds of runs have.
-OPTIONAL = {"cache", "comparison", "conversion", "privacy", "tasks", "validation"}
+OPTIONAL = {"cache", "comparison", "conversion", "plan", "privacy", "tasks", "validation"}
 
 
 @pytest.fixture(scope="module")

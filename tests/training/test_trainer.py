@@ -277,5 +277,5 @@ def test_save_writes_what_from_pretrained_reads(tmp_path):
     again = SpikingNetwork.from_pretrained(trainer.save(tmp_path / "net"))
     tokens = ids(2, 5)
     assert torch.equal(again(tokens), net(tokens))
-    with pytest.raises(ArgumentError, match="SpikingNetwork or a converted network"):
+    with pytest.raises(ArgumentError, match="a MultiModalNetwork or a converted network"):
         spiking_trainer(torch.nn.Linear(2, 2)).save(tmp_path / "other")
