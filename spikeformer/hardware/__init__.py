@@ -38,7 +38,13 @@ if TYPE_CHECKING:
     from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
     from spikeformer.hardware.nir.export import export_nir
     from spikeformer.hardware.nir.network import NirNetwork, import_nir
-    from spikeformer.hardware.planning import Plan, PlannedChip, PlannedLayer, packet_rates, plan
+    from spikeformer.hardware.planning import (
+        PlacementPlan,
+        PlannedChip,
+        PlannedLayer,
+        packet_rates,
+        plan,
+    )
     from spikeformer.hardware.reference import Reference, Samples, record_reference
     from spikeformer.hardware.rounding import RoundedWeights
     from spikeformer.hardware.summary import activity, layer_table, state_ranges
@@ -89,7 +95,7 @@ __all__ = [
     "NirNetwork",
     "NumberFormat",
     "Placement",
-    "Plan",
+    "PlacementPlan",
     "PlannedChip",
     "PlannedLayer",
     "Population",

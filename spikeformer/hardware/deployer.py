@@ -25,7 +25,7 @@ from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
 from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import InputShape, Lowered, lower, lower_converted
-from spikeformer.hardware.planning import Plan, plan
+from spikeformer.hardware.planning import PlacementPlan, plan
 from spikeformer.hardware.reference import Samples, split_signs
 from spikeformer.hardware.sharing import host_traffic
 from spikeformer.hardware.target import Target
@@ -325,7 +325,7 @@ class NeuromorphicDeployer(ABC):
         *,
         input_shape: InputShape | None = None,
         rates: Mapping[str, float] | float = 0.1,
-    ) -> Plan:
+    ) -> PlacementPlan:
         """Estimate the chips that a network takes and the spikes between them; nothing is run.
 
         Args:

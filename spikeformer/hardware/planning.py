@@ -61,7 +61,7 @@ class PlannedChip:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlacementPlan:
     """An estimate of the chips that a network takes.
 
     Attributes:
@@ -118,7 +118,7 @@ def plan(
     *,
     target: str = "",
     largest_system: int | None = None,
-) -> Plan:
+) -> PlacementPlan:
     """Place a network on chips and count the spikes that cross from one to another.
 
     Populations follow one another, each on as few cores as hold it, so that layers that talk to
@@ -179,7 +179,7 @@ def plan(
         PlannedChip(layer, cores, float(sent[chip]), float(received[chip]))
         for chip, (layer, cores) in enumerate(_contents(placement))
     ]
-    return Plan(target, limits, largest_system, measured, layers, found)
+    return PlacementPlan(target, limits, largest_system, measured, layers, found)
 
 
 def packet_rates(spikes: Arrays) -> dict[str, float]:

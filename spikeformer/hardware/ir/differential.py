@@ -90,7 +90,7 @@ def cut(x: Array, fraction: Any) -> Array:
 
 
 @dataclass
-class Neurons:
+class DifferentialNeurons:
     """A row of differential neurons with their states.
 
     Args:

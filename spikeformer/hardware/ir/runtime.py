@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeformer.hardware.ir.differential import Neurons, Scheme
+from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme
 from spikeformer.hardware.ir.functions import FUNCTIONS, multiplications
 
 Array = npt.NDArray[Any]
@@ -88,7 +88,7 @@ class Host:
     units: Mapping[str, Array]
     multiplications: dict[str, int] = field(default_factory=dict)
     _rates: dict[str, Array] = field(default_factory=dict)
-    _neurons: dict[str, tuple[Neurons, Array]] = field(default_factory=dict)
+    _neurons: dict[str, tuple[DifferentialNeurons, Array]] = field(default_factory=dict)
 
     def run(
         self, function: HostOperation, values: Values, t: int, events: Mapping[str, Array]
@@ -137,7 +137,9 @@ class Host:
         flat: Array = x.ravel()
         if t == 1:
             real = Scheme(self.scheme.levels, self.scheme.mantissa, self.scheme.leak)
-            neurons = Neurons(real, np.broadcast_to(unit, x.shape).ravel(), np.zeros(flat.size))
+            neurons = DifferentialNeurons(
+                real, np.broadcast_to(unit, x.shape).ravel(), np.zeros(flat.size)
+            )
             before = np.zeros(flat.size)
         else:
             neurons, before = self._neurons[function.name]

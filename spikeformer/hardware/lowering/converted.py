@@ -48,7 +48,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class EncodedValue:
     """Neurons: the value that they encode and the smallest event of each of its elements."""
 
     name: str
@@ -64,7 +64,7 @@ class ConvertedTrace(Engine):
     trail: Trail
     types: Mapping[str, str]
     tape: Tape = field(init=False)
-    sites: dict[str, Site] = field(default_factory=dict)
+    sites: dict[str, EncodedValue] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
     _last: tuple[Tensor, Tensor] | None = None
 
@@ -128,7 +128,7 @@ class ConvertedTrace(Engine):
             unit = (self._thresholds[source] / self.scheme.largest).expand(x.shape)
         value = self.tape.value(x)
         name = self.tape.name(encoded, source if not turn else f"{source}_{turn + 1}")
-        self.sites[name] = Site(name, value, unit.numpy().astype(np.float64))
+        self.sites[name] = EncodedValue(name, value, unit.numpy().astype(np.float64))
         self._last = (x, encoded)
         return encoded
 
@@ -269,7 +269,7 @@ class _Build:
             waiting += taken
         return needed, read
 
-    def _origin(self, site: Site) -> tuple[Layer, Array] | None:
+    def _origin(self, site: EncodedValue) -> tuple[Layer, Array] | None:
         """Return the layer whose output a site encodes, and which of it each element is."""
         origin, moves = self.tape.origin(site.value)
         layer = self.trace.layers.get(origin)
@@ -282,7 +282,7 @@ class _Build:
         return (layer, flat) if len(np.unique(flat)) == len(flat) else None
 
     def _population(
-        self, site: Site, direct: tuple[Layer, Array] | None, *, natural: bool, read: bool
+        self, site: EncodedValue, direct: tuple[Layer, Array] | None, *, natural: bool, read: bool
     ) -> None:
         """Add a population of the chip, and its rate where the host reads it."""
         unit, order = site.unit.ravel(), None
@@ -366,7 +366,7 @@ class _Build:
         path = _module(value)
         self._add(HostOperation(value, RATE, (population,), settings, tuple(shape), path, depth))
 
-    def _host_neurons(self, site: Site) -> None:
+    def _host_neurons(self, site: EncodedValue) -> None:
         """Let the host encode what it takes itself."""
         value, unit = self._use(site.value), f"{site.name}:unit"
         # One number where all are the same, as of the probabilities of attention.

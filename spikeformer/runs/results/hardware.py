@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from spikeformer.hardware import ArithmeticComparison, Measurement, Plan
+from spikeformer.hardware import ArithmeticComparison, Measurement, PlacementPlan
 from spikeformer.runs.results.result import Result
 
 
@@ -63,7 +63,7 @@ class HardwareResults(Measurement, Result):
 
 
 @dataclass(frozen=True)
-class PlanResults(Plan, Result):
+class PlanResults(PlacementPlan, Result):
     """What the plan stage estimated."""
 
     file: ClassVar[str] = "results/plan.json"

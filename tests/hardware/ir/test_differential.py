@@ -6,7 +6,7 @@ import torch
 
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.neuron import fire, level
-from spikeformer.hardware.ir.differential import Neurons, Scheme, cut
+from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme, cut
 
 
 @pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
@@ -18,7 +18,7 @@ def test_events_are_those_of_the_converted_networks_neurons(neuron_model, levels
     theta = torch.rand(200, generator=random, dtype=torch.float64) + 0.1
     scheme = Scheme(levels, mantissa, coding.leak)
     unit = (theta / scheme.largest).numpy()
-    neurons = Neurons(scheme, unit, np.zeros(200))
+    neurons = DifferentialNeurons(scheme, unit, np.zeros(200))
     rates = fire(x, theta, None, 1, coding).rates.numpy()
     before = np.zeros(200)
     for t, target in enumerate(x.numpy(), 1):
@@ -71,7 +71,7 @@ def test_integers_are_those_of_exact_arithmetic(mantissa):
     scheme = Scheme(8, mantissa, Coding().leak, most)
     units = rng.integers(1, 900, 30)
     x = rng.integers(-(2**23), 2**23, (7, 30)) // rng.choice([1, 40, 3000], 30)
-    neurons = Neurons(scheme, units, np.zeros(30))
+    neurons = DifferentialNeurons(scheme, units, np.zeros(30))
     before, found = np.zeros(30, np.int64), []
     for t, target in enumerate(x, 1):
         # A driven state stays within its range here, so that it is what was sent.
@@ -93,7 +93,7 @@ def test_a_sum_is_weighted_and_cut_off_towards_zero():
 
 
 def test_a_sample_begins_anew_at_timestep_one():
-    neurons = Neurons(Scheme(4, 0, 0.1), np.full(3, 0.1), np.array([0.0, 0.5, -0.3]))
+    neurons = DifferentialNeurons(Scheme(4, 0, 0.1), np.full(3, 0.1), np.array([0.0, 0.5, -0.3]))
     first = [neurons.fire(np.array([0.2, 0.1, 0.0]), 0, t) for t in (1, 2, 3)]
     again = [neurons.fire(np.array([0.2, 0.1, 0.0]), 0, t) for t in (1, 2, 3)]
     np.testing.assert_array_equal(first, again)

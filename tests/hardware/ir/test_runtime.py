@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeformer.hardware.ir.differential import Neurons, Scheme
+from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme
 from spikeformer.hardware.ir.runtime import ENCODE, RATE, Host, HostOperation
 
 RNG = np.random.default_rng(0)
@@ -31,7 +31,10 @@ def test_neurons_of_the_host_are_those_of_the_chip_in_real_numbers():
     unit = np.array([0.01])
     host = Host({"unit": unit}, Scheme(8, 0, 0.1, max_state=2**23 - 1), {})
     function = HostOperation("y", ENCODE, ({"value": "x"}, {"value": "unit"}), {}, (1, 2, 3))
-    neurons, before = Neurons(Scheme(8, 0, 0.1), np.full(6, 0.01), np.zeros(6)), np.zeros(6)
+    neurons, before = (
+        DifferentialNeurons(Scheme(8, 0, 0.1), np.full(6, 0.01), np.zeros(6)),
+        np.zeros(6),
+    )
     for t in range(1, 6):
         x = RNG.normal(size=(1, 2, 3))
         values = {**host.constants, "x": x}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikeformer.hardware.ir.differential import Neurons
+from spikeformer.hardware.ir.differential import DifferentialNeurons
 from spikeformer.hardware.ir.graph import Array, Arrays
 from spikeformer.hardware.ir.hosted import Differential, HostedGraph
 from spikeformer.hardware.ir.runtime import Host, Values
@@ -33,7 +33,7 @@ class HostedRun:
     graph: HostedGraph
     events: dict[str, Array] = field(default_factory=dict)
     outputs: Array = field(default_factory=lambda: np.zeros(0))
-    neurons: dict[str, Neurons] = field(default_factory=dict)
+    neurons: dict[str, DifferentialNeurons] = field(default_factory=dict)
     clipped: dict[str, int] = field(default_factory=dict)
     sent: int = 0
     host_seconds: float = 0.0
@@ -47,7 +47,7 @@ class HostedRun:
             shape = (samples, graph.timesteps, p.size)
             self.events[p.name] = np.zeros(shape, np.float64 if real else np.int32)
             if p.rule == "differential":
-                self.neurons[p.name] = Neurons(graph.scheme, p.unit, p.start)
+                self.neurons[p.name] = DifferentialNeurons(graph.scheme, p.unit, p.start)
         host, outputs = graph.host(), []
         for sample in range(samples):
             begun = time.process_time()

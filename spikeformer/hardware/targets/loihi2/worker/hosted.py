@@ -19,7 +19,7 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.utils.weightutils import SignMode
 
-from spikeformer.hardware.ir.differential import Neurons, Scheme
+from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme
 from spikeformer.hardware.ir.runtime import STATIC, Host, HostOperation, Values
 from spikeformer.hardware.targets.exchange import Array, unpack_sparse
 
@@ -30,7 +30,7 @@ MESSAGE_BITS = 24
 """Bits of an event, and of a sum."""
 
 
-class DifferentialNeurons(AbstractProcess):
+class DifferentialProcess(AbstractProcess):
     """Differential neurons and sums, side by side.
 
     Args:
@@ -68,7 +68,7 @@ class _DifferentialModel(PyLoihiProcessModel):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self._scheme = Scheme(**proc_params["scheme"])
-        self._neurons = Neurons(self._scheme, proc_params["unit"], proc_params["start"])
+        self._neurons = DifferentialNeurons(self._scheme, proc_params["unit"], proc_params["start"])
         self._starts, self._timesteps = proc_params["starts"], proc_params["timesteps"]
         self._sums = proc_params["sums"] == 1
 
@@ -82,7 +82,7 @@ class _DifferentialModel(PyLoihiProcessModel):
         self.s_out.send(np.where(local < 0, 0, np.where(self._sums, summed, events)))
 
 
-@implements(proc=DifferentialNeurons, protocol=LoihiProtocol)
+@implements(proc=DifferentialProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
 class DifferentialFloat(_DifferentialModel):
@@ -93,7 +93,7 @@ class DifferentialFloat(_DifferentialModel):
     s_out = LavaPyType(PyOutPort.VEC_DENSE, float)
 
 
-@implements(proc=DifferentialNeurons, protocol=LoihiProtocol)
+@implements(proc=DifferentialProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class DifferentialFixed(_DifferentialModel):
@@ -223,7 +223,7 @@ class HostFixed(_HostModel):
 
 def build_hosted(arrays: dict[str, Array], settings: dict[str, Any]) -> AbstractProcess:
     """Connect the processes of a job and return one of them."""
-    neurons = DifferentialNeurons(
+    neurons = DifferentialProcess(
         unit=arrays["unit"],
         start=arrays["start"],
         starts=arrays["starts"],
