@@ -24,7 +24,7 @@ from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.converter import write_out_attention
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.conversion.pretrained import read_config
-from spikeformer.conversion.tracing.plan import Plan
+from spikeformer.conversion.tracing.plan import ConversionPlan
 from spikeformer.error_handling import ConversionError, MissingDependencyError, SpikeformerError
 from spikeformer.files import UnreadableFileError, read_json, write_json
 from spikeformer.i18n import t
@@ -69,7 +69,7 @@ class ConversionFile:
     timesteps: Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMESTEPS)]
     confidence: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None
     thresholds: list[str]
-    plan: Plan
+    plan: ConversionPlan
     trade_off: list[dict[str, float | int | None]]
     choice: dict[str, str | float | int | None]
 

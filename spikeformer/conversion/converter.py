@@ -19,7 +19,7 @@ from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.analysis import Analysis
 from spikeformer.conversion.tracing.example_inputs import make_inputs
 from spikeformer.conversion.tracing.functions import REMEDIES
-from spikeformer.conversion.tracing.plan import Plan, describe
+from spikeformer.conversion.tracing.plan import ConversionPlan, describe
 from spikeformer.data.batch import arguments
 from spikeformer.error_handling import (
     ArgumentError,
@@ -247,7 +247,7 @@ def _check_weights(network: nn.Module) -> None:
             )
 
 
-def _refuse(plan: Plan, types: dict[str, str]) -> None:
+def _refuse(plan: ConversionPlan, types: dict[str, str]) -> None:
     for path, names in plan.refused.items():
         name = names[0]
         raise ConversionError(

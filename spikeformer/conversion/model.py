@@ -18,7 +18,7 @@ from spikeformer.conversion.guard import hand_out
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
 from spikeformer.conversion.report import ConversionReport
 from spikeformer.conversion.tracing.interception import intercept
-from spikeformer.conversion.tracing.plan import Plan
+from spikeformer.conversion.tracing.plan import ConversionPlan
 from spikeformer.error_handling import (
     ConversionError,
     SpikeformerError,
@@ -73,7 +73,7 @@ class SpikingModel(HubMixin, nn.Module):
         if confidence is not None:
             check_interval("confidence", confidence, 0.0, 1.0)
         self.chunk = CHUNK
-        self.plan = Plan()
+        self.plan = ConversionPlan()
         self.thresholds = Thresholds()
         self.types = {path: type(module).__name__ for path, module in original.named_modules()}
         self.trade_off: list[dict[str, Any]] = []

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from spikeformer.conversion.coding.coding import Coding
-from spikeformer.conversion.tracing.plan import Plan
+from spikeformer.conversion.tracing.plan import ConversionPlan
 from spikeformer.i18n import t
 
 
@@ -71,7 +71,7 @@ class ConversionReport:
     @classmethod
     def of(
         cls,
-        plan: Plan,
+        plan: ConversionPlan,
         types: Mapping[str, str],
         coding: Coding,
         timesteps: int,
@@ -118,7 +118,7 @@ class ConversionReport:
         return "\n".join([head, *lines])
 
 
-def _status(plan: Plan, path: str) -> tuple[ModuleStatus, str]:
+def _status(plan: ConversionPlan, path: str) -> tuple[ModuleStatus, str]:
     products = [op for op in plan.operations.values() if op.module == path]
     floating, refused = plan.floating.get(path, []), plan.refused.get(path, [])
     kept = t("conversion.on_the_rate", names=", ".join(floating)) if floating else ""

@@ -18,7 +18,7 @@ from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.tracing.functions import NONLINEAR
 from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine
-from spikeformer.conversion.tracing.plan import Operation, Plan
+from spikeformer.conversion.tracing.plan import ConversionPlan, Operation
 from spikeformer.error_handling import ConversionError, SpikingDynamicsError
 from spikeformer.instrument import Function, Trail
 
@@ -74,7 +74,7 @@ class Execution(Engine):
         tuner: Changes thresholds and biases on the way, if there is one.
     """
 
-    plan: Plan
+    plan: ConversionPlan
     thresholds: Mapping[str, Tensor]
     coding: Coding
     trail: Trail

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.neuron import Fired, num_neurons
-from spikeformer.conversion.tracing.plan import Operation, Plan
+from spikeformer.conversion.tracing.plan import ConversionPlan, Operation
 from spikeformer.profiling import (
     LayerCounts,
     OperationCounts,
@@ -60,7 +60,7 @@ class Activity:
         ...     _ = snn(torch.randn(3, 8))
     """
 
-    def __init__(self, plan: Plan, coding: Coding) -> None:
+    def __init__(self, plan: ConversionPlan, coding: Coding) -> None:
         self.plan, self.coding, self.samples = plan, coding, 0
         self.evaluations = 0.0
         self._events: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))

@@ -13,7 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.tracing.functions import LINEAR, NONLINEAR, QUESTIONS
 from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine, intercept
-from spikeformer.conversion.tracing.plan import Operation, Plan, Site
+from spikeformer.conversion.tracing.plan import ConversionPlan, Operation, Site
 from spikeformer.error_handling import ConversionError
 from spikeformer.instrument import Function, Trail
 
@@ -46,7 +46,7 @@ class Analysis(Engine):
     ) -> None:
         self.network, self.magnitudes = network, magnitudes
         self.types, self.trail = types, Trail(network)
-        self.plan = Plan()
+        self.plan = ConversionPlan()
         self._marks: Any = WeakIdKeyDictionary()
         self._own = {_storage(tensor) for tensor in [*network.parameters(), *network.buffers()]}
         self._last: tuple[Tensor, str] | None = None

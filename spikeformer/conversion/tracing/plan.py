@@ -52,7 +52,7 @@ class Operation:
 
 
 @dataclass
-class Plan:
+class ConversionPlan:
     """What the analysis of a network found.
 
     Attributes:
