@@ -9,13 +9,11 @@ straight there; where both sides of a population are the host's, it has the neur
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from math import prod
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -26,34 +24,12 @@ from spikeformer.conversion.tracing.plan import Operation
 from spikeformer.data.batch import arguments
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.differential import Scheme
-from spikeformer.hardware.ir.functions import FUNCTIONS
-from spikeformer.hardware.ir.graph import Array, Population, Projection
-from spikeformer.hardware.ir.hosted import Differential, HostedGraph
-from spikeformer.hardware.ir.operators import Operator, Sparse, TokenLinear
-from spikeformer.hardware.ir.runtime import ENCODE, RATE, STATIC, HostOperation
+from spikeformer.hardware.ir.graph import Population
+from spikeformer.hardware.ir.hosted import HostedGraph
+from spikeformer.hardware.lowering.assembly import EncodedValue, GraphAssembly, Layer
 from spikeformer.hardware.lowering.tape import Tape
 from spikeformer.i18n import t
 from spikeformer.instrument import Function, Trail, copy_network
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A linear layer on events: weights (out, in), bias and the shape of its output."""
-
-    name: str
-    source: str
-    weights: Array
-    bias: Array | None
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class EncodedValue:
-    """Neurons: the value that they encode and the smallest event of each of its elements."""
-
-    name: str
-    value: str
-    unit: Array
 
 
 @dataclass
@@ -163,7 +139,8 @@ def lower_converted(
     args, kwargs = ((given["input"],), {}) if given.keys() == {"input"} else ((), given)
     with torch.no_grad(), trace.trail, intercept(trace), trace.tape:
         output = net.original(*args, **kwargs)
-    return _Build(trace, sources).graph(main_output(output), net.timesteps)
+    assembly = GraphAssembly(trace.tape, trace.sites, trace.layers, trace.scheme, sources)
+    return assembly.graph(main_output(output), net.timesteps)
 
 
 def main_output(output: Any) -> Tensor:
@@ -186,9 +163,7 @@ def _example(model: SpikingModel, shapes: Any) -> dict[str, Tensor]:
         named = kwargs or {"input": args[0]}
     else:
         sizes = shapes if isinstance(shapes, Mapping) else {main: shapes}
-        whole = any(name.endswith(("_ids", "_mask")) for name in sizes)
-        dtype = torch.int64 if whole else torch.float64
-        named = {name: torch.ones((1, *size), dtype=dtype) for name, size in sizes.items()}
+        named = {name: torch.ones((1, *size), dtype=_dtype(name)) for name, size in sizes.items()}
     example = {
         name: x[:1].clone().double() if x.is_floating_point() else x[:1].clone()
         for name, x in named.items()
@@ -199,220 +174,6 @@ def _example(model: SpikingModel, shapes: Any) -> dict[str, Tensor]:
     return example
 
 
-class _Build:
-    """Makes a graph of what a trace found, as far as the output depends on it."""
-
-    def __init__(self, trace: ConvertedTrace, sources: dict[str, Population]) -> None:
-        self.trace, self.tape = trace, trace.tape
-        self.populations: dict[str, Population] = dict(sources)
-        self.projections: list[Projection] = []
-        self.functions: list[HostOperation] = []
-        self.constants: dict[str, Array] = {}
-        self._depths: dict[str, int] = dict.fromkeys(sources, STATIC)
-        self._direct = {name: self._origin(site) for name, site in trace.sites.items()}
-
-    def graph(self, output: Tensor, timesteps: int) -> HostedGraph:
-        """Return the graph of everything that an output depends on."""
-        wanted = self.tape.name_of(output)
-        if wanted is None:
-            raise HardwareCompatibilityError(t("hardware.output_fixed"))
-        needed, read = self._needed(wanted)
-        on_chip = {layer.source for name, layer in self.trace.layers.items() if name in needed}
-        for name in self.tape.order:
-            if name not in needed:
-                continue
-            if name in self.trace.sites:
-                site, direct = self.trace.sites[name], self._direct[name]
-                if direct is None and name not in on_chip:
-                    self._host_neurons(site)
-                else:
-                    self._population(site, direct, natural=name in on_chip, read=name in read)
-            elif name in self.trace.layers:
-                if name in read:
-                    self._sums(self.trace.layers[name])
-            elif name in self.tape.functions:
-                self._function(self.tape.functions[name])
-        if not self.projections:
-            raise HardwareCompatibilityError(t("hardware.no_neurons"))
-        return HostedGraph(
-            timesteps,
-            self.populations,
-            tuple(self.projections),
-            name="network",
-            scheme=self.trace.scheme,
-            functions=tuple(self.functions),
-            constants=self.constants,
-            output=wanted,
-        )
-
-    def _needed(self, output: str) -> tuple[set[str], set[str]]:
-        """Return all names that an output depends on, and those that functions read."""
-        needed: set[str] = set()
-        read = {output}
-        waiting = [output]
-        while waiting:
-            name = waiting.pop()
-            if name in needed:
-                continue
-            needed.add(name)
-            if name in self.trace.sites:
-                direct = self._direct[name]
-                taken = [self.trace.sites[name].value] if direct is None else [direct[0].name]
-                read.update(taken if direct is None else ())
-            elif name in self.trace.layers:
-                taken = [self.trace.layers[name].source]
-            elif name in self.tape.functions:
-                taken = self.tape.functions[name].values
-                read.update(taken)
-            else:
-                taken = []
-            waiting += taken
-        return needed, read
-
-    def _origin(self, site: EncodedValue) -> tuple[Layer, Array] | None:
-        """Return the layer whose output a site encodes, and which of it each element is."""
-        origin, moves = self.tape.origin(site.value)
-        layer = self.trace.layers.get(origin)
-        if layer is None:
-            return None
-        places = np.arange(prod(layer.shape)).reshape(layer.shape)
-        for move in moves:
-            places = FUNCTIONS[move.function](places, *move.arguments[1:], **move.settings)
-        flat = places.ravel()
-        return (layer, flat) if len(np.unique(flat)) == len(flat) else None
-
-    def _population(
-        self, site: EncodedValue, direct: tuple[Layer, Array] | None, *, natural: bool, read: bool
-    ) -> None:
-        """Add a population of the chip, and its rate where the host reads it."""
-        unit, order = site.unit.ravel(), None
-        shape = _features(site.unit.shape)
-        if direct is None:
-            value = self._use(site.value)
-            depth = self._depths[value] + 1
-            start, source = np.zeros(len(unit)), value
-        else:
-            layer, places = direct
-            # Neurons stand as in the layer's output, or as the next layer takes them.
-            features = places if natural else np.sort(places)
-            if not natural:
-                order = np.searchsorted(features, places)
-                unit = unit[np.argsort(order)]
-                if len(places) == prod(layer.shape):
-                    shape = _features(layer.shape)
-            operator = _rows(self._synapses(layer), features)
-            depth = self.populations[layer.source].depth + 1
-            bias = np.zeros(1) if layer.bias is None else layer.bias
-            start, source = np.resize(bias, prod(layer.shape))[features], None
-            self.projections.append(Projection(layer.source, site.name, operator))
-        self.populations[site.name] = Differential(
-            site.name,
-            shape,
-            depth=depth,
-            rule="differential",
-            unit=unit,
-            start=start,
-            scale=np.ones(len(unit)),
-            source=source,
-        )
-        if read:
-            self._rate(site.name, site.name, site.unit.shape, depth, order=order)
-
-    def _sums(self, layer: Layer) -> None:
-        """Add a population that sends the host what a layer's synapses bring."""
-        name, size = layer.name, prod(layer.shape)
-        depth = self.populations[layer.source].depth + 1
-        self.populations[name] = Differential(
-            name,
-            _features(layer.shape),
-            depth=depth,
-            rule="sum",
-            unit=np.ones(size),
-            start=np.zeros(size),
-            scale=np.ones(size),
-        )
-        self.projections.append(Projection(layer.source, name, self._synapses(layer)))
-        bias = None if layer.bias is None else np.resize(layer.bias, size)
-        self._rate(name, name, layer.shape, depth, bias=bias)
-
-    def _synapses(self, layer: Layer) -> TokenLinear:
-        """Return a layer's weights in what an event of its population counts."""
-        population = self.populations[layer.source]
-        assert isinstance(population, Differential)
-        into = layer.weights.shape[1]
-        tokens = prod(layer.shape) // len(layer.weights)
-        unit = population.unit.reshape(tokens, into)
-        if (unit != unit[0]).any():
-            raise HardwareCompatibilityError(t("hardware.levels_of_tokens", layer=layer.name))
-        return TokenLinear(layer.weights * unit[0], tokens)
-
-    def _rate(
-        self,
-        value: str,
-        population: str,
-        shape: tuple[int, ...],
-        depth: int,
-        *,
-        order: Array | None = None,
-        bias: Array | None = None,
-    ) -> None:
-        if order is not None and (order == np.arange(len(order))).all():
-            order = None
-        settings: dict[str, Any] = {}
-        for key, array in (("order", order), ("bias", bias)):
-            if array is not None:
-                settings[key] = f"{value}:{key}"
-                self.constants[settings[key]] = array
-        path = _module(value)
-        self._add(HostOperation(value, RATE, (population,), settings, tuple(shape), path, depth))
-
-    def _host_neurons(self, site: EncodedValue) -> None:
-        """Let the host encode what it takes itself."""
-        value, unit = self._use(site.value), f"{site.name}:unit"
-        # One number where all are the same, as of the probabilities of attention.
-        same = (site.unit == site.unit.flat[0]).all()
-        self.constants[unit] = site.unit.ravel()[:1] if same else site.unit
-        arguments = ({"value": value}, {"value": unit})
-        # What neurons encode may stand still, their events do not.
-        depth = max(0, self._depths[value])
-        self._depths[unit] = STATIC
-        path = _module(site.name)
-        self._add(HostOperation(site.name, ENCODE, arguments, {}, site.unit.shape, path, depth))
-
-    def _function(self, function: HostOperation) -> None:
-        depths = [self._depths[self._use(name)] for name in function.values]
-        self._add(replace(function, depth=max(depths, default=STATIC)))
-
-    def _add(self, function: HostOperation) -> None:
-        self.functions.append(function)
-        self._depths[function.name] = function.depth
-
-    def _use(self, value: str) -> str:
-        """Note that a value is taken, which may be a constant; return its name."""
-        if value in self.tape.constants:
-            self.constants[value] = self.tape.constants[value]
-            self._depths[value] = STATIC
-        return value
-
-
-def _module(name: str) -> str:
-    """Return the path of the module whose site or layer has a name."""
-    return name.partition(":")[0].removesuffix(".output")
-
-
-def _features(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of one sample's activation without the axis of the samples."""
-    return tuple(shape[1:]) if shape[0] == 1 and len(shape) > 1 else tuple(shape)
-
-
-def _rows(operator: TokenLinear, features: Array) -> Operator:
-    """Return an operator with some of its outputs, in this order."""
-    if len(features) == operator.shape[0] and (features == np.arange(len(features))).all():
-        return operator
-    out = len(operator.weights)
-    if len(features) % operator.tokens == 0:
-        table = features.reshape(operator.tokens, -1)
-        channels = table[0]
-        if (table == channels + out * np.arange(operator.tokens)[:, None]).all():
-            return replace(operator, weights=operator.weights[channels])
-    return Sparse(sparse.csr_array(operator.matrix()[features]))
+def _dtype(name: str) -> torch.dtype:
+    """Return the type of an argument: tokens and masks are integers."""
+    return torch.int64 if name.endswith(("_ids", "_mask")) else torch.float64

@@ -8,8 +8,7 @@ from torch import nn
 from spikeformer.conversion import SpikeformerConverter
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import compare, lower, record_reference, reference_spikes, simulate
-from spikeformer.hardware.ir.operators import Sparse, TokenLinear
-from spikeformer.hardware.ir.runtime import ENCODE
+from spikeformer.hardware.ir.operators import Sparse
 from tests.hardware.networks import converted
 
 CODINGS = {
@@ -37,28 +36,6 @@ def test_a_converted_transformer_is_its_graph_event_for_event(kind):
     # In float32 some events differ, and what the network gives hardly does.
     first = ours.logits if "classifier" in kind else ours.last_hidden_state
     assert np.linalg.norm(first.numpy() - outputs) < 0.05 * np.linalg.norm(outputs)
-
-
-def test_a_block_has_the_populations_and_functions_that_it_should():
-    snn, _ = converted()
-    graph = lower(snn, {"pixel_values": (3, 16, 16)}).graph
-    block = "vit.layers.0"
-    rules = {p.name: (p.rule, p.source is None) for p in graph.differential}
-    queries, keys, values = (f"{block}.attention:matmul{x}" for x in (".left", ".right", "1.right"))
-    # Queries, keys and values get their synapses straight from the layer before them.
-    for name in (queries, keys, values):
-        assert rules[name] == ("differential", True)
-        (projection,) = graph.incoming(name)
-        assert projection.source == f"{block}.attention.q_proj"
-        assert isinstance(projection.operator, TokenLinear)
-    assert rules[f"{block}.mlp.fc2"] == ("differential", False)
-    assert rules[f"{block}.mlp.fc2.output"] == ("sum", True)
-    # The host encodes probabilities by itself: it makes them, and it alone takes them.
-    encoded = [f.name for f in graph.functions if f.function == ENCODE]
-    assert encoded == [f"vit.layers.{i}.attention:matmul1.left" for i in range(2)]
-    named = {f.function for f in graph.functions if f.module == f"{block}.attention"}
-    assert {"bmm", "_softmax"} <= named
-    assert graph.populations[graph.functions[-1].name].shape == (5,)
 
 
 class Fused(nn.Module):
@@ -109,20 +86,24 @@ def test_layers_of_torch_that_put_tokens_first_are_lowered():
     np.testing.assert_allclose(outputs, reference.outputs, atol=1e-12)
 
 
-def test_a_layer_whose_input_only_moved_gets_its_tokens_in_order():
-    class Turned(nn.Sequential):
-        def forward(self, x):
-            return self[1](self[0](x).transpose(1, 2)).sum(dim=2)
+class Captioned(nn.Module):
+    """Tokens and pixels together."""
 
+    def __init__(self):
+        super().__init__()
+        self.words, self.pixels, self.out = nn.Embedding(7, 6), nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, input_ids, pixel_values):
+        return self.out(torch.relu(self.words(input_ids) + self.pixels(pixel_values)))
+
+
+def test_tokens_and_real_numbers_are_taken_together():
     torch.manual_seed(0)
-    x = torch.randn(2, 4, 6)
-    snn = SpikeformerConverter(3).convert(Turned(nn.Linear(6, 5), nn.Linear(4, 3)).eval(), x)
-    with pytest.raises(HardwareCompatibilityError, match="no spiking neurons"):
-        lower(SpikeformerConverter(3).convert(nn.Linear(4, 2).eval(), x[:, 0, :4]), (4,))
-    graph = lower(snn, (4, 6)).graph
-    reference = record_reference(snn, x)
+    inputs = {"input_ids": torch.randint(7, (2, 5)), "pixel_values": torch.randn(2, 5, 4)}
+    snn = SpikeformerConverter(3).convert(Captioned().eval(), inputs)
+    graph = lower(snn, {"input_ids": (5,), "pixel_values": (5, 4)}).graph
+    reference = record_reference(snn, inputs)
     events = simulate(graph, reference.inputs)
-    assert compare(graph, reference_spikes(graph, reference), events).mismatches == 0
     outputs = graph.outputs({**reference.inputs, **events})
     np.testing.assert_allclose(outputs, reference.outputs, atol=1e-12)
 
