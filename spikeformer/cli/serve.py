@@ -11,6 +11,7 @@ from aiohttp import web
 from spikeformer.concurrency import ConcurrencyConfig
 from spikeformer.i18n import t
 from spikeformer.profiling import TECHNOLOGIES
+from spikeformer.runs import TextGenerator
 from spikeformer.serving import load_predictor, make_app
 
 _NOTES = """\
@@ -42,7 +43,8 @@ def serve(arguments: Sequence[str]) -> int:
         max_bytes=round(options.max_mib * 2**20),
     )
     address = f"http://{options.host}:{options.port}"
-    print(t("cli.serving", name=predictor.name, address=address), flush=True)
+    route = "/generate" if isinstance(predictor, TextGenerator) else "/predict"
+    print(t("cli.serving", name=predictor.name, address=address, route=route), flush=True)
     if not _is_loopback(options.host):
         print(t("cli.serves_others", host=options.host), flush=True)
     web.run_app(

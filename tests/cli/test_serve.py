@@ -9,6 +9,7 @@ pytest.importorskip("aiohttp", reason="the extra serve is not installed")
 from aiohttp import web
 
 from spikeformer.cli.serve import serve
+from spikeformer.runs import TextGenerator
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,13 @@ def test_it_is_on_this_machine_alone_by_default(monkeypatch):
     monkeypatch.setattr(web, "run_app", lambda app, **options: asked.update(options))
     serve(["digits"])
     assert asked["host"] == "127.0.0.1"
+
+
+def test_a_language_model_has_a_route_of_its_own(monkeypatch, capsys):
+    generator, apps = TextGenerator.__new__(TextGenerator), []
+    generator.name = "tales"
+    monkeypatch.setattr("spikeformer.cli.serve.load_predictor", lambda name, **_: generator)
+    monkeypatch.setattr(web, "run_app", lambda app, **options: apps.append(app))
+    serve(["tales"])
+    (route,) = [r.resource.canonical for r in apps[0].router.routes() if r.method == "POST"]
+    assert f"POST {route}," in capsys.readouterr().out
