@@ -145,8 +145,12 @@ def outputs_of(
 
 
 def spike_bytes(graph: SpikeGraph) -> int:
-    """Return the memory of all spikes of one sample: a byte for each neuron and timestep."""
-    return graph.num_neurons * graph.timesteps
+    """Return the memory of all spikes of one sample.
+
+    A byte for each neuron and timestep; 4 for an event of a converted network, 8 for a sum.
+    """
+    sizes = {"differential": 4, "sum": 8}
+    return graph.timesteps * sum(p.size * sizes.get(p.rule, 1) for p in graph.neurons)
 
 
 def integer_lif(

@@ -7,6 +7,7 @@ from spikeformer.hardware import (
     quantise,
     record_reference,
     simulate_integers,
+    spike_bytes,
 )
 from spikeformer.hardware.targets.simulation.hosted import HostedRun
 from tests.hardware.networks import converted, hosted
@@ -24,6 +25,7 @@ def test_samples_run_one_by_one_give_what_they_give_together():
     driven = sum(p.size for p in graph.differential if p.source is not None)
     assert 0 < together.sent <= 2 * graph.timesteps * driven
     assert together.host_seconds > 0
+    assert spike_bytes(graph) == sum(events[0].nbytes for events in together.events.values())
 
 
 def test_integers_stay_near_real_numbers_and_in_range():
