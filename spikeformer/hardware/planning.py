@@ -9,7 +9,7 @@ from itertools import groupby
 
 import numpy as np
 
-from spikeformer.error_handling import check_interval
+from spikeformer.error_handling import ArgumentError, check_interval
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Operator
 from spikeformer.hardware.ir.placement import ChipLimits, Placement, place
@@ -135,10 +135,14 @@ def plan(
         largest_system: Chips of the largest system built.
 
     Raises:
+        ArgumentError: A rate is outside its range, or a population has none.
         HardwareCompatibilityError: A neuron or a delay does not fit a core.
     """
     measured = isinstance(rates, Mapping)
     named = dict(rates) if isinstance(rates, Mapping) else {p.name: rates for p in graph.neurons}
+    if missing := [p.name for p in graph.neurons if p.name not in named]:
+        expected = f"a rate for each population, also for {missing[0]!r}"
+        raise ArgumentError("rates", sorted(named), expected)
     graph = with_relays(graph, limits.max_delay)
     for population in graph.neurons:  # a relay sends what it gets
         if population.name not in named:

@@ -81,5 +81,12 @@ def test_rates_are_shares_of_timesteps(graph, rate):
         plan(graph, TINY, rate)
 
 
+def test_a_population_without_a_rate_is_named(graph):
+    rates = {p.name: 0.1 for p in graph.neurons}
+    del rates[graph.neurons[-1].name]
+    with pytest.raises(ArgumentError, match=f"also for '{graph.neurons[-1].name}'"):
+        plan(graph, TINY, rates)
+
+
 def test_a_graded_spike_is_one_packet():
     assert packet_rates({"a": np.array([[[0, 3], [1, 0]]], np.uint8)}) == {"a": 0.5}
