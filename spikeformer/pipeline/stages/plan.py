@@ -36,7 +36,7 @@ class Plan(Stage):
     def is_wanted(self, config: DictConfig) -> bool:
         """Refuse a configuration without a target."""
         if not wants_chip(config):
-            raise ConfigurationError(t("pipeline.needs_target"))
+            raise ConfigurationError(t("hardware.no_cores_to_plan", target="none"))
         return True
 
     def run(self, run: Run) -> dict[str, Any]:

@@ -56,6 +56,6 @@ def test_rates_of_a_checkpoint_are_measured(prepared, monkeypatch):
 
 
 def test_a_plan_needs_a_target():
-    with pytest.raises(ConfigurationError, match="hardware="):
+    with pytest.raises(ConfigurationError, match="hardware=none has no cores to plan"):
         Plan().is_wanted(compose(*SMALL, "hardware=none"))
     assert as_overrides(["plan", "hardware=loihi2"]) == ["pipeline=plan", "hardware=loihi2"]
