@@ -349,7 +349,11 @@ class NeuromorphicDeployer(ABC):
         )
 
     def compiled(self, model: HardwareModel | nn.Module) -> HardwareModel:
-        """Return what is compiled already, or compile it."""
+        """Return what is compiled already, or compile it.
+
+        Raises:
+            HardwareCompatibilityError: It is compiled for another target, or as for `lowered`.
+        """
         if isinstance(model, nn.Module):
             return self.compile(model)
         if model.target != self.target.name:
@@ -357,6 +361,7 @@ class NeuromorphicDeployer(ABC):
                 f"This network is compiled for {model.target!r}, but this is a deployer for "
                 f"{self.target.name!r}. Compile it again."
             )
+        self.lowered(Lowered(model.graph, None, {}))  # another backend may have compiled it
         return model
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeformer.error_handling import ToolchainError
-from spikeformer.hardware import Loihi2Deployer, quantise
+from spikeformer.error_handling import HardwareCompatibilityError, ToolchainError
+from spikeformer.hardware import HardwareModel, Loihi2Deployer, quantise
 from spikeformer.hardware.measurement import measure
 from spikeformer.hardware.reference import record_reference
 from spikeformer.hardware.targets.loihi2.hosted import hosted_job, split_events
@@ -49,6 +49,14 @@ def test_a_job_holds_the_neurons_side_by_side():
     assert job.arrays["inputs/pixel_values"].shape == (2, 3, 16, 16)
     weights = [job.arrays[f"{group['name']}/weights/data"] for group in job.settings["synapses"]]
     assert sum(map(len, weights)) == quantise(graph).graph.num_synapses
+
+
+def test_a_network_compiled_for_the_simulator_does_not_go_to_the_chip():
+    graph, _ = hosted()
+    compiled = HardwareModel("loihi2", graph, integers=quantise(graph))
+    assert Loihi2Deployer().compiled(compiled) is compiled
+    with pytest.raises(HardwareCompatibilityError, match="takes plain spikes only"):
+        Loihi2Deployer(backend="chip").compiled(compiled)
 
 
 def test_a_result_of_another_shape_or_with_strange_events_is_refused():
