@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.placement import fan_in, place
 from spikeformer.hardware.ir.quantisation import quantise, rounding_error
 from spikeformer.hardware.lowering import obstacles
@@ -125,6 +126,8 @@ def weights_survive_rounding(subject: HardwareSubject) -> Iterator[Result]:
     except HardwareCompatibilityError as error:
         yield Result(Level.ERROR, str(error), subject.name)
         return
+    if isinstance(graph, HostedGraph):
+        return  # each of its neurons has a scale of its own
     errors = rounding_error(graph, integers)
     for population in graph.neurons:
         scale = integers.neurons[population.name].scale

@@ -15,6 +15,7 @@ from spikeformer.models import SpikingAttention
 from spikeformer.models.mechanisms import SpikingSelfAttention
 from spikeformer.neurons import AdLifNeuron, LifNeuron
 from spikeformer.validation import ComprehensiveValidator, hardware_names
+from tests.hardware.networks import converted
 from tests.validation.networks import OverTime, vit
 
 
@@ -114,6 +115,12 @@ def test_a_bias_beyond_mantissa_and_exponent():
 def test_what_cannot_be_lowered():
     model = torch.nn.Sequential(vit(), OverTime())
     assert find(told(model), "critical", "cannot be lowered")
+
+
+def test_a_converted_network_goes_where_a_host_is():
+    snn, _ = converted()
+    assert not [found for found in told(snn) if found[0] in ("error", "critical")]
+    assert find(told(snn, "spinnaker"), "critical", "takes plain spikes only")
 
 
 def test_the_network_validated_last_is_taken():
