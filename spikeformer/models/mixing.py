@@ -26,8 +26,10 @@ def _frames(x: Tensor, grid: tuple[int, int], mask: Tensor | None) -> Tensor:
 
 
 def _check(norm: str, causal: bool = False) -> None:
-    if norm != "batch" or causal:
-        raise ArgumentError("norm", norm, '"batch", and no causal order of pixels')
+    if norm != "batch":
+        raise ArgumentError("norm", norm, '"batch"')
+    if causal:
+        raise ArgumentError("causal", causal, "False: pixels have no order")
 
 
 class DepthwiseMixing(nn.Module):

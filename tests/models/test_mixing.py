@@ -75,8 +75,8 @@ def test_an_mlp_of_convolutions_sees_neighbours():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: SeparableMixing(4, 1, 2, norm="layer"), "norm"),
-        (lambda: SeparableMixing(4, 1, 2, causal=True), "causal"),
+        (lambda: SeparableMixing(4, 1, 2, norm="layer"), "`norm` to be"),
+        (lambda: SeparableMixing(4, 1, 2, causal=True), "`causal` to be"),
         (lambda: SeparableMixing(4, 1, 2, 4), "kernel_size"),
         (lambda: SeparableMixing(4, 1, 2, expansion=0), "expansion"),
         (lambda: ConvMLP(4, 6, 0.1), "dropout"),

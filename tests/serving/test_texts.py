@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -24,17 +25,22 @@ class Echo(TextGenerator):
         self.name = "echo"
         self.may_go_on = threading.Event()
         self.ended = threading.Event()
+        self.words = []  # of each text, how many were said
 
     def generate(self, prompt, put, **options):
         if not prompt:
             raise ConfigurationError("The prompt has no tokens.")
+        self.words.append(0)
         try:
             for word in prompt.split():
                 if word == "fail":
                     raise RuntimeError("/home/somebody")
                 if word == "wait":
                     assert self.may_go_on.wait(20)
+                if word == "slow":
+                    time.sleep(0.01)
                 put(f"{word}é")
+                self.words[-1] += 1
             put(str(sorted(options.items())))
         finally:
             self.ended.set()
@@ -93,7 +99,7 @@ def test_a_reader_who_leaves_ends_the_text_and_the_next_one_gets_a_turn():
     echo = Echo()
 
     async def work(client):
-        response = await client.post("/generate", json={"prompt": "one wait " + "more " * 10_000})
+        response = await client.post("/generate", json={"prompt": "one wait " + "slow " * 200})
         await response.content.read(3)
         response.close()
         await asyncio.sleep(0.1)
@@ -102,6 +108,7 @@ def test_a_reader_who_leaves_ends_the_text_and_the_next_one_gets_a_turn():
             return (await following.text())[:5]
 
     assert ask(make_app(echo), work) == "nexté"
+    assert 1 <= echo.words[0] < 202  # it did not go on to its end
 
 
 def test_requests_beyond_those_that_may_wait_are_turned_away():

@@ -28,7 +28,7 @@ class EventAugmentation:
     - roll (NDA): the same, with rows and columns modulo the frame's size;
     - flip: half of the samples are mirrored left to right;
     - geometric (after NDA): for a share of the samples one of three, by lot: turned by up to 15
-      degrees, sheared by up to 0.26 (15 degrees), or scaled by 0.8 to 1.2, all about the middle and
+      degrees, sheared by up to 0.27 (15 degrees), or scaled by 0.8 to 1.2, all about the middle and
       alike in all steps, with the nearest pixel;
     - drop (EventDrop): for a share of the samples one of three, by lot: a stretch of 10 to 90 % of
       the steps is emptied, a box of 10 to 30 % of either side is, or every value is by a

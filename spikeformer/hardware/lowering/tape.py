@@ -136,6 +136,8 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return  # whether a sentence is padded, say: `lower_converted` shows one that is
         if function not in FUNCTIONS:
             raise self.refuse(t("hardware.host_does_not", function=function))
+        if function.startswith("bitwise_") and any(x.dtype != torch.bool for x in _tensors(args)):
+            raise self.refuse(t("hardware.host_does_not", function=f"{function} of integers"))
         if function == "convolution" and (args[6] or args[8] != 1 or set(args[5]) != {1}):
             raise self.refuse(t("hardware.host_convolution"))
         dtype = settings.pop("dtype", None)

@@ -69,6 +69,7 @@ def test_moves_are_followed_to_what_they_move():
         (lambda x: torch.linalg.inv(x[0, :, :3]), "linalg_inv"),
         (lambda x: x * x.max().item(), "max"),
         (lambda x: x if (x > 0).all() else -x, "_local_scalar_dense"),
+        (lambda x: x.long() & 1, "bitwise_and of integers"),
         (lambda x: torch.conv1d(x, torch.ones(3, 1, 2).double(), groups=3), "grouped"),
         (lambda x: torch.conv1d(x, torch.ones(1, 3, 2).double(), dilation=2), "dilated"),
     ],
