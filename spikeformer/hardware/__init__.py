@@ -15,9 +15,8 @@ if TYPE_CHECKING:
         HardwareModel,
         NeuromorphicDeployer,
         Recording,
-        traffic,
     )
-    from spikeformer.hardware.energy import modelled_energy, operation_counts
+    from spikeformer.hardware.energy import modelled_energy, operation_counts, traffic
     from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
     from spikeformer.hardware.ir.host import Lookup, Spectrogram
     from spikeformer.hardware.ir.hosted import Differential, HostedGraph

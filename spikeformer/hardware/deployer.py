@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import msgspec
-import numpy as np
 from torch import Tensor, nn
 
 from spikeformer.config import registered
@@ -18,6 +17,7 @@ from spikeformer.conversion import SpikingModel
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import inside, write_text
+from spikeformer.hardware.energy import traffic
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.host import HostFunction
@@ -27,7 +27,6 @@ from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import InputShape, Lowered, lower, lower_converted
 from spikeformer.hardware.planning import PlacementPlan, plan
 from spikeformer.hardware.reference import Samples, split_signs
-from spikeformer.hardware.sharing import host_traffic
 from spikeformer.hardware.target import Target
 from spikeformer.i18n import t
 from spikeformer.profiling import EnergyEstimate, register_technologies
@@ -385,27 +384,3 @@ def known_input_shape(model: nn.Module) -> InputShape:
         f"{type(model).__name__} does not say what its inputs look like. Pass the shape of one "
         "sample: compile(model, input_shape=(channels, height, width))."
     )
-
-
-def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
-    """Return latency in steps, and spikes, packets and synaptic events of a sample.
-
-    A graded spike is one packet, and as many spikes and synaptic events as it counts; an event of a
-    converted network is one of each, and `host_traffic` says what its host gets.
-    """
-    samples = len(next(iter(spikes.values())))
-    fired = sum(int(p.counted(spikes[p.name]).sum()) for p in graph.neurons)
-    packets = events = 0
-    for projection in graph.synapses:
-        if projection.source in spikes:
-            counts = graph.populations[projection.source].counted(spikes[projection.source])
-            packets += int(np.count_nonzero(spikes[projection.source]))
-            events += int(counts @ projection.operator.fan_out())
-    return {
-        "latency_steps": graph.latency,
-        "steps_per_sample": graph.timesteps + graph.lag,
-        "spikes_per_sample": fired / samples,
-        "packets_per_sample": packets / samples,
-        "synaptic_events_per_sample": events / samples,
-        **(host_traffic(graph, spikes) if isinstance(graph, HostedGraph) else {}),
-    }

@@ -1,4 +1,4 @@
-"""Modelled energy of a network on a chip, from what the chip counted."""
+"""Traffic, operations and modelled energy of a network on a chip, from what the chip counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
 from spikeformer.hardware.ir.hosted import HostedGraph
-from spikeformer.hardware.sharing import host_energy, with_host
+from spikeformer.hardware.sharing import host_energy, host_traffic, with_host
 from spikeformer.profiling import (
     EnergyEstimate,
     LayerCounts,
@@ -16,6 +16,30 @@ from spikeformer.profiling import (
     Technology,
     estimate,
 )
+
+
+def traffic(graph: SpikeGraph, spikes: Arrays) -> dict[str, float]:
+    """Return latency in steps, and spikes, packets and synaptic events of a sample.
+
+    A graded spike is one packet, and as many spikes and synaptic events as it counts; an event of a
+    converted network is one of each, and `host_traffic` says what its host gets.
+    """
+    samples = len(next(iter(spikes.values())))
+    fired = sum(int(p.counted(spikes[p.name]).sum()) for p in graph.neurons)
+    packets = events = 0
+    for projection in graph.synapses:
+        if projection.source in spikes:
+            counts = graph.populations[projection.source].counted(spikes[projection.source])
+            packets += int(np.count_nonzero(spikes[projection.source]))
+            events += int(counts @ projection.operator.fan_out())
+    return {
+        "latency_steps": graph.latency,
+        "steps_per_sample": graph.timesteps + graph.lag,
+        "spikes_per_sample": fired / samples,
+        "packets_per_sample": packets / samples,
+        "synaptic_events_per_sample": events / samples,
+        **(host_traffic(graph, spikes) if isinstance(graph, HostedGraph) else {}),
+    }
 
 
 def operation_counts(graph: SpikeGraph, spikes: Arrays) -> OperationCounts:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikeformer.hardware.deployer import INTEGERS, DeployedModel, traffic
-from spikeformer.hardware.energy import modelled_energy
+from spikeformer.hardware.deployer import INTEGERS, DeployedModel
+from spikeformer.hardware.energy import modelled_energy, traffic
 from spikeformer.hardware.ir.graph import Array
 from spikeformer.hardware.ir.placement import Placement
 from spikeformer.hardware.reference import Reference

@@ -20,7 +20,7 @@ from spikeformer.profiling import (
 )
 
 MESSAGE_BYTES = 4
-"""Of the payload of a graded spike on Loihi 2, without its address."""
+"""Of the payload of a graded spike, without its address."""
 
 
 def host_traffic(graph: HostedGraph, events: Arrays) -> dict[str, float]:

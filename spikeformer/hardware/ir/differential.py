@@ -1,6 +1,6 @@
 """The arithmetic of differential neurons: of a chip's, in real numbers or integers, and a host's.
 
-A neuron gets `a` at each timestep t and sends `n`, a whole number of its smallest event `u`::
+A neuron gets `a` at each timestep t and sends `n`, an integer multiple of its smallest event `u`::
 
     x = x + a w_t                  what it is to encode; from x = start at the first timestep
     m = t (x - r) - l
@@ -27,7 +27,7 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 FRACTION_BITS = 12
-"""Bits of `w_t` and of the leak in integers, as those of a decay on Loihi 2."""
+"""Bits of `w_t` and of the leak in integers, as those of a chip's decays."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class DifferentialNeurons:
 
     Args:
         scheme: What they share.
-        unit: Smallest event of each, (neurons,): real, or whole numbers above 0.
+        unit: Smallest event of each, (neurons,): real, or integers above 0.
         start: What each is to encode from the first timestep on, (neurons,).
 
     Attributes:

@@ -67,7 +67,7 @@ def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
     """Return the graph of a converted network in a chip's integers.
 
     A neuron's weights are `round(k W)` with a `k` of its own, and so is its bias. Its smallest
-    event `k u` is a whole number, so that what its receivers make of events stays what it was, and
+    event `k u` is an integer, so that what its receivers make of events stays what it was, and
     `k` is the largest that keeps weights in range and `STATE_HEADROOM` of the largest event in the
     state. Populations that the host drives get their values in `UNIT_OF_VALUES`.
 

@@ -41,10 +41,8 @@ class LoudProcess(actors.SystemProcess):
 def execute(arrays: dict[str, Array], settings: dict[str, Any]) -> dict[str, Array]:
     """Return the spikes of all neurons, uint8 (steps, neurons), or events."""
     if settings["form"] == "hosted":
-        from .hosted import (
-            build_hosted,
-            read_hosted,
-        )  # imports modules that only its job comes with
+        # It imports modules that only such a job comes with.
+        from .hosted import build_hosted, read_hosted
 
         _run(build_hosted(arrays, settings), settings, settings["steps"])
         return read_hosted()
