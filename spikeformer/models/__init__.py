@@ -5,6 +5,7 @@ from spikeformer.models.block import BlockStack, SpikingBlock, SpikingMLP
 from spikeformer.models.checkpoints import load_checkpoint_of
 from spikeformer.models.delay_network import SpikingDelayNetwork
 from spikeformer.models.delays import DelayLinear
+from spikeformer.models.embedding import ConvEmbedding, EventEmbedding, PatchEmbedding
 from spikeformer.models.generation import generate
 from spikeformer.models.heads import (
     CausalLMHead,
@@ -23,13 +24,7 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.merging import (
-    ConvEmbedding,
-    ConvMerging,
-    EventEmbedding,
-    PatchEmbedding,
-    PatchMerging,
-)
+from spikeformer.models.merging import ConvMerging, PatchMerging
 from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm

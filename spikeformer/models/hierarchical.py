@@ -13,13 +13,9 @@ from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import ArgumentError, check_divisible, check_positive_int
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.block import BlockStack, MlpFactory, SpikingMLP, check_output
+from spikeformer.models.embedding import EmbeddingFactory, PatchEmbedding
 from spikeformer.models.mechanisms import QKTokenAttention
-from spikeformer.models.merging import (
-    EmbeddingFactory,
-    MergingFactory,
-    PatchEmbedding,
-    PatchMerging,
-)
+from spikeformer.models.merging import MergingFactory, PatchMerging
 from spikeformer.models.spiking_vit import ImageBackbone, tell_grid
 from spikeformer.models.stem import to_frames, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory

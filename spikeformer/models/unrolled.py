@@ -13,6 +13,7 @@ from spikeformer.error_handling import ArgumentError
 from spikeformer.instrument import copy_network
 from spikeformer.models.attention import SpikingAttention
 from spikeformer.models.block import BlockStack, SpikingBlock, SpikingMLP
+from spikeformer.models.embedding import ConvEmbedding, EventEmbedding, PatchEmbedding
 from spikeformer.models.heads import (
     CausalLMHead,
     ClassificationHead,
@@ -29,13 +30,7 @@ from spikeformer.models.mechanisms import (
 )
 from spikeformer.models.membrane_stem import MembraneStem
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.merging import (
-    ConvEmbedding,
-    ConvMerging,
-    EventEmbedding,
-    PatchEmbedding,
-    PatchMerging,
-)
+from spikeformer.models.merging import ConvMerging, PatchMerging
 from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm, TokenLayerNorm
