@@ -221,7 +221,7 @@ def compared(
     """
     from spikeformer import load_checkpoint_of
     from spikeformer.instrument import ActivityProbe
-    from spikeformer.models.checkpoints import renamed
+    from spikeformer.models.checkpoint_names import renamed
     from spikeformer.pipeline import build_network
 
     net = build_network(config).double()
