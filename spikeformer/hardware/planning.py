@@ -138,32 +138,13 @@ def plan(
         ArgumentError: A rate is outside its range, or a population has none.
         HardwareCompatibilityError: A neuron or a delay does not fit a core.
     """
-    measured = isinstance(rates, Mapping)
-    named = dict(rates) if isinstance(rates, Mapping) else {p.name: rates for p in graph.neurons}
-    if missing := [p.name for p in graph.neurons if p.name not in named]:
-        expected = f"a rate for each population, also for {missing[0]!r}"
-        raise ArgumentError("rates", sorted(named), expected)
+    named = _named(graph, rates)
     graph = with_relays(graph, limits.max_delay)
     for population in graph.neurons:  # a relay sends what it gets
         if population.name not in named:
             named[population.name] = named[graph.incoming(population.name)[0].source]
-    for rate in named.values():
-        check_interval("rates", rate, 0.0, 1.0)
     placement = place(graph, limits)
-    shares = _shares(placement)
-    sent, received = np.zeros((2, placement.num_chips))
-    crossing = dict.fromkeys(named, 0.0)
-    for population in graph.neurons:
-        here = shares[population.name]
-        starts = [first for _, first, _ in here]
-        chips = np.array([chip for chip, _, _ in here])
-        for chip, reached in _reached(graph, population.name, shares):
-            counts = np.add.reduceat(reached.view(np.uint8), starts, dtype=np.int64)
-            counts[chips == chip] = 0
-            packets = counts * named[population.name]
-            np.add.at(sent, chips, packets)
-            received[chip] += packets.sum()
-            crossing[population.name] += float(packets.sum())
+    sent, received, crossing = _crossing(graph, placement, named)
     layers = [
         PlannedLayer(
             layer=p.name,
@@ -183,6 +164,7 @@ def plan(
         PlannedChip(layer, cores, float(sent[chip]), float(received[chip]))
         for chip, (layer, cores) in enumerate(_contents(placement))
     ]
+    measured = isinstance(rates, Mapping)
     return PlacementPlan(target, limits, largest_system, measured, layers, found)
 
 
@@ -193,6 +175,42 @@ def packet_rates(spikes: Arrays) -> dict[str, float]:
         spikes: Shape (samples, timesteps, size) each.
     """
     return {name: float(np.count_nonzero(fired) / fired.size) for name, fired in spikes.items()}
+
+
+def _named(graph: SpikeGraph, rates: Mapping[str, float] | float) -> dict[str, float]:
+    """Return the rate of each population.
+
+    Raises:
+        ArgumentError: A rate is outside its range, or a population has none.
+    """
+    named = dict(rates) if isinstance(rates, Mapping) else {p.name: rates for p in graph.neurons}
+    if missing := [p.name for p in graph.neurons if p.name not in named]:
+        expected = f"a rate for each population, also for {missing[0]!r}"
+        raise ArgumentError("rates", sorted(named), expected)
+    for rate in named.values():
+        check_interval("rates", rate, 0.0, 1.0)
+    return named
+
+
+def _crossing(
+    graph: SpikeGraph, placement: Placement, rates: Mapping[str, float]
+) -> tuple[Array, Array, dict[str, float]]:
+    """Return packets that chips send and receive, (chips,) each, and those of each population."""
+    shares = _shares(placement)
+    sent, received = np.zeros((2, placement.num_chips))
+    crossing = dict.fromkeys(rates, 0.0)
+    for population in graph.neurons:
+        here = shares[population.name]
+        starts = [first for _, first, _ in here]
+        chips = np.array([chip for chip, _, _ in here])
+        for chip, reached in _reached(graph, population.name, shares):
+            counts = np.add.reduceat(reached.view(np.uint8), starts, dtype=np.int64)
+            counts[chips == chip] = 0
+            packets = counts * rates[population.name]
+            np.add.at(sent, chips, packets)
+            received[chip] += packets.sum()
+            crossing[population.name] += float(packets.sum())
+    return sent, received, crossing
 
 
 def _shares(placement: Placement) -> dict[str, list[tuple[int, int, int]]]:
