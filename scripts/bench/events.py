@@ -217,8 +217,8 @@ def compare(arguments: argparse.Namespace) -> list[dict[str, object]]:
     for seed in arguments.seeds:
         spoken.seed = digits.seed = seed
         for arm, (max_delay, learnt, mixed) in ARMS.items():
-            ours("spoken", arm, seed, partial(spoken_network, max_delay, learnt), mixed)
-        ours("digits", OURS["digits"], seed, digits_network, False)
+            ours("spoken", arm, seed, partial(spoken_network, max_delay, learnt), mixed=mixed)
+        ours("digits", OURS["digits"], seed, digits_network, mixed=False)
         for arm, (task, network) in BASELINES.items():
             time = next(
                 run["seconds"] for run in runs if (run["arm"], run["seed"]) == (OURS[task], seed)
