@@ -98,8 +98,8 @@ class HardwareModel:
             samples: Shape (samples, ...), or such a tensor of each input by its name.
 
         Raises:
-            HardwareCompatibilityError: An input is absent or of another size, or an id is not in
-                its table.
+            HardwareCompatibilityError: An input is absent, of another size or not finite, or an id
+                is not in its table.
         """
         sources = self.graph.sources
         only = sources[0].name if isinstance(self.graph, HostedGraph) else "input"
@@ -130,6 +130,10 @@ class HardwareModel:
             raise HardwareCompatibilityError(
                 f"Expected {what} of shape ({expected}), but got {found}. "
                 "The compiled network takes one size of input."
+            )
+        if not samples.isfinite().all():
+            raise HardwareCompatibilityError(
+                f"Expected finite numbers in {name!r}, but it holds some that are infinite or none."
             )
         return samples.detach().cpu()
 

@@ -63,6 +63,14 @@ def test_samples_of_another_shape_are_refused():
         deployed.run(torch.rand(4, 1, 5, 6))
 
 
+def test_samples_that_are_not_finite_are_refused():
+    """A neuron would take what is no number for a very large one."""
+    samples = images(2)
+    samples[1, 0, 2, 3] = float("nan")
+    with pytest.raises(HardwareCompatibilityError, match="Expected finite numbers in 'input'"):
+        SimulationDeployer().compile(vit()).encode(samples)
+
+
 def test_samples_with_a_time_axis():
     events = (torch.rand(3, 2, 4, generator=torch.Generator().manual_seed(0)) < 0.5).float()
     net = nn.Sequential(EventCoding(2), nn.Linear(4, 3), HARD())
