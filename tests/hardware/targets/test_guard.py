@@ -44,6 +44,6 @@ def test_guard_ends_the_group_with_its_parent(workers, tmp_path, number):
             break
         time.sleep(0.05)
     os.kill(parent.pid, number)
-    parent.wait(10)
+    parent.wait(60)
     assert wait_until_gone(int(pid.read_text()))
     assert not list(temporary.iterdir())
