@@ -59,7 +59,7 @@ GROWN: dict[str, tuple[int, ...]] = {
     "processes": (1, 2),
 }
 EXPECTED = {
-    "timesteps": ("1", "0 for what a step computes in, 1 for the spikes it keeps for backward"),
+    "timesteps": ("1", "1: a layer computes the currents of all its timesteps at once"),
     "tokens": ("1: attention on spikes is linear in tokens", "1"),
     "width": ("between 1 (norms, neurons) and 2 (dense layers)", "between 1 and 2"),
     "batch": ("1", "1"),
