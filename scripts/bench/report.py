@@ -122,12 +122,16 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
         if any(case["device"] == key for case in result["cases"])
     )
     others = """
-[Digits](digits.md) has the accuracy and the training time of the default run.
+[Digits](digits.md) has the accuracy and the training time of the default run, and
+[Digits with integer neurons](digits-ilif.md) those of the same network in one timestep.
 
 [Accuracy in a given time](tables.md) has digits, CIFAR-10, SST-2 and spoken digits beside an
 ANN of the same size and SpikingJelly's Spikformer.
 
 [Audio-visual digits](digits_av.md) has the accuracy by sight, by sound and by both, under noise.
+
+[Recordings of events](events.md) has spoken spikes with and without delays, with their steps in
+order and shuffled, the accuracy after each step, and SpikingJelly's networks beside ours.
 
 [Serving](serving.md) has the speed of many requests in batches, beside calls one by one.
 
@@ -142,6 +146,8 @@ ANN of the same size and SpikingJelly's Spikformer.
 [NIR files](nir.md) has networks exchanged with other libraries, spike for spike.
 
 [A busy machine](busy.md) has training beside processes that want the same cores.
+
+[Growth](growth.md) has the time and the memory of a training step over each of its sizes.
 
 [Conversion](conversion.md) has what remains of trained transformers as spikes, and
 [A language model](language.md) its perplexity after calibration on other text.
