@@ -125,7 +125,7 @@ class SanafeDeployer(NeuromorphicDeployer):
         lowered = self.lowered(model, input_shape)
         graph = lowered.graph
         placement = place(graph, LOIHI)
-        passed = sum(graph.populations[name].size * steps for name, steps in relays(graph).items())
+        passed = sum(relay.size for relay in relays(graph))
         details = {"cores": num_cores(graph, placement, LOIHI), "relay_neurons": passed}
         return HardwareModel(
             TARGET.name,

@@ -14,8 +14,10 @@ from tests.hardware.networks import spikes_for, two_layers, with_a_skip
 
 
 def test_relays_stand_for_the_steps_of_a_delay_but_the_last():
-    assert relays(with_a_skip()) == {"in": 2, "a": 1}
-    assert relays(two_layers(kind="values")) == {}
+    graph = with_a_skip()
+    sizes = {relay.name: relay.size for relay in relays(graph)}
+    assert sizes == {"in.relay_1": 5, "in.relay_2": 5, "a.relay_2": 6}
+    assert relays(two_layers(kind="values")) == []
 
 
 def test_num_cores_are_at_most_the_128_of_a_chip():
@@ -40,11 +42,12 @@ def test_network_job_lets_spikes_wait_in_relays():
         (p["source"], p["target"]): unpack_sparse(p["name"], arrays).toarray() / UNIT
         for p in settings["projections"]
     }
-    np.testing.assert_array_equal(joined.pop(("in", "in/relay1")), np.eye(5))
-    np.testing.assert_array_equal(joined.pop(("in/relay1", "in/relay2")), np.eye(5))
-    np.testing.assert_array_equal(joined.pop(("a", "a/relay1")), np.eye(6))
+    np.testing.assert_array_equal(joined.pop(("in", "in.relay_1")), np.eye(5))
+    np.testing.assert_array_equal(joined.pop(("in.relay_1", "in.relay_2")), np.eye(5))
+    np.testing.assert_array_equal(joined.pop(("a", "a.relay_2")), np.eye(6))
     for projection in graph.synapses:
-        waits = f"/relay{projection.delay - 1}" if projection.delay > 1 else ""
+        depth = graph.populations[projection.source].depth + projection.delay - 1
+        waits = f".relay_{depth}" if projection.delay > 1 else ""
         found = joined.pop((projection.source + waits, projection.target))
         np.testing.assert_array_equal(found, projection.operator.matrix().toarray())
     assert joined == {}

@@ -14,7 +14,6 @@ from spikeformer.hardware import (
     simulate,
     traffic,
 )
-from spikeformer.hardware.targets.sanafe.network import relays
 from spikeformer.hardware.targets.sanafe.target import LOIHI, TARGET
 from tests.hardware.networks import heard, images, spikes_for, two_layers, vit, with_a_skip
 from tests.hardware.toolchains import needs_toolchain
@@ -73,6 +72,9 @@ def test_a_transformer_fires_as_in_pytorch_and_is_measured():
     assert [x.mismatches for x in found.comparisons] == [0]
     assert [x.technology.split()[0] for x in found.energy] == ["loihi1", "SANA-FE"]
     assert "chip_seconds_per_sample" in found.traffic
+    waits = {p.source: 0 for p in graph.synapses}
+    for projection in graph.synapses:
+        waits[projection.source] = max(waits[projection.source], projection.delay - 1)
     assert model.compiled.details["relay_neurons"] == sum(
-        graph.populations[name].size * steps for name, steps in relays(graph).items()
+        graph.populations[name].size * steps for name, steps in waits.items()
     )
