@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -30,12 +30,9 @@ def cosine_with_warmup(
     check_interval("final", final, 0.0, 1.0)
 
     def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / (rising + 1)
         return _half_cosine(step - rising, total_steps - rising, 1.0, final)
 
-    # A function of the step alone: a run that is resumed with another length follows the new curve.
-    return LambdaLR(optimizer, factor)
+    return _after_warmup(optimizer, rising, factor)
 
 
 @registered
@@ -66,11 +63,9 @@ def steps_with_warmup(
     falls = [round(x * total_steps) for x in milestones]
 
     def factor(step: int) -> float:
-        if step < rising:
-            return (step + 1) / (rising + 1)
         return float(gamma ** sum(step >= fall for fall in falls))
 
-    return LambdaLR(optimizer, factor)
+    return _after_warmup(optimizer, rising, factor)
 
 
 @registered
@@ -105,6 +100,14 @@ def one_cycle(
         return _half_cosine(step - top, total_steps - 1 - top, 1.0, final)
 
     return LambdaLR(optimizer, factor)
+
+
+def _after_warmup(optimizer: Optimizer, rising: int, factor: Callable[[int], float]) -> LRScheduler:
+    """Rise linearly for `rising` steps, then follow `factor`."""
+    # A function of the step alone: a run that is resumed with another length follows the new curve.
+    return LambdaLR(
+        optimizer, lambda step: (step + 1) / (rising + 1) if step < rising else factor(step)
+    )
 
 
 def _rising(total_steps: int, warmup: float) -> int:
