@@ -193,7 +193,7 @@ def arrange_images(where: str, files: Iterable[Path], left_out: LeftOut) -> list
     ]
     if not pictures:
         raise DataError(t("data.no_class_folders", where=where))
-    _check_twins(where, pictures, depth)
+    _check_same_folders(where, pictures, depth)
     return pictures
 
 
@@ -246,19 +246,19 @@ def _are_splits(level: dict[str, list[Path]], splits: dict[str, str], depth: int
     return bool(training & classes(others))
 
 
-def _check_twins(where: str, pictures: Sequence[Picture], depth: int) -> None:
+def _check_same_folders(where: str, pictures: Sequence[Picture], depth: int) -> None:
     """Refuse classes that hold the same folders: they may be parts of the data, not classes."""
     inner: dict[str, set[str]] = {}
     for picture in pictures:
         parts = picture.file.parts[depth:]
         if parts[0] == picture.label:
             inner.setdefault(picture.label, set()).update(parts[1:-1][:1])
-    if len(inner) > 1 and len(twins := set.intersection(*inner.values())) > 1:
+    if len(inner) > 1 and len(shared := set.intersection(*inner.values())) > 1:
         raise DataError(
             t(
                 "data.folders_alike",
                 where=where,
                 folders=format_list(sorted(inner)[:4]),
-                inside=format_list(sorted(twins)[:4]),
+                inside=format_list(sorted(shared)[:4]),
             )
         )

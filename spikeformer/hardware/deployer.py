@@ -133,7 +133,7 @@ class HardwareModel:
             )
         if not samples.isfinite().all():
             raise HardwareCompatibilityError(
-                f"Expected finite numbers in {name!r}, but it holds some that are infinite or none."
+                f"Expected finite numbers in {name!r}, but it holds NaN or infinity."
             )
         return samples.detach().cpu()
 

@@ -16,7 +16,7 @@ from spikeformer.models.block import BlockStack, MlpFactory, SpikingMLP, check_o
 from spikeformer.models.embedding import EmbeddingFactory, PatchEmbedding
 from spikeformer.models.mechanisms import QKTokenAttention
 from spikeformer.models.merging import MergingFactory, PatchMerging
-from spikeformer.models.spiking_vit import ImageBackbone, tell_grid
+from spikeformer.models.spiking_vit import ImageBackbone, set_grid_size
 from spikeformer.models.stem import to_frames, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
 
@@ -147,7 +147,7 @@ class HierarchicalViT(ImageBackbone):
                     **shared,
                 )
             )
-            tell_grid(self.stages[-1], grid)
+            set_grid_size(self.stages[-1], grid)
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -146,7 +146,7 @@ class SpikingViT(ImageBackbone):
             embedding_fires=self.stem.fires,
             output=output,
         )
-        tell_grid(self.blocks, self.grid_size)
+        set_grid_size(self.blocks, self.grid_size)
         # Channels-last convolutions hand their output to the token layers without a copy.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -189,7 +189,7 @@ class SpikingViT(ImageBackbone):
         return features
 
 
-def tell_grid(stack: nn.Module, grid: tuple[int, int]) -> None:
+def set_grid_size(stack: nn.Module, grid: tuple[int, int]) -> None:
     """Set `grid_size`, height and width of the token grid, on the layers that have it."""
     for module in stack.modules():
         if hasattr(module, "grid_size"):
