@@ -2,8 +2,10 @@
 
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
 from spikeformer.training.hybrid import HybridTrainer
+from spikeformer.training.lamb import Lamb
 from spikeformer.training.losses import LOSSES, get_loss
 from spikeformer.training.module import SpikingModule
+from spikeformer.training.muon import Muon
 from spikeformer.training.plugins import (
     SharedBatchNorms,
     WholeCheckpoints,
@@ -32,8 +34,10 @@ __all__ = [
     "ClassificationModule",
     "HistoryRecorder",
     "HybridTrainer",
+    "Lamb",
     "LanguageModule",
     "MultiLabelModule",
+    "Muon",
     "RegressionModule",
     "ShardedStrategy",
     "SharedBatchNorms",

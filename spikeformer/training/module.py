@@ -19,6 +19,7 @@ from spikeformer.training.losses import Loss
 from spikeformer.training.optimizers import (
     OptimizerFactory,
     change_settings,
+    hidden_matrices,
     layer_factors,
     make_optimizer,
     settings_of,
@@ -166,7 +167,8 @@ class SpikingModule(L.LightningModule):
                 "net", type(self.net).__name__, "a network with parameters to train"
             )
         factors = layer_factors(self.net, self.layer_decay)
-        optimizer = make_optimizer(self.optimizer, self.parameters(), factors)
+        matrices = hidden_matrices(self.net)
+        optimizer = make_optimizer(self.optimizer, self.parameters(), factors, matrices)
         if self.scheduler is None:
             return optimizer
         scheduler = self.scheduler(optimizer, **self._total_steps())

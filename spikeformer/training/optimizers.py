@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ def make_optimizer(
     factory: OptimizerFactory,
     parameters: Iterable[nn.Parameter],
     factors: Mapping[nn.Parameter, float] | None = None,
+    matrices: Collection[nn.Parameter] = (),
 ) -> torch.optim.Optimizer:
     """Return an optimizer without weight decay on biases, norms and neurons' parameters.
 
@@ -27,6 +28,8 @@ def make_optimizer(
         factory: Makes it from parameter groups.
         parameters: Parameters, of which those with gradients are trained.
         factors: Of the learning rate, for some of the parameters, as `layer_factors` gives them.
+        matrices: Which are matrices to an optimizer that treats those in another way (`Muon`), as
+            `hidden_matrices` gives them.
 
     Raises:
         ArgumentError: The optimizer does not take all of them.
@@ -34,7 +37,8 @@ def make_optimizer(
     """
     params = [p for p in parameters if p.requires_grad]
     trial = _trial(factory)
-    groups = _groups(params, trial.defaults.get("lr"), factors or {})
+    apart = set(matrices) if "matrix" in trial.defaults else set()
+    groups = _groups(params, trial.defaults.get("lr"), factors or {}, apart)
     kind, eps = type(trial), trial.defaults.get("eps")
     remedy = "Choose one that takes all of them, such as AdamW."
     if issubclass(kind, torch.optim.SparseAdam):
@@ -52,14 +56,19 @@ def make_optimizer(
 
 
 def _groups(
-    params: list[nn.Parameter], lr: Any, factors: Mapping[nn.Parameter, float]
+    params: list[nn.Parameter],
+    lr: Any,
+    factors: Mapping[nn.Parameter, float],
+    matrices: Collection[nn.Parameter],
 ) -> list[dict[str, Any]]:
-    """Sort parameters by their learning rate, and by whether they have weight decay."""
+    """Sort parameters by learning rate, weight decay, and whether they are treated as matrices."""
     groups: list[dict[str, Any]] = []
     for factor in sorted({factors.get(p, 1.0) for p in params}, reverse=True):
         own = {} if factor == 1.0 else {"lr": factor * float(lr)}
         those = [p for p in params if factors.get(p, 1.0) == factor]
-        groups.append({"params": [p for p in those if p.ndim >= 2], **own})
+        apart = [p for p in those if p in matrices]
+        groups.append({"params": apart, "matrix": True, **own})
+        groups.append({"params": [p for p in those if p.ndim >= 2 and p not in matrices], **own})
         groups.append({"params": [p for p in those if p.ndim < 2], "weight_decay": 0.0, **own})
     return groups
 
@@ -100,6 +109,12 @@ def layer_factors(net: nn.Module, decay: float) -> dict[nn.Parameter, float]:
         current = last if parameter is first else current
         depth.setdefault(parameter, current)
     return {parameter: decay ** (last - number) for parameter, number in depth.items()}
+
+
+def hidden_matrices(net: nn.Module) -> set[nn.Parameter]:
+    """Return the weights of a network's linear layers, save for the last one: the readout."""
+    weights = [module.weight for module in net.modules() if isinstance(module, nn.Linear)]
+    return {w for w in weights[:-1] if isinstance(w, nn.Parameter)}
 
 
 def settings_of(factory: OptimizerFactory) -> dict[str, Any]:

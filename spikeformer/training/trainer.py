@@ -18,8 +18,10 @@ from spikeformer.error_handling import ArgumentError, check_choice, check_positi
 from spikeformer.models.hub import HubMixin
 from spikeformer.training.callbacks import BestAndLast, FiringRateMonitor, SpikeRegularization
 from spikeformer.training.history import HistoryRecorder, TrainingHistory
+from spikeformer.training.lamb import Lamb
 from spikeformer.training.losses import Loss, get_loss
 from spikeformer.training.module import SpikingModule
+from spikeformer.training.muon import Muon
 from spikeformer.training.plugins import make_trainer
 from spikeformer.training.tasks import (
     ClassificationModule,
@@ -49,7 +51,8 @@ class SpikingTrainer:
 
     Args:
         model: Maps inputs to outputs of shape (batch, timesteps, ...).
-        optimizer: Name of an optimizer in `torch.optim`.
+        optimizer: Name of an optimizer in `torch.optim`, or "Lamb"; "Muon" is
+            `spikeformer.training.Muon`, which takes all parameters.
         loss_fn: A key of `spikeformer.training.LOSSES`, or any `loss(outputs, target)`.
         learning_rate: Learning rate; above 0.
         **trainer_kwargs: Further arguments of `lightning.Trainer`, as `accelerator="gpu"`,
@@ -70,11 +73,11 @@ class SpikingTrainer:
         **trainer_kwargs: Any,
     ) -> None:
         check_positive("learning_rate", learning_rate)
-        optimizers = [
-            name
-            for name, value in vars(torch.optim).items()
+        optimizers: dict[str, Any] = {
+            name: value
+            for name, value in {**vars(torch.optim), "Lamb": Lamb, "Muon": Muon}.items()
             if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
-        ]
+        }
         check_choice("optimizer", optimizer, sorted(set(optimizers) - {"Optimizer"}))
         if isinstance(loss_fn, str):
             loss, task = get_loss(loss_fn), _TASKS.get(loss_fn, ClassificationModule)
@@ -85,7 +88,7 @@ class SpikingTrainer:
                 "trainer_kwargs", taken, "without what `fit` decides", "Tell `fit`."
             )
         self.model = model
-        self.module = task(model, loss, partial(getattr(torch.optim, optimizer), lr=learning_rate))
+        self.module = task(model, loss, partial(optimizers[optimizer], lr=learning_rate))
         self.trainer_kwargs = {"logger": False, "enable_model_summary": False, **trainer_kwargs}
 
     def fit(

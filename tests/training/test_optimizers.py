@@ -9,6 +9,7 @@ from torch import nn
 
 from spikeformer.error_handling import ArgumentError, ConfigurationError
 from spikeformer.models import ClassificationHead, HierarchicalViT, SpikingNetwork, SpikingViT
+from spikeformer.training import Lamb, Muon
 from spikeformer.training.optimizers import (
     change_settings,
     layer_factors,
@@ -19,19 +20,18 @@ from spikeformer.training.schedules import cosine_with_warmup
 from tests.training.toys import lightning_trainer, module, spiking_trainer, toy_loaders, toy_net
 
 
-@pytest.mark.parametrize("name", ["LBFGS", "Adagrad", "RMSprop", "Rprop"])
-def test_optimizers_of_torch_train(name):
+@pytest.mark.parametrize("name", ["LBFGS", "Adagrad", "RMSprop", "Rprop", "Lamb", "Muon"])
+def test_optimizers_by_name_train(name):
     lr = 0.1 if name == "LBFGS" else 0.01
     trainer = spiking_trainer(optimizer=name, loss_fn="cross_entropy", learning_rate=lr)
     history = trainer.fit(*toy_loaders(), epochs=5)
     assert history[-1]["train/loss"] < history[0]["train/loss"]
 
 
-@pytest.mark.parametrize("name", ["Muon", "SparseAdam"])
-def test_optimizers_that_do_not_take_all_parameters_are_refused_before_training(name):
-    trainer = spiking_trainer(optimizer=name)
+def test_optimizers_that_do_not_take_all_parameters_are_refused_before_training():
+    trainer = spiking_trainer(optimizer="SparseAdam")
     before = copy.deepcopy(trainer.model.state_dict())
-    with pytest.raises(ArgumentError, match=rf"`optimizer`.*{name}.*AdamW"):
+    with pytest.raises(ArgumentError, match=r"`optimizer`.*SparseAdam.*AdamW"):
         trainer.fit(*toy_loaders(), epochs=1)
     for key, value in trainer.model.state_dict().items():
         assert torch.equal(value, before[key])
@@ -46,8 +46,41 @@ def test_matrices_alone_have_weight_decay():
     }
 
 
-def trained(tmp_path, epochs, ckpt_path=None, scheduler=None, **optimizer):
-    factory = partial(torch.optim.AdamW, **optimizer)
+def test_the_matrices_inside_a_network_are_a_group_of_their_own_for_muon():
+    net = SpikingNetwork(
+        SpikingViT(1, 8, 8, 2, num_layers=1, stem_strides=[2, 2]), ClassificationHead(8, 3)
+    )
+    factory = partial(Muon, lr=0.8, weight_decay=0.1)
+    task = module(net, layer_decay=0.5)
+    task.optimizer = factory
+    optimizer = task.configure_optimizers()
+    group_of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    assert len(group_of) == len(list(net.parameters()))
+    matrices = {name for name, p in net.named_parameters() if group_of[id(p)]["matrix"]}
+    block = "backbone.blocks.blocks.0"
+    layers = ("attention.qkv", "attention.out", "mlp.expand", "mlp.contract")
+    assert matrices == {f"{block}.{layer}.weight" for layer in layers}
+    for name, p in net.named_parameters():
+        assert group_of[id(p)]["weight_decay"] == (0.1 if p.ndim > 1 else 0.0)
+        assert group_of[id(p)]["lr"] == (0.8 if "head" in name else 0.4 if block in name else 0.2)
+    every = make_optimizer(partial(torch.optim.AdamW, lr=1.0), net.parameters(), None, matrices)
+    assert not any("matrix" in group for group in every.param_groups if group["params"])
+
+
+@pytest.mark.parametrize("kind", [Lamb, Muon])
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path, kind):
+    schedule = partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.8)
+    options = {"kind": kind, "scheduler": schedule, "lr": 0.02, "weight_decay": 0.1}
+    whole = trained(tmp_path, 2, **options)
+    trained(tmp_path, 1, **options)
+    resumed = trained(tmp_path, 2, tmp_path / "last.ckpt", **options)
+    expected = whole.lightning_module.state_dict()
+    for name, value in resumed.lightning_module.state_dict().items():
+        assert torch.equal(value, expected[name])
+
+
+def trained(tmp_path, epochs, ckpt_path=None, scheduler=None, kind=torch.optim.AdamW, **optimizer):
+    factory = partial(kind, **optimizer)
     task = module(toy_net(), scheduler=scheduler)
     task.optimizer = factory
     trainer = lightning_trainer(max_epochs=epochs, default_root_dir=tmp_path)

@@ -71,6 +71,35 @@ class SgdConfig:
     weight_decay: float = 5e-4
 
 
+@schema("optimizer", "lamb")
+@dataclass
+class LambConfig:
+    """`spikeformer.training.Lamb`."""
+
+    _target_: str = "spikeformer.training.Lamb"
+    _partial_: bool = True
+    lr: float = 2e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: float = 1e-6
+    weight_decay: float = 0.01
+
+
+@schema("optimizer", "muon")
+@dataclass
+class MuonConfig:
+    """`spikeformer.training.Muon`."""
+
+    _target_: str = "spikeformer.training.Muon"
+    _partial_: bool = True
+    lr: float = 2e-3
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    eps: float = 1e-8
+    weight_decay: float = 0.01
+    momentum: float = 0.95
+    nesterov: bool = True
+    ns_steps: int = 5
+
+
 @schema("scheduler", "cosine")
 @dataclass
 class CosineConfig:
