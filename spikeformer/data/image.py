@@ -40,6 +40,8 @@ class ImageDataModule(TableDataModule):
             file's word, and refuses images that are too dark to have been taken with 16.
         background: "white" or "black": what shows where images are transparent.
         crop_padding: Training images are padded by this many pixels and cropped back at random.
+        crop_scale: Random parts of the training images, of at least this share of their area and
+            sides between 3:4 and 4:3, are scaled to `image_size`; in (0, 1], 1 takes none.
         horizontal_flip: Flip half of the training images left to right.
         rand_augment: Operations of RandAugment (Cubuk et al. 2020) on each training batch; 0 for
             none.
@@ -78,6 +80,7 @@ class ImageDataModule(TableDataModule):
         bit_depth: int | None = None,
         background: str = "white",
         crop_padding: int = 0,
+        crop_scale: float = 1.0,
         horizontal_flip: bool = False,
         rand_augment: int = 0,
         rand_magnitude: float = 0.9,
@@ -103,6 +106,8 @@ class ImageDataModule(TableDataModule):
         self.background = check_choice("background", background, BACKGROUNDS)
         if crop_padding < 0:
             raise ArgumentError("crop_padding", crop_padding, "an integer of at least 0")
+        if not 0 < crop_scale <= 1:
+            raise ArgumentError("crop_scale", crop_scale, "a number above 0, at most 1")
         if rand_augment < 0:
             raise ArgumentError("rand_augment", rand_augment, "an integer of at least 0")
         if not 0 < rand_magnitude < 1:
@@ -113,7 +118,8 @@ class ImageDataModule(TableDataModule):
         if mixup + cutmix > 1:
             raise ArgumentError("cutmix", cutmix, f"at most 1 - mixup = {1 - mixup:g}")
         self.image_key, self.image_size, self.in_channels = image_key, size, in_channels
-        self.crop_padding, self.horizontal_flip = crop_padding, horizontal_flip
+        self.crop_padding, self.crop_scale = crop_padding, crop_scale
+        self.horizontal_flip = horizontal_flip
         self.rand_augment, self.rand_magnitude = rand_augment, rand_magnitude
         self.random_erasing = random_erasing
         self.mixup, self.cutmix = mixup, cutmix
@@ -154,7 +160,8 @@ class ImageDataModule(TableDataModule):
 
     @property
     def _augments(self) -> bool:
-        per_image = self.crop_padding or self.horizontal_flip or self.rand_augment
+        crops = self.crop_padding or self.crop_scale < 1
+        per_image = crops or self.horizontal_flip or self.rand_augment
         return bool(per_image or self.random_erasing or self.mixup or self.cutmix)
 
     @cached_property
@@ -162,6 +169,7 @@ class ImageDataModule(TableDataModule):
         return ImageAugmentation(
             (self.image_size[0], self.image_size[1]),
             crop_padding=self.crop_padding,
+            crop_scale=self.crop_scale,
             horizontal_flip=self.horizontal_flip,
             rand_augment=self.rand_augment,
             rand_magnitude=self.rand_magnitude,

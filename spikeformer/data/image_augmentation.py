@@ -16,6 +16,8 @@ class ImageAugmentation:
     Args:
         size: (height, width) of the images.
         crop_padding: Zeros around the image before a random crop of `size`.
+        crop_scale: Least share of the image that a random part of it has, which is then scaled to
+            `size`; 1 takes no part.
         horizontal_flip: Flip each image with probability one half.
         rand_augment: Operations of RandAugment, drawn for each batch.
         rand_magnitude: Their strength, in (0, 1).
@@ -31,6 +33,7 @@ class ImageAugmentation:
         size: tuple[int, int],
         *,
         crop_padding: int,
+        crop_scale: float = 1.0,
         horizontal_flip: bool,
         rand_augment: int,
         rand_magnitude: float,
@@ -45,6 +48,8 @@ class ImageAugmentation:
         self.per_image = []
         if crop_padding:
             self.per_image.append(kornia.RandomCrop(size, padding=crop_padding))
+        if crop_scale < 1:
+            self.per_image.append(kornia.RandomResizedCrop(size, scale=(crop_scale, 1.0)))
         if horizontal_flip:
             self.per_image.append(kornia.RandomHorizontalFlip(p=0.5))
         if rand_augment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, overload
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from spikeformer.config import registered
-from spikeformer.error_handling import check_interval
+from spikeformer.error_handling import ArgumentError, check_interval
 
 
 @registered
@@ -32,6 +33,7 @@ class Lamb(Optimizer):
         betas: Decay of the two moments in a step, in [0, 1].
         eps: Added to the root of the second moment; 0 and above.
         weight_decay: lambda, 0 and above.
+        max_ratio: Largest r; 1 is the `trust_clip` of Spike-driven Transformer V3.
 
     Source: You et al., ICLR 2020, arXiv:1904.00962.
     """
@@ -43,13 +45,16 @@ class Lamb(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-6,
         weight_decay: float = 0.01,
+        max_ratio: float = math.inf,
     ) -> None:
         for name, value in (("lr", lr), ("eps", eps), ("weight_decay", weight_decay)):
-            check_interval(name, value, 0.0, float("inf"))
+            check_interval(name, value, 0.0, math.inf)
+        if not max_ratio > 0:
+            raise ArgumentError("max_ratio", max_ratio, "a number above 0")
         for beta in betas:
             check_interval("betas", beta, 0.0, 1.0)
         settings = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay}
-        super().__init__(params, settings)
+        super().__init__(params, {**settings, "max_ratio": max_ratio})
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -86,5 +91,6 @@ class Lamb(Optimizer):
         if weight.ndim >= 2:
             ratio = torch.linalg.vector_norm(weight) / torch.linalg.vector_norm(update)
             # 0 / x and x / 0 mean that there is no length to go by.
-            update.mul_(torch.where((ratio > 0) & torch.isfinite(ratio), ratio, 1.0))
+            ratio = torch.where((ratio > 0) & torch.isfinite(ratio), ratio, 1.0)
+            update.mul_(ratio.clamp(max=group["max_ratio"]))
         weight.sub_(update, alpha=group["lr"])

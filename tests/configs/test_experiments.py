@@ -23,10 +23,14 @@ def test_recipes_of_publications_make_their_networks(name):
     config = composed(f"experiment={name}", *data)
     with torch.device("meta"):
         network = build_network(config)
-    assert config.neuron.threshold == (1.5 if name == "spikingformer_cifar10dvs" else 2.0)
+    thresholds = {"spikingformer_cifar10dvs": 1.5, "spike_driven_v3_imagenet": 1.0}
+    assert config.neuron.threshold == thresholds.get(name, 2.0)
     assert sum(p.numel() for p in network.parameters()) > 1.4e6
     rising = config.scheduler.warmup * config.trainer.max_epochs
-    assert abs(rising - (10 if name.endswith("dvs") else 20)) < 1
+    short = config.trainer.max_epochs == 200 and name.endswith("_imagenet")
+    assert abs(rising - (5 if short else 10 if name.endswith("dvs") else 20)) < 1
+    by_lamb = name in ("spike_driven_transformer_imagenet", "spike_driven_v3_imagenet")
+    assert (config.optimizer._target_ == "spikeformer.training.Lamb") == by_lamb
 
 
 @pytest.mark.slow

@@ -121,6 +121,7 @@ def test_missing_kornia_shows_before_anything_is_decoded(image_parquet, cache, m
         ({"image_size": [0, 3]}, "image_size"),
         ({"in_channels": 2}, "in_channels"),
         ({"crop_padding": -1}, "crop_padding"),
+        ({"crop_scale": 0.0}, "crop_scale"),
         ({"mixup": 1.5}, "mixup"),
         ({"mixup_alpha": 0.0}, "mixup_alpha"),
         ({"mix_epochs": 0}, "mix_epochs"),

@@ -59,6 +59,18 @@ def test_crop_moves_and_flip_mirrors():
     assert 20 < mirrored.sum() < 44
 
 
+def test_scaled_parts_have_at_least_their_share_of_the_image():
+    ramp = torch.linspace(0, 1, 32)
+    image = torch.stack([ramp.expand(32, 32), ramp[:, None].expand(32, 32), torch.ones(32, 32)])
+    images = image.expand(64, -1, -1, -1)
+    parts, _ = augmentation(crop_scale=0.3)(images, torch.arange(64), 64, generator())
+    assert parts.shape == (64, 3, 8, 10)  # scaled to the size of the network
+    widths, heights = (parts[:, c].amax((1, 2)) - parts[:, c].amin((1, 2)) for c in (0, 1))
+    areas = widths * heights
+    assert 0.25 < areas.min() < 0.5 < 0.8 < areas.max()
+    assert 0.6 < (widths / heights).min() < (widths / heights).max() < 1.65
+
+
 def test_augmentation_follows_its_generator_alone():
     images, labels = torch.rand(8, 3, 8, 10), torch.arange(8)
     mix = augmentation(crop_padding=1, horizontal_flip=True, mixup=1.0)

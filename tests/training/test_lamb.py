@@ -9,27 +9,29 @@ from spikeformer.error_handling import ArgumentError
 from spikeformer.training import Lamb
 
 
-def by_the_equation(weight, gradients, lr, beta1, beta2, eps, decay):
+def by_the_equation(weight, gradients, lr, beta1, beta2, eps, decay, longest):
     m, v = np.zeros_like(weight), np.zeros_like(weight)
     for t, gradient in enumerate(gradients, start=1):
         m = beta1 * m + (1 - beta1) * gradient
         v = beta2 * v + (1 - beta2) * gradient**2
         update = (m / (1 - beta1**t)) / (np.sqrt(v / (1 - beta2**t)) + eps) + decay * weight
-        ratio = np.sqrt((weight**2).sum() / (update**2).sum()) if weight.ndim > 1 else 1.0
-        weight = weight - lr * ratio * update
+        ratio = min(longest, np.sqrt((weight**2).sum() / (update**2).sum()))
+        weight = weight - lr * (ratio if weight.ndim > 1 else 1.0) * update
     return weight
 
 
+@pytest.mark.parametrize("longest", [np.inf, 0.7])
 @pytest.mark.parametrize("shape", [(5, 3), (4, 2, 3, 3), (7,)])
-def test_weights_follow_the_equation(shape):
+def test_weights_follow_the_equation(shape, longest):
     random = np.random.default_rng(0)
     weight, gradients = random.normal(size=shape), random.normal(size=(6, *shape))
     parameter = nn.Parameter(torch.from_numpy(weight.copy()))
-    optimizer = Lamb([parameter], lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.3)
+    settings = {"eps": 1e-3, "weight_decay": 0.3, "max_ratio": longest}
+    optimizer = Lamb([parameter], lr=0.1, betas=(0.8, 0.95), **settings)
     for gradient in gradients:
         parameter.grad = torch.from_numpy(gradient)
         optimizer.step()
-    expected = by_the_equation(weight, gradients, 0.1, 0.8, 0.95, 1e-3, 0.3)
+    expected = by_the_equation(weight, gradients, 0.1, 0.8, 0.95, 1e-3, 0.3, longest)
     np.testing.assert_allclose(parameter.detach().numpy(), expected, rtol=1e-12)
 
 
@@ -57,7 +59,9 @@ def test_weights_and_updates_of_no_length_stay_finite():
     assert torch.equal(still, other)
 
 
-@pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"eps": -1.0}, {"betas": (0.9, 1.5)}])
+@pytest.mark.parametrize(
+    "wrong", [{"lr": -1.0}, {"eps": -1.0}, {"max_ratio": 0.0}, {"betas": (0.9, 1.5)}]
+)
 def test_settings_out_of_range_are_refused(wrong):
     with pytest.raises(ArgumentError, match=next(iter(wrong))):
         Lamb([nn.Parameter(torch.ones(1))], **wrong)

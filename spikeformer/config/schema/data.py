@@ -65,6 +65,7 @@ class ImageConfig(TableConfig):
     bit_depth: int | None = None
     background: str = "white"
     crop_padding: int = 0
+    crop_scale: float = 1.0
     horizontal_flip: bool = False
     rand_augment: int = 0
     rand_magnitude: float = 0.9

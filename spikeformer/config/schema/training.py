@@ -82,6 +82,7 @@ class LambConfig:
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     eps: float = 1e-6
     weight_decay: float = 0.01
+    max_ratio: float = float("inf")
 
 
 @schema("optimizer", "muon")
