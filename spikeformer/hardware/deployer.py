@@ -299,7 +299,8 @@ class NeuromorphicDeployer(ABC):
 
         Raises:
             HardwareCompatibilityError: A layer is not supported by spiking chips, or sends graded
-                spikes, does without a leak or learnt delays, and this target's neurons do not.
+                spikes, does without a leak, has currents that last or learnt delays, and this
+                target's neurons do not.
         """
         target = self.target.label or self.target.name
         if isinstance(model, SpikingModel):
@@ -315,6 +316,8 @@ class NeuromorphicDeployer(ABC):
                 key = "hardware.no_graded_spikes"
             elif neurons.decay == 1 and not self.target.leakless:
                 key = "hardware.no_leak"
+            elif neurons.current_decay and not self.target.lasting_currents:
+                key = "hardware.no_lasting_currents"
             else:
                 continue
             raise HardwareCompatibilityError(t(key, layer=neurons.name, target=target))

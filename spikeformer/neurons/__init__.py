@@ -2,6 +2,7 @@
 
 from spikeformer.neurons.adlif import AdLifNeuron
 from spikeformer.neurons.base import LifNorm, NeuronFactory, Norm, SpikingNeuron
+from spikeformer.neurons.cuba import CubaLifNeuron
 from spikeformer.neurons.integer_lif import IntegerLifNeuron, unit_spikes
 from spikeformer.neurons.lif import LifNeuron
 from spikeformer.neurons.plif import ParametricLifNeuron
@@ -21,6 +22,7 @@ NEURONS: dict[str, type[SpikingNeuron]] = {
 __all__ = [
     "NEURONS",
     "AdLifNeuron",
+    "CubaLifNeuron",
     "IntegerLifNeuron",
     "LifNeuron",
     "LifNorm",

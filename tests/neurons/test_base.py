@@ -11,6 +11,7 @@ from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.neurons import (
     NEURONS,
     AdLifNeuron,
+    CubaLifNeuron,
     IntegerLifNeuron,
     LifNeuron,
     LifState,
@@ -23,6 +24,7 @@ KINDS = {
     "lif": LifNeuron,
     "lif_hard": partial(LifNeuron, reset="zero"),
     "adlif": partial(AdLifNeuron, tau_adp=5.0, beta=0.3),
+    "cuba": partial(CubaLifNeuron, tau_syn=2.0),
     "plif": ParametricLifNeuron,
     "ilif": IntegerLifNeuron,
 }

@@ -46,6 +46,15 @@ class AdLifConfig(LifConfig):
     beta: float = 0.1
 
 
+@schema("neuron", "cuba")
+@dataclass
+class CubaLifConfig(LifConfig):
+    """`spikeformer.neurons.CubaLifNeuron`."""
+
+    _target_: str = "spikeformer.neurons.CubaLifNeuron"
+    tau_syn: float = 5.0
+
+
 @schema("neuron", "ilif")
 @dataclass
 class IntegerLifConfig:
@@ -259,8 +268,9 @@ class NirConfig:
     _target_: str = "spikeformer.hardware.NirNetwork"
     path: str = MISSING
     encoder: Any = None
-    dt: float = 1e-3
+    dt: float | None = None
     method: str = "euler"
+    reset: str = "zero"
 
 
 @schema("task", "task")

@@ -123,6 +123,7 @@ def _describe_graph(graph: SpikeGraph, store: ArrayStore) -> records.GraphRecord
                 p.depth,
                 p.rule,
                 p.levels,
+                p.current_decay,
             )
             for p in graph.populations.values()
         ],
@@ -153,7 +154,16 @@ def _read_graph(record: records.GraphRecord, store: ArrayStore) -> SpikeGraph:
             raise ValueError(f"population {p.name!r} stands there twice or at depth {p.depth}")
         bias = None if p.bias is None else store.get(p.bias, 1, "f")
         populations[p.name] = Population(
-            p.name, p.shape, p.kind, p.decay, p.threshold, bias, p.depth, p.rule, p.levels
+            p.name,
+            p.shape,
+            p.kind,
+            p.decay,
+            p.threshold,
+            bias,
+            p.depth,
+            p.rule,
+            p.levels,
+            p.current_decay,
         )
         if record.hosted is not None and p.kind == "lif":
             given = record.hosted.populations.get(p.name)
@@ -269,7 +279,7 @@ def _describe_integers(
     return records.IntegersRecord(
         records.NumbersRecord(**asdict(integers.format)),
         {
-            name: records.NeuronsRecord(n.dv, n.vth, n.bias_exp, n.scale)
+            name: records.NeuronsRecord(n.dv, n.vth, n.bias_exp, n.scale, n.du)
             for name, n in integers.neurons.items()
         },
         _describe_projections(integers.graph, store),
@@ -311,13 +321,14 @@ def _read_neurons(
 ) -> IntegerNeurons:
     limits = {
         "dv": numbers.decay_one - 1,
+        "du": numbers.decay_one - 1,
         "vth": numbers.max_threshold,
         "bias_exp": max(numbers.max_bias_exp, numbers.weight_shift),
     }
     for field, most in limits.items():
-        if getattr(record, field) > most:
+        if (getattr(record, field) or 0) > most:
             raise ValueError(f"{field} of {name!r} is {getattr(record, field)}, at most {most}")
-    return IntegerNeurons(record.dv, record.vth, record.bias_exp, record.scale)
+    return IntegerNeurons(record.dv, record.vth, record.bias_exp, record.scale, record.du)
 
 
 def _describe_encoder(encoder: SpikeEncoder | None) -> dict[str, Any] | None:

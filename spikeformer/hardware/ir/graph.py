@@ -36,10 +36,11 @@ is global step `sample * timesteps + depth`.
 class Population:
     """Neurons that share their parameters, ordered as the network's features are, flattened.
 
-    Kind "lif" fires by `v = decay * v + I`, `s = v >= threshold`, `v = 0` where it fired, and
-    starts every sample from `v = 0`. Kind "spikes" is a source whose spike trains come with the
-    sample. Kind "values" is a source of real numbers that stay the same for a sample; its
-    projections are computed by the host, and what arrives is a constant current (direct coding).
+    Kind "lif" fires by `i = current_decay * i + I`, `v = decay * v + i`, `s = v >= threshold`,
+    `v = 0` where it fired, and starts every sample from `i = v = 0`. Kind "spikes" is a source
+    whose spike trains come with the sample. Kind "values" is a source of real numbers that stay the
+    same for a sample; its projections are computed by the host, and what arrives is a constant
+    current (direct coding).
 
     That is the rule "threshold". With "count" a neuron sends graded spikes, n of 0 to `levels`, by
     `v = decay * v + I`, `n = round(v / threshold)` in that range with ties to the even number, and
@@ -53,10 +54,12 @@ class Population:
         kind: One of `KINDS`.
         decay: Factor on the membrane per step, in [0, 1]; 0 for coincidences, 1 without a leak.
         threshold: Potential at which a neuron fires; above 0.
-        bias: Constant current, (size,); None is zero.
+        bias: Constant part of `I`, (size,); None is zero.
         depth: Steps by which its local time lags behind the input's.
         rule: One of `firing.RULES`.
         levels: Most spikes of a neuron in one step; 1 for the rule "threshold".
+        current_decay: Factor on the current per step, in [0, 1); 0 for a current that lasts a step.
+            Others have the rule "threshold".
     """
 
     name: str
@@ -68,6 +71,7 @@ class Population:
     depth: int = 0
     rule: Rule = "threshold"
     levels: int = 1
+    current_decay: float = 0.0
 
     @property
     def graded(self) -> bool:
@@ -159,13 +163,13 @@ class SpikeGraph:
 
     In global step g a population of kind "lif" integrates::
 
-        I[g] = current + sum_p W_p s_source[g - delay_p]
-        v[g] = decay * v[g-1] + I[g]
+        i[g] = current_decay * i[g-1] + current + sum_p W_p s_source[g - delay_p]
+        v[g] = decay * v[g-1] + i[g]
         s[g] = v[g] >= threshold,   v[g] = 0 where it fired
 
     `current` is the bias and what "values" send, as `currents` gives it. A new sample enters every
     `timesteps` steps. A population at depth d works on sample n in the steps from
-    `n * timesteps + d` on, starts it with `v = 0`, and changes its current at the same moment.
+    `n * timesteps + d` on, starts it with `i = v = 0`, and changes its current at the same moment.
     Delays are balanced but for lags, so samples never mix where there are none. Where there are,
     spikes that arrive after their sample's end are lost: `lag` steps after it none is under way.
 
@@ -301,6 +305,11 @@ def _check_population(name: str, population: Population) -> None:
         reason = (
             f"has decay {population.decay} and threshold {population.threshold}, but decays lie in "
             "[0, 1] and thresholds above 0"
+        )
+    elif not 0 <= population.current_decay < 1 or (population.current_decay and population.graded):
+        reason = (
+            f"has current_decay {population.current_decay} and the rule {population.rule!r}, but "
+            "currents decay by a factor in [0, 1), and do where neurons fire at a threshold"
         )
     elif population.bias is not None and population.bias.shape != (population.size,):
         reason = f"of {population.size} neurons has a bias of shape {population.bias.shape}"

@@ -45,6 +45,11 @@ class IntegerNeurons:
         v = clip(trunc(v * (4096 - dv) / 4096) + (sum_p W_p s_p << 6) + (bias_mant << bias_exp))
         s = v > vth << 6,   v = 0 where it fired
 
+    Where currents last, what is added to `v` is the current, which wraps around at either end of
+    the state's range::
+
+        i = wrap(trunc(i * (4095 - du) / 4096) + (sum_p W_p s_p << 6) + (bias_mant << bias_exp))
+
     With the rule "count" it is n of 0 to `levels` that is nearest to `v / (vth << 6)`, ties to the
     even number, and `v = v - n (vth << 6)`; with "minimum" `v` are two packed counts.
 
@@ -54,12 +59,14 @@ class IntegerNeurons:
         bias_exp: Exponent of every bias. It is `weight_shift` where a current comes with the
             sample, which is the unit of the weights.
         scale: Units of the weights that stand for 1 in the network.
+        du: Decay of the current; None where it lasts one step.
     """
 
     dv: int
     vth: int
     bias_exp: int
     scale: float
+    du: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

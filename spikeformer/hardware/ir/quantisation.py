@@ -40,8 +40,10 @@ def quantise(graph: SpikeGraph, numbers: NumberFormat | None = None) -> IntegerG
         incoming = graph.incoming(population.name)
         synapses = [p for p in incoming if graph.populations[p.source].kind != "values"]
         # Where spikes come late, a bias ends with its sample: it comes as values do.
+        # So it does where currents last: it is a part of the current.
+        biased = population.bias is not None
         has_values = len(synapses) < len(incoming) or bool(
-            graph.lag and population.bias is not None
+            biased and (graph.lag or population.current_decay)
         )
         fitted = _fit(population, synapses, numbers, has_values=has_values)
         neurons[population.name] = fitted
@@ -165,7 +167,8 @@ def _fit(
         # All counts have to fit into the membrane.
         vth = int(min(threshold, numbers.max_threshold // population.levels))
         scale = vth / population.threshold
-    if vth < 1 and (population.decay or population.rule == "count"):
+    remembers = population.decay or population.current_decay
+    if vth < 1 and (remembers or population.rule == "count"):
         raise HardwareCompatibilityError(
             t(
                 "hardware.no_threshold_left",
@@ -178,7 +181,10 @@ def _fit(
     bias_exp = numbers.weight_shift
     if not has_values:
         bias_exp = _bias_exponent(population, scale, numbers)
-    return IntegerNeurons(dv, vth, bias_exp, scale)
+    du = None
+    if population.current_decay:
+        du = max(numbers.decay_one - 1 - round(numbers.decay_one * population.current_decay), 0)
+    return IntegerNeurons(dv, vth, bias_exp, scale, du)
 
 
 def _exact(
@@ -194,7 +200,8 @@ def _exact(
                 return round(threshold), float(scale)
         return None
     # Without memory one unit will do. It must not be more: the largest decay leaves less than one.
-    scale = 1 if not population.decay else max(1, int(numbers.max_weight // largest))
+    remembers = population.decay or population.current_decay
+    scale = max(1, int(numbers.max_weight // largest)) if remembers else 1
     return int(np.ceil(population.threshold * scale)) - 1, float(scale)
 
 

@@ -67,6 +67,7 @@ class PopulationRecord(Struct, forbid_unknown_fields=True):
     depth: Count
     rule: Rule = "threshold"
     levels: Annotated[int, Meta(ge=1, le=MAX_LEVELS)] = 1
+    current_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 
 class ProjectionRecord(Struct, forbid_unknown_fields=True):
@@ -166,6 +167,7 @@ class NeuronsRecord(Struct, forbid_unknown_fields=True):
     vth: Annotated[int, Meta(ge=0, le=2**24)]
     bias_exp: Exponent
     scale: Annotated[float, Meta(gt=0, le=1e30)]
+    du: Annotated[int, Meta(ge=0, le=2**24)] | None = None
 
 
 class NumbersRecord(Struct, forbid_unknown_fields=True):

@@ -147,6 +147,7 @@ class GraphBuilder:
         name: str | None = None,
         rule: Rule = "threshold",
         levels: int = 1,
+        current_decay: float = 0.0,
     ) -> TracedTensor:
         """Add a population that fires at `current`; return its spikes, (1, timesteps, *shape).
 
@@ -164,7 +165,7 @@ class GraphBuilder:
         depth = max((s.depth + 1 for s in sources if s.kind != "values"), default=0)
         bias = current.bias if current.bias.any() else None
         population = Population(
-            name, tuple(shape), "lif", decay, threshold, bias, depth, rule, levels
+            name, tuple(shape), "lif", decay, threshold, bias, depth, rule, levels, current_decay
         )
         self._populations[name] = population
         for term, source in zip(current.terms, sources, strict=True):

@@ -39,7 +39,8 @@ class LifState(NamedTuple):
     Args:
         membrane: Potential after the last reset, (batch, *features), in units of the threshold;
             float32, or float64 for float64 input.
-        adaptation: Adaptation current, of the same shape and dtype; None without adaptation.
+        adaptation: Adaptation current, of the same shape and dtype, or the synaptic current of a
+            `CubaLifNeuron`; None without either.
     """
 
     membrane: Tensor

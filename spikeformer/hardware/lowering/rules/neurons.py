@@ -13,7 +13,7 @@ from spikeformer.hardware.lowering.registry import lowers, refuses
 from spikeformer.hardware.lowering.traced import Rows, TracedTensor
 from spikeformer.i18n import t
 from spikeformer.models.mechanisms import SpikingSelfAttention
-from spikeformer.neurons import IntegerLifNeuron, LifNeuron, SpikingNeuron
+from spikeformer.neurons import CubaLifNeuron, IntegerLifNeuron, LifNeuron, SpikingNeuron
 from spikeformer.neurons.base import Norm
 from spikeformer.ops import LifState
 
@@ -34,6 +34,26 @@ def lif(
         shape,
         decay=float(module.decay),
         threshold=float(module.threshold),
+    )
+
+
+@lowers(CubaLifNeuron)
+def cuba_lif(
+    builder: GraphBuilder,
+    module: CubaLifNeuron,
+    current: TracedTensor,
+    state: LifState | None = None,
+    *,
+    norm: Norm | None = None,
+) -> TracedTensor:
+    """Add a population whose currents last, of (1, timesteps, *features)."""
+    rows, shape = _integrated(builder, current, state, norm)
+    return builder.neurons(
+        rows.features,
+        shape,
+        decay=float(module.decay),
+        threshold=module.threshold,
+        current_decay=module.current_decay,
     )
 
 

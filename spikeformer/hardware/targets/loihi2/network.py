@@ -69,25 +69,27 @@ def float_job(graph: SpikeGraph, inputs: Arrays) -> Job:
     """
     neurons = graph.neurons
     arrays = {
+        "du": _spread(neurons, {p.name: 1.0 - p.current_decay for p in neurons}),
         "dv": _spread(neurons, {p.name: 1.0 - p.decay for p in neurons}),
         "vth": _spread(neurons, {p.name: _float_threshold(p) for p in neurons}),
         "bias_exp": np.zeros(graph.num_neurons),
     }
     currents = graph.currents(inputs)
-    return _job(graph, inputs, currents, arrays, {"arithmetic": "floating_pt", "du": 1.0})
+    return _job(graph, inputs, currents, arrays, {"arithmetic": "floating_pt"})
 
 
 def integer_job(compiled: IntegerGraph, inputs: Arrays) -> Job:
     """Return the job that runs a graph in Loihi 2's integers."""
     neurons, parameters = compiled.graph.neurons, compiled.neurons
+    decays = {name: MEMORYLESS if n.du is None else n.du for name, n in parameters.items()}
     arrays = {
+        "du": _spread(neurons, decays),
         "dv": _spread(neurons, {p.name: parameters[p.name].dv for p in neurons}),
         "vth": _spread(neurons, {p.name: parameters[p.name].vth for p in neurons}),
         "bias_exp": _spread(neurons, {p.name: parameters[p.name].bias_exp for p in neurons}),
     }
     currents = compiled.currents(inputs)
-    settings = {"arithmetic": "fixed_pt", "du": MEMORYLESS}
-    return _job(compiled.graph, inputs, currents, arrays, settings)
+    return _job(compiled.graph, inputs, currents, arrays, {"arithmetic": "fixed_pt"})
 
 
 def _float_threshold(population: Population) -> float:
@@ -119,8 +121,13 @@ def _job(
     if any(population.graded for population in graph.neurons):
         arrays["levels"] = _spread(graph.neurons, {p.name: _levels(p) for p in graph.neurons})
     arrays["bias_mant"] = np.zeros(graph.num_neurons, arrays["dv"].dtype)
-    # Biases end with a sample, too, where a silent window follows.
-    with_sample = [name for name in currents if _changes(graph, name) or graph.lag]
+    # Biases end with a sample, too, where a silent window follows; and Lava's go to the membrane,
+    # not to a current that lasts.
+    with_sample = [
+        name
+        for name in currents
+        if _changes(graph, name) or graph.lag or graph.populations[name].current_decay
+    ]
     for name in currents.keys() - set(with_sample):
         arrays["bias_mant"][where[name]] = currents[name][0]
     if with_sample:

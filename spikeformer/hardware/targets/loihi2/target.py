@@ -72,6 +72,7 @@ TARGET = Target(
     max_synapses=60_000_000,
     prices=tuple(PRICES.values()),
     graded=True,
+    lasting_currents=True,
 )
 
 

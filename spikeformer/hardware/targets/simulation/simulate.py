@@ -58,12 +58,15 @@ def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
         if population.rule == "minimum":
             return minimum_of_packed(np.rint(summed), population.levels).astype(np.uint8)
         membrane = np.zeros((len(summed), population.size))
+        current = np.zeros_like(membrane)
         spikes = np.empty(summed.shape, np.uint8)
         for step in range(summed.shape[1]):
-            membrane *= population.decay
-            membrane += summed[:, step]
+            current *= population.current_decay
+            current += summed[:, step]
             if constant is not None:
-                membrane += constant
+                current += constant
+            membrane *= population.decay
+            membrane += current
             if population.rule == "count":
                 counted = count(membrane, population.threshold, population.levels)
                 spikes[:, step] = counted
@@ -167,10 +170,16 @@ def integer_lif(
     threshold = neurons.vth << numbers.weight_shift
     one, most = numbers.decay_one, numbers.max_state
     membrane = np.zeros((current.shape[0], current.shape[2]), np.int64)
+    held = np.zeros_like(membrane)
     spikes = np.empty(current.shape, np.uint8)
     for step in range(current.shape[1]):
-        magnitude = np.abs(membrane) * (one - neurons.dv) // one
-        membrane = np.copysign(magnitude, membrane).astype(np.int64) + current[:, step]
+        arriving = current[:, step]
+        if neurons.du is not None:
+            held = _decayed(held, one - 1 - neurons.du, one) + arriving
+            arriving = _wrapped(held, most + 1)
+            extremes.clipped += int((arriving != held).sum())
+            held = arriving
+        membrane = _decayed(membrane, one - neurons.dv, one) + arriving
         inside = membrane.clip(-most, most)
         extremes.low = min(extremes.low, float(membrane.min(initial=0)))
         extremes.high = max(extremes.high, float(membrane.max(initial=0)))
@@ -184,6 +193,18 @@ def integer_lif(
             spikes[:, step] = fired
             membrane = np.where(fired, 0, inside)
     return spikes
+
+
+def _decayed(state: Array, factor: int, one: int) -> Array:
+    """Return `state * factor / one`, rounded towards zero."""
+    magnitude = np.abs(state) * factor // one
+    return np.copysign(magnitude, state).astype(np.int64)
+
+
+def _wrapped(state: Array, end: int) -> Array:
+    """Return a state that goes on at one end of its range where it leaves the other."""
+    beyond = np.where(state > end, state - 2 * end, state)
+    return np.where(state <= -end, state + 2 * end, beyond)
 
 
 def _run(graph: SpikeGraph, inputs: Arrays, constants: Arrays, fire: Fire) -> dict[str, Array]:

@@ -17,7 +17,7 @@ from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.simulation.simulate import simulate, simulate_integers
 
-TARGET = Target("simulation", "NumPy", graded=True)
+TARGET = Target("simulation", "NumPy", graded=True, lasting_currents=True)
 
 
 class SimulatedModel(DeployedModel):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.encoding import DirectCoding
+from spikeformer.encoding import DirectCoding, EventCoding
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import lower
-from spikeformer.neurons import IntegerLifNeuron, ParametricLifNeuron
+from spikeformer.neurons import CubaLifNeuron, IntegerLifNeuron, ParametricLifNeuron
 from tests.hardware.lowering.layers import Function, net_of
 from tests.hardware.lowering.test_lower import assert_equal
 from tests.hardware.networks import HARD, images, vit
@@ -23,6 +23,20 @@ def test_learned_decays():
         if isinstance(module, ParametricLifNeuron):
             module.decay_logit.data.normal_()
     assert_equal(net, images(4))
+
+
+@pytest.mark.parametrize("encoding", [None, EventCoding(5)])
+def test_currents_that_last(encoding):
+    """Biases of layers and constant inputs are parts of the current, too."""
+    neuron = partial(CubaLifNeuron, tau_mem=2.0, tau_syn=3.0, reset="zero")
+    if encoding is None:
+        net, samples = vit(neuron=neuron, threshold=1.5), images(4)
+    else:
+        net = nn.Sequential(encoding, nn.Linear(4, 6), neuron(0.6), nn.Linear(6, 3), neuron(0.4))
+        samples = (torch.rand(4, 5, 4) < 0.5).double()
+    graph = assert_equal(net, samples)
+    decays = {(p.decay, p.current_decay) for p in graph.neurons if p.decay}
+    assert decays == {(neuron().decay, neuron().current_decay)}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from spikeformer.hardware.targets.loihi2.target import HOSTED, RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models import Stream
 from spikeformer.models.mechanisms import SpikeDrivenAttention
-from spikeformer.neurons import IntegerLifNeuron, LifNeuron
+from spikeformer.neurons import CubaLifNeuron, IntegerLifNeuron, LifNeuron
 from tests.hardware.networks import (
     camera,
     heard,
@@ -73,10 +73,11 @@ INTEGERS = {"neuron": partial(IntegerLifNeuron, tau_mem=2.0), "threshold": 0.5}
         {},
         {"mechanism": SpikeDrivenAttention},
         {"neuron": partial(LifNeuron, reset="zero", tau_mem=inf)},
+        {"neuron": partial(CubaLifNeuron, reset="zero", tau_mem=2.0, tau_syn=3.0)},
         {"timesteps": 1, **INTEGERS},
         {"mechanism": SpikeDrivenAttention, **INTEGERS},
     ],
-    ids=["qk_token", "sdsa", "no leak", "integers", "integers in sdsa"],
+    ids=["qk_token", "sdsa", "no leak", "lasting currents", "integers", "integers in sdsa"],
 )
 def test_transformer_fires_as_in_pytorch(settings):
     net = vit(**settings)

@@ -29,7 +29,7 @@ def build_block(arrays: dict[str, Array], settings: dict[str, Any]) -> AbstractP
     # Graded spikes take processes of ours; what fires 0 and 1 runs in Lava's own.
     graded = "levels" in arrays
     neurons = (GradedNeurons if graded else Neurons)(
-        du=settings["du"],
+        du=arrays["du"],
         dv=arrays["dv"],
         vth=arrays["vth"],
         bias_mant=arrays["bias_mant"],

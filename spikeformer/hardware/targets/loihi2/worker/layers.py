@@ -69,7 +69,7 @@ class Layers:
         first = where.start
         return LIFReset(
             shape=(where.stop - first,),
-            du=self._settings["du"],
+            du=self._arrays["du"][first],
             dv=self._arrays["dv"][first],
             vth=self._arrays["vth"][first],
             bias_mant=self._arrays["bias_mant"][where],

@@ -34,10 +34,10 @@ MESSAGE_BITS = 8
 
 
 class Neurons(LIF):
-    """`LIF` with a decay and a threshold for each neuron, cleared when a sample begins.
+    """`LIF` with decays and a threshold for each neuron, cleared when a sample begins.
 
     Args:
-        du: Decay of the current, as in `LIF`.
+        du: Decays of the currents, (neurons,).
         dv: Decays of the membranes, (neurons,).
         vth: Thresholds, (neurons,).
         starts: Step at which the first sample reaches each neuron, (neurons,), counted from 0.
@@ -51,7 +51,7 @@ class Neurons(LIF):
     def __init__(
         self,
         *,
-        du: float,
+        du: Array,
         dv: Array,
         vth: Array,
         starts: Array,
@@ -59,9 +59,8 @@ class Neurons(LIF):
         levels: Array | None = None,
         **bias: Array,
     ) -> None:
-        super().__init__(
-            shape=vth.shape, du=du, starts=starts, timesteps=timesteps, levels=levels, **bias
-        )
+        super().__init__(shape=vth.shape, starts=starts, timesteps=timesteps, levels=levels, **bias)
+        self.du = Var(shape=du.shape, init=du)
         self.dv = Var(shape=dv.shape, init=dv)
         self.vth = Var(shape=vth.shape, init=vth)
 
@@ -89,6 +88,7 @@ class _Cleared:
 class NeuronsFloat(_Cleared, PyLifModelFloat):
     """Lava's floating-point LIF."""
 
+    du = LavaPyType(np.ndarray, float)
     dv = LavaPyType(np.ndarray, float)
     vth = LavaPyType(np.ndarray, float)
 
@@ -99,6 +99,7 @@ class NeuronsFloat(_Cleared, PyLifModelFloat):
 class NeuronsFixed(_Cleared, PyLifModelBitAcc):
     """Lava's model of Loihi's compartments, bit for bit."""
 
+    du = LavaPyType(np.ndarray, np.int32, precision=12)
     dv = LavaPyType(np.ndarray, np.int32, precision=12)
     vth = LavaPyType(np.ndarray, np.int32, precision=17)
 
@@ -155,6 +156,7 @@ class _Graded(_Cleared):
 class GradedNeuronsFloat(_Graded, PyLifModelFloat):
     """In floating point."""
 
+    du = LavaPyType(np.ndarray, float)
     dv = LavaPyType(np.ndarray, float)
     vth = LavaPyType(np.ndarray, float)
 
@@ -178,6 +180,7 @@ class GradedNeuronsFixed(_Graded, PyLifModelBitAcc):
     """In the integers of Loihi's compartments."""
 
     s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
+    du = LavaPyType(np.ndarray, np.int32, precision=12)
     dv = LavaPyType(np.ndarray, np.int32, precision=12)
     vth = LavaPyType(np.ndarray, np.int32, precision=17)
 
