@@ -58,6 +58,7 @@ from spikeformer.multimodal import (  # noqa: E402
 )
 from spikeformer.neurons import (  # noqa: E402
     AdLifNeuron,
+    CubaLifNeuron,
     IntegerLifNeuron,
     LifNeuron,
     ParametricLifNeuron,
@@ -150,6 +151,10 @@ LAYERS: dict[str, dict[str, tuple[nn.Module, InputShape | None]]] = {
         ),
         "integrate-and-fire (`if`)": (behind(neuron=partial(HARD, tau_mem=math.inf)), ROW),
         "adaptive (`adlif`)": (behind(neuron=AdLifNeuron), ROW),
+        "currents that last (`cuba`)": (
+            behind(neuron=partial(CubaLifNeuron, reset="zero", tau_mem=2.0, tau_syn=2.0)),
+            ROW,
+        ),
         "integer (`ilif`)": (behind(neuron=IntegerLifNeuron), ROW),
     },
     "Attention": {

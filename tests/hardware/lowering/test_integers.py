@@ -16,7 +16,6 @@ from spikeformer.hardware import (
     SimulationDeployer,
     SpiNNakerDeployer,
     compare,
-    export_nir,
     lower,
     quantise,
     record_reference,
@@ -153,13 +152,6 @@ def test_what_has_no_graded_spikes_refuses_with_a_remedy(deployer, target):
     with pytest.raises(HardwareCompatibilityError, match=message):
         deployer.lowered(lowered)
     assert deployer.lowered(vit(), (1, 6, 6))
-
-
-def test_nir_refuses_graded_spikes(tmp_path):
-    pytest.importorskip("nir", reason="the extra `nir` is not installed")
-    graph = lower(integer_vit(), (1, 6, 6)).graph
-    with pytest.raises(HardwareCompatibilityError, match=r"graded spikes.*neuron=lif_hard"):
-        export_nir(graph, tmp_path / "network.nir")
 
 
 @pytest.mark.parametrize("mixed", ["product", "levels"])

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from spikeformer.hardware import export_nir, import_nir
+
 nir = pytest.importorskip("nir", reason="the extra `nir` is not installed")
 
 
@@ -38,6 +40,29 @@ def lif(tau, size=3, *, r=1.0, leak=0.0, threshold=0.5, reset=0.0):
         v_threshold=threshold * ones,
         v_reset=reset * ones,
     )
+
+
+def cuba(tau_syn, tau_mem, size=3, *, w_in=1.0, r=1.0, leak=0.0, threshold=0.5, reset=0.0):
+    ones = np.ones(size)
+    return nir.CubaLIF(
+        tau_syn=tau_syn * ones,
+        tau_mem=tau_mem * ones,
+        r=r * ones,
+        v_leak=leak * ones,
+        v_threshold=threshold * ones,
+        v_reset=reset * ones,
+        w_in=w_in * ones,
+    )
+
+
+def reread(graph, path, encoder=None, **settings):
+    """Write a spike graph and read it back in float64."""
+    export_nir(graph, path, **settings)
+    torch.set_default_dtype(torch.float64)
+    try:
+        return import_nir(path, encoder).eval()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def trains(steps=8, size=3, batch=4, seed=0):

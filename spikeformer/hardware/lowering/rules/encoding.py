@@ -23,6 +23,8 @@ def encoder(builder: GraphBuilder, module: SpikeEncoder, x: TracedTensor) -> Tra
     whole = [permutation(operator) is not None for operator in x.current.terms.values()]
     if not x.current.constant or whole != [True]:
         raise builder.refuse(t("hardware.encodes_else"))
+    if builder.encoder is not None:
+        raise builder.refuse(t("hardware.encodes_twice"))
     builder.drop(x)
     builder.encoder = builder.path
     if module.temporal:
