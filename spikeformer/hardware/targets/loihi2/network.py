@@ -1,22 +1,25 @@
 """A spike graph as one block of neurons, the way Lava simulates it fastest.
 
-All populations stand side by side, in the order of the graph, and all synapses of one kind of sign
-are one sparse matrix with a delay for each of them.
+All populations stand side by side, in the order of the graph. In the form "block" so do copies of
+the network, its lanes: each takes a part of the samples, one after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
+from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.targets.exchange import pack_sparse
 
+LANES = 8
+"""Most copies of a network in a block: with more, products of its weights take as long again."""
 MEMORYLESS = 4095
 """Decay of the current in integers with which none of it is left after a step."""
 
@@ -26,7 +29,7 @@ class Job:
     """What the worker `lava` is given."""
 
     arrays: dict[str, Array]
-    settings: dict[str, object]
+    settings: dict[str, Any]
 
 
 def places(populations: list[Population]) -> dict[str, slice]:
@@ -40,28 +43,27 @@ def windows(graph: SpikeGraph) -> int:
 
     Spikes that arrive after their sample's end would be a part of the next.
     """
-    return 1 + -(-graph.lag // graph.timesteps)
+    return 1 + ceil(graph.lag / graph.timesteps)
 
 
 def split(recorded: Array, graph: SpikeGraph, samples: int) -> dict[str, Array]:
     """Return what each population fired in its own time, (samples, timesteps, size).
 
     Args:
-        recorded: Spikes of all neurons side by side, (steps, neurons).
+        recorded: Spikes of all neurons side by side, (lanes, steps, neurons).
         graph: The network.
         samples: Number of samples that passed through.
     """
     found = {}
-    total = samples * windows(graph)
-    for population in graph.neurons:
-        where = places(graph.neurons)[population.name]
-        steps = slice(population.depth, population.depth + total * graph.timesteps)
-        spikes = recorded[steps, where].reshape(total, graph.timesteps, -1)
-        found[population.name] = spikes[:: windows(graph)]
+    end = recorded.shape[1] - graph.depth
+    for population, where in zip(graph.neurons, places(graph.neurons).values(), strict=True):
+        spikes = recorded[:, population.depth : population.depth + end, where]
+        spikes = spikes.reshape(-1, graph.timesteps, population.size)
+        found[population.name] = spikes[:: windows(graph)][:samples]
     return found
 
 
-def float_job(graph: SpikeGraph, inputs: Arrays) -> Job:
+def float_job(graph: SpikeGraph, inputs: Arrays, form: str = "block") -> Job:
     """Return the job that runs a graph in floating point.
 
     Lava fires above the threshold, not at it, and is handed the number just below; neurons that
@@ -75,11 +77,19 @@ def float_job(graph: SpikeGraph, inputs: Arrays) -> Job:
         "bias_exp": np.zeros(graph.num_neurons),
     }
     currents = graph.currents(inputs)
-    return _job(graph, inputs, currents, arrays, {"arithmetic": "floating_pt"})
+    settings = {"form": form, "arithmetic": "floating_pt"}
+    return _job(graph, inputs, currents, arrays, settings)
 
 
-def integer_job(compiled: IntegerGraph, inputs: Arrays) -> Job:
-    """Return the job that runs a graph in Loihi 2's integers."""
+def integer_job(compiled: IntegerGraph, inputs: Arrays, form: str = "block") -> Job:
+    """Return the job that runs a graph in Loihi 2's integers.
+
+    Args:
+        compiled: The network.
+        inputs: Arrays of its sources.
+        form: "block", "layers" with Lava's own processes for each population, or "chip", the same
+            with spikes that cross between host and chip.
+    """
     neurons, parameters = compiled.graph.neurons, compiled.neurons
     decays = {name: MEMORYLESS if n.du is None else n.du for name, n in parameters.items()}
     arrays = {
@@ -89,7 +99,8 @@ def integer_job(compiled: IntegerGraph, inputs: Arrays) -> Job:
         "bias_exp": _spread(neurons, {p.name: parameters[p.name].bias_exp for p in neurons}),
     }
     currents = compiled.currents(inputs)
-    return _job(compiled.graph, inputs, currents, arrays, {"arithmetic": "fixed_pt"})
+    settings = {"form": form, "arithmetic": "fixed_pt"}
+    return _job(compiled.graph, inputs, currents, arrays, settings)
 
 
 def _float_threshold(population: Population) -> float:
@@ -113,10 +124,12 @@ def _job(
     inputs: Arrays,
     currents: Arrays,
     arrays: dict[str, Array],
-    settings: dict[str, object],
+    settings: dict[str, Any],
 ) -> Job:
     where = places(graph.neurons)
     samples = len(next(iter(inputs.values())))
+    lanes = min(LANES, samples) if settings["form"] == "block" else 1
+    in_lane = ceil(samples / lanes) * windows(graph)
     arrays["starts"] = _spread(graph.neurons, {p.name: p.depth for p in graph.neurons})
     if any(population.graded for population in graph.neurons):
         arrays["levels"] = _spread(graph.neurons, {p.name: _levels(p) for p in graph.neurons})
@@ -145,11 +158,12 @@ def _job(
     synapses, groups = pack_synapses(graph, {"neurons": graph.neurons, "spikes": trains})
     arrays |= synapses
     settings |= {
-        "form": "block",
+        "lanes": lanes,
+        "windows": in_lane,
         "neurons": [population.size for population in graph.neurons],
         "spikes": [population.size for population in trains],
         "timesteps": graph.timesteps,
-        "steps": samples * windows(graph) * graph.timesteps + graph.depth,
+        "steps": in_lane * graph.timesteps + graph.depth,
         "synapses": groups,
     }
     return Job(arrays, settings)
@@ -172,51 +186,29 @@ def _changes(graph: SpikeGraph, name: str) -> bool:
 
 def pack_synapses(
     graph: SpikeGraph, senders: Mapping[str, list[Population]]
-) -> tuple[dict[str, Array], list[dict[str, str]]]:
-    """Return all synapses as arrays of a job, and what its settings say of each matrix."""
+) -> tuple[dict[str, Array], list[dict[str, object]]]:
+    """Return all synapses as arrays of a job, and what its settings say of each projection.
+
+    Args:
+        graph: The network.
+        senders: Populations that stand side by side, by the name of what sends for them.
+    """
     arrays: dict[str, Array] = {}
-    groups = []
-    for source, signs, weights, delays in _synapses(graph, senders):
-        name = f"{source}-{signs}"
-        arrays |= pack_sparse(f"{name}/weights", weights) | pack_sparse(f"{name}/delays", delays)
-        groups.append({"name": name, "source": source, "signs": signs})
-    return arrays, groups
-
-
-def _synapses(
-    graph: SpikeGraph, senders: Mapping[str, list[Population]]
-) -> Iterator[tuple[str, str, sparse.csr_array, sparse.csr_array]]:
-    """Yield sender, signs, weights and delays less one of all synapses, in few matrices."""
+    groups: list[dict[str, object]] = []
     targets = places(graph.neurons)
     for sender, populations in senders.items():
         sources = places(populations)
-        by_signs: dict[str, list[tuple[Array, ...]]] = {}
         for projection in graph.synapses:
             if projection.source in sources:
-                matrix = projection.operator.matrix().tocoo()
-                row = matrix.row + targets[projection.target].start
-                column = matrix.col + sources[projection.source].start
-                # A synapse of Lava takes one step by itself.
-                delay = np.full(len(row), projection.delay - 1)
-                synapses = (row, column, matrix.data, delay)
-                for signs, there in _by_sign(matrix.data):
-                    if there.any():
-                        parts = by_signs.setdefault(signs, [])
-                        parts.append(tuple(part[there] for part in synapses))
-        shape = (graph.num_neurons, sum(p.size for p in populations))
-        for signs, parts in by_signs.items():
-            row, column, weight, delay = map(np.concatenate, zip(*parts, strict=True))
-            yield (
-                sender,
-                signs,
-                sparse.csr_array((weight, (row, column)), shape),
-                sparse.csr_array((delay, (row, column)), shape),
-            )
-
-
-def _by_sign(weights: Array) -> tuple[tuple[str, Array], ...]:
-    """Return where weights have the sign of each of Lava's modes.
-
-    Apart, either sign has all 8 bits; in the mode for mixed signs the sign takes one of them.
-    """
-    return ("EXCITATORY", weights > 0), ("INHIBITORY", weights < 0)
+                name = f"synapses/{len(groups)}"
+                arrays |= pack_sparse(name, projection.operator.matrix())
+                groups.append(
+                    {
+                        "name": name,
+                        "sender": sender,
+                        "first_sender": sources[projection.source].start,
+                        "first_receiver": targets[projection.target].start,
+                        "delay": projection.delay,
+                    }
+                )
+    return arrays, groups

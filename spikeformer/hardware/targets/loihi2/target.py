@@ -21,7 +21,7 @@ from spikeformer.hardware.ir.quantisation import quantise
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.hosted import hosted_job, split_events
-from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split, windows
+from spikeformer.hardware.targets.loihi2.network import Job, float_job, integer_job, split
 from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.toolchain import WorkerResult, find_toolchain, run_worker
 from spikeformer.i18n import t
@@ -68,8 +68,8 @@ TARGET = Target(
         threshold_of_values=2**10,
     ),
     toolchain="loihi2",
-    # Lava's matrices take some 100 bytes for a synapse with its delay.
-    max_synapses=60_000_000,
+    # A synapse takes some 40 bytes, in the process that makes the job and in Lava's together.
+    max_synapses=150_000_000,
     prices=tuple(PRICES.values()),
     graded=True,
     lasting_currents=True,
@@ -101,10 +101,8 @@ class Loihi2Model(DeployedModel):
         assert self.compiled.integers is not None
         if isinstance(hosted := self.compiled.integers.graph, HostedGraph):
             return self._run_hosted(hosted, inputs)
-        job = integer_job(self.compiled.integers, inputs)
-        if self._chip:
-            job.settings["form"] = "chip"
-        return self._run(job, inputs)
+        form = "chip" if self._chip else "block"
+        return self._run(integer_job(self.compiled.integers, inputs, form), inputs)
 
     def execute_float(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples in Lava in floating point, with the network's own weights."""
@@ -116,8 +114,7 @@ class Loihi2Model(DeployedModel):
         arrays, settings, graph = job.arrays, job.settings, self.compiled.graph
         result = self._work(arrays, settings)
         samples = len(next(iter(inputs.values())))
-        steps = samples * windows(graph) * graph.timesteps + graph.depth
-        shape = (steps, graph.num_neurons)
+        shape = (settings["lanes"], settings["steps"], graph.num_neurons)
         most = np.repeat([p.levels for p in graph.neurons], [p.size for p in graph.neurons])
         return split(result.spikes("spikes", shape, most), graph, samples)
 

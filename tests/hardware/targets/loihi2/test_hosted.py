@@ -47,7 +47,7 @@ def test_a_job_holds_the_neurons_side_by_side():
     assert job.arrays["unit"].shape == (graph.num_neurons,)
     assert job.arrays["starts"].tolist() == [p.depth for p in graph.neurons for _ in range(p.size)]
     assert job.arrays["inputs/pixel_values"].shape == (2, 3, 16, 16)
-    weights = [job.arrays[f"{group['name']}/weights/data"] for group in job.settings["synapses"]]
+    weights = [job.arrays[f"{group['name']}/data"] for group in job.settings["synapses"]]
     assert sum(map(len, weights)) == quantise(graph).graph.num_synapses
 
 

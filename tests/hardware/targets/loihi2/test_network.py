@@ -14,14 +14,14 @@ from tests.hardware.networks import late, spikes_for, two_layers
 def synapses(job):
     """Yield source, target neuron, source neuron, weight and delay of each synapse of a job."""
     for group in job.settings["synapses"]:
-        weights = unpack_sparse(f"{group['name']}/weights", job.arrays).toarray()
-        delays = unpack_sparse(f"{group['name']}/delays", job.arrays).toarray()
-        for target, source in zip(*weights.nonzero(), strict=True):
-            yield group["source"], target, source, weights[target, source], delays[target, source]
+        weights = unpack_sparse(group["name"], job.arrays).tocoo()
+        for target, source, weight in zip(weights.row, weights.col, weights.data, strict=True):
+            receiver, sender = group["first_receiver"] + target, group["first_sender"] + source
+            yield group["sender"], receiver, sender, weight, group["delay"]
 
 
 def run(job, decayed, scale):
-    """Spikes of all neurons, (steps, neurons): `decayed` gives what is left of a membrane.
+    """Spikes of all neurons, (1, steps, neurons): `decayed` gives what is left of a membrane.
 
     Weights are in units of 1 / `scale` of the membrane's.
     """
@@ -38,8 +38,8 @@ def run(job, decayed, scale):
     for step in range(steps):
         current = arrays["bias_mant"] * 2.0 ** arrays["bias_exp"]
         for source, target, sender, weight, delay in synapses(job):
-            if step > delay:
-                current[target] += scale * weight * sent[source][step - 1 - delay, sender]
+            if step >= delay:
+                current[target] += scale * weight * sent[source][step - delay, sender]
         for column, place in enumerate(arrays.get("currents_places", [])):
             sample = (step - arrays["starts"][place]) // timesteps
             if 0 <= sample < len(arrays["currents"]):
@@ -49,7 +49,7 @@ def run(job, decayed, scale):
         membrane = decayed(membrane, arrays["dv"]) + current
         sent["neurons"][step] = membrane > arrays["vth"] * scale
         membrane[sent["neurons"][step] == 1] = 0.0
-    return sent["neurons"]
+    return sent["neurons"][None]
 
 
 def decayed_reals(membrane, dv):
@@ -64,7 +64,7 @@ def decayed(membrane, dv):
 def test_float_job_fires_as_the_graph(kind):
     graph = two_layers(kind=kind)
     inputs = spikes_for(graph, 4)
-    recorded = run(float_job(graph, inputs), decayed_reals, 1)
+    recorded = run(float_job(graph, inputs, "layers"), decayed_reals, 1)
     expected = simulate(graph, inputs)
     assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
     for name, spikes in split(recorded, graph, 4).items():
@@ -75,7 +75,7 @@ def test_float_job_fires_as_the_graph(kind):
 def test_integer_job_fires_as_the_integer_graph(kind):
     graph = two_layers(kind=kind)
     integers, inputs = quantise(graph), spikes_for(graph, 4)
-    recorded = run(integer_job(integers, inputs), decayed, 64)
+    recorded = run(integer_job(integers, inputs, "layers"), decayed, 64)
     expected, _ = simulate_integers(integers, inputs)
     assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
     for name, spikes in split(recorded, graph, 4).items():
@@ -89,8 +89,13 @@ def test_late_spikes_arrive_in_their_own_sample(timesteps, lags):
     graph = late(timesteps, lags)
     integers, inputs = quantise(graph), spikes_for(graph, 7)
     jobs = (
-        (float_job(graph, inputs), decayed_reals, 1, simulate(graph, inputs)),
-        (integer_job(integers, inputs), decayed, 64, simulate_integers(integers, inputs)[0]),
+        (float_job(graph, inputs, "layers"), decayed_reals, 1, simulate(graph, inputs)),
+        (
+            integer_job(integers, inputs, "layers"),
+            decayed,
+            64,
+            simulate_integers(integers, inputs)[0],
+        ),
     )
     for job, decay, scale, expected in jobs:
         assert timesteps < 5 or sum(int(spikes.sum()) for spikes in expected.values()) > 0
@@ -105,14 +110,19 @@ def test_float_job_hands_lava_a_threshold_below_the_tie():
     np.testing.assert_array_equal(np.nextafter(thresholds, np.inf), expected)
 
 
-def test_jobs_keep_the_signs_of_synapses_apart():
+def test_a_block_shares_the_samples_among_its_lanes():
     graph = two_layers()
-    inputs = spikes_for(graph, 1)
-    for job in (float_job(graph, inputs), integer_job(quantise(graph), inputs)):
-        for group in job.settings["synapses"]:
-            weights = job.arrays[f"{group['name']}/weights/data"]
-            assert (weights > 0).all() == (group["signs"] == "EXCITATORY")
-            assert (weights < 0).all() == (group["signs"] == "INHIBITORY")
+    timesteps, steps = graph.timesteps, 3 * graph.timesteps + graph.depth
+    job = float_job(graph, spikes_for(graph, 20))
+    assert (job.settings["lanes"], job.settings["windows"], job.settings["steps"]) == (8, 3, steps)
+    recorded = np.zeros((8, steps, graph.num_neurons), np.uint8)
+    last = graph.neurons[-1]
+    where = places(graph.neurons)[last.name]
+    recorded[6, last.depth + timesteps :, where] = 1  # the lane's second and third sample
+    spikes = split(recorded, graph, 20)[last.name]
+    assert spikes.shape == (20, timesteps, last.size)
+    assert np.flatnonzero(spikes.all(axis=(1, 2))).tolist() == [19]
+    assert spikes.sum() == timesteps * last.size
 
 
 def test_places_stand_side_by_side():

@@ -200,9 +200,12 @@ def test_block_of_neurons_equals_lavas_own_processes(kind):
     graph = two_layers(kind=kind, seed=3)
     inputs = spikes_for(graph, 5)
     # Each kind of input once, each arithmetic once: how layers are merged depends on neither.
-    job = float_job(graph, inputs) if kind == "values" else integer_job(quantise(graph), inputs)
-    block = run(job.arrays, job.settings).arrays["spikes"]
-    layers = run(job.arrays, job.settings | {"form": "layers"}).arrays["spikes"]
+    network = graph if kind == "values" else quantise(graph)
+    make = float_job if kind == "values" else integer_job
+    block, layers = (
+        run(job.arrays, job.settings).arrays["spikes"]
+        for job in (make(network, inputs, form) for form in ("block", "layers"))
+    )
     assert block.sum() > 0
     # What a population fires before its first sample is nobody's.
     for name, spikes in split(block, graph, 5).items():

@@ -17,17 +17,15 @@ from lava.magma.core.process.ports.ports import InPort, OutPort
 from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from lava.utils.weightutils import SignMode
 
 from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme
 from spikeformer.hardware.ir.runtime import STATIC, Host, HostOperation, Values
-from spikeformer.hardware.targets.exchange import Array, unpack_sparse
+from spikeformer.hardware.targets.exchange import Array
 
-from .processes import GradedSynapses
+from .block import synapses_of
+from .processes import Synapses
 
 EVENTS = "events.npy"
-MESSAGE_BITS = 24
-"""Bits of an event, and of a sum."""
 
 
 class DifferentialProcess(AbstractProcess):
@@ -234,13 +232,9 @@ def build_hosted(arrays: dict[str, Array], settings: dict[str, Any]) -> Abstract
     host = HostFunctions(arrays=arrays, settings=settings)
     neurons.s_out.connect(host.s_in)
     host.h_out.connect(neurons.h_in)
-    for group in settings["synapses"]:
-        synapses = GradedSynapses(
-            num_message_bits=MESSAGE_BITS,
-            weights=unpack_sparse(f"{group['name']}/weights", arrays),
-            delays=unpack_sparse(f"{group['name']}/delays", arrays),
-            sign_mode=SignMode[group["signs"]],
-        )
+    size = len(arrays["unit"])
+    for parts in synapses_of(arrays, settings).values():
+        synapses = Synapses(parts=parts, size=(size, size), lanes=1)
         neurons.s_out.connect(synapses.s_in)
         synapses.a_out.connect(neurons.a_in)
     return neurons

@@ -60,10 +60,10 @@ class Layers:
         return self._neurons[0]
 
     def read(self) -> Array:
-        """Return what was recorded, uint8 (steps, neurons)."""
+        """Return what was recorded, uint8 (1, steps, neurons)."""
         files = [_record_of(number) for number in range(len(self._neurons))]
         spikes = [np.load(file, allow_pickle=False)[LATE:] for file in files]
-        return np.concatenate(spikes, axis=1)
+        return np.concatenate(spikes, axis=1)[None]
 
     def _population(self, where: slice) -> LIFReset:
         first = where.start
@@ -90,23 +90,26 @@ class Layers:
         return self._to_chip(source.s_out)
 
     def _connect(self, group: dict[str, Any]) -> None:
-        """Connect all populations between which a group has synapses."""
-        weights = unpack_sparse(f"{group['name']}/weights", self._arrays)
-        delays = unpack_sparse(f"{group['name']}/delays", self._arrays)
-        for neurons, target in zip(self._neurons, self._ranges["neurons"], strict=True):
-            senders = zip(
-                self._senders[group["source"]], self._ranges[group["source"]], strict=True
-            )
-            for sender, source in senders:
-                part = weights[target, source]
-                if part.nnz:
-                    synapses = DelaySparse(
-                        weights=part,
-                        delays=delays[target, source],
-                        sign_mode=SignMode[group["signs"]],
-                    )
-                    sender.connect(synapses.s_in)
-                    synapses.a_out.connect(neurons.a_in)
+        """Connect two populations, with each sign of weights apart.
+
+        Either sign has all 8 bits; in Lava's mode for mixed signs the sign takes one of them.
+        """
+        weights = unpack_sparse(group["name"], self._arrays)
+        firsts = [where.start for where in self._ranges["neurons"]]
+        neurons = self._neurons[firsts.index(group["first_receiver"])]
+        firsts = [where.start for where in self._ranges[group["sender"]]]
+        sender = self._senders[group["sender"]][firsts.index(group["first_sender"])]
+        for mode, part in (
+            (SignMode.EXCITATORY, weights.maximum(0)),
+            (SignMode.INHIBITORY, weights.minimum(0)),
+        ):
+            if part.nnz:
+                # A synapse of Lava takes one step by itself.
+                delays = sparse.csr_matrix(part, dtype=np.int64)
+                delays.data = np.full(part.nnz, group["delay"] - 1)
+                synapses = DelaySparse(weights=part, delays=delays, sign_mode=mode)
+                sender.connect(synapses.s_in)
+                synapses.a_out.connect(neurons.a_in)
 
     def _drive(self, neurons: LIFReset, where: slice) -> None:
         """Send the samples' currents to a population, as graded spikes through one synapse each."""

@@ -1,10 +1,10 @@
-"""Lava processes for a whole network: one for all neurons, one for synapses of one kind of sign.
+"""Lava processes for a whole network: one for all neurons, one for all synapses between them.
 
 A process in Lava is an operating system process that waits for its neighbours at every step, so
 many small layers are slow: 12 steps per second for a hundred of them. Here all neurons are one
-process and their synapses one block matrix with a delay for each synapse. Their dynamics are Lava's
-own: these classes only make parameters a vector, clear states between samples, and keep what
-Lava would compute again at every step.
+process, and so are their synapses. Several copies of the network stand side by side and take
+samples at the same time, so that they share steps and synapses. The dynamics of neurons are Lava's
+own: these classes only make parameters a vector and clear states between samples.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from lava.proc.lif.models import PyLifModelBitAcc, PyLifModelFloat
 from lava.proc.lif.process import LIF
-from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PyDelaySparseModelFloat
-from lava.proc.sparse.process import DelaySparse
 from scipy import sparse
 
 from spikeformer.hardware.targets.exchange import Array
 
-MESSAGE_BITS = 8
-"""Bits of a graded spike between neurons."""
+Part = tuple[sparse.csr_matrix, int, int, int]
+"""Synapses of one projection, as `Synapses` takes them."""
 
 
 class Neurons(LIF):
@@ -199,66 +197,70 @@ class GradedNeuronsFixed(_Graded, PyLifModelBitAcc):
         return whole + ((2 * rest > threshold) | ((2 * rest == threshold) & (whole % 2 == 1)))
 
 
-class Synapses(DelaySparse):
-    """`DelaySparse` that takes its weights apart by delay once, not at every step."""
+class Synapses(AbstractProcess):
+    """Adds up weights of spikes that arrive together, in all lanes at once.
+
+    What `DelaySparse` computes, to which tests compare it: a spike of step s arrives at step
+    s + delay. Lava would multiply by all its synapses once for each lane and each sign of weights.
+
+    Args:
+        parts: Weights (receivers, senders) with the first of the receivers, the first of the
+            senders, and the delay in steps, at least 1.
+        size: Neurons that send and that receive.
+        lanes: Copies of the network that stand side by side, the lanes of a neuron together.
+    """
+
+    def __init__(self, *, parts: list[Part], size: tuple[int, int], lanes: int) -> None:
+        super().__init__(parts=parts, size=size, lanes=lanes)
+        senders, receivers = size
+        self.s_in = InPort(shape=(senders * lanes,))
+        self.a_out = OutPort(shape=(receivers * lanes,))
 
 
-class _Stacked:
-    """Keeps the matrix in which the weights of each delay follow one another."""
+class _SynapsesModel(PyLoihiProcessModel):
+    s_in: PyInPort
+    a_out: PyOutPort
 
-    implements_process = None
-    a_buff: Array
-    weights: Any
-    delays: Any
-    _stack: sparse.csr_matrix | None = None
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self._parts: list[Part] = proc_params["parts"]
+        self._lanes = proc_params["lanes"]
+        steps = max(delay for *_, delay in self._parts)
+        shape = (steps, proc_params["size"][1], self._lanes)
+        self._arriving = np.zeros(shape, self._parts[0][0].dtype)
 
-    def calc_act(self, s_in: Array) -> Array:
-        if self._stack is None:
-            stack = self.get_delay_wgts_mat(  # type: ignore[attr-defined]
-                self.weights,
-                self.delays,
-                self.a_buff.shape[-1] - 1,
-            )
-            self._stack = stack.tocsr()
-        size, steps = self.a_buff.shape
-        activation: Array = self._stack.dot(s_in)
-        return activation.reshape(steps, size).T
+    def run_spk(self) -> None:
+        """Send first, so that neither waits for the other."""
+        steps = len(self._arriving)
+        now = self._arriving[self.time_step % steps]
+        self.a_out.send(now.ravel())
+        now[:] = 0
+        spikes = self.s_in.recv().reshape(-1, self._lanes)
+        for weights, receiver, sender, delay in self._parts:
+            receivers, senders = weights.shape
+            arriving = self._arriving[(self.time_step + delay) % steps]
+            sent = spikes[sender : sender + senders]
+            arriving[receiver : receiver + receivers] += weights @ sent
 
 
 @implements(proc=Synapses, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class SynapsesFloat(_Stacked, PyDelaySparseModelFloat):
-    """Lava's floating-point synapses."""
-
-
-@implements(proc=Synapses, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("fixed_pt")
-class SynapsesFixed(_Stacked, PyDelaySparseModelBitAcc):
-    """Lava's model of Loihi's synapses, bit for bit."""
-
-
-class GradedSynapses(Synapses):
-    """`Synapses` that multiply weights by the value of a spike."""
-
-
-@implements(proc=GradedSynapses, protocol=LoihiProtocol)
-@requires(CPU)
-@tag("floating_pt")
-class GradedSynapsesFloat(_Stacked, PyDelaySparseModelFloat):
+class SynapsesFloat(_SynapsesModel):
     """In floating point."""
 
     s_in = LavaPyType(PyInPort.VEC_DENSE, float)
+    a_out = LavaPyType(PyOutPort.VEC_DENSE, float)
 
 
-@implements(proc=GradedSynapses, protocol=LoihiProtocol)
+@implements(proc=Synapses, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class GradedSynapsesFixed(_Stacked, PyDelaySparseModelBitAcc):
-    """In the integers of Loihi's synapses."""
+class SynapsesFixed(_SynapsesModel):
+    """In integers."""
 
     s_in = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
+    a_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=24)
 
 
 class Samples(AbstractProcess):

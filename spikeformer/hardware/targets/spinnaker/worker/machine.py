@@ -52,12 +52,17 @@ def set_up(arrays: dict[str, Array], settings: dict[str, Any]) -> Network:
 
     AbstractSDRAMSynapseDynamics.convert_per_connection_data_to_rows = split_into_rows
     sim.setup(timestep=1.0, min_delay=1.0)
-    return describe(sim, arrays, settings, np.array([FIRST_TICK]), options=_weight_range)
+    network = MachineNetwork(sim, arrays, settings)
+    describe(network, np.array([FIRST_TICK]))
+    return network
 
 
-def _weight_range(neurons: dict[str, Any]) -> dict[str, Any]:
-    """Return the argument from which sPyNNaker chooses the shift of a population's weights."""
-    return {"additional_parameters": {"max_expected_summed_weight": neurons["summed_weights"]}}
+class MachineNetwork(Network):
+    """A network in sPyNNaker."""
+
+    def options(self, neurons: dict[str, Any]) -> dict[str, Any]:
+        """Return the argument from which sPyNNaker chooses the shift of a population's weights."""
+        return {"additional_parameters": {"max_expected_summed_weight": neurons["summed_weights"]}}
 
 
 def describe_mapping(network: Network) -> dict[str, Any]:

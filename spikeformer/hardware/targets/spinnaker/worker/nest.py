@@ -18,10 +18,10 @@ os.environ["PATH"] = ""
 import nest
 import pyNN.nest as sim
 
-
-def first_cell(population: Any) -> int:
-    """Return NEST's number of a population's first cell; the others follow it."""
-    return int(population.all_cells[0])
+FIRST_TICK = 3
+"""Where the first sample begins: NEST starts at tick 1, and PyNN runs ahead by one at the start."""
+PICO = 1e3
+"""NEST's currents are in pA, PyNN's in nA."""
 
 
 class OneCall(sim.FromListConnector):
@@ -34,41 +34,64 @@ class OneCall(sim.FromListConnector):
             for column, population in enumerate((projection.pre, projection.post))
         ]
         synapses = {
-            "synapse_model": projection.nest_synapse_model,
+            # PyNN's own has a label for each synapse, and takes half as much memory again.
+            "synapse_model": "static_synapse",
             "weight": self.conn_list[:, 2],
             "delay": self.conn_list[:, 3],
         }
         nest.Connect(*ends, "one_to_one", synapses)
 
 
-FIRST_TICK = 3
-"""Where the first sample begins: NEST starts at tick 1, and PyNN runs ahead by one at the start."""
+class NestNetwork(Network):
+    """A network in NEST, which is asked at once for what PyNN asks for neuron by neuron."""
+
+    def connector(self, synapses: Array) -> OneCall:
+        """Return what connects rows of sender, receiver, weight and delay."""
+        return OneCall(synapses, column_names=("weight", "delay"))
+
+    def record(self, population: Any) -> None:
+        """Leave it to the recorder of all neurons."""
+
+    def set_current(self, population: Any, current: Array | float) -> None:
+        """Set the constant currents of a population, from now on."""
+        currents = np.atleast_1d(current) * PICO
+        set_cells(population.node_collection, [{"I_e": each} for each in currents.tolist()])
+
+
+def set_cells(cells: Any, values: list[dict[str, float]]) -> None:
+    """Do what `cells.set` does; that asks every cell where it lives first, which takes longer."""
+    nest.ll_api.nestkernel.llapi_set_nc_status(cells._datum, values)
+
+
+def first_cell(population: Any) -> int:
+    """Return NEST's number of a population's first cell; the others follow it."""
+    return int(population.all_cells[0])
 
 
 def execute(network: Network, begins: Array) -> dict[str, Array]:
     """Run all samples and return the spikes of each population, (samples, timesteps, size)."""
-    cells = np.concatenate(
-        [
-            first_cell(population) + np.arange(neurons["size"])
-            for neurons, population in network.neurons()
-        ]
-    )
-    everything = nest.NodeCollection(cells)
+    firsts = {neurons["name"]: first_cell(population) for neurons, population in network.neurons()}
+    cells = [firsts[n["name"]] + np.arange(n["size"]) for n in network.settings["neurons"]]
+    everything = nest.NodeCollection(np.concatenate(cells))
+    recorder = nest.Create("spike_recorder")
+    nest.Connect(everything, recorder)
     sim.run(1.0)
     for sample in range(len(begins)):
         # The network is silent by now, as nothing comes in and what is left of a membrane decays;
-        # it only has to be cleared. PyNN's `initialize` does not reach this cell's membrane, and
-        # NEST's `set` asks every cell where it lives first, which takes longer than the sample.
-        nest.ll_api.nestkernel.llapi_set_nc_status(everything._datum, [{"V_m": 0.0}])
+        # it only has to be cleared. PyNN's `initialize` does not reach this cell's membrane.
+        set_cells(everything, [{"V_m": 0.0}])
         network.run_sample(sample, switch_off=True)
-    sim.run(1.0)  # PyNN gives out what lies before the end
+    sim.run(1.0)  # what was fired last reaches the recorder a tick later
+    events = recorder.get("events")
+    order = np.argsort(events["senders"], kind="stable")
+    senders, ticks = events["senders"][order], np.rint(events["times"][order]).astype(int)
     found = {}
-    for neurons, population in network.neurons():
-        trains = population.get_data("spikes").segments[0].spiketrains
-        channels, ticks = trains.multiplexed
-        neuron = np.asarray(channels, int) - first_cell(population)  # none are floats
-        tick = np.rint(np.asarray(ticks)).astype(int)
-        found[neurons["name"]] = windows(neuron, tick, neurons, begins, network.settings)
+    for neurons, _ in network.neurons():
+        first = firsts[neurons["name"]]
+        mine = slice(*np.searchsorted(senders, (first, first + neurons["size"])))
+        found[neurons["name"]] = windows(
+            senders[mine] - first, ticks[mine], neurons, begins, network.settings
+        )
     return found
 
 
@@ -83,7 +106,8 @@ def main() -> None:
         spike_precision="on_grid",
     )
     begins = FIRST_TICK + settings["latency"] * np.arange(settings["samples"])
-    network = describe(sim, arrays, settings, begins, OneCall)
+    network = NestNetwork(sim, arrays, settings)
+    describe(network, begins)
     built = time.perf_counter()
     spikes = execute(network, begins)
     facts = {

@@ -8,7 +8,7 @@ b + d on, as in `SpikeGraph`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ BIAS = "bias"
 
 @dataclass
 class Network:
-    """The populations of a network in a PyNN simulator.
+    """The populations of a network in a PyNN simulator, by PyNN's own means.
 
     Attributes:
         sim: The simulator: `pyNN.nest` or `pyNN.spiNNaker`.
@@ -56,8 +56,24 @@ class Network:
             if on or switch_off:
                 done = self._run_until(tick, done)
                 current = self.arrays[f"currents/{name}"][sample] if on else 0.0
-                self.populations[name].set(i_offset=current)
+                self.set_current(self.populations[name], current)
         self._run_until(self.settings["latency"], done)
+
+    def options(self, neurons: dict[str, Any]) -> dict[str, Any]:
+        """Return arguments that the simulator's populations take beyond PyNN's."""
+        return {}
+
+    def connector(self, synapses: Array) -> Any:
+        """Return what connects rows of sender, receiver, weight and delay."""
+        return self.sim.FromListConnector(synapses, column_names=("weight", "delay"))
+
+    def record(self, population: Any) -> None:
+        """Record the spikes of a population."""
+        population.record("spikes")
+
+    def set_current(self, population: Any, current: Array | float) -> None:
+        """Set the constant currents of a population, from now on."""
+        population.set(i_offset=current)
 
     def _run_until(self, tick: int, done: int) -> int:
         if tick > done:
@@ -117,26 +133,14 @@ def windows(
     return spikes
 
 
-def describe(
-    sim: Any,
-    arrays: dict[str, Array],
-    settings: dict[str, Any],
-    begins: Array,
-    connector: type | None = None,
-    options: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-) -> Network:
-    """Create populations and projections in a simulator.
+def describe(network: Network, begins: Array) -> None:
+    """Create populations and projections in the simulator, set up with a time step of 1 ms.
 
     Args:
-        sim: The simulator, already set up with a time step of 1 ms.
-        arrays: The job's arrays.
-        settings: The job's settings.
+        network: A network without any.
         begins: Ticks at which samples begin, one after the other.
-        connector: The simulator's `FromListConnector` or a class that does the same.
-        options: Makes arguments that the simulator's populations take beyond PyNN's.
     """
-    connector = connector or sim.FromListConnector
-    network = Network(sim, arrays, settings)
+    sim, settings = network.sim, network.settings
     sources = [*settings["sources"], BIAS] if settings["biased"] else settings["sources"]
     for name in sources:
         times = network.spike_times(name, begins)
@@ -149,13 +153,13 @@ def describe(
             cell,
             initial_values={"v": 0.0},
             label=neurons["name"],
-            **(options(neurons) if options else {}),
+            **network.options(neurons),
         )
-        population.record("spikes")
+        network.record(population)
         network.populations[neurons["name"]] = population
     for projection in settings["projections"]:
         # By source, then by target: sPyNNaker 7.4 counts the synapses of a core wrongly else.
-        weights = unpack_sparse(projection["name"], arrays).tocsc().tocoo()
+        weights = unpack_sparse(projection["name"], network.arrays).tocsc().tocoo()
         ends = network.populations[projection["source"]], network.populations[projection["target"]]
         for receptor, chosen in (
             ("excitatory", weights.data > 0),
@@ -166,11 +170,10 @@ def describe(
                 synapses = np.column_stack([*columns, np.full(chosen.sum(), projection["delay"])])
                 sim.Projection(
                     *ends,
-                    connector(synapses, column_names=("weight", "delay")),
+                    network.connector(synapses),
                     sim.StaticSynapse(),
                     receptor_type=receptor,
                 )
-    return network
 
 
 def cell_parameters(decay: float, threshold: float) -> dict[str, float]:
