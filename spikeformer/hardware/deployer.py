@@ -299,8 +299,8 @@ class NeuromorphicDeployer(ABC):
 
         Raises:
             HardwareCompatibilityError: A layer is not supported by spiking chips, or sends graded
-                spikes, does without a leak, has currents that last or learnt delays, and this
-                target's neurons do not.
+                spikes, does without a leak or has currents that last, and this target's neurons do
+                not.
         """
         target = self.target.label or self.target.name
         if isinstance(model, SpikingModel):
@@ -321,8 +321,6 @@ class NeuromorphicDeployer(ABC):
             else:
                 continue
             raise HardwareCompatibilityError(t(key, layer=neurons.name, target=target))
-        if model.graph.lag and not self.target.delays:
-            raise HardwareCompatibilityError(t("hardware.no_lags", target=target))
         return model
 
     def plan(

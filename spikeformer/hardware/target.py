@@ -32,7 +32,6 @@ class Target:
         prices: What prices its operations; several where nobody published its own figures.
         graded: Whether its neurons can send graded spikes: counts, and minima of two counts.
         leakless: Whether its neurons can do without a leak.
-        delays: Whether synapses can have delays that the network learnt.
         lasting_currents: Whether a neuron's input current can last, with a decay of its own.
         boards: A deployer's arguments by the names of its boards, which validators accept as well.
     """
@@ -49,6 +48,5 @@ class Target:
     prices: tuple[Technology, ...] = ()
     graded: bool = False
     leakless: bool = True
-    delays: bool = True
     lasting_currents: bool = False
     boards: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

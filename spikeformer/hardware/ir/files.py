@@ -149,8 +149,9 @@ def _describe_projections(graph: SpikeGraph, store: ArrayStore) -> list[records.
 
 def _read_graph(record: records.GraphRecord, store: ArrayStore) -> SpikeGraph:
     populations: dict[str, Population] = {}
+    deepest = len(record.populations) + sum(p.delay for p in record.projections)
     for p in record.populations:
-        if p.name in populations or p.depth >= len(record.populations):
+        if p.name in populations or p.depth >= deepest:
             raise ValueError(f"population {p.name!r} stands there twice or at depth {p.depth}")
         bias = None if p.bias is None else store.get(p.bias, 1, "f")
         populations[p.name] = Population(

@@ -100,8 +100,9 @@ class Projection:
         source: Name of the population that sends.
         target: Name of the population that receives, of kind "lif".
         operator: The weights, (target size, source size).
-        delay: Steps from a spike to its effect, at least 1: the difference of the two depths, and
-            `lag`. 0 if the source is of kind "values", whose current is there all the time.
+        delay: Steps from a spike to its effect, at least 1: the difference of the two depths, which
+            may be negative where there is a lag, and `lag`. 0 if the source is of kind "values",
+            whose current is there all the time.
         lag: Steps that a spike takes in the network's own time: its effect is at the timestep of
             the sample so many later, or none if the sample ends before.
     """
@@ -344,8 +345,6 @@ def _check_projection(
     balanced = 0 if values else target.depth - source.depth + projection.lag
     if projection.lag < 0 or (values and projection.lag):
         raise HardwareCompatibilityError(f"{where} has a lag of {projection.lag} steps.")
-    if target.depth <= source.depth and not values:
-        balanced = 0
     if projection.delay != balanced or (source.kind != "values" and balanced < 1):
         raise HardwareCompatibilityError(
             f"{where} has delay {projection.delay}, but the depths {source.depth} and "

@@ -15,8 +15,9 @@ def with_relays(graph: SpikeGraph, max_delay: int | None) -> SpikeGraph:
     """Return a graph that computes the same spikes with delays of `max_delay` steps at most.
 
     A spike that takes longer passes through populations without memory, each of as many neurons as
-    sent it and `max_delay` steps behind the one before. All projections of a population share them.
-    Graded spikes, and lags longer than `max_delay`, stay as they are.
+    sent it and `max_delay` steps behind the one before; they pass counts on as counts. All
+    projections of a population share them. A relay stays in its source's own time, so a lag is that
+    of the last projection.
 
     Args:
         graph: The network.
@@ -27,9 +28,9 @@ def with_relays(graph: SpikeGraph, max_delay: int | None) -> SpikeGraph:
     relays: dict[str, list[Population]] = {name: [] for name in graph.populations}
     projections: list[Projection] = []
     for projection in graph.projections:
-        source, target = (graph.populations[x] for x in (projection.source, projection.target))
+        source = graph.populations[projection.source]
         hops = ceil(projection.delay / max_delay) - 1
-        if hops < 1 or source.graded or source.depth + hops * max_delay >= target.depth:
+        if hops < 1:
             projections.append(projection)
             continue
         chain = relays[source.name]
@@ -48,4 +49,7 @@ def with_relays(graph: SpikeGraph, max_delay: int | None) -> SpikeGraph:
 
 def _relay(source: Population, before: Population, max_delay: int) -> Population:
     depth = before.depth + max_delay
-    return Population(f"{source.name}.relay_{depth}", source.shape, threshold=0.5, depth=depth)
+    name = f"{source.name}.relay_{depth}"
+    if source.graded:  # minima are counts, too
+        return Population(name, source.shape, depth=depth, rule="count", levels=source.levels)
+    return Population(name, source.shape, threshold=0.5, depth=depth)

@@ -12,6 +12,7 @@ from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.placement import fan_in, place
 from spikeformer.hardware.ir.quantisation import quantise, rounding_error
+from spikeformer.hardware.ir.relays import with_relays
 from spikeformer.hardware.lowering import obstacles
 from spikeformer.i18n import t
 from spikeformer.validation.registry import register_check
@@ -77,32 +78,13 @@ def synapses_fit_on_a_core(subject: HardwareSubject) -> Iterator[Result]:
 
 
 @register_check(HardwareSubject, Level.STANDARD)
-def delays_are_bridged(subject: HardwareSubject) -> Iterator[Result]:
-    """Find spikes that would have to wait longer than the chip lets them."""
-    graph, limits = subject.graph, subject.deployer.limits
-    if graph is None or limits is None or limits.max_delay is None:
-        return
-    for projection in graph.synapses:
-        if projection.delay > limits.max_delay:
-            message = t(
-                "validation.long_delay",
-                source=projection.source,
-                delay=projection.delay,
-                chip=limits.name,
-                most=limits.max_delay,
-            )
-            remedy = t("validation.long_delay_remedy")
-            yield Result(Level.ERROR, message, projection.target, remedy, float(projection.delay))
-
-
-@register_check(HardwareSubject, Level.STANDARD)
 def fits_on_the_board(subject: HardwareSubject) -> Iterator[Result]:
     """Report how many chips it takes, and warn if the board has fewer."""
     graph, limits = subject.graph, subject.deployer.limits
     if graph is None or limits is None:
         return
     try:
-        placement = place(graph, limits)
+        placement = place(with_relays(graph, limits.max_delay), limits)
     except HardwareCompatibilityError:
         return  # what is wrong has a check of its own
     chips, cores = placement.num_chips, placement.num_cores

@@ -75,8 +75,13 @@ def test_too_many_synapses_for_a_core():
     assert not find(results, "info", "It takes")
 
 
-def test_too_long_a_delay():
-    assert find(told(vit(), chip(max_delay=1)), "error", "delays by 1 at most")
+def test_relays_count_where_delays_are_long():
+    direct, relayed = (
+        [text for *_, text in told(vit(), chip(**limits)) if "cores on" in text]
+        for limits in ({}, {"max_delay": 1})
+    )
+    assert len(direct) == len(relayed) == 1
+    assert direct != relayed
 
 
 def test_too_small_a_board():

@@ -18,6 +18,7 @@ from spikeformer.hardware.ir.integers import NumberFormat
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
 from spikeformer.hardware.ir.quantisation import quantise
+from spikeformer.hardware.ir.relays import with_relays
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.hosted import hosted_job, split_events
@@ -139,7 +140,8 @@ class Loihi2Deployer(NeuromorphicDeployer):
     """Brings networks to Loihi 2 through Intel's Lava.
 
     Compiling lowers the network to a spike graph, scales its weights to 8 bits and places its
-    neurons on neurocores (Orchard et al., 2021, doi:10.1109/SiPS52927.2021.00053). A deployed
+    neurons on neurocores (Orchard et al., 2021, doi:10.1109/SiPS52927.2021.00053). A spike that
+    takes longer than 64 steps passes through relay neurons, `details["relay_neurons"]`. A deployed
     network runs in Lava's model of the chip, by Intel's account the chip's arithmetic bit for bit.
 
     Args:
@@ -183,15 +185,16 @@ class Loihi2Deployer(NeuromorphicDeployer):
     ) -> HardwareModel:
         """Lower a network, scale it to 8-bit weights and place it on neurocores."""
         lowered = self.lowered(model, input_shape)
-        graph = lowered.graph
+        graph = with_relays(lowered.graph, LOIHI2.max_delay)
         reports = {"graph.mmd": draw(graph)} if isinstance(graph, HostedGraph) else {}
         return HardwareModel(
             TARGET.name,
-            lowered.graph,
+            graph,
             lowered.encoder,
             host=lowered.host,
-            integers=quantise(lowered.graph, TARGET.numbers),
-            placement=place(lowered.graph, LOIHI2),
+            integers=quantise(graph, TARGET.numbers),
+            placement=place(graph, LOIHI2),
+            details={"relay_neurons": graph.num_neurons - lowered.graph.num_neurons},
             reports=reports,
         )
 

@@ -33,7 +33,6 @@ LOIHI = ChipLimits(
 TARGET = Target(
     name="sanafe",
     label="Loihi in SANA-FE",
-    delays=False,
     limits=LOIHI,
     toolchain="sanafe",
     # Each synapse is an object of its own in the simulator.

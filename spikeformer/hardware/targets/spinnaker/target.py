@@ -15,6 +15,7 @@ from spikeformer.hardware.deployer import DeployedModel, HardwareModel, Neuromor
 from spikeformer.hardware.ir.graph import Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.ir.placement import ChipLimits, place
+from spikeformer.hardware.ir.relays import with_relays
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.spinnaker.boards import (
@@ -160,9 +161,13 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
     ) -> HardwareModel:
         """Lower a network and let sPyNNaker place it on a virtual board of the chosen kind."""
         lowered = self.lowered(model, input_shape)
-        graph, board = lowered.graph, BOARDS[self.board_config]
+        board = BOARDS[self.board_config]
+        graph = with_relays(lowered.graph, board.limits.max_delay)
         placement = place(graph, board.limits)
-        details: dict[str, Any] = {"board_config": self.board_config}
+        details: dict[str, Any] = {
+            "board_config": self.board_config,
+            "relay_neurons": graph.num_neurons - lowered.graph.num_neurons,
+        }
         reports: dict[str, str] = {}
         if graph.num_synapses > MAX_MAPPED_SYNAPSES:
             details["placed_by"] = "count of neurons and synapses; too large to map here"

@@ -118,11 +118,14 @@ def test_a_long_recording_of_events_fires_as_in_pytorch_in_parts():
 
 
 def test_learnt_delays_are_those_of_the_chips_synapses():
-    net, events = heard()
+    """Those of more than 64 steps lead through relays."""
+    net, events = heard(timesteps=90, samples=3, max_delay=70)
     reference = record_reference(net, events)
     model = Loihi2Deployer().deploy(net)
     graph = model.compiled.graph
+    assert model.compiled.details["relay_neurons"] > 0
     expected = reference_spikes(graph, reference)
+    assert expected[graph.neurons[-1].name].any()
     assert_equal(graph, expected, model.execute_float(reference.inputs))
     whole, _ = simulate_integers(model.compiled.integers, reference.inputs)
     assert_equal(graph, whole, model.execute(reference.inputs))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import (
     HardwareModel,
     SanafeDeployer,
@@ -11,6 +10,7 @@ from spikeformer.hardware import (
     measure,
     place,
     record_reference,
+    reference_spikes,
     simulate,
     traffic,
 )
@@ -38,9 +38,17 @@ def test_it_fires_as_numpy_does(graph):
         np.testing.assert_array_equal(recorded[name], spikes, err_msg=name)
 
 
-def test_delays_of_the_networks_own_time_are_refused():
-    with pytest.raises(HardwareCompatibilityError, match="hardware=spinnaker"):
-        SanafeDeployer().compile(heard()[0])
+@pytest.mark.slow
+@needs_toolchain("sanafe")
+def test_learnt_delays_pass_through_relays():
+    net, events = heard()
+    model = SanafeDeployer().deploy(net)
+    graph, reference = model.compiled.graph, record_reference(net, events)
+    expected = reference_spikes(graph, reference)
+    recorded = model.execute(reference.inputs)
+    assert graph.lag > 0 < sum(int(spikes.sum()) for spikes in expected.values())
+    for name, spikes in expected.items():
+        np.testing.assert_array_equal(recorded[name], spikes, err_msg=name)
 
 
 @pytest.mark.slow
