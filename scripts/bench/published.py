@@ -63,6 +63,17 @@ SIZES = (
         1000,
         ("model.d_model=360", "model.widths=[32,64,128,256,360]"),
     ),
+    ("spike_driven_v3_large", 224, 1000, ()),
+    (
+        "spike_driven_v3_large",
+        224,
+        1000,
+        (
+            "model.d_model=768",
+            "model.widths=[98,196,384,768]",
+            "model.local_mixers=[null,null,null,null]",
+        ),
+    ),
     ("spikingformer", 32, 10, ()),
     ("spikingformer_imagenet", 224, 1000, ()),
     ("spikingformer_imagenet", 224, 1000, ("model.d_model=768", "model.nhead=12")),
@@ -209,7 +220,11 @@ def _compare(name: str) -> dict[str, object]:
 
 
 def compared(
-    family: str, config: Any, theirs: dict[str, Any], head_scale: int = 1
+    family: str,
+    config: Any,
+    theirs: dict[str, Any],
+    head_scale: int = 1,
+    names: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> dict[str, object]:
     """Return how far a configuration's network is from what `observed` has seen.
 
@@ -218,6 +233,7 @@ def compared(
         config: A composed configuration.
         theirs: What `observed` returns.
         head_scale: What our head's weights are over theirs.
+        names: Gives their tensors our names, where `load_checkpoint_of` does not.
     """
     from spikeformer import load_checkpoint_of
     from spikeformer.instrument import ActivityProbe
@@ -237,23 +253,35 @@ def compared(
     }
     images = theirs["images"]
     for mode in ("evaluation", "training"):
-        load_checkpoint_of(family, theirs["state"], net)
+        if names is None:
+            load_checkpoint_of(family, theirs["state"], net)
+        else:
+            state = names(theirs["state"])
+            state["head.readout.weight"] = state["head.readout.weight"] * head_scale
+            net.load_state_dict(state)
         net.train(mode == "training")
         net.zero_grad()
         with ActivityProbe(net) as probe:
             outputs = net(images).mean(1)
         (outputs * _weights(outputs)).sum().backward()
-        expected, _ = renamed(family, theirs[mode]["gradients"])
+        given = theirs[mode]["gradients"]
+        expected = renamed(family, given)[0] if names is None else names(given)
         expected["head.readout.weight"] = expected["head.readout.weight"] / head_scale
         own = {key: p.grad for key, p in net.named_parameters()}
         assert {k for k in expected if k in own} == own.keys()
+        # A batch norm behind another leaves the first one gradients of nothing but rounding.
+        sizes = {key: expected[key].abs().max().item() for key in own}
+        nothing = {key for key, size in sizes.items() if size < 1e-12 * max(sizes.values())}
+        assert all(own[key].abs().max() < 1e-12 * max(sizes.values()) for key in nothing)
         rates = probe.summary()["firing_rates"].values()
         found[mode] = {
             "outputs_differ_by": _gap(outputs, theirs[mode]["outputs"]),
             "gradients_differ_by": max(
-                _gap(grad, expected[key].reshape(grad.shape)) for key, grad in own.items()
+                _gap(grad, expected[key].reshape(grad.shape))
+                for key, grad in own.items()
+                if key not in nothing
             ),
-            "gradients": len(own),
+            "gradients": len(own) - len(nothing),
             "largest_output": outputs.abs().max().item(),
             "images_differ_by": _gap(outputs[1], outputs[0]),
             "firing_rates": [min(rates), max(rates)],
@@ -265,7 +293,8 @@ def _size(model: str, pixels: int, classes: int, overrides: tuple[str, ...]) -> 
     """Count the parameters of a configuration, and the biases that the authors have besides.
 
     Those of a block stand in front of the norms of the output of attention and of the MLP's two
-    layers; in Spike-driven Transformer V3 in those of MLPs and of what stands before each stage.
+    layers; in Spike-driven Transformer V3 in those of MLPs and of what stands before each stage, in
+    its large networks in those of convolutional MLPs too.
     """
     from spikeformer import compose
     from spikeformer.pipeline import build_network
@@ -286,21 +315,33 @@ def _size(model: str, pixels: int, classes: int, overrides: tuple[str, ...]) -> 
 
 def _redundant(module: nn.Module) -> list[int]:
     """Return the widths of a module's layers that have a bias in the authors' code."""
-    from spikeformer.models import ConvEmbedding, ConvMerging, SpikingBlock, SpikingMLP
+    from spikeformer.models import (
+        ConvEmbedding,
+        ConvMerging,
+        ConvMLP,
+        RepLinear,
+        SpikingBlock,
+        SpikingMLP,
+    )
 
     if isinstance(module, ConvEmbedding | ConvMerging):
         return [module.conv.conv.out_channels]
+    if isinstance(module, SpikingBlock) and isinstance(module.mlp, ConvMLP):
+        both = (module.mlp.expand.conv, module.mlp.contract.conv)
+        return [] if module.attention is not None else [conv.out_channels for conv in both]
     if not isinstance(module, SpikingBlock) or not isinstance(module.mlp, SpikingMLP):
         return []
     mlp = [module.mlp.expand.out_features, module.mlp.contract.out_features]
-    return mlp if module.attention is None or module.local is not None else [*mlp, mlp[1]]
+    bare = module.attention is None or module.local is not None
+    pairs = isinstance(getattr(module.attention, "out", None), RepLinear)
+    return mlp if bare or pairs else [*mlp, mlp[1]]
 
 
 def _before_norms(state: dict[str, Tensor]) -> set[str]:
     """Names of layers with a bias in front of a batch norm: all but the classifier."""
     norms = {key.rpartition(".")[0] for key in state if key.endswith("running_mean")}
     layers = {key.removesuffix(".bias") for key in state if key.endswith(".bias")}
-    return layers - norms - {"head"}
+    return layers - norms - {"head", "head_kd"}
 
 
 def _gap(found: Tensor, expected: Tensor) -> float:

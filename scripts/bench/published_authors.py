@@ -16,12 +16,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -55,6 +56,7 @@ class Case:
         events: Whether frames have two polarities and a time axis.
         timesteps: Of our network.
         head_scale: What our head's weights are over theirs.
+        names: Gives their tensors our names, where `load_checkpoint_of` does not.
     """
 
     family: str
@@ -68,6 +70,7 @@ class Case:
     events: bool = False
     timesteps: int = _TIMESTEPS
     head_scale: int = 1
+    names: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
 
 
 def _driven(module: Any, **options: Any) -> nn.Module:
@@ -89,6 +92,91 @@ def _qkformer(module: Any) -> nn.Module:
     attention = net.stage2[0].ssa
     attention.proj_lif = _PerSample(attention.proj_lif)
     return net  # type: ignore[no-any-return]
+
+
+def _large(module: Any) -> nn.Module:
+    """Build V3's network of 83 M with two blocks of attention, as far as it has a counterpart here.
+
+    Left out are the head that takes currents, the layer scales and the biases in front of batch
+    norms. The forward pass of its blocks names sizes that are not there, and is written anew; and
+    its neurons, which round halves up and pass no gradient at 0, are those of the base networks.
+    """
+    net: Any = module.Spikformer(choice="base", embed_dim=[128, 256, 512], depths=2)
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv1d | nn.Conv2d):
+            layer.register_parameter("bias", None)
+
+    def block(self: Any, x: Tensor) -> Tensor:
+        x = x + self.rep_conv(self.lif(x).flatten(0, 1)).view_as(x)
+        x = x + self.attn(x)
+        return x + self.mlp(x)
+
+    for layer in net.modules():
+        if isinstance(layer, module.Multispike):
+            layer.spike = _Counts
+    for each in net.block3:
+        each.forward = block.__get__(each)
+        del each.layer_scale1, each.layer_scale2
+    del net.head
+    net.forward = lambda images: net.head_kd(net.lif(net.forward_encoder(images).mean(3)))
+    return net  # type: ignore[no-any-return]
+
+
+_LARGE = (
+    (r"downsample1_1\.encode_", "backbone.embeddings.0.conv."),
+    (r"downsample1_2\.encode_", "backbone.embeddings.1.conv."),
+    (r"downsample([23])\.encode_", r"backbone.embeddings.\1.conv."),
+    (r"(?<=\.conv)\.bn\.", ".norm."),
+    (r"ConvBlock1_([12])\.0\.", r"backbone.stages.<\1>.blocks.0.mlp."),
+    (r"ConvBlock2_([12])\.0\.", r"backbone.stages.2.blocks.<\1>.mlp."),
+    (r"mlp\.conv1\.0\.", "mlp.expand."),
+    (r"mlp\.conv2\.0\.", "mlp.contract."),
+    (r"(?<=mlp\.)(expand|contract)\.0\.", r"\1.conv."),
+    (r"(?<=mlp\.)(expand|contract)\.1\.", r"\1.norm."),
+    (r"block3\.", "backbone.stages.3.blocks."),
+    (r"rep_conv\.", "local.linear."),
+    (r"attn\.([qkv]_|proj_)conv\.1\.", r"attention.\1norm."),
+    (r"attn\.([qkv]_|proj_)conv\.0\.", r"attention.\1."),
+    (r"conv1\.0\.", "expand."),
+    (r"conv1\.1\.", "expand_norm."),
+    (r"conv2\.0\.", "contract.0."),
+    (r"conv2\.1\.", "contract_norm."),
+    (r"attention\.proj_\.", "attention.out."),
+    (r"attention\.proj_norm\.", "attention.out_norm."),
+    (r"mlp\.fc1_conv\.", "mlp.expand."),
+    (r"mlp\.fc2_conv\.", "mlp.contract."),
+    (r"mlp\.fc1_bn\.", "mlp.expand_norm."),
+    (r"mlp\.fc2_bn\.", "mlp.contract_norm."),
+    (r"head_kd\.", "head.readout."),
+)
+"""What V3's large network calls its parts, and what they are called here, one after the other."""
+
+
+def _large_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the tensors of V3's large network our names; join queries, keys and values."""
+    named = {}
+    for key, tensor in state.items():
+        for pattern, ours in _LARGE:
+            key = re.sub(pattern, ours, key)
+        key = re.sub(r"<(\d)>", lambda m: str(int(m[1]) - 1), key)
+        linear = "stages.3" in key or "head" in key
+        named[key] = tensor.flatten(1) if linear and tensor.ndim == 3 else tensor
+    found = {}
+    for key, tensor in named.items():
+        match = re.fullmatch(r"(.*attention)\.q_(norm)?(.*)", key)
+        if match is None:
+            if not re.search(r"attention\.[kv]_", key):
+                found[key] = tensor
+            continue
+        path, norm, leaf = match.groups()
+        parts = [named[f"{path}.{part}_{norm or ''}{leaf}"] for part in "qkv"]
+        if leaf.startswith(".contract.0"):
+            for index, part in enumerate(parts):
+                found[f"{path}.qkv.contract.{index}.weight"] = part
+        else:
+            name = f"{path}.qkv{'_norm' if norm else ''}{leaf}"
+            found[name] = torch.cat(parts) if tensor.ndim else tensor
+    return found
 
 
 CASES = {
@@ -180,6 +268,19 @@ CASES = {
         timesteps=1,
         head_scale=4,
     ),
+    "spike_driven_v3_large": Case(
+        "spike_driven_v3",
+        "Spike-Driven-Transformer-V3",
+        "SDT_V3/Classification/Model_Large",
+        "spikformer",
+        _large,
+        ("model=spike_driven_v3_large", "model.depths=[1,1,2,2]"),
+        64,
+        1000,
+        timesteps=1,
+        head_scale=4,
+        names=_large_names,
+    ),
 }
 
 
@@ -225,7 +326,7 @@ def _compare(case: Case, folder: Path) -> dict[str, object]:
     )
     return {
         "source": SOURCES[case.repository],
-        **compared(case.family, config, theirs, case.head_scale),
+        **compared(case.family, config, theirs, case.head_scale, case.names),
     }
 
 
@@ -243,6 +344,23 @@ class _Fire(torch.autograd.Function):
         """Return that of sigmoid(4 x)."""
         s = torch.sigmoid(4 * ctx.saved_tensors[0])
         return grads[0] * 4 * s * (1 - s)
+
+
+class _Counts(torch.autograd.Function):
+    """The base networks' neuron: halves are rounded to even, gradients pass from 0 to D."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, most: int = 4) -> Tensor:
+        """Count up to D."""
+        ctx.save_for_backward(x)
+        ctx.most = most
+        return x.clamp(0, most).round()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient where the count is not cut off."""
+        (x,) = ctx.saved_tensors
+        return grads[0] * ((x >= 0) & (x <= ctx.most)), None
 
 
 class _LifNode(nn.Module):
@@ -282,6 +400,15 @@ class _PerSample(nn.Module):
         return spikes
 
 
+class _PerFrame(nn.Sequential):
+    """Layers that see the frames of all timesteps as one batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (timesteps, samples, ...) likewise."""
+        frames: Tensor = super().forward(x.flatten(0, 1))
+        return frames.unflatten(0, x.shape[:2])
+
+
 @contextmanager
 def _authors_modules(folder: Path) -> Iterator[None]:
     """Let a folder's modules be imported, over stand-ins for what they import; forget all after."""
@@ -299,13 +426,14 @@ def _authors_modules(folder: Path) -> Iterator[None]:
             "DropPath": lambda rate: nn.Identity(),
         },
         "timm.models.registry": {"register_model": identity},
-        "timm.models.vision_transformer": {"_cfg": dict},
+        "timm.models.vision_transformer": {"_cfg": dict, "Block": None, "PatchEmbed": None},
+        "torchvision": {"transforms": None},
         "einops": {},
         "einops.layers": {},
         "einops.layers.torch": {"Rearrange": None},
         "torchinfo": {},
         "spikingjelly": {},
-        "spikingjelly.clock_driven": {"layer": None},
+        "spikingjelly.clock_driven": {"layer": SimpleNamespace(SeqToANNContainer=_PerFrame)},
         "spikingjelly.clock_driven.neuron": {
             "MultiStepLIFNode": _LifNode,
             "MultiStepParametricLIFNode": None,

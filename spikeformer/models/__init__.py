@@ -29,6 +29,7 @@ from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import rate_proxy
+from spikeformer.models.rep_linear import PointwiseMixing, RepLinear
 from spikeformer.models.shared_norm import share_batch_norms
 from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
@@ -56,9 +57,11 @@ __all__ = [
     "MultiLabelHead",
     "PatchEmbedding",
     "PatchMerging",
+    "PointwiseMixing",
     "PooledSpikeDrivenAttention",
     "QKTokenAttention",
     "RegressionHead",
+    "RepLinear",
     "SeparableMixing",
     "SpikeDrivenAttention",
     "SpikformerStem",

@@ -18,6 +18,7 @@ from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
 from spikeformer.models.memory import TokenMemory
 from spikeformer.models.norm import currents_or_spikes, masked, token_norm
+from spikeformer.models.rep_linear import RepLinear
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 
@@ -49,6 +50,8 @@ class SpikingAttention(nn.Module):
         causal: Let a token see only itself and those before it.
         binary_input: Promise that inputs are exactly 0 or 1, so that training keeps one bit each.
         value_ratio: Channels of the values over `embed_dim`; above 1 for `SpikingSelfAttention`.
+        projection_ratio: Train each projection, and the output's, as two matrices with so many
+            channels between, over those of their input (`RepLinear`); None is one matrix.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class SpikingAttention(nn.Module):
         causal: bool = False,
         binary_input: bool = False,
         value_ratio: int = 1,
+        projection_ratio: float | None = None,
     ) -> None:
         super().__init__()
         self.embed_dim = check_divisible("embed_dim", embed_dim, "num_heads", num_heads)
@@ -77,15 +81,28 @@ class SpikingAttention(nn.Module):
         if value_ratio > 1 and not isinstance(self.mechanism, SpikingSelfAttention):
             expected = "1, or SpikingSelfAttention as mechanism"
             raise ArgumentError("value_ratio", value_ratio, expected)
-        projected = (self.mechanism.num_projections + value_ratio - 1) * embed_dim
+        if projection_ratio is not None and norm != "batch":
+            raise ArgumentError("projection_ratio", projection_ratio, 'None where norm="layer"')
+        attended = value_ratio * embed_dim
+        self._widths = [*[embed_dim] * (self.mechanism.num_projections - 1), attended]
+        projected = sum(self._widths)
         self.qkv_neuron = neuron(threshold=threshold)
         bias, backend = norm != "batch", self.qkv_neuron.backend
         # One matrix for Q, K (and V): the same result as three, in one product and one scan.
-        self.qkv = SpikeLinear(embed_dim, projected, bias, binary=binary_input, backend=backend)
+        self.qkv: nn.Module = (
+            SpikeLinear(embed_dim, projected, bias, binary=binary_input, backend=backend)
+            if projection_ratio is None
+            else RepLinear(
+                embed_dim, self._widths, projection_ratio, binary=binary_input, backend=backend
+            )
+        )
         self.qkv_norm = token_norm(norm, projected)
         binary = self.qkv_neuron.binary
-        attended = value_ratio * embed_dim
-        self.out = SpikeLinear(attended, embed_dim, bias, binary=binary, backend=backend)
+        self.out: nn.Module = (
+            SpikeLinear(attended, embed_dim, bias, binary=binary, backend=backend)
+            if projection_ratio is None
+            else RepLinear(attended, [embed_dim], projection_ratio, binary=binary, backend=backend)
+        )
         self.out_norm = token_norm(norm, embed_dim)
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         self._sparsity_loss: Tensor | None = None
@@ -139,23 +156,27 @@ class SpikingAttention(nn.Module):
                     f" {tuple(mask.shape)}."
                 )
             mask = mask.bool()
-        fired = self.qkv_neuron(self.qkv(x), norm=masked(self.qkv_norm, mask))
+        fired = self.qkv_neuron(_linear(self.qkv, x, mask), norm=masked(self.qkv_norm, mask))
         spikes = zero_padding(fired, mask)
         if self.training:
             self._sparsity_loss = (_rate(spikes, mask) - self.sparsity_target).square()
-        widths = [self.embed_dim] * self.mechanism.num_projections
-        widths[-1] *= self.value_ratio
-        parts = torch.split(spikes, widths, dim=-1)
+        parts = torch.split(spikes, self._widths, dim=-1)
         heads = [part.view(*x.shape[:3], self.num_heads, -1) for part in parts]
         # Mechanisms of one's own need not know of memory until text goes on.
         kept = {} if memory is None else {"memory": memory}
         attended = self.mechanism(tuple(heads), **kept)
-        current = self.out(attended.flatten(-2))
+        current = _linear(self.out, attended.flatten(-2), mask)
         return currents_or_spikes(current, self.out_norm, self.dropout, mask, neuron)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the last loss: a tensor with a graph can be neither copied nor pickled."""
         return {**self.__dict__, "_sparsity_loss": None}
+
+
+def _linear(layer: nn.Module, x: Tensor, mask: Tensor | None) -> Tensor:
+    """Return a layer's currents; a mask goes to the norms inside of `RepLinear`."""
+    currents: Tensor = layer(x, mask) if isinstance(layer, RepLinear) else layer(x)
+    return currents
 
 
 def _rate(spikes: Tensor, mask: Tensor | None) -> Tensor:

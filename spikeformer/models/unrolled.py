@@ -35,6 +35,7 @@ from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
 from spikeformer.models.norm import FrameBatchNorm, TokenBatchNorm, TokenLayerNorm
 from spikeformer.models.rate_proxy import declared_timesteps, without_hooks
+from spikeformer.models.rep_linear import PointwiseMixing, RepLinear
 from spikeformer.models.spikformer_stem import SpikformerStem
 from spikeformer.models.spiking_transformer import SpikingTransformer
 from spikeformer.models.spiking_vit import SpikingViT
@@ -76,6 +77,8 @@ _COMPOSED = (
     DepthwiseMixing,
     SeparableMixing,
     ConvMLP,
+    PointwiseMixing,
+    RepLinear,
     SpikingConv,
     SpikePool,
     BlockStack,

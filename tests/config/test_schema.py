@@ -27,6 +27,7 @@ GIVEN = {
     },
     "schema/conversion": {"calibration_data"},
     "schema/loss": {"outputs", "target"},
+    "schema/optimizer": {"params"},
     "schema/scheduler": {"optimizer", "total_steps"},
 }  # fmt: skip
 

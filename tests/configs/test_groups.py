@@ -54,8 +54,8 @@ def overrides_for(choice: str) -> list[str]:
 def shallow(choice: str) -> str:
     """Make a network of one block, or of one in each stage."""
     staged = choice.startswith(("model=qkformer", "model=maxformer"))
-    if choice == "model=spike_driven_v3":
-        return "model.depths=[1,1,1,1,1]"
+    if choice.startswith("model=spike_driven_v3"):
+        return f"model.depths=[{'1,' * (3 if choice.endswith('large') else 4)}1]"
     if staged and choice.endswith("_dvs"):
         return "model.depths=[1,1]"
     return "model.depths=[1,1,1]" if staged else "model.num_layers=1"

@@ -29,6 +29,13 @@ MODELS = {
         "model.depths=[1,1,1,1,1]",
         "timesteps=1",
     ),
+    "spike_driven_v3_large": (
+        "model.d_model=16",
+        "model.widths=[4,4,8,16]",
+        "model.nheads=[1,1,1,2]",
+        "model.depths=[1,1,1,1]",
+        "timesteps=1",
+    ),
 }
 
 

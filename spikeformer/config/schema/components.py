@@ -129,6 +129,7 @@ class AttentionConfig:
     dropout: float = 0.1
     sparsity_target: float = 0.1
     value_ratio: int = 1
+    projection_ratio: float | None = None
 
 
 @dataclass
