@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import sys
 from collections import Counter
 from functools import partial
+from types import ModuleType
+from typing import Any
+from unittest.mock import Mock
 
 import hypothesis
 import pytest
@@ -14,6 +18,7 @@ import torch
 
 from tests.commands import REPOSITORY
 from tests.composition import compose_from_known_parts
+from tests.forking import start_server
 
 # All processes share compiled kernels, those that tests start too, and keep them between runs by
 # the sources they were compiled from: Numba, which reads this when it is imported, sees a change of
@@ -28,11 +33,16 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(_kernels))
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
+# Inductor's pool of processes, each of which imports torch, takes longer than its few compilations.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
+
 # The messages that tests expect are English, whatever the developer reads.
 os.environ.pop("SPIKEFORMER_LOCALE", None)
 
 # A first call may compile a kernel, so no example has a deadline; failures repeat on any machine.
-hypothesis.settings.register_profile("spikeformer", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "spikeformer", deadline=None, derandomize=True, max_examples=25
+)
 hypothesis.settings.load_profile("spikeformer")
 
 # The tests' tensors are small: a second thread gains nothing, and where processes share the cores
@@ -66,6 +76,10 @@ def pytest_configure() -> None:
     """Compose configurations of the same files quickly; import without looking for garbage."""
     gc.disable()
     compose_from_known_parts()
+    # Each first run of Weights & Biases imports this, for several seconds, to find nothing to do.
+    launch: Any = ModuleType("wandb.sdk.launch.inputs.internal")
+    launch.StagedLaunchInputs = Mock
+    sys.modules[launch.__name__] = launch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -78,8 +92,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.path not in slow, -tests[item.path], item.path))
 
 
-def pytest_collection_finish() -> None:
-    """Leave what was imported and collected out of every later search for garbage."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Leave what was imported and collected out of every later search for garbage; start a server.
+
+    Forks it before the first test, for the tests that need processes.
+    """
     gc.freeze()
     gc.set_threshold(50_000)
     gc.enable()
+    if not session.config.option.collectonly:
+        start_server()

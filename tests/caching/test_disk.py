@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import sqlite3
-import subprocess
-import sys
 import warnings
 
 import diskcache
@@ -17,6 +15,7 @@ from safetensors.torch import save_file
 from spikeformer.caching import Cache, pack
 from spikeformer.error_handling import ArgumentError, ConfigurationError
 from tests.caching.test_cache import VALUE
+from tests.forking import Forked
 
 
 def test_the_disk_keeps_its_budget(tmp_path):
@@ -176,13 +175,20 @@ def test_a_folder_that_cannot_be_used(tmp_path):
         Cache(folder=tmp_path / "file")
 
 
-@pytest.mark.slow
+def fill(folder):
+    warnings.simplefilter("error")
+    cache = Cache(memory_mib=0, folder=folder, disk_gib=1 / 1024)
+    for number in range(30):
+        key = str(number % 7)
+        x = cache.get_or_compute(key, lambda key=key: torch.full((20_000,), float(key)))
+        assert (x == float(key)).all(), key
+
+
 def test_processes_share_a_folder(tmp_path):
-    command = [sys.executable, "-W", "error", "-c", PROCESS, str(tmp_path)]
-    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for process in both:
-        assert process.communicate()[1] == ""
-        assert process.returncode == 0
+    both = [Forked(fill, tmp_path) for _ in range(2)]
+    for done in [process.communicate() for process in both]:
+        assert done.stderr == ""
+        assert done.returncode == 0
     cache = Cache(memory_mib=0, folder=tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -196,14 +202,3 @@ def tree(folder):
 class Bomb:
     def __reduce__(self):
         return exec, ("raise SystemExit('unpickled')",)
-
-
-PROCESS = """
-import sys, torch
-from spikeformer.caching import Cache
-cache = Cache(memory_mib=0, folder=sys.argv[1], disk_gib=1 / 1024)
-for number in range(30):
-    key = str(number % 7)
-    x = cache.get_or_compute(key, lambda: torch.full((20_000,), float(key)))
-    assert (x == float(key)).all(), key
-"""

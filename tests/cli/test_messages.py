@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.commands import SHARED, run_script
+from tests.commands import SHARED, train
 
 MISTAKES = {
     # misspelt names
@@ -99,7 +99,7 @@ def test_a_sweep_that_is_not_there_is_not_resumed(command):
 
 @pytest.mark.slow
 def test_in_a_process_of_its_own(tmp_path):
-    process = run_script("timesteps=0", f"paths.output_dir={tmp_path}/outputs", check=False)
+    process = train("timesteps=0", f"paths.output_dir={tmp_path}/outputs", check=False)
     assert process.returncode == 2
     assert "Traceback" not in process.stdout + process.stderr
     assert "timesteps=0" in process.stderr

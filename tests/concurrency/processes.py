@@ -1,17 +1,12 @@
-"""Started by test_parallel_trainer: forks the processes of a scenario, saves what each saw.
-
-python processes.py SCENARIO WORLD_SIZE FOLDER
-"""
+"""Forks the processes of test_parallel_trainer's scenarios and saves what each saw."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -172,13 +167,13 @@ SCENARIOS = {
 }
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def run_all(root, *scenarios):
+    """Run scenarios, each named with its number of processes, in folders below `root`."""
     fork = multiprocessing.get_context("fork")
     started = []
-    for argument in sys.argv[2:]:
+    for argument in scenarios:
         scenario, count = argument.split(":")
-        folder = Path(sys.argv[1]) / argument.replace(":", "-")
+        folder = root / argument.replace(":", "-")
         folder.mkdir()
         for rank in range(int(count)):
             work = SCENARIOS[scenario]
@@ -187,4 +182,4 @@ if __name__ == "__main__":
     for process in started:
         process.join()
     # One was killed on purpose.
-    sys.exit(any(process.exitcode not in (0, -signal.SIGKILL) for process in started))
+    assert all(process.exitcode in (0, -signal.SIGKILL) for process in started)

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.distributed as dist
@@ -15,8 +10,8 @@ from torch import nn
 from spikeformer.concurrency import ParallelSpikingTrainer
 from spikeformer.config import ConcurrencyConfig
 from spikeformer.error_handling import ArgumentError, ProcessGroupError
-from tests.commands import REPOSITORY
 from tests.concurrency import processes
+from tests.forking import forked
 
 SCENARIOS = ("train:2", "train:3", "dead:3", "hang:2", "empty:2", "nan:2", "late:2")
 
@@ -24,16 +19,8 @@ SCENARIOS = ("train:2", "train:3", "dead:3", "hang:2", "empty:2", "nan:2", "late
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """Run all scenarios at once; return what each process saved."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("the processes are forked, which this system cannot do")
     folder = tmp_path_factory.mktemp("processes")
-    subprocess.run(
-        [sys.executable, "-m", "tests.concurrency.processes", str(folder), *SCENARIOS],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=True,
-        timeout=300,
-    )
+    forked(processes.run_all, folder, *SCENARIOS)
 
     def load(scenario, rank):
         return torch.load(folder / scenario.replace(":", "-") / f"rank{rank}.pt")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
-import sys
-import textwrap
 import threading
+import time
 
 import pytest
 import torch
+from torch import nn
 
-from spikeformer.concurrency import ConcurrencyError
+from spikeformer.concurrency import (
+    AsyncSpikingInference,
+    ConcurrencyConfig,
+    ConcurrencyError,
+)
 from tests.concurrency.test_inference import Net, engine, run, sample
+from tests.forking import Forked
 
 
 class Hangs(Net):
@@ -180,31 +184,26 @@ def test_async_inference_leaving_the_block_by_cancellation_does_not_wait(hangs):
     run(scenario())
 
 
-def test_async_inference_interpreter_ends_while_a_network_hangs():
-    code = """
-        import asyncio, time, torch
-        from torch import nn
-        from spikeformer.concurrency import AsyncSpikingInference, ConcurrencyConfig
+class Sleeps(nn.Module):
+    def forward(self, x):
+        time.sleep(10000)
 
-        class Hangs(nn.Module):
-            def forward(self, x):
-                time.sleep(10000)
 
-        async def main():
-            engine = AsyncSpikingInference(Hangs(), ConcurrencyConfig(batch_timeout=0.1))
-            name = await engine.submit_inference(torch.ones(1, 2))
-            try:
-                await engine.get_result(name)
-            except Exception as error:
-                print(type(error).__name__)
-            await engine.close()
+def leave_a_network_that_hangs():
+    async def main():
+        inference = AsyncSpikingInference(Sleeps(), ConcurrencyConfig(batch_timeout=0.1))
+        name = await inference.submit_inference(torch.ones(1, 2))
+        with pytest.raises(ConcurrencyError):
+            await inference.get_result(name)
+        await inference.close()
 
-        asyncio.run(main())
-    """
-    found = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120
-    )
-    assert found.stdout.strip() == "ConcurrencyError", found.stderr
+    asyncio.run(main())
+    print("closed")
+
+
+def test_async_inference_process_ends_while_a_network_hangs():
+    found = Forked(leave_a_network_that_hangs).communicate(timeout=120)
+    assert found.stdout == "closed\n", found.stderr
     assert found.returncode == 0
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 
 import lightning as L
 import pytest
@@ -12,6 +13,8 @@ from torch.utils.data import TensorDataset
 from spikeformer.data import DigitsDataModule, SpikingDataModule, Splits, TensorBatches
 from spikeformer.error_handling import SIGNALS, ArgumentError, DataError
 from spikeformer.training.callbacks import EpochSeed
+from tests.data.processes import fit_twice
+from tests.forking import Forked
 
 
 class Numbers(SpikingDataModule):
@@ -188,17 +191,14 @@ def test_values_outside_their_range(wrong):
 
 @pytest.mark.slow
 def test_two_processes_share_each_epoch_and_prepare_at_once(tmp_path):
-    """In a process of its own: it starts another, and must not inherit this one's state."""
-    import subprocess
-    import sys
-    from pathlib import Path
-
     rows = [f"one of {i} sentences,{i % 2}" for i in range(40)]
     (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]))
-    script = Path(__file__).with_name("_two_processes.py")
-    subprocess.run(
-        [sys.executable, "-W", "ignore", str(script), str(tmp_path)], check=True, timeout=120
-    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    ranks = [Forked(fit_twice, tmp_path, LOCAL_RANK=str(rank), **meeting) for rank in range(2)]
+    for done in [rank.communicate() for rank in ranks]:
+        assert done.returncode == 0, done.stderr
     shares = [torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2)]
     assert sorted(shares[0]["validated"] + shares[1]["validated"]) == list(range(10))
     orders = []

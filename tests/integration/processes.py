@@ -1,7 +1,4 @@
-"""Started by test_processes: trains with several numbers of processes, sharded and not.
-
-python -m tests.integration.processes FOLDER
-"""
+"""Trains with several numbers of processes, sharded and not, for test_processes."""
 
 from __future__ import annotations
 
@@ -10,12 +7,10 @@ import multiprocessing
 import os
 import shutil
 import socket
-import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 from torch.distributed.tensor import DTensor
@@ -91,9 +86,8 @@ def join(*ranks: BaseProcess) -> None:
     assert not any(rank.exitcode for rank in ranks), [rank.exitcode for rank in ranks]
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
+def train_all(folder: Path) -> None:
+    """Train each kind of run in a folder of its own below this one, then resume some."""
     one, sharded = (
         compose(*COMMON, "scheduler=constant", f"trainer={trainer}") for trainer in ("cpu", "fsdp")
     )

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 
 from spikeformer.pipeline import load_run
-from tests.commands import REPOSITORY
+from tests.forking import forked
+from tests.integration import processes
 from tests.integration.test_main_job import curves
 
 pytestmark = pytest.mark.slow
@@ -21,18 +18,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Train everything at once; return the folder of the runs."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("the processes are forked, which this system cannot do")
     folder = tmp_path_factory.mktemp("processes")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.integration.processes", str(folder)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr
+    forked(processes.train_all, folder)
     return folder
 
 

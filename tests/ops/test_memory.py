@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import os
-import subprocess
+import ctypes
 import sys
 
 import pytest
@@ -9,36 +8,35 @@ import torch
 
 from spikeformer.ops import keep_freed_memory
 from spikeformer.ops.memory import empty_like
+from tests.forking import forked
 
-FAULTS = """
-import resource, sys, torch
-from spikeformer.ops import keep_freed_memory
-from spikeformer.ops.memory import empty_like
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
-def step():
-    blocks = [torch.ones(2 << 20) for _ in range(8)]
-for _ in range(3):
-    step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
+M_MMAP_THRESHOLD = -3
 
 
-@pytest.mark.slow
+def print_faults(keep):
+    """Print how often ten steps ask the system for pages."""
+    import resource
+
+    # Left alone, glibc moves its threshold by what was freed, and sometimes keeps blocks too.
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 128 << 10)
+    if keep:
+        assert keep_freed_memory()
+
+    def step():
+        _ = [torch.ones(2 << 20) for _ in range(8)]
+
+    for _ in range(3):
+        step()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        step()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's setting")
 def test_freed_memory_is_used_again():
-    def faults(mode):
-        command = [sys.executable, "-c", FAULTS, mode]
-        # Left alone, glibc moves its threshold by what was freed, and sometimes keeps blocks too.
-        environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(128 << 10)}
-        done = subprocess.run(command, capture_output=True, check=True, env=environment)
-        return int(done.stdout)
-
     # How many pages one fault brings in is the kernel's choice.
-    assert faults("keep") < faults("leave") / 8
+    assert int(forked(print_faults, True)) < int(forked(print_faults, False)) / 8
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):

@@ -1,9 +1,6 @@
-"""Started by test_datamodule: two processes fit two epochs, prepare a set, save what they saw."""
+"""Two processes of test_datamodule fit two epochs, prepare a set and save what they saw."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import lightning as L
 import torch
@@ -56,10 +53,10 @@ def fit(count, batch_size, epochs):
     return trainer, model
 
 
-if __name__ == "__main__":
+def fit_twice(folder):
+    """Be one of the processes, which the environment tells its rank."""
     trainer, model = fit(10, 3, 2)
     _, odd = fit(18, 8, 1)
-    folder = Path(sys.argv[1])
     text = TextDataModule(path=str(folder / "rows.csv"), cache_dir=str(folder / "cache"))
     trainer.strategy.barrier()  # both prepare the same caches at once
     text.setup()
