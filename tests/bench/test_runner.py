@@ -23,7 +23,7 @@ def rows(result, case=0):
     return {row["contender"]: row for row in result["cases"][case]["rows"]}
 
 
-def test_backends_that_agree_are_timed(result):
+def test_contenders_that_agree_are_timed(result):
     for name in ("SpikeFormer", "SpikeFormer reference"):
         row = rows(result)[name]
         assert row["milliseconds"]["count"] == 2

@@ -52,6 +52,7 @@ PAGES = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figure_files")
 @pytest.mark.parametrize("locale", ["ar"])
 def test_a_run_speaks_from_the_first_line_to_the_report(tmp_path, capsys, locale):
     config = compose(*SMALL, "debug=fast", "logger=none", f"locale={locale}")

@@ -14,6 +14,9 @@ PUBLISHED = [
     for name in options("experiment")
     if name.endswith(("former_cifar10", "_imagenet", "_cifar10dvs"))
 ]
+# One of each kind of report; the report of one data set is made as that of another.
+REPORTED = ("digits", "digits_av", "cifar10_hybrid", "continual_split_digits", "sst2_cpu")
+STAGES = "{_target_: spikeformer.pipeline.Fit}, {_target_: spikeformer.pipeline.Test}"
 TRAINED = [name for name in options("experiment") if name not in PUBLISHED]
 
 
@@ -47,6 +50,8 @@ def test_one_batch_of_every_experiment(name, tmp_path):
         "validation=none",
         "profiler=none",
     ]
+    if name not in REPORTED:
+        overrides += [f"pipeline.stages=[{STAGES}]"]
     config = composed(*overrides)
     if name in ("cifar10_base", "cifar10_small"):  # of the width and depth alone
         overrides += ["model.d_model=32", "model.nhead=2", "model.num_layers=2"]
@@ -68,4 +73,4 @@ def test_one_batch_of_every_experiment(name, tmp_path):
     results = run_pipeline(composed(*overrides), tmp_path)
     assert results["fit"]["epochs"] == epochs
     assert 0 <= results["test"]["accuracy"] <= 1
-    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "report.html").is_file() == (name in REPORTED)

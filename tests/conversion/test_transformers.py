@@ -127,26 +127,30 @@ def test_other_precisions(dtype):
         assert relative(logits.float(), network(**example).logits.float()) < 0.1
 
 
-FULL_SIZE = {
-    "vit_b16": lambda: ViTModel(ViTConfig()),
+LAYERS = 2
+FULL_WIDTH = {
+    "vit_b16": lambda: ViTModel(ViTConfig(num_hidden_layers=LAYERS)),
     "deit_s": lambda: DeiTModel(
-        DeiTConfig(hidden_size=384, num_attention_heads=6, intermediate_size=1536)
+        DeiTConfig(
+            hidden_size=384,
+            num_attention_heads=6,
+            intermediate_size=1536,
+            num_hidden_layers=LAYERS,
+        )
     ),
-    "bert_base": lambda: BertModel(BertConfig()),
-    "distilbert": lambda: DistilBertModel(DistilBertConfig()),
-    "roberta": lambda: RobertaModel(RobertaConfig()),
+    "bert_base": lambda: BertModel(BertConfig(num_hidden_layers=LAYERS)),
+    "distilbert": lambda: DistilBertModel(DistilBertConfig(n_layers=LAYERS)),
+    "roberta": lambda: RobertaModel(RobertaConfig(num_hidden_layers=LAYERS)),
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FULL_SIZE)
-def test_full_size(name):
-    network = FULL_SIZE[name]().eval()
+@pytest.mark.parametrize("name", FULL_WIDTH)
+def test_full_width(name):
+    network = FULL_WIDTH[name]().eval()
     image = name in ("vit_b16", "deit_s")
     example = {"pixel_values": torch.randn(1, 3, 224, 224)} if image else sentences(2, 6)
     snn = SpikeformerConverter(timesteps=8).convert(network, example)
-    layers = 6 if name == "distilbert" else 12
-    assert sum(op.function == "matmul" for op in snn.plan.operations.values()) == 2 * layers
+    assert sum(op.function == "matmul" for op in snn.plan.operations.values()) == 2 * LAYERS
     with torch.no_grad():
         wanted = network(**example)[0]
         for output in snn.without_neurons(**example):

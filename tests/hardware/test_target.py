@@ -99,6 +99,7 @@ def read(path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figure_files")
 def test_target_of_another_package_goes_through_every_stage(composed, tmp_path):
     folder = tmp_path / "run"
     config = composed("hardware.qat_epochs=1")

@@ -34,7 +34,7 @@ def assert_equal(net, samples):
     return lowered.graph
 
 
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(
     mechanism=st.sampled_from(MECHANISMS),
     residual=st.sampled_from(["membrane", "sew"]),

@@ -33,7 +33,7 @@ def assert_equal(net, samples, shape):
     return graph, spikes
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     mechanism=st.sampled_from([QKTokenAttention, SpikeDrivenAttention]),
     residual=st.sampled_from(["membrane", "sew"]),
