@@ -92,6 +92,15 @@ def late(timesteps=3, lags=(2, 1, 3), **settings):
     return replace(graph, projections=tuple(projections))
 
 
+def lasting(graph, current_decay=0.6):
+    """A graph whose currents last."""
+    populations = {
+        name: replace(p, current_decay=current_decay if p.kind == "lif" else 0.0)
+        for name, p in graph.populations.items()
+    }
+    return replace(graph, populations=populations)
+
+
 def heard(timesteps=10, samples=5, max_delay=4):
     """A network of learnt delays, and recordings for it."""
     backbone = SpikingDelayNetwork(

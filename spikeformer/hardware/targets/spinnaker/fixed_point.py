@@ -6,8 +6,13 @@ Written after sPyNNaker's `IF_curr_delta` (`neuron_model_lif_impl.h` and `synaps
     a = R I,   v = a - e (a - v),   s = v >= threshold,   v = 0 where it fired
 
 States, R = tau/cm and e = exp(-1/tau) are S16.15 numbers: 32 bits, 15 of them behind the point.
-Weights have 16 bits and one shift for each population and sign. Products are rounded to nearest
-here; what the chip's compiler does with the last bit may differ.
+Weights have 16 bits and one shift for each population and sign. Currents that last are those of
+`IF_curr_exp` (`synapse_types_exponential_impl.h`), one for each sign, with decay and gain in parts
+of 2^32::
+
+    i = decay i + gain I,   decay = exp(-1/tau_syn),   gain = tau_syn (1 - decay)
+
+Products are rounded to nearest here; what the chip's compiler does with the last bit may differ.
 """
 
 from __future__ import annotations
@@ -21,11 +26,16 @@ from scipy import sparse
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
 from spikeformer.hardware.targets.spinnaker.network import is_switched, summed_weights
-from spikeformer.hardware.targets.spinnaker.worker.network import cell_parameters
+from spikeformer.hardware.targets.spinnaker.worker.network import (
+    cell_parameters,
+    current_parameters,
+)
 
 FRACTION = 15
 """Bits behind the point of S16.15."""
 ONE = 1 << FRACTION
+FRACTION_OF_DECAYS = 32
+"""Bits behind the point of a current's decay, an unsigned long fract."""
 LARGEST_WEIGHT = 2**16 - 1
 SIGNS = (1, -1)
 """Of a population's two ring buffers, excitatory and inhibitory."""
@@ -49,6 +59,9 @@ class Cell:
     def of(cls, population: Population) -> Cell:
         """Round the parameters that PyNN passes for a population."""
         given = cell_parameters(population.decay, population.threshold)
+        if population.current_decay:
+            decays = population.decay, population.current_decay
+            given |= current_parameters(*decays, late=False)
         tau, capacity = to_fixed(given["tau_m"]), to_fixed(given["cm"])
         decay = to_fixed(math.exp(-ONE / int(tau)))
         return cls(int((tau << FRACTION) // capacity), int(decay), int(to_fixed(given["v_thresh"])))
@@ -83,7 +96,10 @@ def simulate_fixed_point(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
     for population in graph.neurons:
         current = np.zeros((samples, graph.timesteps, population.size), np.int64)
         for sign, largest in zip(SIGNS, summed_weights(graph, population), strict=True):
-            current += sign * _ring_buffer(graph, population, spikes, sign, shift_of(largest))
+            arriving = _ring_buffer(graph, population, spikes, sign, shift_of(largest))
+            if population.current_decay:
+                arriving = _lasting(arriving, population.current_decay)
+            current += sign * arriving
         if is_switched(graph, population) and population.name in currents:
             current += to_fixed(currents[population.name])[:, None]
         spikes[population.name] = _fire(current, Cell.of(population))
@@ -109,6 +125,24 @@ def _ring_buffer(
         total = total + _rounded(population.bias, sign, unit)
     stored: Array = np.minimum(total, LARGEST_WEIGHT).astype(np.int64) << shift
     return stored
+
+
+def _lasting(arriving: Array, decay: float) -> Array:
+    """Return currents (samples, timesteps, size) that decay, in S16.15."""
+    tau = -1.0 / math.log(decay)
+    factor, gain = (round(x * 2**FRACTION_OF_DECAYS) for x in (decay, tau * (1.0 - decay)))
+    held, steps = np.zeros_like(arriving[:, 0]), []
+    for step in arriving.swapaxes(0, 1):
+        held = _part(held, factor) + _part(step, gain)
+        steps.append(held)
+    return np.stack(steps, axis=1)
+
+
+def _part(value: Array, factor: int) -> Array:
+    """Return `value * factor / 2^32`, rounded to nearest, in halves that 64 bits hold."""
+    high, low = np.divmod(value, 2**16)
+    part: Array = (high * factor + ((low * factor + 2**31) >> 16)) >> 16
+    return part
 
 
 def _rounded(weights: Array, sign: int, unit: float) -> Array:

@@ -25,7 +25,7 @@ from spikeformer.hardware.targets.spinnaker.boards import (
     placement_of,
 )
 from spikeformer.hardware.targets.spinnaker.fixed_point import simulate_fixed_point
-from spikeformer.hardware.targets.spinnaker.network import network_job
+from spikeformer.hardware.targets.spinnaker.network import is_switched, network_job
 from spikeformer.hardware.targets.spinnaker.prices import PRICES
 from spikeformer.hardware.targets.toolchain import WorkerResult, find_toolchain, run_worker
 from spikeformer.i18n import t
@@ -43,6 +43,7 @@ TARGET = Target(
     toolchain_places=True,
     max_synapses=MAX_MAPPED_SYNAPSES,
     leakless=False,
+    lasting_currents=True,
     prices=tuple(PRICES.values()),
     boards={name: {"board_config": name} for name in BOARDS},
 )
@@ -80,11 +81,18 @@ class SpiNNakerModel(DeployedModel):
 
     def execute_float(self, inputs: Arrays) -> dict[str, Array]:
         """Run samples in NEST, from the PyNN description that sPyNNaker maps."""
-        return self._run(f"{__package__}.worker.nest", inputs, {})
+        return self._run(f"{__package__}.worker.nest", inputs, {}, late_currents=True)
 
-    def _run(self, worker: str, inputs: Arrays, board: Mapping[str, Any]) -> dict[str, Array]:
+    def _run(
+        self,
+        worker: str,
+        inputs: Arrays,
+        board: Mapping[str, Any],
+        *,
+        late_currents: bool = False,
+    ) -> dict[str, Array]:
         graph = self.compiled.graph
-        arrays, settings = network_job(graph, inputs)
+        arrays, settings = network_job(graph, inputs, late_currents=late_currents)
         settings |= dict(board)
         found = run_worker(
             self._python, worker, arrays, settings, timeout=self._timeout, facts=dict[str, Any]
@@ -155,6 +163,21 @@ class SpiNNakerDeployer(NeuromorphicDeployer):
                 )
             )
         find_toolchain(TARGET.name, self.python)
+
+    def lowered(self, model: nn.Module | Lowered, input_shape: InputShape | None = None) -> Lowered:
+        """Return a network as a spike graph.
+
+        Raises:
+            HardwareCompatibilityError: As for every target; or values come in where currents last,
+                and PyNN's cells have such currents at the membrane.
+        """
+        lowered = super().lowered(model, input_shape)
+        for p in lowered.graph.neurons:
+            if p.current_decay and is_switched(lowered.graph, p):
+                raise HardwareCompatibilityError(
+                    t("hardware.values_do_not_last", layer=p.name, target=TARGET.label)
+                )
+        return lowered
 
     def compile(
         self, model: nn.Module | Lowered, *, input_shape: InputShape | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +18,7 @@ from spikeformer.hardware.targets.spinnaker.fixed_point import (
     to_fixed,
 )
 from spikeformer.hardware.targets.spinnaker.network import summed_weights
-from tests.hardware.networks import spikes_for, two_layers
+from tests.hardware.networks import lasting, spikes_for, two_layers
 
 
 def neuron_by_neuron(graph, population, spikes, constant):
@@ -26,10 +27,10 @@ def neuron_by_neuron(graph, population, spikes, constant):
     shifts = [shift_of(total) for total in summed_weights(graph, population)]
     found = np.zeros((len(constant), graph.timesteps, population.size), np.uint8)
     for sample, neuron in np.ndindex(len(constant), population.size):
-        membrane = 0
+        membrane, held = 0, [0, 0]
         for step in range(graph.timesteps):
             current = round(constant[sample, neuron] * 2**15)
-            for sign, shift in zip((1, -1), shifts, strict=True):
+            for which, (sign, shift) in enumerate(zip((1, -1), shifts, strict=True)):
                 buffer = 0
                 for projection in graph.incoming(population.name):
                     if projection.source not in spikes:
@@ -41,7 +42,13 @@ def neuron_by_neuron(graph, population, spikes, constant):
                         if fired and weight * sign > 0:
                             stored = round(abs(weight) * 2.0 ** (15 - shift))
                             buffer = min(buffer + min(stored, 65535), 65535)
-                current += sign * (buffer << shift)
+                arriving = buffer << shift
+                if decay := population.current_decay:
+                    gain = (1 - decay) / -math.log(decay)
+                    held[which] = _multiply(held[which], round(decay * 2**32), 32)
+                    held[which] += _multiply(arriving, round(gain * 2**32), 32)
+                    arriving = held[which]
+                current += sign * arriving
             target = _multiply(current, cell.resistance)
             membrane = target - _multiply(target - membrane, cell.decay)
             if membrane >= cell.threshold:
@@ -50,8 +57,23 @@ def neuron_by_neuron(graph, population, spikes, constant):
     return found
 
 
-def _multiply(left, right):
-    return math.floor(Fraction(left * right, 2**15) + Fraction(1, 2))
+def _multiply(left, right, bits=15):
+    return math.floor(Fraction(left * right, 2**bits) + Fraction(1, 2))
+
+
+def test_currents_that_last_equal_one_neuron_at_a_time():
+    graph = lasting(two_layers(timesteps=6))
+    populations = {**graph.populations, "one": replace(graph.populations["one"], bias=None)}
+    graph = replace(graph, populations=populations)
+    inputs = spikes_for(graph, 4)
+    found = simulate_fixed_point(graph, inputs)
+    for population in graph.neurons:
+        nothing = np.zeros((4, population.size))
+        expected = neuron_by_neuron(graph, population, inputs | found, nothing)
+        np.testing.assert_array_equal(found[population.name], expected)
+    assert found["two"].any()
+    reals = simulate(graph, inputs)
+    assert sum((found[name] != reals[name]).sum() for name in reals) <= 1
 
 
 def test_model_equals_one_neuron_at_a_time():

@@ -8,7 +8,7 @@ import pytest
 from spikeformer.hardware.targets.exchange import unpack_sparse
 from spikeformer.hardware.targets.spinnaker.network import is_switched, network_job, summed_weights
 from spikeformer.hardware.targets.spinnaker.worker.network import BIAS
-from tests.hardware.networks import spikes_for, two_layers
+from tests.hardware.networks import lasting, spikes_for, two_layers, with_a_skip
 
 
 @pytest.mark.parametrize("kind", ["spikes", "values"])
@@ -36,6 +36,25 @@ def test_network_job_holds_every_synapse_and_current(kind):
             np.testing.assert_array_equal(arrays[f"currents/{name}"], current)
     assert (settings["samples"], settings["timesteps"]) == (4, graph.timesteps)
     assert settings["latency"] == graph.latency
+
+
+def test_what_lasts_comes_a_step_earlier_where_membranes_are_late():
+    graph = lasting(with_a_skip())
+    inputs = spikes_for(graph, 4)
+    (_, plain), (_, late) = (
+        network_job(graph, inputs, late_currents=late) for late in (False, True)
+    )
+    depths = {p["name"]: p["depth"] for p in late["neurons"]}
+    assert depths == {"a": 2, "b": 4, "c": 6}
+    found = {(p["source"], p["target"]): p["delay"] for p in late["projections"]}
+    for source, target in (("in", "a"), ("a", "b"), ("in", "c"), ("a", "c"), ("b", "c")):
+        assert found[source, target] == depths[target] - depths.get(source, 0) - 1
+    assert {b["name"]: b["depth"] for b in late["biased"]} == {"a": 1, "c": 5}
+    # Until currents of decay 0.6 are below the last bit of their largest value.
+    faded = late["latency"] - (6 + graph.timesteps)
+    assert 0.6**faded < 2**-53
+    assert plain["latency"] == graph.latency
+    assert {p["delay"] for p in plain["projections"]} == {1, 2, 3}
 
 
 def test_summed_weights_are_the_most_that_can_arrive():

@@ -10,6 +10,7 @@ import pytest
 from spikeformer.error_handling import ArgumentError, HardwareCompatibilityError
 from spikeformer.hardware import (
     HardwareModel,
+    Lowered,
     SpiNNakerDeployer,
     lower,
     record_reference,
@@ -26,6 +27,7 @@ from tests.hardware.networks import (
     camera,
     heard,
     images,
+    lasting,
     sentences,
     spikes_for,
     text,
@@ -50,6 +52,21 @@ def test_nest_fires_as_numpy_does(kind):
     inputs = spikes_for(graph, 10)
     model = SpiNNakerDeployer().deploy(HardwareModel("spinnaker", graph))
     assert_equal(simulate(graph, inputs), model.execute_float(inputs))
+
+
+def test_currents_that_last_fire_as_in_numpy_and_are_mapped():
+    """`IF_curr_exp`: ten samples, one after the other, biases and a shortcut among them."""
+    graph = lasting(two_layers(timesteps=6))
+    inputs = spikes_for(graph, 10)
+    compiled = SpiNNakerDeployer().compile(Lowered(graph, None, {}))
+    model = SpiNNakerDeployer().deploy(compiled)
+    assert_equal(simulate(graph, inputs), model.execute_float(inputs))
+    for population in graph.neurons:
+        modelled = [shift_of(total) for total in summed_weights(graph, population)]
+        assert compiled.details["weight_shifts"][population.name] == modelled
+    valued = Lowered(lasting(two_layers(kind="values")), None, {})
+    with pytest.raises(HardwareCompatibilityError, match=r"one gets values.*currents last"):
+        SpiNNakerDeployer().lowered(valued)
 
 
 def test_transformer_fires_as_in_pytorch_and_is_mapped():

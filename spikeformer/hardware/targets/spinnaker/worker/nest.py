@@ -33,10 +33,12 @@ class OneCall(sim.FromListConnector):
             first_cell(population) + self.conn_list[:, column].astype(int)
             for column, population in enumerate((projection.pre, projection.post))
         ]
+        lasting = isinstance(projection.post.celltype, sim.IF_curr_exp)
         synapses = {
             # PyNN's own has a label for each synapse, and takes half as much memory again.
             "synapse_model": "static_synapse",
-            "weight": self.conn_list[:, 2],
+            # Currents are in pA, those of PyNN in nA; jumps of a membrane in mV for both.
+            "weight": self.conn_list[:, 2] * (1000.0 if lasting else 1.0),
             "delay": self.conn_list[:, 3],
         }
         nest.Connect(*ends, "one_to_one", synapses)

@@ -147,7 +147,13 @@ def describe(network: Network, begins: Array) -> None:
         source = sim.SpikeSourceArray(spike_times=times)
         network.populations[name] = sim.Population(len(times), source, label=name)
     for neurons in settings["neurons"]:
-        cell = sim.IF_curr_delta(**cell_parameters(neurons["decay"], neurons["threshold"]))
+        parameters = cell_parameters(neurons["decay"], neurons["threshold"])
+        cell = sim.IF_curr_delta(**parameters)
+        if neurons["current_decay"]:
+            lasting = current_parameters(
+                neurons["decay"], neurons["current_decay"], late=settings["late_currents"]
+            )
+            cell = sim.IF_curr_exp(**parameters | lasting)
         population = sim.Population(
             neurons["size"],
             cell,
@@ -192,3 +198,30 @@ def cell_parameters(decay: float, threshold: float) -> dict[str, float]:
         "tau_refrac": 0.0,
         "i_offset": 0.0,
     }
+
+
+def current_parameters(decay: float, current_decay: float, *, late: bool) -> dict[str, float]:
+    """Return the further parameters with which `IF_curr_exp` is `i = a i + I`, `v = b v + i`.
+
+    With tau and tau_s of decay b and current_decay a, NEST integrates the current over a step,
+    which the membrane has at the next: `v = b v + (b - a) / (1/tau_s - 1/tau) / cm i`. sPyNNaker
+    holds it for a step, `v = b v + tau/cm (1 - b) i`, and spreads what arrives over its decay:
+    `i = a i + tau_s (1 - a) I`.
+
+    Args:
+        decay: Of the membrane.
+        current_decay: Of the current, above 0.
+        late: Whether it is NEST.
+    """
+    tau_syn = -1.0 / math.log(current_decay)
+    tau = MEMORYLESS_TAU if decay == 0 else -1.0 / math.log(decay)
+    capacity = tau * (1.0 - decay) * tau_syn * (1.0 - current_decay)
+    if late:
+        difference = 1.0 / tau_syn - 1.0 / tau
+        near = abs(difference) < 1.0
+        capacity = (
+            decay * (-math.expm1(-difference) / difference if difference else 1.0)
+            if near
+            else (decay - current_decay) / difference
+        )
+    return {"cm": capacity, "tau_syn_E": tau_syn, "tau_syn_I": tau_syn}
