@@ -35,7 +35,7 @@ def export_nir(graph: SpikeGraph, path: str | Path, *, dt: float = 1e-3) -> None
 
     whose Euler step is the population's own, `v <- b v + (1 - b) I`, with v in parts of 1/(1 - b);
     one without a leak an `IF` with `r = 1 / dt`; one whose currents last with decay a a `CubaLIF`
-    with `tau_syn = dt / (1 - a)` and `v_threshold = (1 - a) (1 - b) theta`.
+    with `tau_syn = dt / (1 - a)`, `w_in = tau_syn / dt`, `r = tau_mem / dt`, `v_threshold = theta`.
     NIR's neurons fire above the threshold, so the number just below is written.
 
     Convolutions between populations of that shape become `Conv2d`, other projections `Linear` or
@@ -227,17 +227,20 @@ class _Writer:
         if left == 0:
             threshold = ones * _below(population.threshold)
             return self._nir.IF(r=ones / self._dt, v_threshold=threshold, v_reset=zeros)
-        common = {"r": ones, "v_leak": zeros, "v_reset": zeros}
+        rest = {"v_leak": zeros, "v_reset": zeros}
         if not population.current_decay:
             threshold = ones * _below(population.threshold * left)
-            return self._nir.LIF(tau=ones * self._dt / left, v_threshold=threshold, **common)
+            tau = ones * self._dt / left
+            return self._nir.LIF(tau=tau, r=ones, v_threshold=threshold, **rest)
         lasting = 1.0 - population.current_decay
         return self._nir.CubaLIF(
             tau_syn=ones * self._dt / lasting,
             tau_mem=ones * self._dt / left,
-            v_threshold=ones * _below(population.threshold * left * lasting),
-            w_in=ones,
-            **common,
+            # In steps of dt they are 1; snnTorch reads no others.
+            w_in=ones / lasting,
+            r=ones / left,
+            v_threshold=ones * _below(population.threshold),
+            **rest,
         )
 
     def _count(self, population: Population) -> list[str]:

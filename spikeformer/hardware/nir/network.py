@@ -21,7 +21,7 @@ from spikeformer.error_handling import (
 )
 from spikeformer.hardware.lowering import refuses
 from spikeformer.hardware.nir.export import nir_package
-from spikeformer.hardware.nir.nodes import shaped
+from spikeformer.hardware.nir.nodes import Stateless, shaped
 from spikeformer.hardware.nir.reading import Time, node_of
 from spikeformer.i18n import t
 from spikeformer.ops.lif import RESETS
@@ -88,10 +88,6 @@ class NirNetwork(nn.Module):
         if not self._inputs or not self._outputs:
             counts = {"inputs": len(self._inputs), "outputs": len(self._outputs)}
             raise HardwareCompatibilityError(t("hardware.nir_ends", path=path, **counts))
-        self.input_shapes = {
-            name: tuple(int(n) for n in nodes[full].input_type["input"])
-            for name, full in self._inputs.items()
-        }
         self.encoder = self._encoders(encoder)
         self._order, self._sources, self.loops = _in_order(nodes, edges, [*self._inputs.values()])
         ends = {*self._inputs.values(), *self._outputs.values()}
@@ -102,6 +98,10 @@ class NirNetwork(nn.Module):
                 if name not in ends
             }
         )
+        self.input_shapes = {
+            name: self._frame(full, tuple(int(n) for n in nodes[full].input_type["input"]))
+            for name, full in self._inputs.items()
+        }
 
     @property
     def expected_shape(self) -> tuple[int, ...] | dict[str, tuple[int, ...]] | None:
@@ -179,11 +179,18 @@ class NirNetwork(nn.Module):
         return {name: sent[full] for name, full in self._outputs.items()}
 
     def _framed(self, inputs: Mapping[str, Tensor]) -> Frames:
-        # Files of sinabs's have the time axis of the sample that they were written with.
-        return {
-            name: x if x.shape[1:] == (shape := self.input_shapes[name]) else shaped(x, shape)
-            for name, x in inputs.items()
-        }
+        return {name: shaped(x, self.input_shapes[name]) for name, x in inputs.items()}
+
+    def _frame(self, full: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a frame of an input that has such a shape in the file.
+
+        Files of sinabs's have the time axis of the sample that they were written with.
+        """
+        first = [name for name, sources in self._sources.items() if full in sources]
+        modules = [self.nodes[_key(name)] for name in first if _key(name) in self.nodes]
+        layers = [m for m in modules if isinstance(m, Stateless) and m.shape is not None]
+        sizes = {math.prod(layer.shape or ()) for layer in layers}
+        return shape[1:] if sizes == {math.prod(shape[1:])} != {math.prod(shape)} else shape
 
     def _named(self, inputs: Tensor | Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return inputs by their names; a single one need not have its."""

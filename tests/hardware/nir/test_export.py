@@ -37,6 +37,7 @@ from tests.hardware.networks import (
     heard,
     hosted,
     images,
+    lasting,
     late,
     multimodal,
     seen_and_heard,
@@ -79,12 +80,7 @@ def run_in_norse(path, inputs, timesteps):
     ("kind", "current_decay"), [("spikes", 0.0), ("values", 0.0), ("spikes", 0.6)]
 )
 def test_file_runs_in_norse(tmp_path, kind, current_decay):
-    graph = two_layers(kind=kind)
-    populations = {
-        name: replace(p, current_decay=current_decay if p.kind == "lif" else 0.0)
-        for name, p in graph.populations.items()
-    }
-    graph = replace(graph, populations=populations)
+    graph = lasting(two_layers(kind=kind), current_decay)
     inputs = spikes_for(graph, 20)
     export_nir(graph, tmp_path / "graph.nir")
     found = run_in_norse(tmp_path / "graph.nir", inputs["in"], graph.timesteps)
@@ -123,8 +119,8 @@ def test_what_nir_cannot_express_is_refused(tmp_path, monkeypatch):
     alone = SpikeGraph(3, {p.name: p for p in populations}, ())
     with pytest.raises(HardwareCompatibilityError, match="'alone' has a bias and no input"):
         export_nir(alone, tmp_path / "graph.nir")
-    lasting = replace(two_layers().neurons[0], decay=1.0, current_decay=0.5)
-    populations = {**two_layers().populations, "one": lasting}
+    forever = replace(two_layers().neurons[0], decay=1.0, current_decay=0.5)
+    populations = {**two_layers().populations, "one": forever}
     with pytest.raises(HardwareCompatibilityError, match="one has currents that last and no leak"):
         export_nir(replace(two_layers(), populations=populations), tmp_path / "graph.nir")
     padded = lower(text(), {"input_ids": (7,), "mask": (7,)}).graph

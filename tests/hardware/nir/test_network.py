@@ -232,6 +232,20 @@ def test_networks_from_files_learn(tmp_path):
     assert network.expected_shape == (8, 3)
 
 
+def test_a_time_axis_in_the_input_is_left_out(tmp_path):
+    """As sinabs writes it."""
+    nodes = {
+        "input": nir.Input(np.array([16, 3])),
+        "weight": nir.Linear(np.ones((2, 3))),
+        "output": nir.Output(np.array([16, 2])),
+    }
+    edges = [("input", "weight"), ("weight", "output")]
+    nir.write(tmp_path / "a.nir", nir.NIRGraph(nodes, edges, type_check=False))
+    network = import_nir(tmp_path / "a.nir", EventCoding(8))
+    assert network.expected_shape == (8, 3)
+    assert network(trains()).shape == (4, 8, 2)
+
+
 def damaged(path):
     path.write_bytes(path.read_bytes()[:200])
 
