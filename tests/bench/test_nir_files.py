@@ -13,7 +13,7 @@ def test_what_was_not_read_or_refused_is_said():
         "sinabs": {"error": "no such environment"},
     }
     lines = bench.page(results).splitlines()
-    assert lines[lines.index("## Written there, read here") + 7 :][:2] == [
+    assert lines[lines.index("## Written there, read here") + 8 :][:2] == [
         "| norse | lif | 0 of 2,560; 9 spikes | 0 of 672 | refused (1) | refused (1) |",
         "| sinabs | | no such environment | | | |",
     ]
