@@ -201,13 +201,13 @@ def _crossing(
     crossing = dict.fromkeys(rates, 0.0)
     for population in graph.neurons:
         here = shares[population.name]
-        starts = [first for _, first, _ in here]
+        edges = [*(first for _, first, _ in here), population.size]
         chips = np.array([chip for chip, _, _ in here])
         for chip, reached in _reached(graph, population.name, shares):
-            counts = np.add.reduceat(reached.view(np.uint8), starts, dtype=np.int64)
+            counts = np.diff(np.searchsorted(reached, edges))
             counts[chips == chip] = 0
             packets = counts * rates[population.name]
-            np.add.at(sent, chips, packets)
+            sent[chips] += packets
             received[chip] += packets.sum()
             crossing[population.name] += float(packets.sum())
     return sent, received, crossing
@@ -226,14 +226,14 @@ def _shares(placement: Placement) -> dict[str, list[tuple[int, int, int]]]:
 def _reached(
     graph: SpikeGraph, source: str, shares: Mapping[str, list[tuple[int, int, int]]]
 ) -> Iterator[tuple[int, Array]]:
-    """Yield each chip that a population sends to, and which of its neurons do, bool (size,)."""
+    """Yield each chip that a population sends to, and which of its neurons do, in order."""
     parts: dict[int, list[tuple[Operator, int, int]]] = {}
     for projection in graph.projections:
         if projection.source == source:
             for chip, first, last in shares[projection.target]:
                 parts.setdefault(chip, []).append((projection.operator, first, last))
     for chip, found in parts.items():
-        yield chip, reduce(np.logical_or, (op.reaching(*outputs) for op, *outputs in found))
+        yield chip, reduce(np.union1d, (op.reaching(*outputs) for op, *outputs in found))
 
 
 def _contents(placement: Placement) -> list[tuple[str, int]]:

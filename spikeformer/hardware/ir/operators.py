@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self, cast
 
 import numpy as np
@@ -51,8 +52,8 @@ class Operator(ABC):
         """Return the number of non-zero weights of each input, (in,)."""
 
     @abstractmethod
-    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Return the inputs that lead to outputs from `first` to before `last`, in order."""
 
     @property
     def num_synapses(self) -> int:
@@ -120,19 +121,31 @@ class TokenLinear(Operator):
         repeated = np.repeat if self.channels_first else np.tile
         return repeated(counts, self.tokens)
 
-    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Return the inputs that lead to outputs from `first` to before `last`, in order."""
         out, into = self.weights.shape
-        there, reached = self.weights != 0, np.zeros((self.tokens, into), bool)
-        (token, start), (end_token, end) = divmod(first, out), divmod(last, out)
-        if token == end_token:
-            reached[token] = there[start:end].any(axis=0)
-        else:
-            reached[token] = there[start:].any(axis=0)
-            reached[token + 1 : end_token] = there.any(axis=0)
-            if end:
-                reached[end_token] = there[:end].any(axis=0)
-        return (reached.T if self.channels_first else reached).ravel()
+        found = []
+        for token in range(first // out, -(-last // out)):
+            start, end = max(first - token * out, 0), min(last - token * out, out)
+            channels = self._channels if end - start == out else self._read_by(start, end)
+            found.append(
+                channels * self.tokens + token if self.channels_first else token * into + channels
+            )
+        together = np.concatenate(found)
+        return np.sort(together) if self.channels_first else together
+
+    @cached_property
+    def _channels(self) -> npt.NDArray[np.intp]:
+        """The input channels that any output reads."""
+        return np.flatnonzero(self.weights.any(axis=0))
+
+    @cached_property
+    def _is_full(self) -> bool:
+        return bool(self.weights.all())
+
+    def _read_by(self, start: int, end: int) -> npt.NDArray[np.intp]:
+        """Return the input channels that output channels from `start` to before `end` read."""
+        return self._channels if self._is_full else np.flatnonzero(self.weights[start:end].any(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,8 +254,8 @@ class Convolution(Operator):
         counts: Array = np.rint(reached.numpy().reshape(-1))
         return counts.astype(np.int64)
 
-    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,).
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Return the inputs that lead to outputs from `first` to before `last`, in order.
 
         As if no weight were zero.
         """
@@ -261,7 +274,7 @@ class Convolution(Operator):
             groups=self.groups,
         )
         there: Array = reached[0].numpy() > 0
-        return np.repeat(there, self.weights.shape[1], axis=0).ravel()
+        return np.flatnonzero(np.repeat(there, self.weights.shape[1], axis=0))
 
     def _uncovered(self) -> tuple[int, int]:
         """Rows and columns at the far edges that no kernel reaches."""
@@ -329,11 +342,10 @@ class Sparse(Operator):
         """Return the number of non-zero weights of each input, (in,)."""
         return np.bincount(self.csr.indices, minlength=self.shape[1])
 
-    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
-        reached = np.zeros(self.shape[1], bool)
-        reached[self.csr.indices[self.csr.indptr[first] : self.csr.indptr[last]]] = True
-        return reached
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Return the inputs that lead to outputs from `first` to before `last`, in order."""
+        start, end = self.csr.indptr[first], self.csr.indptr[last]
+        return np.unique(self.csr.indices[start:end]).astype(np.intp)
 
 
 def with_weights(operator: Operator, weights: Array) -> Operator:

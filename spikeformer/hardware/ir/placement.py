@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -84,7 +85,14 @@ class Placement:
 
     def cores_of(self, population: str) -> list[Core]:
         """Return the cores of a population."""
-        return [core for core in self.cores if core.population == population]
+        return self._by_population.get(population, [])
+
+    @cached_property
+    def _by_population(self) -> dict[str, list[Core]]:
+        found: dict[str, list[Core]] = {}
+        for core in self.cores:
+            found.setdefault(core.population, []).append(core)
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON holds."""

@@ -54,9 +54,9 @@ class TokenSum(Operator):
         """Return the number of non-zero weights of each input, (in,)."""
         return np.tile(np.count_nonzero(self.weights, axis=0), self.tokens)
 
-    def reaching(self, first: int, last: int) -> npt.NDArray[np.bool_]:
-        """Return which inputs lead to any of the outputs from `first` to before `last`, (in,)."""
-        return np.tile((self.weights[first:last] != 0).any(axis=0), self.tokens)
+    def reaching(self, first: int, last: int) -> npt.NDArray[np.intp]:
+        """Return the inputs that lead to outputs from `first` to before `last`, in order."""
+        return np.flatnonzero(np.tile(self.weights[first:last].any(axis=0), self.tokens))
 
 
 def after(outer: TokenLinear, inner: Operator) -> Operator:
