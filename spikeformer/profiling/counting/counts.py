@@ -343,7 +343,7 @@ def neuron_layer(
         updates: Neurons times timesteps times samples.
         spikes: Spikes sent.
         neurons: Neurons of the layer.
-        states: Numbers that each neuron remembers: 2 with an adaptation current.
+        states: Numbers that each neuron remembers: 2 with an adaptation or a synaptic current.
         fires: Whether it spikes, or only integrates as a readout does.
         packets: Messages that a chip routed for them, if it counted.
         steps: Timesteps in each sample.

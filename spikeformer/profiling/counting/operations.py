@@ -229,12 +229,13 @@ def fired_neurons(scene: Scene, spikes: Tensor, *, adaptive: bool, max_spikes: i
     unit_steps = max(1, max_spikes)
     timeline = [unit_steps * fired for fired in over_time(spikes)]
     scene.fired = CountedSpikes(spikes, timeline, binary=unit_steps == 1)
+    remembers_current = adaptive or scene.layer in scene.network.lasting
     return neuron_layer(
         scene.layer,
         updates=spikes.numel() * unit_steps,
         spikes=sum(timeline),
         neurons=spikes[0, 0].numel(),
-        states=2 if adaptive else 1,
+        states=2 if remembers_current else 1,
         steps=spikes.shape[1] * unit_steps,
         timeline=spread(timeline, unit_steps),
     )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from spikeformer.encoding import SpikeEncoder
 from spikeformer.instrument import neuron_kind
-from spikeformer.neurons import SpikingNeuron
+from spikeformer.neurons import CubaLifNeuron, SpikingNeuron
 from spikeformer.neurons.integer_lif import is_integer
 from spikeformer.profiling.counting.contents import Contents, contents
 from spikeformer.profiling.counting.timing import Timing
@@ -29,6 +29,7 @@ class NetworkFacts:
         unit_steps: D where all of them are integer neurons with one D; else 1.
         encoded: Whether its input becomes spike trains.
         parameters: Addresses of its parameters in memory.
+        lasting: Names of the neurons that remember a current beside what their operation does.
     """
 
     names: dict[int, str]
@@ -38,6 +39,7 @@ class NetworkFacts:
     unit_steps: int
     encoded: bool
     parameters: frozenset[int]
+    lasting: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, model: nn.Module) -> NetworkFacts:
@@ -58,6 +60,7 @@ class NetworkFacts:
             unit_steps=levels.copy().pop() if alike else 1,
             encoded=any(isinstance(m, SpikeEncoder) and not m.constant for m in modules.values()),
             parameters=frozenset(p.untyped_storage().data_ptr() for p in model.parameters()),
+            lasting=frozenset(n for n, m in modules.items() if isinstance(m, CubaLifNeuron)),
         )
 
 

@@ -22,7 +22,16 @@ from spikeformer.hardware import (
 )
 from spikeformer.hardware.ir.files import save_graph
 from spikeformer.hardware.targets.loihi2.target import LOIHI2
-from tests.hardware.networks import heard, images, sentences, spikes_for, text, two_layers, vit
+from tests.hardware.networks import (
+    heard,
+    images,
+    lasting,
+    sentences,
+    spikes_for,
+    text,
+    two_layers,
+    vit,
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +51,18 @@ def compiled():
 def folder(compiled, tmp_path):
     compiled.save(tmp_path)
     return tmp_path
+
+
+def test_currents_that_last_are_kept(tmp_path):
+    graph = lasting(two_layers(6))
+    HardwareModel("loihi2", graph, integers=quantise(graph)).save(tmp_path)
+    loaded, inputs = HardwareModel.load(tmp_path), spikes_for(graph, 4)
+    expected = simulate_integers(quantise(graph), inputs)[0]
+    for name, spikes in simulate_integers(loaded.integers, inputs)[0].items():
+        np.testing.assert_array_equal(spikes, expected[name])
+    assert {p.current_decay for p in loaded.graph.neurons} == {0.6}
+    (du,) = {n.du for n in loaded.integers.neurons.values()}
+    assert du == 4095 - round(0.6 * 4096)
 
 
 def test_what_is_loaded_computes_the_same(compiled, folder):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.neurons import AdLifNeuron, LifNeuron, ParametricLifNeuron
+from spikeformer.neurons import AdLifNeuron, CubaLifNeuron, LifNeuron, ParametricLifNeuron
 from spikeformer.profiling import OperationCounter
 from tests.profiling.brute_force import conv_products, spikes_like
 from tests.profiling.networks import Call, counted
@@ -31,7 +31,7 @@ def test_a_transposed_convolution_is_unit_weights():
 
 
 @pytest.mark.parametrize("backend", ["auto", "reference"])
-@pytest.mark.parametrize("kind", [LifNeuron, ParametricLifNeuron, AdLifNeuron])
+@pytest.mark.parametrize("kind", [LifNeuron, ParametricLifNeuron, AdLifNeuron, CubaLifNeuron])
 def test_neurons_are_updated_at_each_timestep(kind, backend):
     neuron, current = kind(backend=backend), torch.rand(2, 3, 4, 5) * 2
     spikes = neuron(current)
@@ -39,7 +39,7 @@ def test_neurons_are_updated_at_each_timestep(kind, backend):
     assert (counts.neuron_updates, counts.spikes) == (120, spikes.sum())
     assert counts.timeline == tuple(spikes.sum((0, 2, 3)).tolist())
     assert counts.steps == 3
-    assert counts.membranes == (40 if kind is AdLifNeuron else 20)
+    assert counts.membranes == (40 if kind in (AdLifNeuron, CubaLifNeuron) else 20)
 
 
 def test_the_ways_to_write_a_product_count_alike():
