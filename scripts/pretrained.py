@@ -1,6 +1,7 @@
-"""Put the network of a run among those that come with the package.
+r"""Put the network of a run among those that come with the package.
 
-python train.py experiment=digits name=digits hydra.run.dir=outputs/digits
+python train.py experiment=digits neuron=lif_hard timesteps=4 'callbacks=[default,hybrid]' \
+    trainer.max_epochs=44 name=digits hydra.run.dir=outputs/digits
 python scripts/pretrained.py outputs/digits
 """
 

@@ -98,7 +98,7 @@ def test_phases_are_ours_alone(name, tmp_path):
 
 def test_an_epoch_takes_what_its_phases_take(monkeypatch):
     """Of each phase the second epoch counts, and a part of an epoch stands for all of it."""
-    table, seen = tables.Table("digits", 4, (), (), trial=0.5), []
+    table, seen = tables.Table("cifar10_hybrid", 4, (), (), trial=0.5), []
 
     def run(command, folder):
         seen.append(command)
