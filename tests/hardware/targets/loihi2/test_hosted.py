@@ -15,12 +15,14 @@ from tests.hardware.toolchains import needs_toolchain
 
 @pytest.mark.slow
 @needs_toolchain("loihi2")
-def test_lava_sends_what_numpy_and_pytorch_send():
+@pytest.mark.parametrize("kind", ["vit_classifier", "bert_classifier"])
+def test_lava_sends_what_numpy_and_pytorch_send(kind):
     """Two samples in a pipeline, the host in between: no event differs, in either arithmetic."""
-    snn, inputs = converted()
+    snn, inputs = converted(kind, levels=10)
     reference = record_reference(snn, inputs)
     deployer = Loihi2Deployer()
-    with deployer.deploy(snn) as chip:
+    shapes = {name: tuple(x.shape[1:]) for name, x in inputs.items()}
+    with deployer.deploy(deployer.compile(snn, input_shape=shapes)) as chip:
         classes = reference.outputs.argmax(axis=-1)
         found = measure(chip, reference, classes, prices=deployer.target.prices)
     names = [(c.expected, c.recorded) for c in found.comparisons]
