@@ -7,7 +7,9 @@ import logging
 import os
 import signal
 import sys
+import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import lightning as L
 import pytest
@@ -32,6 +34,16 @@ class StopSecond(L.Callback):
     def on_train_start(self, trainer, pl_module):
         if trainer.default_root_dir.endswith("/1"):
             raise KeyboardInterrupt
+
+
+class WaitToBeKilled(L.Callback):
+    """Stops the second child of a sweep after an epoch, the first time that it is there."""
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        waits = Path(trainer.default_root_dir, "waits")
+        if waits.parent.name == "1" and trainer.current_epoch == 1 and not waits.exists():
+            waits.touch()
+            time.sleep(1000)
 
 
 @pytest.fixture
@@ -64,25 +76,25 @@ def epochs(child):
 @pytest.mark.slow
 def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
     optuna = pytest.importorskip("optuna", reason="the extra sweeps is not installed")
-    long = ("trainer.max_epochs=15", "hydra.sweeper.n_trials=3")
+    short = ("trainer.max_epochs=3", "hydra.sweeper.n_trials=3")
     process = Command(
-        *("--multirun", "hparams_search=optuna", *long), f"paths.output_dir={tmp_path}", *SHORT
+        *("--multirun", "hparams_search=optuna", *short),
+        *(f"paths.output_dir={tmp_path}", *SHORT, "trusted_packages=[tests]"),
+        "+callbacks.wait={_target_: tests.cli.test_sweep.WaitToBeKilled}",
     )
-    # until the second trial has a checkpoint
-    wait_for_file(tmp_path, "*/*/1/checkpoints/last.ckpt", process)
+    wait_for_file(tmp_path, "*/*/1/waits", process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     (record,) = tmp_path.glob("*/*/sweep.yaml")
     sweep = record.parent
     assert statuses(sweep) == {"0": "done", "1": "running"}
-    reached = epochs(sweep / "1")
-    assert 0 < reached < 15
+    assert epochs(sweep / "1") == 1
     before = {path: path.read_bytes() for path in (sweep / "0").rglob("*") if path.is_file()}
 
     command("--multirun", f"pipeline.resume={sweep}")
     assert statuses(sweep) == {"0": "done", "1": "done", "2": "done"}
     assert {path: path.read_bytes() for path in before} == before
-    assert epochs(sweep / "1") == 15
+    assert epochs(sweep / "1") == 3
     assert all(f'data-value="{run}"' in (sweep / "report.html").read_text() for run in range(3))
     study = optuna.load_study(study_name="search", storage=f"sqlite:///{sweep / 'study.db'}")
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3
