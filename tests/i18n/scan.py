@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import spikeformer
@@ -53,9 +54,12 @@ def translated_argument_errors() -> list[str]:
     ]
 
 
-def _modules() -> Iterator[tuple[Path, ast.Module]]:
-    for path in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "scripts").rglob("*.py")]):
-        yield path.relative_to(PACKAGE.parent), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def _modules() -> list[tuple[Path, ast.Module]]:
+    return [
+        (path.relative_to(PACKAGE.parent), ast.parse(path.read_text(encoding="utf-8")))
+        for path in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "scripts").rglob("*.py")])
+    ]
 
 
 def _templates() -> Iterator[tuple[Path, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from fnmatch import fnmatchcase
+from functools import cache
 
 import pytest
 import yaml
@@ -28,6 +29,7 @@ FROM_THE_REFERENCE = {"error.model_not_found", "success.benchmark_complete"}
 PARTS = sorted(path.stem for path in (CATALOGUES / "en").glob("*.yaml"))
 
 
+@cache
 def messages(language: str, part: str) -> dict[str, str | dict[str, str]]:
     path = CATALOGUES / language / f"{part}.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
