@@ -10,7 +10,7 @@ from typing import Any
 from numba import njit
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def compiled(*, arrays: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile the decorated function with Numba, without the interpreter's lock.
 
     The machine code is kept beside the source or, where that cannot be written, in the user's
@@ -19,23 +19,26 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     process.
 
     Args:
+        arrays: Let the kernel make arrays of NumPy's, which are counted. Otherwise threads count
+            nothing together, and what a kernel needs comes from `scratch`.
         **options: Those of `numba.njit`.
 
     Example:
         >>> compiled()(lambda x: x + 1)(2)
         3
     """
+    options |= {"nogil": True, "_nrt": arrays}
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            kernel = njit(nogil=True, cache=True, **options)(function)
+            kernel = njit(cache=True, **options)(function)
             index = kernel._cache._cache_file  # follows the function's own file alone
             index._source_stamp = (index._source_stamp, sources(Path(__file__).parent))
             return kernel
         except RuntimeError as error:
             if "no locator" not in str(error):
                 raise
-            return njit(nogil=True, **options)(function)
+            return njit(**options)(function)
 
     return decorate
 

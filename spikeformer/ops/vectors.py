@@ -337,6 +337,12 @@ def load_word(context: Any, bits: Any, byte: Any) -> Any:
     return types.uint32(bits, types.int64), generate
 
 
+@_instruction(types.uint32, None, types.int64)
+def store_word(e: _Emitter, word: Any, _bits: Any, byte: Any) -> None:
+    """Write a word as four bytes, the first of them the lowest."""
+    e.store(e.builder.bitcast(word, ir.VectorType(ir.IntType(8), 4)), 1, byte)
+
+
 @register_jitable
 def read_word(bits: Any, start: int, length: int) -> Any:
     """Word of the `length` spikes, at most 32, from bit `start` of an array of bytes."""

@@ -99,6 +99,17 @@ def test_rows_of_any_length(length):
     assert (target == expected).all()
 
 
+def test_words_are_written_as_bytes():
+    @njit
+    def write(words, bits):
+        vectors.store_word(words[0], bits, 3)
+
+    words, bits = random_words(1), np.zeros(8, np.uint8)
+    write(words, bits)
+    assert (np.unpackbits(bits[3:7], bitorder="little") == spikes_of(words)[0]).all()
+    assert not bits[[0, 1, 2, 7]].any()
+
+
 @pytest.mark.parametrize("start", [0, 3, 8, 13])
 @pytest.mark.parametrize("length", [1, 7, 32, 40, 96])
 def test_words_at_any_bit(start, length):

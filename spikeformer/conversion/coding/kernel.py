@@ -82,7 +82,7 @@ def _size(reach: Any, smallest: Any, half: Any, mask: Any) -> Any:
     return min(power, _ONE) if reach >= smallest else _ZERO
 
 
-@compiled(error_model="numpy")
+@compiled(arrays=True, error_model="numpy")
 def _walk(
     first: int,
     last: int,

@@ -24,6 +24,7 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import DERIVATIVES, ONE, ROUNDER, ZERO
 from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.scratch import allocate, release
 from spikeformer.ops.surrogates import SURROGATES
 
 Kernel = Callable[..., None]
@@ -183,7 +184,7 @@ def backward_kernel(
     ) -> None:
         batch, timesteps, features, group_size = shape
         decay, threshold, adaptation_decay, strength, most, slope = parameters
-        scratch = np.empty(_HISTORY + timesteps * rows, np.float32)
+        scratch = allocate(np.float32, _HISTORY + timesteps * rows)
         num_blocks = (features + BLOCK - 1) // BLOCK
         for task in range(first, last):
             group = task // num_blocks
@@ -300,5 +301,6 @@ def backward_kernel(
                 for p in range(4 if adaptive else 2):
                     sums = _SUM_DECAY + p * BLOCK
                     grad_parameters[task, p] = _total(scratch[sums : sums + BLOCK])
+        release(scratch)
 
     return kernel

@@ -9,6 +9,7 @@ Axes: b batch, t timesteps, n tokens, h heads, d channels of a head, f channels 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,26 +25,27 @@ from spikeformer.ops.spike_attention.composed import (
     Spikes,
     empty_bits,
     fire,
-    fire_backward,
     ssa_backward,
 )
-from spikeformer.ops.spike_attention.cpu_kernels import (
-    channels_backward_kernel,
-    channels_kernel,
-    gate_kernel,
-    key_value_backward_kernel,
-    matches_backward_kernel,
-    matches_kernel,
-    pack_kernel,
-    query_key_backward_kernel,
+from spikeformer.ops.spike_attention.cpu_kernels import pack_kernel
+from spikeformer.ops.spike_attention.neuron_kernels import lif_blocks
+from spikeformer.ops.spike_attention.operator import current_shape
+from spikeformer.ops.spike_attention.qk_token_kernels import (
+    qk_token_backward_kernel,
+    qk_token_kernel,
 )
 from spikeformer.ops.spike_attention.reference import attention_current
+from spikeformer.ops.spike_attention.sdsa_kernels import sdsa_backward_kernel, sdsa_kernel
 from spikeformer.ops.spike_pack.cpu import unpack
 from spikeformer.ops.threads import run_tasks
+from spikeformer.ops.vectors import LANES
 
 # Elements of the query that causal "ssa" works on at a time: what lies between its products stays
 # in cache, and in memory that is used again and again.
 _PART = 1 << 17
+
+# "qk_token" divides the samples of small batches to get so many tasks, of so many tokens or more.
+_TASKS, _MIN_TOKENS = 32, 16
 
 
 def forward(
@@ -59,23 +61,20 @@ def forward(
 
     What there is not, is empty.
     """
-    bits: Spikes = empty_bits(spikes, save=True)
-    for x, packed in zip(spikes, bits, strict=True):
-        if x is not None and packed is not None:
-            _pack(x, packed)
-    if spikes[2] is None:
-        bits = *bits[:2], None
+    gated = mechanism != "ssa"
+    bits = empty_bits(spikes, save=save or not gated)
     results: tuple[Tensor, ...]
-    if mechanism != "ssa":
+    if gated:
         results = _gated_forward(spikes, bits, state, dynamics, causal)
-    elif causal:
+        return *results, *bits
+    for x, packed in zip(spikes, bits, strict=True):
+        if x is not None:
+            _pack(x, packed)
+    if causal:
         results = _causal_forward(spikes, state, dynamics, scale)
     else:
         results = _ssa_forward(spikes, bits, state, dynamics, scale)
-    kept = empty_bits(spikes, save=False)
-    if save:
-        kept = *bits[:2], kept[2] if bits[2] is None else bits[2]
-    return *results, *kept
+    return *results, *(bits if save else empty_bits(spikes, save=False))
 
 
 def backward(
@@ -135,9 +134,7 @@ def _ssa_backward(
 ) -> tuple[Tensor, ...]:
     batch, timesteps, queries, heads, channels = grad_spikes.shape
     learned = isinstance(dynamics.parameters, Tensor)
-    grad_initial = [
-        empty_like(grad_spikes, (0,) if x is None else x.shape, torch.float32) for x in state
-    ]
+    grad_initial = _grad_initial(grad_spikes, state)
     grad_parameters = np.empty((batch * heads if learned else 0, 4))
     adaptive = state[1] is not None
     neuron = (dynamics.reset, dynamics.detach_reset, dynamics.surrogate, adaptive, learned)
@@ -160,13 +157,23 @@ def _gated_forward(
     spikes: Spikes, bits: Spikes, state: State, dynamics: Dynamics, causal: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     query, key, value = spikes
-    current = _count(bits, query.shape, causal)
-    gate, membrane, adaptation = fire(current, state, dynamics)
-    gated, packed = (key, bits[1]) if value is None else (query, bits[0])
-    out = empty_like(gated, gated.shape)
-    per_gate = out.shape[4] if value is None else 1
-    arrays = _arrays(packed, gate, out)
-    _run(gate_kernel(out.dtype), out, out.shape[2], gate.shape[2], per_gate, *arrays)
+    out = empty_like(query, query.shape)
+    counted = current_shape(query, "qk_token" if value is None else "sdsa", causal)
+    membrane = empty_like(query, (counted[0], *counted[2:]), torch.float32)
+    adaptation = empty_like(membrane, (0,) if state[1] is None else membrane.shape)
+    if value is None:
+        kernel, operands = qk_token_kernel(query.dtype), [query, key]
+    else:
+        kernel, operands = sdsa_kernel(query.dtype, causal), [query, key, value]
+    shape, num_tasks = _divide(query.shape, key.shape[2], value is None)
+    arguments = (
+        shape,
+        forward_address(dynamics.reset, state[1] is not None),
+        numbers(dynamics),
+        *chain.from_iterable(strided(_rows(x)) for x in operands),
+        *_arrays(*bits[: len(operands)], *state, out, membrane, adaptation),
+    )
+    run_tasks(kernel, arguments, num_tasks, 4 * out.numel())
     return out, membrane, adaptation
 
 
@@ -179,38 +186,49 @@ def _gated_backward(
     grad_state: State,
     grads: tuple[Tensor, ...],
 ) -> tuple[Tensor, ...]:
-    query_bits, key_bits, value_bits = bits
-    keys, dtype = key_bits.shape[2], grad_spikes.dtype
-    current = _count(bits, grad_spikes.shape, causal)
-    gate = fire(current, state, dynamics)[0]
-    grad_gate = torch.empty_like(current)
-    if value_bits is None:
-        kernel, packed = channels_backward_kernel(dtype), key_bits
+    without_value = bits[2] is None
+    if without_value:
+        kernel, operands = qk_token_backward_kernel(grad_spikes.dtype), 2
     else:
-        kernel, packed = matches_backward_kernel(dtype, causal), query_bits
-    _run(kernel, grad_spikes, keys, *_arrays(packed, grad_spikes, grad_gate))
-    grad_current, *others = fire_backward(current, state, dynamics, grad_gate, grad_state)
-    if value_bits is None:
-        arrays = _arrays(gate, grad_current, grad_spikes, *grads[:2])
-        _run(query_key_backward_kernel(dtype), grad_spikes, keys, *arrays)
+        kernel, operands = sdsa_backward_kernel(grad_spikes.dtype, causal), 3
+    keys = grads[1].shape[2]
+    shape, num_tasks = _divide(grad_spikes.shape, keys, without_value)
+    adaptive, learned = state[1] is not None, isinstance(dynamics.parameters, Tensor)
+    neuron = (dynamics.reset, dynamics.detach_reset, dynamics.surrogate, adaptive, learned)
+    grad_initial = _grad_initial(grad_spikes, state)
+    heads, channels = grad_spikes.shape[3:]
+    if without_value:
+        blocks = lif_blocks(shape[-1] * heads)
     else:
-        arrays = _arrays(key_bits, value_bits, gate, grad_current, grad_spikes, *grads)
-        _run(key_value_backward_kernel(dtype, causal), grad_spikes, keys, *arrays)
-    return tuple(others)
+        gates = grad_spikes.shape[2] if causal else 1
+        blocks = lif_blocks(gates * -(-heads * channels // LANES) * LANES)
+    grad_parameters = np.zeros((num_tasks * blocks if learned else 0, 4))
+    arguments = (
+        shape,
+        (forward_address(dynamics.reset, adaptive), backward_address(*neuron)),
+        numbers(dynamics),
+        np.float32(dynamics.slope),
+        *_arrays(*bits[:operands], *state, grad_spikes, *grad_state),
+        *_arrays(*grads[:operands], *grad_initial),
+        grad_parameters,
+        np.empty((0, 2, 0), np.float32),
+    )
+    run_tasks(kernel, arguments, num_tasks, 4 * grad_spikes.numel())
+    parameters = torch.from_numpy(grad_parameters.sum(0) if learned else np.empty(0)).float()
+    return *grad_initial, parameters
 
 
-def _count(bits: Spikes, shape: torch.Size, causal: bool) -> Tensor:
-    """What the neurons of "qk_token" integrate, and of "sdsa" if there is a value."""
-    query_bits, key_bits, value_bits = bits
-    batch, timesteps, tokens, *features = shape
-    if value_bits is None:
-        current = query_bits.new_empty((*shape[:4],), dtype=torch.float32)
-        _run(channels_kernel, shape, tokens, *_arrays(query_bits, current))
-        return current
-    counted = (batch, timesteps, tokens if causal else 1, *features)
-    current = query_bits.new_empty(counted, dtype=torch.float32)
-    _run(matches_kernel(causal), shape, key_bits.shape[2], *_arrays(key_bits, value_bits, current))
-    return current
+def _divide(shape: torch.Size, keys: int, by_token: bool) -> tuple[tuple[int, ...], int]:
+    """Sizes for a kernel of gates, and how many tasks there are: the same for any threads."""
+    batch, timesteps, tokens, heads, channels = shape
+    blocks = max(1, min(-(-_TASKS // max(1, batch)), tokens // _MIN_TOKENS)) if by_token else 1
+    block = max(1, -(-tokens // blocks))
+    sizes = (timesteps, tokens, keys, heads, channels, block)
+    return sizes, batch * max(1, -(-tokens // block)) if by_token else batch
+
+
+def _grad_initial(near: Tensor, state: State) -> list[Tensor]:
+    return [empty_like(near, (0,) if x is None else x.shape, torch.float32) for x in state]
 
 
 def _causal_forward(
@@ -260,12 +278,16 @@ def _causal_backward(
 
 
 def _pack(spikes: Tensor, bits: Tensor) -> None:
-    batch, timesteps, tokens, heads, channels = spikes.shape
+    rows = _rows(spikes)
+    batch, *sizes = rows.shape
+    arguments = (tuple(sizes), *strided(rows), *_arrays(bits))
+    run_tasks(pack_kernel(spikes.dtype), arguments, batch * sizes[0], spikes.numel())
+
+
+def _rows(spikes: Tensor) -> Tensor:
+    """(b, t, n, f) with contiguous features, as a view where memory allows."""
     rows = spikes.flatten(3)
-    if rows.stride(3) != 1:
-        rows = rows.contiguous()
-    arguments = ((timesteps, tokens, heads * channels), *strided(rows), *_arrays(bits))
-    run_tasks(pack_kernel(spikes.dtype), arguments, batch * timesteps, spikes.numel())
+    return rows if rows.stride(3) == 1 else rows.contiguous()
 
 
 def _unpack(bits: Tensor, features: torch.Size) -> Tensor:
@@ -274,14 +296,6 @@ def _unpack(bits: Tensor, features: torch.Size) -> Tensor:
     rows = unpack(bits.flatten(), 8 * bits.numel(), torch.float32)
     rows = rows.view(batch, timesteps, tokens, 8 * num_bytes)[..., : features.numel()]
     return rows.reshape(batch, timesteps, tokens, *features)
-
-
-def _run(kernel: Any, queries: Tensor | torch.Size, keys: int, *arguments: Any) -> None:
-    """Run a kernel over the timesteps of the samples of tensors shaped like the queries."""
-    shape = queries if isinstance(queries, torch.Size) else queries.shape
-    batch, timesteps, tokens, heads, channels = shape
-    sizes = (tokens, keys, heads, channels)
-    run_tasks(kernel, (sizes, *arguments), batch * timesteps, shape.numel())
 
 
 def _arrays(*tensors: Tensor | None) -> Sequence[Any]:

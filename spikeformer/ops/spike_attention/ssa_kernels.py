@@ -102,7 +102,7 @@ def forward_kernel(dtype: torch.dtype) -> Kernel:
     """Compile the attention of spikes to spikes and the walk of its neurons through time."""
     store, exact = FORMATS[dtype].store, dtype == torch.float32
 
-    @compiled(error_model="numpy")
+    @compiled(arrays=True, error_model="numpy")
     def kernel(
         first: int,
         last: int,
@@ -195,7 +195,7 @@ def backward_kernel(dtype: torch.dtype) -> Kernel:
     _, load, store = FORMATS[dtype]
     exact = dtype == torch.float32
 
-    @compiled(error_model="numpy")
+    @compiled(arrays=True, error_model="numpy")
     def kernel(
         first: int,
         last: int,

@@ -21,6 +21,7 @@ from spikeformer.ops.derivatives import HALF, ONE, ROUNDER, ZERO
 from spikeformer.ops.formats import FORMATS, flat, strided
 from spikeformer.ops.layout import as_rows
 from spikeformer.ops.memory import empty_like
+from spikeformer.ops.scratch import allocate, release
 from spikeformer.ops.spike_encode.reference import (
     PHILOX_KEY_STEPS,
     PHILOX_MULTIPLIERS,
@@ -74,8 +75,7 @@ def _kernel(dtype: torch.dtype, code: str) -> Callable[..., None]:
         timesteps, features = shape
         stream, k0, k1 = key
         last_step = np.float32(timesteps - 1)
-        tracker = np.empty(BLOCK, np.float32)
-        words = np.empty(4 * BLOCK, np.uint32)
+        tracker, words = allocate(np.float32, BLOCK), allocate(np.uint32, 4 * BLOCK)
         num_blocks = (features + BLOCK - 1) // BLOCK
         for task in range(first, last):
             sample = task // num_blocks
@@ -116,6 +116,8 @@ def _kernel(dtype: torch.dtype, code: str) -> Callable[..., None]:
                         uniform = np.float32(np.int32(word[j] >> U(8))) * _UNIT
                         fires = uniform < load(value[j]) * parameter
                         spike[j] = store(ONE if fires else ZERO)
+        release(words)
+        release(tracker)
 
     return kernel
 

@@ -19,6 +19,7 @@ from spikeformer.ops.compiling import compiled
 from spikeformer.ops.dense import linear
 from spikeformer.ops.formats import FORMATS
 from spikeformer.ops.memory import empty_like
+from spikeformer.ops.scratch import allocate, release
 from spikeformer.ops.spike_pack.cpu import as_integers
 from spikeformer.ops.threads import run_tasks
 
@@ -86,8 +87,8 @@ def _add_kernel(dtype: torch.dtype) -> Callable[..., None]:
         bias: Any,
         out: Any,
     ) -> None:
-        active = np.empty(spikes.shape[1], np.int64)
-        sums = np.empty(out.shape[1], np.float32)
+        active = allocate(np.int64, spikes.shape[1])
+        sums = allocate(np.float32, out.shape[1])
         for r in range(first, last):
             # Without a branch, which would be mispredicted at every spike.
             row, count = spikes[r], 0
@@ -109,6 +110,8 @@ def _add_kernel(dtype: torch.dtype) -> Callable[..., None]:
             line = out[r]
             for j in range(sums.size):
                 line[j] = store(sums[j])
+        release(sums)
+        release(active)
 
     return kernel
 

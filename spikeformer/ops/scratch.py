@@ -1,0 +1,79 @@
+"""Scratch memory of a kernel.
+
+An array of NumPy's inside a kernel is counted: each time it is sliced or handed to a function, an
+atomic instruction changes a number, and threads that share an array wait for each other there. So
+`compiled` leaves the counting out, and with it NumPy's arrays; a kernel asks for memory here, and
+gives it back itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_LINE = 64
+"""Bytes of a cache line, from whose start every array lies."""
+
+_INT, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
+
+
+@intrinsic
+def allocate(context: Any, dtype: Any, count: Any) -> tuple[Any, Callable[..., Any]]:
+    """A one-dimensional array of zeros, to be given to `release`.
+
+    Raises:
+        MemoryError: If there is none left.
+    """
+    array_type = types.Array(dtype.dtype, 1, "C")
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        itemsize = context.get_abi_sizeof(context.get_data_type(dtype.dtype))
+        space = builder.mul(values[1], _INT(itemsize))
+        calloc = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(_POINTER, [_INT, _INT]), "calloc"
+        )
+        block = builder.call(calloc, [_INT(1), builder.add(space, _INT(2 * _LINE))])
+        with cgutils.if_unlikely(builder, cgutils.is_null(builder, block)):
+            message = ("a kernel found no memory for its scratch buffer",)
+            context.call_conv.return_user_exc(builder, MemoryError, message)
+        address = builder.add(builder.ptrtoint(block, _INT), _INT(2 * _LINE - 1))
+        data = builder.inttoptr(builder.and_(address, _INT(-_LINE)), _POINTER)
+        # Where the block begins is kept before the array.
+        builder.store(block, _before(builder, data))
+        array = context.make_array(array_type)(context, builder)
+        context.populate_array(
+            array,
+            data=builder.bitcast(data, array.data.type),
+            shape=cgutils.pack_array(builder, [values[1]]),
+            strides=cgutils.pack_array(builder, [_INT(itemsize)]),
+            itemsize=_INT(itemsize),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(dtype, types.int64), generate
+
+
+@intrinsic
+def release(context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
+    """Give back the memory of an array from `allocate`."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        data = context.make_array(array)(context, builder, values[0]).data
+        free = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [_POINTER]), "free"
+        )
+        builder.call(free, [builder.load(_before(builder, builder.bitcast(data, _POINTER)))])
+        return context.get_dummy_value()
+
+    return types.none(array), generate
+
+
+def _before(builder: Any, data: Any) -> Any:
+    """Pointer to the pointer that lies before an array."""
+    return builder.gep(builder.bitcast(data, _POINTER.as_pointer()), [_INT(-1)])
