@@ -52,8 +52,11 @@ def differentiate(
     keep: Callable[[Arguments, Arguments], Arguments],
     tensors: int,
     learned: Sequence[int],
-) -> None:
+) -> Callable[..., Any]:
     """Let `backward` compute the gradients of an operator with LIF neurons.
+
+    The way through torch's dispatcher to a function in Python takes longer than the smallest
+    kernels, so what both compute is called straight where nobody would see the difference.
 
     Args:
         operator: The operator.
@@ -62,7 +65,11 @@ def differentiate(
         tensors: How much of it is tensors; the last three are the state and the parameters.
         learned: Positions of the inputs with a gradient, the same among the tensors that are kept,
             where None says that this call has none.
+
+    Returns:
+        The operator as the op calls it.
     """
+    straight, straight_back = operator._init_fn, backward._init_fn
 
     def setup_context(ctx: Any, inputs: Arguments, output: Arguments) -> None:
         kept = keep(inputs, output)
@@ -79,13 +86,50 @@ def differentiate(
             grad_spikes = empty.new_zeros(()).expand(shape)
         if kept[tensors - 2] is None:
             grad_adaptation = None
-        results = backward(*kept, *ctx.options, grad_spikes, grad_membrane, grad_adaptation)
+        arguments = (*kept, *ctx.options, grad_spikes, grad_membrane, grad_adaptation)
+        # With gradients on, autograd is to hear that this has no derivative of its own.
+        seen = torch.is_grad_enabled() or _seen(arguments)
+        results = backward(*arguments) if seen else straight_back(*arguments)
         gradients: list[Tensor | None] = [None] * ctx.num_inputs
         for position, result in zip(learned, results, strict=True):
             gradients[position] = None if kept[position] is None else result
         return tuple(gradients)
 
     operator.register_autograd(run_backward, setup_context=setup_context)
+
+    class Straight(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, *inputs: Any) -> Any:
+            output = straight(*inputs)
+            setup_context(ctx, inputs, output)
+            return output
+
+        backward = staticmethod(run_backward)
+
+    def run(*inputs: Any) -> Any:
+        if _seen(inputs):
+            return operator(*inputs)
+        trained = torch.is_grad_enabled() and torch._C._any_requires_grad(*inputs)
+        if not trained:
+            return straight(*inputs)
+        return Straight.apply(*inputs)  # type: ignore[no-untyped-call]
+
+    return run
+
+
+def _seen(arguments: Arguments) -> bool:
+    """Whether a compiler, transform, mode or profiler, or a kind of tensor, wants the operator."""
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._len_torch_function_stack() > 0
+        or torch._C._autograd._profiler_enabled()
+        or any(
+            isinstance(x, Tensor) and type(x) not in (Tensor, torch.nn.Parameter) for x in arguments
+        )
+    )
 
 
 def float32_like(near: Tensor, *tensors: Tensor | None) -> tuple[Tensor, ...]:

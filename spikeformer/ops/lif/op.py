@@ -6,7 +6,7 @@ from torch import Tensor
 
 from spikeformer.ops.layout import FeatureAxes
 from spikeformer.ops.lif.dynamics import Dynamics, LifState
-from spikeformer.ops.lif.operator import lif_op
+from spikeformer.ops.lif.operator import run_lif
 from spikeformer.ops.lif.reference import lif_reference
 
 
@@ -99,7 +99,7 @@ def lif(
         return lif_reference(current, (membrane, adaptation), dynamics)
     # Features flattened in the order they have in memory, so that this moves none.
     axes = FeatureAxes.of(current)
-    spikes, final_membrane, final_adaptation = lif_op(
+    spikes, final_membrane, final_adaptation = run_lif(
         axes.flatten(current, 2),
         None if membrane is None else axes.flatten(membrane, 1),
         None if adaptation is None else axes.flatten(adaptation, 1),

@@ -112,4 +112,6 @@ lif_backward_op = define(
     _backward_fake,
 )
 # The input is all that backward needs: it computes membranes and spikes again.
-differentiate(lif_op, lif_backward_op, keep=lambda inputs, _: inputs, tensors=4, learned=range(4))
+run_lif = differentiate(
+    lif_op, lif_backward_op, keep=lambda inputs, _: inputs, tensors=4, learned=range(4)
+)

@@ -11,7 +11,7 @@ from torch import Tensor
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops.layout import FeatureAxes
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, LifState
-from spikeformer.ops.norm_lif.operator import norm_lif_op
+from spikeformer.ops.norm_lif.operator import run_norm_lif
 from spikeformer.ops.norm_lif.reference import norm_lif_reference
 
 
@@ -95,7 +95,7 @@ def norm_lif(
         membrane, adaptation = checked
         axes = FeatureAxes.of(current)
         behind = axes.order.index(channel_axis - 2) + 1
-        spikes, final_membrane, final_adaptation, *used = norm_lif_op(
+        spikes, final_membrane, final_adaptation, *used = run_norm_lif(
             axes.flatten(current, 2),
             weight,
             bias,

@@ -122,6 +122,8 @@ def _moments(current: Tensor, channels: int, inner: int, backend: str) -> tuple[
 def _by_feature(by_channel: Tensor, current: Tensor, inner: int) -> Tensor:
     """One number a channel, (channels,), to one a feature, (f,)."""
     channels = by_channel.numel()
+    if channels == current.shape[2]:
+        return by_channel.detach().float()
     outer = current.shape[2] // max(1, channels * inner)
     return by_channel.detach().float().view(1, -1, 1).expand(outer, channels, inner).reshape(-1)
 
@@ -149,4 +151,6 @@ def _keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return *inputs[:3], *outputs[3:], *inputs[5:], inputs[3] is None
 
 
-differentiate(norm_lif_op, norm_lif_backward_op, keep=_keep, tensors=8, learned=(0, 1, 2, 5, 6, 7))
+run_norm_lif = differentiate(
+    norm_lif_op, norm_lif_backward_op, keep=_keep, tensors=8, learned=(0, 1, 2, 5, 6, 7)
+)

@@ -10,7 +10,7 @@ from torch import Tensor
 from spikeformer.error_handling import ArgumentError, check_choice
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, LifState
 from spikeformer.ops.lif.op import lif
-from spikeformer.ops.spike_attention.operator import current_shape, spike_attention_op
+from spikeformer.ops.spike_attention.operator import current_shape, run_spike_attention
 from spikeformer.ops.spike_attention.reference import (
     attention_current,
     attention_output,
@@ -112,7 +112,7 @@ def spike_attention(
     # What torch.jit traces may be trained in the end.
     tracing = torch._C._get_tracing_state() is not None
     save = tracing or (torch.is_grad_enabled() and learned)
-    spikes, membrane, adaptation, *_ = spike_attention_op(
+    spikes, membrane, adaptation, *_ = run_spike_attention(
         *tensors, *operands, mechanism, scale, causal, save
     )
     return spikes, LifState(membrane, None if checked[1] is None else adaptation)

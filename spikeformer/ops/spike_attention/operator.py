@@ -113,6 +113,6 @@ def _keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return query_bits, key_bits, value_bits, *inputs[3:-1]
 
 
-differentiate(
+run_spike_attention = differentiate(
     spike_attention_op, spike_attention_backward_op, keep=_keep, tensors=6, learned=range(6)
 )
