@@ -99,6 +99,7 @@ class Benchmark:
         contenders: Who does them.
         inputs: Makes the tensors of a case, the same in every run.
         definition: Name of the contender whose outputs the others must match.
+        operations: Whether to say where the time goes, for every contender on the CPU.
     """
 
     title: str
@@ -107,6 +108,7 @@ class Benchmark:
     contenders: tuple[Contender, ...]
     inputs: Callable[[Case], Tensors]
     definition: str = "SpikeFormer reference"
+    operations: bool = False
 
     def case(self, title: str) -> Case:
         """Return the case of this title."""

@@ -70,6 +70,29 @@ def _section(case: dict[str, Any]) -> str:
 |---|---|---|---|---|---|
 {_rows(rows)}
 {notes}
+{_operations(rows)}"""
+
+
+def _operations(rows: list[dict[str, Any]]) -> str:
+    """Where the time of a step goes, if that was measured."""
+    measured = [row for row in rows if "operations" in row]
+    if not measured:
+        return ""
+    kinds = dict.fromkeys(kind for row in measured for kind in row["operations"])
+    lines = [
+        f"| {kind} | "
+        + " | ".join(f"{row['operations'].get(kind, 0.0):.1f}" for row in measured)
+        + " |"
+        for kind in kinds
+    ]
+    totals = " | ".join(f"{sum(row['operations'].values()):.1f}" for row in measured)
+    return f"""Milliseconds of a step by kind of operation, under torch's profiler:
+
+| kind | {" | ".join(row["contender"] for row in measured)} |
+|---|{"---|" * len(measured)}
+{chr(10).join(lines)}
+| together | {totals} |
+
 """
 
 

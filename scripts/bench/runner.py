@@ -103,6 +103,9 @@ def _run_case(
                 plan.report(f"  {_progress(row)}")
         _keep_those_that_agree(ready, benchmark.definition, case)
         _time(ready, plan)
+        if benchmark.operations and case.device == "cpu":
+            for runner in ready.values():
+                runner.row["operations"] = runner.worker("operations")["milliseconds"]
     for row in rows.values():
         if "first_call_seconds" in row:
             plan.report(f"  {_progress(row)}")

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from bench import operations
 from bench.registry import Case, Work, load_benchmark
 
 
@@ -71,6 +72,10 @@ class Session:
         Path("/proc/self/clear_refs").write_text("5")  # sets VmHWM back to VmRSS
         self._step()
         return {"bytes": _resident("VmHWM") - before}
+
+    def operations(self) -> dict[str, Any]:
+        """Return the milliseconds that a step spends in every kind of operation."""
+        return {"milliseconds": operations.measure(self._step)}
 
     def _step(self) -> Any:
         result = self.work.step()

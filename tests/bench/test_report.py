@@ -76,6 +76,17 @@ def test_page_has_times_ratios_and_reasons(result):
     assert "SpikingJelly 2.0.0 with torch 2.13.0" in text
 
 
+def test_page_says_where_the_time_of_a_step_goes(result):
+    assert "by kind of operation" not in report.page(result)
+    ours, theirs = result["cases"][1]["rows"]
+    ours["operations"] = {"convolution": 6.0, "copies": 4.0}
+    theirs["operations"] = {"convolution": 7.0, "norm": 18.25}
+    text = report.page(result)
+    assert "| kind | SpikeFormer | SpikingJelly |" in text
+    assert "| convolution | 6.0 | 7.0 |\n| copies | 4.0 | 0.0 |\n| norm | 0.0 | 18.2 |" in text
+    assert "| together | 10.0 | 25.2 |" in text
+
+
 def test_overview_takes_the_fastest_way_of_each_baseline(result):
     text = report.overview({"some": result}, with_digits=False)
     unmeasured = "not measured"

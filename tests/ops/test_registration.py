@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from spikeformer.ops import lif
 from spikeformer.ops.lif import Dynamics
 from spikeformer.ops.lif.operator import lif_op
 from spikeformer.ops.registration import autocast, float32_like
@@ -34,3 +38,32 @@ def test_differentiate_gives_gradients_of_what_was_given():
     grads = torch.autograd.grad(final.sum(), (current, membrane))
     assert [grad.shape for grad in grads] == [current.shape, membrane.shape]
     assert all(grad.abs().sum() > 0 for grad in grads)
+
+
+def test_the_operator_runs_where_something_watches_and_not_elsewhere():
+    current = torch.rand(2, 3, 4, requires_grad=True)
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            seen.append(func._schema.name)
+            return func(*args, **(kwargs or {}))
+
+    def step():
+        return torch.autograd.grad(lif(current, decay=0.9, backend="cpu")[0].sum(), current)[0]
+
+    straight = step()
+    with Watch():
+        assert torch.equal(step(), straight)
+    assert {"spikeformer::lif", "spikeformer::lif_backward"} <= set(seen)
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        step()
+    assert "spikeformer::lif_backward" in {event.key for event in profiled.key_averages()}
+
+
+def test_there_is_no_second_derivative():
+    current = torch.rand(2, 3, 4, requires_grad=True)
+    fired, _ = lif(current, decay=0.9, backend="cpu")
+    (grad,) = torch.autograd.grad(fired.square().sum(), current, create_graph=True)
+    with pytest.raises(RuntimeError, match="autograd formula"):
+        grad.sum().backward()
