@@ -92,6 +92,9 @@ def _run(default: str | None) -> None:
 def _job(config: DictConfig) -> dict[str, Any] | None:
     # Torch and Lightning are heavy; help and misspelt keys need not wait for them.
     with importing():
+        if "wandb" in (config.logger or {}):
+            # W&B's classes look through every module that is loaded: before torch, there are few.
+            import wandb.apis.public  # noqa: F401
         from spikeformer.pipeline import run_pipeline
         from spikeformer.pipeline.ranks import announce
     if gc.get_freeze_count() < FEW:  # the first job: what a sweep's earlier ones left is garbage

@@ -27,6 +27,7 @@ _THEME = {
     _style.BLUE: "var(--blue)",
     _style.ORANGE: "var(--orange)",
 }
+_NO_LAYOUT = {"figure.autolayout": False, "figure.constrained_layout.use": False}
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -128,7 +129,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 def _save(
     figure: Figure, file: IO[Any], kind: str, *, fonttype: str, salt: str, background: str = "white"
 ) -> None:
-    settings = {"svg.fonttype": fonttype, "svg.hashsalt": salt}
+    settings = {"svg.fonttype": fonttype, "svg.hashsalt": salt} | _NO_LAYOUT
     with mpl.rc_context(settings), warnings.catch_warnings():
         # A class name may use a script that matplotlib's font lacks; the browser has it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -139,4 +140,6 @@ def _save(
             facecolor=background,
             metadata=_NO_METADATA if kind == "svg" else None,
         )
-    figure.set_layout_engine("none")  # the first file settles the layout of the others
+        # The first file settles the layout of the others. Beside an engine, even the one that does
+        # nothing, Matplotlib draws every figure once more to let it work.
+        figure.set_layout_engine(None)
