@@ -85,7 +85,7 @@ def _serve(arguments: Sequence[str]) -> int:
         with importing():
             from spikeformer.cli.serve import serve  # brings torch and aiohttp
     except ModuleNotFoundError as error:
-        command = 'python -m pip install --editable ".[serve]"'
+        command = 'pip install "spikeformer[serve]"'
         raise MissingDependencyError(t("cli.needs_extra", command=command)) from error
     return serve(arguments)
 

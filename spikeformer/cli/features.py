@@ -38,6 +38,7 @@ EXTRAS = {
     "cli.feature_conversion": ("conversion", ("transformers",)),
     "cli.feature_events": ("events", ("aedat", "evt3", "h5py")),
     "TensorBoard (logger=tensorboard)": ("tensorboard", ("tensorboard",)),
+    "MLflow (logger=mlflow)": ("mlflow", ("mlflow",)),
     "cli.feature_nir": ("nir", ("nir",)),
     "cli.feature_sweeps": ("sweeps", ("hydra-joblib-launcher", "optuna")),
 }

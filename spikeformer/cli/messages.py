@@ -142,7 +142,7 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
 def _suggest_extra(text: str) -> list[str]:
     """Return how to install the plug-in that a choice of launcher or sweeper needs."""
     return [
-        t("cli.needs_extra", command=f'python -m pip install --editable ".[{extra}]"')
+        t("cli.needs_extra", command=f'pip install "spikeformer[{extra}]"')
         for choice, extra in _EXTRAS.items()
         if f"Could not find '{choice}" in text
     ]

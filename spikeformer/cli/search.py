@@ -52,7 +52,7 @@ class OptunaSearch(Sweeper):
         try:  # Hydra loads every plug-in at every start, and Optuna is heavy.
             from spikeformer.cli.study import Search
         except ModuleNotFoundError as error:
-            command = 'python -m pip install --editable ".[sweeps]"'
+            command = 'pip install "spikeformer[sweeps]"'
             raise MissingDependencyError(t("cli.needs_extra", command=command)) from error
         self._search = Search(objective, launcher, Path(config.hydra.sweep.dir), settings)
 

@@ -2,7 +2,7 @@
 
 from spikeformer.pipeline.build import Components, build
 from spikeformer.pipeline.execute import run_pipeline
-from spikeformer.pipeline.loggers import wandb_logger
+from spikeformer.pipeline.loggers import mlflow_logger, wandb_logger
 from spikeformer.pipeline.run import Run
 from spikeformer.pipeline.stages.compile import Compile
 from spikeformer.pipeline.stages.convert import Convert
@@ -43,6 +43,7 @@ __all__ = [
     "build",
     "build_network",
     "load_run",
+    "mlflow_logger",
     "run_pipeline",
     "wandb_logger",
 ]

@@ -29,7 +29,7 @@ from spikeformer.error_handling import (
 from spikeformer.i18n import t
 from spikeformer.ops import resolve_backend
 from spikeformer.pipeline.callbacks import build_callbacks, build_many
-from spikeformer.pipeline.loggers import wandb_logger
+from spikeformer.pipeline.loggers import mlflow_logger, wandb_logger
 from spikeformer.pipeline.ranks import announce
 from spikeformer.pipeline.services import Services
 from spikeformer.profiling import EnergyProfiler
@@ -79,7 +79,7 @@ def build(
     L.seed_everything(config.seed, workers=True, verbose=False)
     module = build_module(config)
     data = build_data(config, services, trains=trains)
-    loggers = build_many(config, "logger", (Logger, wandb_logger))
+    loggers = build_many(config, "logger", (Logger, mlflow_logger, wandb_logger))
     history = HistoryRecorder(RunFolder(folder).history)
     callbacks = build_callbacks(config, folder, module, data, logged=bool(loggers))
     # The history comes last: it keeps what the others log at the end of an epoch.

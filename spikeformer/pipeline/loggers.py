@@ -1,4 +1,4 @@
-"""Weights & Biases without questions."""
+"""Weights & Biases without questions, and MLflow without a server."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import MLFlowLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from spikeformer.config import registered
-from spikeformer.error_handling import check_choice
+from spikeformer.error_handling import MissingDependencyError, check_choice
 from spikeformer.i18n import t
 from spikeformer.pipeline.ranks import announce
 
@@ -173,3 +173,37 @@ def wandb_logger(
     # Lightning passes on a setting that W&B has dropped and warns about.
     logger._wandb_init.pop("anonymous", None)
     return logger
+
+
+@registered
+def mlflow_logger(
+    save_dir: str,
+    experiment: str = "spikeformer",
+    name: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> MLFlowLogger:
+    """Return Lightning's logger for MLflow, into a database of this machine.
+
+    Where the environment has `MLFLOW_TRACKING_URI`, the numbers go there; a configuration, which
+    may be somebody else's, names no server.
+
+    Args:
+        save_dir: Folder of the database `mlflow.db`; runs in one folder share it.
+        experiment: MLflow's experiment; it is made at need.
+        name: Name of the run.
+        tags: Tags of the run.
+
+    Raises:
+        MissingDependencyError: MLflow is not installed.
+    """
+    database = f"sqlite:///{Path(save_dir).absolute() / 'mlflow.db'}"
+    try:
+        return MLFlowLogger(
+            experiment_name=experiment,
+            run_name=name,
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or database,
+            tags=dict(tags or {}),
+        )
+    except ModuleNotFoundError as error:
+        command = 'pip install "spikeformer[mlflow]"'
+        raise MissingDependencyError(t("cli.needs_extra", command=command)) from error

@@ -17,7 +17,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependencyError(
         "Expected the package 'aiohttp' to be installed for serving. Install it with: "
-        'python -m pip install --editable ".[serve]"'
+        'pip install "spikeformer[serve]"'
     ) from error
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,9 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from spikeformer.cli import compose as composed
-from spikeformer.error_handling import ArgumentError
-from spikeformer.pipeline.loggers import earlier_run_id, wandb_logger, wandb_mode
+from spikeformer.config import instantiate
+from spikeformer.error_handling import ArgumentError, MissingDependencyError
+from spikeformer.pipeline.loggers import earlier_run_id, mlflow_logger, wandb_logger, wandb_mode
 
 
 @pytest.fixture(autouse=True)
@@ -122,3 +123,33 @@ def test_a_sweeps_runs_are_a_group_of_their_own(monkeypatch):
     monkeypatch.setattr(HydraConfig.instance(), "cfg", hydra_config)
     assert config.logger.wandb.group == "12-00-00-sweep-leak"
     assert list(config.logger.wandb.tags) == ["sst2", "spiking_transformer_tiny", "neuron"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # MLflow's own
+def test_mlflow_keeps_all_runs_in_one_database(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = composed("logger=mlflow", f"paths.output_dir={tmp_path}", "name=first", "neuron=plif")
+    for loss in (1.0, 0.5):
+        logger = instantiate(config.logger.mlflow, mlflow_logger)
+        logger.log_hyperparams({"optimizer": {"lr": 0.1}})
+        logger.log_metrics({"val/loss": loss}, step=3)
+        logger.finalize("success")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'spikeformer'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.data.metrics["val/loss"] for run in runs) == [0.5, 1.0]
+    assert {run.data.params["optimizer/lr"] for run in runs} == {"0.1"}
+    assert {(run.info.run_name, run.info.status) for run in runs} == {("first", "FINISHED")}
+
+
+def test_the_environment_alone_names_a_server_of_mlflow(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert mlflow_logger(str(tmp_path))._tracking_uri == "http://127.0.0.1:9"
+
+
+def test_without_mlflow_its_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", False)
+    with pytest.raises(MissingDependencyError, match=r'pip install "spikeformer\[mlflow\]"'):
+        mlflow_logger(str(tmp_path))

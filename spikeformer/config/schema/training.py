@@ -349,6 +349,18 @@ class WandbConfig:
     id: str | None = None
 
 
+@schema("logger", "mlflow")
+@dataclass
+class MlflowConfig:
+    """`spikeformer.pipeline.mlflow_logger`."""
+
+    _target_: str = "spikeformer.pipeline.mlflow_logger"
+    save_dir: str = MISSING
+    experiment: str = "spikeformer"
+    name: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
 @schema("logger", "csv")
 @dataclass
 class CsvConfig:
