@@ -39,7 +39,7 @@ class TokenSum(Operator):
 
     def matrix(self) -> sparse.csr_array:
         """Return the map as a sparse matrix (out, in) without explicit zeros."""
-        return sparse.csr_array(sparse.kron(np.ones((1, self.tokens)), self.weights, format="csr"))
+        return sparse.kron(sparse.coo_array(np.ones((1, self.tokens))), self.weights, format="csr")
 
     def scale_rows(self, factor: Array) -> Operator:
         """Return the map followed by a multiplication with `factor`, (out,)."""
