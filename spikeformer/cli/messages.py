@@ -21,11 +21,12 @@ from spikeformer.files import explained
 from spikeformer.i18n import set_default_locale, t
 
 _EXTRAS = {
-    "hydra/launcher/joblib": "sweeps",
-    "hydra/launcher/submitit": "slurm",
-    "hydra/launcher/ray": "ray",
+    "Could not find 'hydra/launcher/joblib": "sweeps",
+    "Could not find 'hydra/launcher/submitit": "slurm",
+    "Could not find 'hydra/launcher/ray": "ray",
+    "Neither `tensorboard` nor": "tensorboard",
 }
-"""Hydra's launchers by the extra that brings them."""
+"""What Hydra and Lightning say where a package is missing, and the extra that brings it."""
 
 
 def set_locale(arguments: Sequence[str]) -> None:
@@ -140,11 +141,11 @@ def _suggest(text: str, arguments: Sequence[str], config_folder: str) -> list[st
 
 
 def _suggest_extra(text: str) -> list[str]:
-    """Return how to install the plug-in that a choice of launcher or sweeper needs."""
+    """Return how to install the package whose absence Hydra or Lightning reports."""
     return [
         t("cli.needs_extra", command=f'pip install "spikeformer[{extra}]"')
-        for choice, extra in _EXTRAS.items()
-        if f"Could not find '{choice}" in text
+        for absence, extra in _EXTRAS.items()
+        if absence in text
     ]
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 
+from spikeformer.cli.config import config_folder
+from spikeformer.cli.messages import explain
 from tests.commands import SHARED, train
 
 MISTAKES = {
@@ -104,3 +107,11 @@ def test_in_a_process_of_its_own(tmp_path):
     assert "Traceback" not in process.stdout + process.stderr
     assert "timesteps=0" in process.stderr
     assert not list(tmp_path.rglob("*.yaml"))
+
+
+def test_without_tensorboard_its_extra_is_named(monkeypatch, tmp_path):
+    for package in ("_TENSORBOARD_AVAILABLE", "_TENSORBOARDX_AVAILABLE"):
+        monkeypatch.setattr(f"lightning.fabric.loggers.tensorboard.{package}", False)
+    with pytest.raises(ModuleNotFoundError) as absent:
+        TensorBoardLogger(tmp_path)
+    assert '"spikeformer[tensorboard]"' in explain(absent.value, [], config_folder())

@@ -111,6 +111,17 @@ def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
     assert len(study.trials) == len(statuses(sweep)) == 3
 
 
+def test_processes_of_a_sweep_share_the_cores(monkeypatch):
+    joblib = pytest.importorskip("joblib", reason="the extra sweeps is not installed")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    processes = 2
+    # As the launcher starts them; os.getenv runs in the process.
+    threads = joblib.Parallel(processes, backend="loky")(
+        joblib.delayed(os.getenv)("OMP_NUM_THREADS") for _ in range(processes)
+    )
+    assert {int(count) for count in threads} == {max(1, joblib.cpu_count() // processes)}
+
+
 @pytest.mark.slow
 def test_every_rank_of_a_sweeps_child_gets_the_childs_values(command, tmp_path):
     before = {name: os.environ.get(name) for name in ("LOCAL_RANK", "MASTER_PORT", "WORLD_SIZE")}
@@ -156,7 +167,7 @@ def test_a_search_needs_an_objective(command, tmp_path, capsys, extra, message):
 )
 def test_a_missing_plugin_names_its_extra(choice, extra):
     error = ConfigCompositionException(f"Could not find '{choice}'\n\nAvailable options: basic")
-    assert f'".[{extra}]"' in explain(error, [], config_folder())
+    assert f'"spikeformer[{extra}]"' in explain(error, [], config_folder())
 
 
 @pytest.mark.slow
