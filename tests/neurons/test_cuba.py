@@ -37,7 +37,8 @@ def test_a_current_of_one_step_is_a_lif_neuron():
 
 def test_gradients_reach_the_steps_before():
     current = torch.zeros(1, 4, 1, requires_grad=True)
-    CubaLifNeuron(tau_mem=1e-3, tau_syn=2.0, detach_reset=True)(current)[:, 3].sum().backward()
+    neuron = CubaLifNeuron(tau_mem=1e-3, tau_syn=2.0, detach_reset=True, backend="reference")
+    neuron(current)[:, 3].sum().backward()
     ratios = current.grad[0, 1:, 0] / current.grad[0, :-1, 0]
     torch.testing.assert_close(ratios, torch.full((3,), math.exp(1 / 2)))
 

@@ -28,11 +28,12 @@ from spikeformer.hardware.targets.loihi2.target import HOSTED, RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
 from spikeformer.models import Stream
 from spikeformer.models.mechanisms import SpikeDrivenAttention
-from spikeformer.neurons import CubaLifNeuron, IntegerLifNeuron, LifNeuron
+from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 from tests.hardware.networks import (
     camera,
     heard,
     images,
+    lasting,
     sentences,
     spikes_for,
     text,
@@ -54,10 +55,10 @@ def assert_equal(graph, expected, recorded):
         np.testing.assert_array_equal(recorded[name], spikes, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["spikes", "values"])
-def test_lava_fires_as_numpy_does(kind):
+@pytest.mark.parametrize(("kind", "current_decay"), [("spikes", 0.6), ("values", 0.0)])
+def test_lava_fires_as_numpy_does(kind, current_decay):
     """Ten samples in a pipeline: every population starts each of them from zero."""
-    graph = two_layers(kind=kind)
+    graph = lasting(two_layers(6, kind=kind), current_decay)
     inputs = spikes_for(graph, 10)
     model = deployed(graph)
     assert_equal(graph, simulate(graph, inputs), model.execute_float(inputs))
@@ -72,10 +73,9 @@ INTEGERS = {"neuron": partial(IntegerLifNeuron, tau_mem=2.0), "threshold": 0.5}
     [
         {"mechanism": SpikeDrivenAttention},
         {"neuron": partial(LifNeuron, reset="zero", tau_mem=inf)},
-        {"neuron": partial(CubaLifNeuron, reset="zero", tau_mem=2.0, tau_syn=3.0)},
         {"mechanism": SpikeDrivenAttention, **INTEGERS},
     ],
-    ids=["sdsa", "no leak", "lasting currents", "integers"],
+    ids=["sdsa", "no leak", "integers"],
 )
 def test_transformer_fires_as_in_pytorch(settings):
     net = vit(**settings)
