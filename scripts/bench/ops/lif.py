@@ -130,7 +130,11 @@ zeros, with the surrogate `sigmoid` of slope 4. Compared: spikes and the gradien
 - Norse: `Lift(LIFBoxCell)` with dt / tau = 1/2 and the surrogate `tanh`, alpha = 2, which is the
   same function. It scales the input by dt / tau, so it gets the current doubled.
 
-Baselines get their input in their own layout, time first; converting it is not measured.""",
+Baselines get their input in their own layout, time first; converting it is not measured.
+
+SpikeFormer's backward pass walks forward again instead of storing membranes: five tensors are read or
+written in all. Over few timesteps it computes longer than it waits for memory, and most of that is
+the derivative of `sigmoid`, an exponential and a division for every neuron and timestep.""",
     cases=(
         _case(16),
         _case(4),
