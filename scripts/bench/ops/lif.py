@@ -132,9 +132,9 @@ zeros, with the surrogate `sigmoid` of slope 4. Compared: spikes and the gradien
 
 Baselines get their input in their own layout, time first; converting it is not measured.
 
-SpikeFormer's backward pass walks forward again instead of storing membranes: five tensors are read or
-written in all. Over few timesteps it computes longer than it waits for memory, and most of that is
-the derivative of `sigmoid`, an exponential and a division for every neuron and timestep.""",
+SpikeFormer's backward pass walks forward again instead of storing membranes: five tensors are read
+or written in all. Over few timesteps it computes longer than it waits for memory: two thirds of the
+vector instructions of its loop are the derivative of `sigmoid`, an exponential and a division.""",
     cases=(
         _case(16),
         _case(4),
