@@ -48,13 +48,20 @@ def set_up(arrays: dict[str, Array], settings: dict[str, Any]) -> Network:
     )
     Path("spynnaker.cfg").write_text(text, encoding="utf-8")
     from pyNN import spiNNaker as sim  # noqa: N813
+    from spynnaker.pyNN.models.neural_projections import SynapseInformation
     from spynnaker.pyNN.models.neuron.synapse_dynamics import AbstractSDRAMSynapseDynamics
 
     AbstractSDRAMSynapseDynamics.convert_per_connection_data_to_rows = split_into_rows
+    # On a virtual board it keeps a copy of each synapse that it has written, for a user to read.
+    SynapseInformation.add_pre_run_connection_holder = _keep_nothing
     sim.setup(timestep=1.0, min_delay=1.0)
     network = MachineNetwork(sim, arrays, settings)
     describe(network, np.array([FIRST_TICK]))
     return network
+
+
+def _keep_nothing(self: Any, holder: Any) -> None:
+    """Stand in for `SynapseInformation.add_pre_run_connection_holder`, with its arguments."""
 
 
 class MachineNetwork(Network):
