@@ -25,6 +25,7 @@ _EXTRAS = {
     "Could not find 'hydra/launcher/submitit": "slurm",
     "Could not find 'hydra/launcher/ray": "ray",
     "Neither `tensorboard` nor": "tensorboard",
+    "Requirement 'mlflow": "mlflow",
 }
 """What Hydra and Lightning say where a package is missing, and the extra that brings it."""
 

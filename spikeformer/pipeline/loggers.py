@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import MLFlowLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from spikeformer.config import registered
-from spikeformer.error_handling import MissingDependencyError, check_choice
+from spikeformer.error_handling import check_choice
 from spikeformer.i18n import t
 from spikeformer.pipeline.ranks import announce
 
@@ -194,16 +194,12 @@ def mlflow_logger(
         tags: Tags of the run.
 
     Raises:
-        MissingDependencyError: MLflow is not installed.
+        ModuleNotFoundError: MLflow is not installed.
     """
     database = f"sqlite:///{Path(save_dir).absolute() / 'mlflow.db'}"
-    try:
-        return MLFlowLogger(
-            experiment_name=experiment,
-            run_name=name,
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or database,
-            tags=dict(tags or {}),
-        )
-    except ModuleNotFoundError as error:
-        command = 'pip install "spikeformer[mlflow]"'
-        raise MissingDependencyError(t("cli.needs_extra", command=command)) from error
+    return MLFlowLogger(
+        experiment_name=experiment,
+        run_name=name,
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or database,
+        tags=dict(tags or {}),
+    )

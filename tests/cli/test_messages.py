@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning_utilities.core.imports import RequirementCache
 
 from spikeformer.cli.config import config_folder
 from spikeformer.cli.messages import explain
+from spikeformer.pipeline import mlflow_logger
 from tests.commands import SHARED, train
 
 MISTAKES = {
@@ -115,3 +117,11 @@ def test_without_tensorboard_its_extra_is_named(monkeypatch, tmp_path):
     with pytest.raises(ModuleNotFoundError) as absent:
         TensorBoardLogger(tmp_path)
     assert '"spikeformer[tensorboard]"' in explain(absent.value, [], config_folder())
+
+
+def test_without_mlflow_its_extra_is_named(monkeypatch, tmp_path):
+    absence = RequirementCache("mlflow>=1000")
+    monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", absence)
+    with pytest.raises(ModuleNotFoundError) as absent:
+        mlflow_logger(str(tmp_path))
+    assert '"spikeformer[mlflow]"' in explain(absent.value, [], config_folder())

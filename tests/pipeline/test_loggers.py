@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from spikeformer.cli import compose as composed
 from spikeformer.config import instantiate
-from spikeformer.error_handling import ArgumentError, MissingDependencyError
+from spikeformer.error_handling import ArgumentError
 from spikeformer.pipeline.loggers import earlier_run_id, mlflow_logger, wandb_logger, wandb_mode
 
 
@@ -147,9 +147,3 @@ def test_the_environment_alone_names_a_server_of_mlflow(tmp_path, monkeypatch):
     pytest.importorskip("mlflow", reason="the extra mlflow is not installed")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert mlflow_logger(str(tmp_path))._tracking_uri == "http://127.0.0.1:9"
-
-
-def test_without_mlflow_its_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning.pytorch.loggers.mlflow._MLFLOW_AVAILABLE", False)
-    with pytest.raises(MissingDependencyError, match=r'pip install "spikeformer\[mlflow\]"'):
-        mlflow_logger(str(tmp_path))
