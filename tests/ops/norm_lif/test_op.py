@@ -65,9 +65,8 @@ def test_kernel_equals_reference(shape, axis, training, backend):
 
 
 @pytest.mark.parametrize("backend", KERNELS)
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_kernel_equals_reference_in_half_precision(dtype, backend):
-    x = random_input(4, 3, 5, 7).to(dtype)
+def test_kernel_equals_reference_in_half_precision(backend):
+    x = random_input(4, 3, 5, 7).to(torch.bfloat16)
     assert_equal_results(results(x, -1, backend), results(x, -1, "reference"))
 
 

@@ -18,10 +18,9 @@ def test_blocks(mechanism, causal, shape):
     assert_matches_reference(spikes, "cpu", mechanism, causal, scale=0.25)
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_blocks_in_half_precision(dtype):
+def test_blocks_in_half_precision():
     for mechanism, causal in CASES:
-        spikes = interleaved(mechanism, (1, 2, 35, 3, 32), rate=0.15, dtype=dtype)
+        spikes = interleaved(mechanism, (1, 2, 35, 3, 32), rate=0.15, dtype=torch.bfloat16)
         assert_matches_reference(spikes, "cpu", mechanism, causal, scale=0.25)
 
 
