@@ -37,7 +37,7 @@ def run(monkeypatch, capsys):
         (["--op", "nothing"], "--op must be one of lif, "),
         (
             ["--baseline", "nothing"],
-            "--baseline must be one of norse, sinabs, snntorch, spikingjelly, but got",
+            "--baseline must be one of norse, rockpool, sinabs, snntorch, spikingjelly, but got",
         ),
         (["--device", "tpu"], "--device must be one of cpu, cuda, but got 'tpu'"),
         (["--rounds", "0"], "--rounds must be at least 1, but got 0"),

@@ -91,7 +91,8 @@ def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
     assert epochs(sweep / "1") == 1
     before = {path: path.read_bytes() for path in (sweep / "0").rglob("*") if path.is_file()}
 
-    command("--multirun", f"pipeline.resume={sweep}")
+    again = ("--multirun", f"pipeline.resume={sweep}", "trusted_packages=[tests]")
+    command(*again)
     assert statuses(sweep) == {"0": "done", "1": "done", "2": "done"}
     assert {path: path.read_bytes() for path in before} == before
     assert epochs(sweep / "1") == 3
@@ -107,7 +108,7 @@ def test_a_killed_search_goes_on_and_repeats_no_trial(command, tmp_path):
         assert trial.value == manifest["stages"]["fit"]["result"]["val/accuracy"]
 
     # A finished search has nothing left to do.
-    command("--multirun", f"pipeline.resume={sweep}")
+    command(*again)
     assert len(study.trials) == len(statuses(sweep)) == 3
 
 

@@ -133,7 +133,7 @@ def test_is_allowed_accepts_of_this_package_only_registered_functions():
     found = {value for _, value in members("spikeformer") if is_allowed(value)}
     functions = {each.__name__ for each in found if inspect.isfunction(each)}
     schedules = {"cosine_with_warmup", "one_cycle", "steps_with_warmup"}
-    assert functions == {*LOSSES, *schedules, "configure_caches", "wandb_logger"}
+    assert functions == {*LOSSES, *schedules, "configure_caches", "mlflow_logger", "wandb_logger"}
     assert {Fit, ClassificationHead} <= found
     names = {each.__name__ for each in found}
     assert not names & {"TensorCache", "PrivacyManager", "Manifest", "Path", "ModelStateCache"}

@@ -129,8 +129,8 @@ def test_requests_beyond_those_that_may_wait_are_turned_away():
 
 def test_it_says_what_it_takes_and_counts():
     async def work(client):
-        await client.post("/generate", json={"prompt": "one"})
-        await client.post("/generate", data=b"")
+        for body in (b'{"prompt": "one"}', b""):
+            await (await client.post("/generate", data=body)).read()
         return await (await client.get("/")).json(), await (await client.get("/metrics")).text()
 
     about, metrics = ask(make_app(Echo()), work)

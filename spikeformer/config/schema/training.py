@@ -358,7 +358,7 @@ class MlflowConfig:
     save_dir: str = MISSING
     experiment: str = "spikeformer"
     name: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] | None = None
 
 
 @schema("logger", "csv")
