@@ -82,8 +82,10 @@ def test_caches_are_found_and_replaced_by_their_type():
 
 
 def test_what_cannot_hold_timesteps_is_refused():
+    offloading = DynamicCache()
+    offloading.offloading = True  # its constructor wants a stream, which takes a device
     with pytest.raises(ConversionError, match="DynamicCache that offloads"):
-        StepCache(DynamicCache(offloading=True), 4)
+        StepCache(offloading, 4)
     sliding = DynamicCache()
     sliding.update(keys(1, 2, 3), keys(1, 2, 3), 0)
     sliding.layers[0].record_past = True
