@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeformer.hardware.ir.firing import minimum_of_packed
+from spikeformer.hardware.ir.firing import count, minimum_of_packed
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.runtime import RATE
@@ -126,6 +126,8 @@ def reference_spikes(graph: SpikeGraph, reference: Reference) -> dict[str, Array
                 current = current + (part[:, None] if held else part)
             if population.rule == "minimum":
                 fired = minimum_of_packed(np.rint(current), population.levels)
+            elif population.rule == "count":
+                fired = count(current, population.threshold, population.levels)
             else:
                 fired = current >= population.threshold
             spikes[population.name] = fired.astype(np.uint8)

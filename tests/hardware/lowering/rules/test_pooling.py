@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware import lower
+from spikeformer.neurons import IntegerLifNeuron
 from tests.hardware.lowering.layers import ByFrame, net_of, net_on_spikes
 from tests.hardware.lowering.test_lower import assert_equal
 from tests.hardware.networks import HARD, images
@@ -37,3 +40,16 @@ def test_maximum_pool_of_real_numbers_is_refused():
     net = net_of(ByFrame(nn.MaxPool2d(2)), HARD())
     with pytest.raises(HardwareCompatibilityError, match="maximum of currents"):
         lower(net, (2, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(3, 2, 1), nn.MaxPool2d((2, 3), (1, 2), (1, 0)), nn.MaxPool2d(2)], ids=str
+)
+@pytest.mark.parametrize("levels", [2, 8])
+def test_maximum_of_integer_spikes_is_the_same_on_the_graph(pool, levels):
+    neuron = partial(IntegerLifNeuron, threshold=0.3, max_spikes=levels)
+    layers = [ByFrame(nn.Conv2d(2, 3, 3, padding=1)), neuron(), ByFrame(pool), neuron()]
+    net = net_of(*layers)
+    nn.init.normal_(net[1].layer.weight)
+    graph = assert_equal(net, 2 * images(6, (2, 5, 7)))
+    assert {p.levels for p in graph.neurons} == {levels}
