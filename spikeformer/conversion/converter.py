@@ -63,6 +63,8 @@ class SpikeformerConverter:
         mantissa: Bits of a spike's size behind its leading one, likewise; None takes 1 for a
             language model, and 0 for all others.
         tau_mem: Time constant of the LIF neurons' leak in ms; a timestep is 1 ms.
+        functions: "exact" computes softmax, layer norm and GELU in floating point, "spiking" with
+            groups of neurons, so that a chip needs no host for them.
         strict: Refuse a network that holds something without a spiking form; False keeps that
             in floating point.
 
@@ -89,6 +91,7 @@ class SpikeformerConverter:
         levels: int | None = None,
         mantissa: int | None = None,
         tau_mem: float = 100.0,
+        functions: str = "exact",
         strict: bool = True,
     ) -> None:
         self.timesteps = check_positive_int("timesteps", timesteps)
@@ -100,6 +103,7 @@ class SpikeformerConverter:
             LEVELS if levels is None else levels,
             tau_mem,
             mantissa or 0,
+            functions,
         )
         self.strict = strict
         self._converted: SpikingModel | None = None

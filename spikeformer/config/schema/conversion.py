@@ -19,6 +19,7 @@ class ConverterConfig:
     levels: int | None = None
     mantissa: int | None = None
     tau_mem: float = 100.0
+    functions: str = "exact"
     strict: bool = True
 
 

@@ -26,6 +26,7 @@ MAX_MANTISSA = 4
 
 ENCODINGS = ("rate", "radix", "binary")
 NEURON_MODELS = ("LIF", "IF")
+FUNCTIONS = ("exact", "spiking")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Coding:
         mantissa: Bits of a spike's size behind its leading one, for "rate"; 0 sends powers of two.
             A spike is off by at most `1 / (2^(b + 1) + 1)` of what it stands for, a third without
             a mantissa and a fifth with one bit, so that less is left to later timesteps.
+        functions: "exact" computes softmax, layer norm and GELU in floating point, "spiking" as
+            sums and products of what groups of neurons send (`forms.py`).
 
     Raises:
         ArgumentError: A value lies outside its range.
@@ -58,10 +61,12 @@ class Coding:
     levels: int = LEVELS
     tau_mem: float = 100.0
     mantissa: int = 0
+    functions: str = "exact"
 
     def __post_init__(self) -> None:
         check_choice("spike_encoding", self.encoding, ENCODINGS)
         check_choice("neuron_model", self.neuron_model, NEURON_MODELS)
+        check_choice("functions", self.functions, FUNCTIONS)
         check_positive_int("levels", self.levels)
         check_positive("tau_mem", self.tau_mem)
         if isinstance(self.mantissa, bool) or not 0 <= self.mantissa <= MAX_MANTISSA:

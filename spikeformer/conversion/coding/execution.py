@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from spikeformer.conversion.coding.coding import Coding
+from spikeformer.conversion.coding.forms import form_of, group
 from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.tracing.functions import NONLINEAR
 from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine
@@ -123,7 +125,9 @@ class Execution(Engine):
 
     def other(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run a function on rates."""
-        result = function(*args, **kwargs)
+        form = None if self.silent else form_of(self.coding, function)
+        run = function if form is None else partial(form, group)
+        result = run(*args, **kwargs)
         if self.recorder is not None and getattr(function, "__name__", "") in NONLINEAR:
             self.recorder.on_evaluation(self.num_steps, result)
         return result

@@ -13,7 +13,13 @@ with `w_t = 1 / t`. What comes from the host is the change of x itself, not weig
 decays are, and x, m, r and l hold 24 bits.
 
 Source: DCGS, ICML 2025, with the timestep written out (`spikeformer.conversion.coding.neuron`).
-A toolchain's worker uses this module too, so it imports NumPy alone.
+Between them stand neurons that compute one function f of what they got, on a chip whose neurons are
+programs. They send what changed in it since the last timestep, a number of the state's precision::
+
+    x = x + a w_t + c              events are weighted, changes are not; from x = start
+    c = f(x) - y,   y = f(x)       from y = 0
+
+A toolchain's worker uses this module too, so it imports NumPy and `groups` alone.
 """
 
 from __future__ import annotations
@@ -23,6 +29,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from spikeformer.conversion.coding.groups import GROUPS
 
 Array = npt.NDArray[Any]
 
@@ -157,3 +165,50 @@ class DifferentialNeurons:
     def rate(self) -> Array:
         """What receivers make of the events so far, (neurons,)."""
         return self._r
+
+
+PRODUCT = "product"
+"""Function of two rows of neurons: the first sends its state times that of the second."""
+
+
+def evaluate(function: str, x: Array) -> Array:
+    """Return what neurons with the states `x`, (..., neurons), make of them.
+
+    Args:
+        function: Key of `GROUPS`, or `PRODUCT`: the first half of the neurons multiplies with the
+            second, which itself sends nothing.
+        x: Their states.
+    """
+    if function != PRODUCT:
+        return GROUPS[function](x)
+    left, right = np.split(x, 2, axis=-1)
+    return np.concatenate([left * right, np.zeros_like(right)], axis=-1)
+
+
+@dataclass
+class FunctionNeurons:
+    """A row of neurons that send what changed in a function of their state, in real numbers.
+
+    Args:
+        function: As for `evaluate`.
+        start: State of each at the first timestep, (neurons,).
+    """
+
+    function: str
+    start: Array
+
+    def __post_init__(self) -> None:
+        self._x = self._y = np.zeros(len(self.start))
+
+    def fire(self, summed: Array, changed: Array | float, t: Any) -> Array:
+        """Take what arrives at a timestep, and return the changes, (neurons,).
+
+        Args:
+            summed: What events brought, (neurons,).
+            changed: What changes brought, of other functions or the host's, (neurons,).
+            t: Number of the timestep from 1, one for all or one for each neuron.
+        """
+        begins = np.asarray(t) == 1
+        self._x = np.where(begins, self.start, self._x) + summed / t + changed
+        before, self._y = np.where(begins, 0.0, self._y), evaluate(self.function, self._x)
+        return np.asarray(self._y - before)

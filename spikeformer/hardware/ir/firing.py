@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-Rule = Literal["threshold", "count", "minimum", "differential", "sum"]
+Rule = Literal["threshold", "count", "minimum", "differential", "sum", "change"]
 
-RULES: tuple[Rule, ...] = ("threshold", "count", "minimum", "differential", "sum")
+RULES: tuple[Rule, ...] = ("threshold", "count", "minimum", "differential", "sum", "change")
 """What a population's `rule` may be; "count" and "minimum" send graded spikes, 0 to `levels`."""
 
-HOSTED_RULES = ("differential", "sum")
+HOSTED_RULES = ("differential", "sum", "change")
 """Rules of the populations of a converted network (`ir.hosted`)."""
 
 MAX_LEVELS = 127

@@ -2,7 +2,7 @@
 
 Functions have the names, arguments and results of torch's ATen operators, so that what a network
 calls is written down as it is. Everything floating runs in float64, whatever the network casts to.
-A toolchain's worker uses this module too, so it imports NumPy and SciPy alone.
+A toolchain's worker uses this module too, so it imports NumPy, SciPy and `groups` alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+
+from spikeformer.conversion.coding.groups import GROUPS
 
 Array = npt.NDArray[Any]
 Function = Callable[..., Array]
@@ -140,6 +142,9 @@ def _gather(x: Array, dim: int, index: Array) -> Array:
     return np.take_along_axis(x[kept], index.astype(np.int64), dim)
 
 
+GROUP = "group_"
+"""How the names of functions begin that groups of neurons compute (`conversion.coding.groups`)."""
+
 MOVES: dict[str, Function] = {
     "view": lambda x, size: _moved(size, x),
     "_unsafe_view": lambda x, size: _moved(size, x),
@@ -222,7 +227,13 @@ OTHERS: dict[str, Function] = {
 }
 """Functions that add, choose and compare."""
 
-FUNCTIONS: dict[str, Function] = {**MOVES, **PRODUCTS, **ELEMENTWISE, **OTHERS}
+FUNCTIONS: dict[str, Function] = {
+    **MOVES,
+    **PRODUCTS,
+    **ELEMENTWISE,
+    **OTHERS,
+    **{f"{GROUP}{name}": function for name, function in GROUPS.items()},
+}
 """All that a host computes, by name."""
 
 

@@ -8,30 +8,34 @@ from functools import cached_property
 
 import numpy as np
 
+from spikeformer.conversion.coding.groups import GROUPS
 from spikeformer.error_handling import HardwareCompatibilityError
-from spikeformer.hardware.ir.differential import Scheme
+from spikeformer.hardware.ir.differential import PRODUCT, Scheme
 from spikeformer.hardware.ir.graph import Array, Arrays, Population, SpikeGraph
 from spikeformer.hardware.ir.runtime import ENCODE, RATE, STATIC, Host, HostOperation, Values
 
 
 @dataclass(frozen=True, eq=False)
 class Differential(Population):
-    """Neurons with graded payloads: rule "differential", or "sum".
+    """Neurons with graded payloads: rule "differential", "sum" or "change".
 
     The former encode a rate as signed events (`ir.differential`). The latter have no state: they
-    send the host what their synapses brought in a timestep, `a`, and nothing where it is 0.
+    send the host what their synapses brought in a timestep, `a`, and nothing where it is 0. The
+    last compute a function of what they got, and send what changed in it.
 
     Attributes:
         unit: Smallest event of each neuron in units of its state, (size,); of sums 1.
         start: State at the first timestep, the bias of what the neurons encode, (size,).
         scale: Units of the state that stand for 1 in the network, (size,); 1 in real numbers.
         source: Value of the host that the neurons encode; None where synapses lead to them.
+        function: What those of the rule "change" compute (`ir.differential.evaluate`).
     """
 
     unit: Array = field(default_factory=lambda: np.ones(0))
     start: Array = field(default_factory=lambda: np.zeros(0))
     scale: Array = field(default_factory=lambda: np.ones(0))
     source: str | None = None
+    function: str = ""
 
     def counted(self, spikes: Array) -> Array:
         """Return how many events each neuron sent; each crosses a synapse once."""
@@ -74,6 +78,9 @@ class HostedGraph(SpikeGraph):
             fed = bool(self.incoming(population.name))
             if fed == (population.source is not None) or (not fed and population.rule == "sum"):
                 raise _wrong(f"population {population.name!r} has not one thing that it encodes")
+            known = (*GROUPS, PRODUCT) if population.rule == "change" else ("",)
+            if population.function not in known:
+                raise _wrong(f"population {population.name!r} computes {population.function!r}")
         self._check_functions()
 
     def _check_functions(self) -> None:
@@ -97,6 +104,11 @@ class HostedGraph(SpikeGraph):
                 raise _wrong(f"population {population.name!r} comes before its source")
         if self.output not in depths:
             raise _wrong(f"there is no value {self.output!r} to be its output")
+
+    @property
+    def num_functions(self) -> int:
+        """Number of the chip's neurons that compute functions, which a host would do otherwise."""
+        return sum(p.size for p in self.differential if p.rule == "change")
 
     @property
     def differential(self) -> list[Differential]:
@@ -180,7 +192,8 @@ class HostedGraph(SpikeGraph):
         for _, functions in self.schedule:
             self.compute(host, functions, values, 1, silent)
         every = sum(host.multiplications.values()) - once
-        return {"chip": self.num_synapses, "host": every, "host_once": once}
+        products = sum(p.size // 2 for p in self.differential if p.function == PRODUCT)
+        return {"chip": self.num_synapses + products, "host": every, "host_once": once}
 
     @property
     def chip_share(self) -> float:

@@ -39,7 +39,7 @@ def describe_populations(
     """Store what a graph's differential populations have, if it has any."""
     return {
         p.name: records.DifferentialRecord(
-            store.put(p.unit), store.put(p.start), store.put(p.scale), p.source
+            store.put(p.unit), store.put(p.start), store.put(p.scale), p.source, p.function
         )
         for p in graph.neurons
         if isinstance(p, Differential)
@@ -58,7 +58,14 @@ def read_differential(
         raise ValueError(f"nothing says how {population.name!r} encodes")
     given = {field.name: getattr(population, field.name) for field in fields(Population)}
     unit, start, scale = (store.get(x, 1) for x in (record.unit, record.start, record.scale))
-    return Differential(**given, unit=unit, start=start, scale=scale, source=record.source)
+    return Differential(
+        **given,
+        unit=unit,
+        start=start,
+        scale=scale,
+        source=record.source,
+        function=record.function,
+    )
 
 
 def read_hosted(record: records.HostedRecord, graph: SpikeGraph, store: ArrayStore) -> HostedGraph:

@@ -75,8 +75,13 @@ def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
 
     Raises:
         HardwareCompatibilityError: The largest event is so many times the smallest that no state
-            holds both.
+            holds both, or neurons compute functions, whose numbers no scale is known for.
     """
+    if graph.num_functions:
+        raise HardwareCompatibilityError(
+            "Neurons that compute functions run in real numbers, not in integers. Convert with "
+            'functions="exact" for integers, which leaves the functions to the host.'
+        )
     room = numbers.max_state // (STATE_HEADROOM * graph.scheme.largest)
     scales = {p.name: _row_scales(graph, p, numbers) for p in graph.differential}
     ideals = {

@@ -125,6 +125,7 @@ class DifferentialRecord(Struct, forbid_unknown_fields=True):
     start: Text
     scale: Text
     source: Text | None = None
+    function: str = ""
 
 
 class FunctionRecord(Struct, forbid_unknown_fields=True):

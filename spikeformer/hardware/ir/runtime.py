@@ -22,7 +22,8 @@ RATE, ENCODE = "rate", "encode"
 """What the host does beside `FUNCTIONS`: it adds up a population's events, or has neurons itself.
 
 `rate` takes the name of a population. Its settings name two constants or None: `order`, the
-population's neuron behind each of its elements, and `bias`, which is added to each neuron's.
+population's neuron behind each of its elements, and `bias`, which is added to each neuron's;
+`changes` says that the population sends changes, which are not weighted.
 `encode` takes a value and the smallest event of each of its elements.
 """
 
@@ -124,7 +125,10 @@ class Host:
     def _rate(self, function: HostOperation, t: int, events: Mapping[str, Array]) -> Array:
         (population,) = function.arguments
         sent = events[population] * self.units[population]
-        part = sent * self.scheme.weight(t) if self.scheme.max_state else sent / t
+        if function.settings.get("changes"):
+            part = sent
+        else:
+            part = sent * self.scheme.weight(t) if self.scheme.max_state else sent / t
         rate = part if t == 1 else self._rates[function.name] + part
         self._rates[function.name] = rate
         bias, order = function.settings.get("bias"), function.settings.get("order")

@@ -92,6 +92,9 @@ class GraphAssembly:
                 self._function(self.tape.functions[name])
         if not self.projections:
             raise HardwareCompatibilityError(t("hardware.no_neurons"))
+        return self._finished(wanted, timesteps)
+
+    def _finished(self, wanted: str, timesteps: int) -> HostedGraph:
         return HostedGraph(
             timesteps,
             self.populations,

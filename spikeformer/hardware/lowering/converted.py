@@ -3,7 +3,8 @@
 The network runs once on one sample, in float64. What its neurons encode becomes a population; a
 linear layer on events becomes synapses; all else is written down, function by function, for the
 host. Where a linear layer's output only moves on its way to the next neurons, synapses lead
-straight there; where both sides of a population are the host's, it has the neurons itself.
+straight there; where both sides of a population are the host's, it has the neurons itself. With
+spiking functions the chip's neurons compute them (`functions.py`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,18 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from spikeformer.conversion import SpikingModel
+from spikeformer.conversion.coding.forms import form_of, group
 from spikeformer.conversion.tracing.example_inputs import make_inputs
 from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine, intercept
 from spikeformer.conversion.tracing.plan import Operation
 from spikeformer.data.batch import arguments
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.hardware.ir.differential import Scheme
+from spikeformer.hardware.ir.functions import GROUP
 from spikeformer.hardware.ir.graph import Population
 from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.lowering.assembly import EncodedValue, GraphAssembly, Layer
+from spikeformer.hardware.lowering.functions import FunctionAssembly
 from spikeformer.hardware.lowering.tape import Tape
 from spikeformer.i18n import t
 from spikeformer.instrument import Function, Trail, copy_network
@@ -83,8 +87,16 @@ class ConvertedTrace(Engine):
         return product.apply(left, right)
 
     def other(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run a function that the tape writes down by itself."""
-        return function(*args, **kwargs)
+        """Run a function that the tape writes down by itself, or its spiking form."""
+        form = form_of(self.model.coding, function)
+        return function(*args, **kwargs) if form is None else form(self._group, *args, **kwargs)
+
+    def _group(self, name: str, x: Tensor) -> Tensor:
+        with self.tape.paused():
+            result = group(name, x)
+        if self.tape.name_of(x) is not None:
+            self.tape.write(f"{GROUP}{name}", (x,), result)
+        return result
 
     def _operation(self, function: str) -> tuple[Operation, int]:
         name, turn = self.trail.next_operation(function)
@@ -139,7 +151,8 @@ def lower_converted(
     args, kwargs = ((given["input"],), {}) if given.keys() == {"input"} else ((), given)
     with torch.no_grad(), trace.trail, intercept(trace), trace.tape:
         output = net.original(*args, **kwargs)
-    assembly = GraphAssembly(trace.tape, trace.sites, trace.layers, trace.scheme, sources)
+    kind = GraphAssembly if net.coding.functions == "exact" else FunctionAssembly
+    assembly = kind(trace.tape, trace.sites, trace.layers, trace.scheme, sources)
     return assembly.graph(main_output(output), net.timesteps)
 
 

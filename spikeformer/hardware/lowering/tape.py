@@ -147,6 +147,10 @@ class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Of several results the first is the one that anybody reads; another one has no name.
         self._add(function, tuple(map(self._plain, args)), kept, _first(result))
 
+    def write(self, function: str, args: tuple[Any, ...], result: Tensor) -> None:
+        """Write down a function of the host's that torch does not have."""
+        self._add(function, tuple(map(self._plain, args)), {}, result)
+
     def _parts(
         self, args: tuple[Any, ...], settings: dict[str, Any], result: Any, *, select: bool
     ) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.neuron import fire, level
-from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme, cut
+from spikeformer.hardware.ir.differential import DifferentialNeurons, FunctionNeurons, Scheme, cut
 
 
 @pytest.mark.parametrize("neuron_model", ["IF", "LIF"])
@@ -98,3 +98,17 @@ def test_a_sample_begins_anew_at_timestep_one():
     again = [neurons.fire(np.array([0.2, 0.1, 0.0]), 0, t) for t in (1, 2, 3)]
     np.testing.assert_array_equal(first, again)
     assert np.any(first)
+
+
+def test_neurons_that_compute_send_what_changed_in_their_function():
+    """Two samples of three timesteps: events weighted, changes not, and no state in between."""
+    random = np.random.default_rng(0)
+    events, changes = random.normal(size=(2, 2, 3, 4))
+    start = random.normal(size=4)
+    neurons = FunctionNeurons("product", start)
+    for sample in range(2):
+        sent = [neurons.fire(events[sample, t - 1], changes[sample, t - 1], t) for t in (1, 2, 3)]
+        weighted = events[sample] / np.array([[1], [2], [3]]) + changes[sample]
+        x = start + weighted.cumsum(axis=0)
+        np.testing.assert_allclose(np.cumsum(sent, axis=0)[:, :2], x[:, :2] * x[:, 2:])
+        assert not np.any(np.array(sent)[:, 2:])

@@ -35,7 +35,10 @@ def hosted_job(graph: HostedGraph, inputs: Arrays) -> Job:
         shaped = inputs[source.name].reshape(samples, *source.shape)
         arrays[f"inputs/{source.name}"] = shaped.astype(np.float64)
     synapses, groups = pack_synapses(graph, {"neurons": graph.neurons})
+    for group, projection in zip(groups, graph.synapses, strict=True):
+        group["changes"] = graph.populations[projection.source].rule == "change"
     arrays |= synapses
+    where = places(graph.neurons)
     settings: dict[str, object] = {
         "form": "hosted",
         "arithmetic": "fixed_pt" if graph.scheme.max_state else "floating_pt",
@@ -48,6 +51,11 @@ def hosted_job(graph: HostedGraph, inputs: Arrays) -> Job:
             {"name": p.name, "size": p.size, "depth": p.depth, "source": p.source} for p in chip
         ],
         "synapses": groups,
+        "computing": [
+            {"function": p.function, "first": where[p.name].start, "last": where[p.name].stop}
+            for p in chip
+            if p.rule == "change"
+        ],
     }
     return Job(arrays, settings)
 
@@ -55,7 +63,7 @@ def hosted_job(graph: HostedGraph, inputs: Arrays) -> Job:
 def split_events(result: WorkerResult[Any], graph: HostedGraph, samples: int) -> dict[str, Array]:
     """Return what each population sent in its own time, (samples, timesteps, size).
 
-    Events are int32; sums are float64, or int32 in integers.
+    Events are int32; sums and changes are float64, or int32 in integers.
 
     Raises:
         ToolchainError: The result holds something else.
@@ -69,7 +77,7 @@ def split_events(result: WorkerResult[Any], graph: HostedGraph, samples: int) ->
     for p in graph.differential:
         mine = recorded[p.depth : p.depth + steps, places(graph.neurons)[p.name]]
         mine = mine.reshape(samples, graph.timesteps, -1)
-        real = p.rule == "sum" and not graph.scheme.max_state
+        real = p.rule != "differential" and not graph.scheme.max_state
         largest = graph.scheme.largest if p.rule == "differential" else np.inf
         if not real and ((mine != np.rint(mine)).any() or np.abs(mine).max(initial=0) > largest):
             raise result.refusal(f"{p.name} sent what is no event")

@@ -27,8 +27,9 @@ from spikeformer.hardware.targets.loihi2.prices import PRICES
 from spikeformer.hardware.targets.toolchain import WorkerResult, find_toolchain, run_worker
 from spikeformer.i18n import t
 
-HOSTED = tuple(
-    f"spikeformer.hardware.ir.{name}" for name in ("differential", "functions", "runtime")
+HOSTED = (
+    "spikeformer.conversion.coding.groups",
+    *(f"spikeformer.hardware.ir.{name}" for name in ("differential", "functions", "runtime")),
 )
 """What the worker computes a host's part with. Lava imports all of its package, whatever runs."""
 
@@ -95,11 +96,17 @@ class Loihi2Model(DeployedModel):
         super().__init__(compiled)
         self._python, self._timeout, self._chip = python, timeout, chip
         self.arithmetic = "integers_chip" if chip else "integers_lava"
+        if compiled.integers is None:
+            self.arithmetic = self.float_arithmetic
         self.simulated = not chip
 
     def execute(self, inputs: Arrays) -> dict[str, Array]:
-        """Run samples in integers: on the chip, or in Lava's model of it, bit for bit."""
-        assert self.compiled.integers is not None
+        """Run samples in integers: on the chip, or in Lava's model of it, bit for bit.
+
+        A converted network whose functions are the chip's runs in real numbers.
+        """
+        if self.compiled.integers is None:
+            return self.execute_float(inputs)
         if isinstance(hosted := self.compiled.integers.graph, HostedGraph):
             return self._run_hosted(hosted, inputs)
         form = "chip" if self._chip else "block"
@@ -187,12 +194,13 @@ class Loihi2Deployer(NeuromorphicDeployer):
         lowered = self.lowered(model, input_shape)
         graph = with_relays(lowered.graph, LOIHI2.max_delay)
         reports = {"graph.mmd": draw(graph)} if isinstance(graph, HostedGraph) else {}
+        real = isinstance(graph, HostedGraph) and graph.num_functions > 0
         return HardwareModel(
             TARGET.name,
             graph,
             lowered.encoder,
             host=lowered.host,
-            integers=quantise(graph, TARGET.numbers),
+            integers=None if real else quantise(graph, TARGET.numbers),
             placement=place(graph, LOIHI2),
             details={"relay_neurons": graph.num_neurons - lowered.graph.num_neurons},
             reports=reports,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from spikeformer.hardware.ir.differential import DifferentialNeurons
+from spikeformer.hardware.ir.differential import DifferentialNeurons, FunctionNeurons
 from spikeformer.hardware.ir.graph import Array, Arrays
 from spikeformer.hardware.ir.hosted import Differential, HostedGraph
 from spikeformer.hardware.ir.runtime import Host, Values
@@ -21,10 +21,11 @@ class HostedRun:
         graph: The graph.
 
     Attributes:
-        events: What every population sent, (samples, timesteps, size): events as int32; sums as
-            float64, or int32 in integers.
+        events: What every population sent, (samples, timesteps, size): events as int32; sums and
+            changes as float64, or int32 in integers.
         outputs: The network's outputs after the last timestep, (samples, ...).
-        neurons: The populations with a state, by name.
+        neurons: The populations that send events, by name.
+        functions: Those that send changes.
         clipped: How often sums left their range, by name.
         sent: Values that the host sent, those that did not change left out.
         host_seconds: Processor time that the host's functions took.
@@ -34,6 +35,7 @@ class HostedRun:
     events: dict[str, Array] = field(default_factory=dict)
     outputs: Array = field(default_factory=lambda: np.zeros(0))
     neurons: dict[str, DifferentialNeurons] = field(default_factory=dict)
+    functions: dict[str, FunctionNeurons] = field(default_factory=dict)
     clipped: dict[str, int] = field(default_factory=dict)
     sent: int = 0
     host_seconds: float = 0.0
@@ -43,11 +45,13 @@ class HostedRun:
         graph = self.graph
         samples = len(next(iter(inputs.values())))
         for p in graph.differential:
-            real = p.rule == "sum" and not graph.scheme.max_state
+            real = p.rule != "differential" and not graph.scheme.max_state
             shape = (samples, graph.timesteps, p.size)
             self.events[p.name] = np.zeros(shape, np.float64 if real else np.int32)
             if p.rule == "differential":
                 self.neurons[p.name] = DifferentialNeurons(graph.scheme, p.unit, p.start)
+            elif p.rule == "change":
+                self.functions[p.name] = FunctionNeurons(p.function, p.start)
         host, outputs = graph.host(), []
         for sample in range(samples):
             begun = time.process_time()
@@ -75,22 +79,25 @@ class HostedRun:
         return values
 
     def _fire(self, p: Differential, values: Values, events: dict[str, Array], t: int) -> Array:
+        neurons = self.functions[p.name] if p.rule == "change" else self.neurons.get(p.name)
         if p.source is not None:
+            assert neurons is not None
             wanted = values[p.source].ravel() * p.scale
             if self.graph.scheme.max_state:
                 wanted = np.rint(wanted).astype(np.int64)
             changed = wanted - self._before[p.name]
             self._before[p.name] = wanted
             self.sent += int(np.count_nonzero(changed))
-            return self.neurons[p.name].fire(np.zeros_like(changed), changed, t)
-        summed: Array = np.add.reduce(
-            [i.operator.apply(events[i.source]) for i in self.graph.incoming(p.name)]
-        )
+            return neurons.fire(np.zeros_like(changed), changed, t)
+        arriving = {"change": np.zeros(p.size), "differential": np.zeros(p.size)}
+        for i in self.graph.incoming(p.name):
+            arriving[self.graph.populations[i.source].rule] += i.operator.apply(events[i.source])
+        summed, changed = arriving["differential"], arriving["change"]
         most = self.graph.scheme.max_state
         if most:
             summed = np.rint(summed).astype(np.int64)
             inside = summed.clip(-most, most)
             beyond = int((inside != summed).sum())
             self.clipped[p.name] = self.clipped.get(p.name, 0) + beyond
-            summed = inside
-        return summed if p.rule == "sum" else self.neurons[p.name].fire(summed, 0, t)
+            summed, changed = inside, np.zeros_like(inside)
+        return summed if neurons is None else neurons.fire(summed, changed, t)

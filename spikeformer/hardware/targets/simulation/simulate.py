@@ -49,7 +49,7 @@ def simulate(graph: SpikeGraph, inputs: Arrays) -> dict[str, Array]:
 
     Returns:
         Spikes of every population of kind "lif", uint8 (samples, timesteps, size); of a converted
-        network its events, int32, and sums, float64.
+        network its events, int32, and sums and changes, float64.
     """
     if isinstance(graph, HostedGraph):
         return HostedRun(graph).run(inputs).events
@@ -150,9 +150,10 @@ def outputs_of(
 def spike_bytes(graph: SpikeGraph) -> int:
     """Return the memory of all spikes of one sample.
 
-    A byte for each neuron and timestep; 4 for an event of a converted network, 8 for a sum.
+    A byte for each neuron and timestep; of a converted network 4 for an event, 8 for a sum or a
+    change.
     """
-    sizes = {"differential": 4, "sum": 8}
+    sizes = {"differential": 4, "sum": 8, "change": 8}
     return graph.timesteps * sum(p.size * sizes.get(p.rule, 1) for p in graph.neurons)
 
 

@@ -18,7 +18,7 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from spikeformer.hardware.ir.differential import DifferentialNeurons, Scheme
+from spikeformer.hardware.ir.differential import DifferentialNeurons, FunctionNeurons, Scheme
 from spikeformer.hardware.ir.runtime import STATIC, Host, HostOperation, Values
 from spikeformer.hardware.targets.exchange import Array
 
@@ -38,6 +38,8 @@ class DifferentialProcess(AbstractProcess):
         sums: 1 where a neuron sends what its synapses bring, (neurons,).
         timesteps: Steps between samples.
         scheme: What they share, as keywords of `Scheme`.
+        computing: Those that send changes of a function of their state: `function`, and the `first`
+            and the `last`, which is no longer one of them.
     """
 
     def __init__(
@@ -49,9 +51,16 @@ class DifferentialProcess(AbstractProcess):
         sums: Array,
         timesteps: int,
         scheme: dict[str, Any],
+        computing: list[dict[str, Any]],
     ) -> None:
         super().__init__(
-            unit=unit, start=start, starts=starts, sums=sums, timesteps=timesteps, scheme=scheme
+            unit=unit,
+            start=start,
+            starts=starts,
+            sums=sums,
+            timesteps=timesteps,
+            scheme=scheme,
+            computing=computing,
         )
         self.a_in = InPort(shape=unit.shape)
         self.h_in = InPort(shape=unit.shape)
@@ -69,6 +78,11 @@ class _DifferentialModel(PyLoihiProcessModel):
         self._neurons = DifferentialNeurons(self._scheme, proc_params["unit"], proc_params["start"])
         self._starts, self._timesteps = proc_params["starts"], proc_params["timesteps"]
         self._sums = proc_params["sums"] == 1
+        self._computing = []
+        for each in proc_params["computing"]:
+            where = slice(each["first"], each["last"])
+            neurons = FunctionNeurons(each["function"], proc_params["start"][where])
+            self._computing.append((where, neurons))
 
     def run_spk(self) -> None:
         summed, changed = self.a_in.recv(), self.h_in.recv()
@@ -76,8 +90,11 @@ class _DifferentialModel(PyLoihiProcessModel):
             summed = np.clip(summed.astype(np.int64), -most, most)
             changed = changed.astype(np.int64)
         local = self.time_step - 1 - self._starts
-        events = self._neurons.fire(summed, changed, local % self._timesteps + 1)
-        self.s_out.send(np.where(local < 0, 0, np.where(self._sums, summed, events)))
+        t = local % self._timesteps + 1
+        sent = np.where(self._sums, summed, self._neurons.fire(summed, changed, t))
+        for where, neurons in self._computing:
+            sent[where] = neurons.fire(summed[where], changed[where], t[where])
+        self.s_out.send(np.where(local < 0, 0, sent))
 
 
 @implements(proc=DifferentialProcess, protocol=LoihiProtocol)
@@ -228,15 +245,18 @@ def build_hosted(arrays: dict[str, Array], settings: dict[str, Any]) -> Abstract
         sums=arrays["sums"],
         timesteps=settings["timesteps"],
         scheme=settings["scheme"],
+        computing=settings["computing"],
     )
     host = HostFunctions(arrays=arrays, settings=settings)
     neurons.s_out.connect(host.s_in)
     host.h_out.connect(neurons.h_in)
     size = len(arrays["unit"])
-    for parts in synapses_of(arrays, settings).values():
-        synapses = Synapses(parts=parts, size=(size, size), lanes=1)
-        neurons.s_out.connect(synapses.s_in)
-        synapses.a_out.connect(neurons.a_in)
+    for changes, port in ((False, neurons.a_in), (True, neurons.h_in)):
+        groups = [each for each in settings["synapses"] if each["changes"] == changes]
+        for parts in synapses_of(arrays, {"synapses": groups}).values():
+            synapses = Synapses(parts=parts, size=(size, size), lanes=1)
+            neurons.s_out.connect(synapses.s_in)
+            synapses.a_out.connect(port)
     return neurons
 
 
