@@ -7,6 +7,7 @@ form of colour blindness, and no figure relies on colour alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Literal
@@ -32,6 +33,14 @@ ORANGE = "#c75f10"
 # page draws the same text smaller where the figure is scaled up.
 WIDTH = 4.5
 SMALL, NORMAL = 9.5, 10.5
+
+_PREFIXES = (
+    "",
+    "\N{NO-BREAK SPACE}k",
+    "\N{NO-BREAK SPACE}M",
+    "\N{NO-BREAK SPACE}G",
+    "\N{NO-BREAK SPACE}T",
+)
 
 
 def new_figure(width: float = WIDTH, height: float = 2.7) -> Figure:
@@ -116,10 +125,13 @@ def percent_ticks(axis: Any) -> None:
 
 
 def plain_ticks(axis: Any) -> None:
-    """Label numbers without matplotlib's offset and multiplier."""
+    """Label numbers without matplotlib's offset and multiplier; 3 million are 3 M."""
 
     def plain(value: float, _: int) -> str:
-        return format_number(value, ".5g").replace("-", "\N{MINUS SIGN}")
+        thousands = int(math.log10(abs(value)) // 3) if abs(value) >= 1e5 else 0
+        thousands = min(thousands, len(_PREFIXES) - 1)
+        number = format_number(value / 1000**thousands, ".5g").replace("-", "\N{MINUS SIGN}")
+        return f"{number}{_PREFIXES[thousands]}"
 
     axis.set_major_formatter(FuncFormatter(plain))
 

@@ -22,6 +22,13 @@ def test_plain_ticks_have_neither_offset_nor_multiplier():
     figure_style.plain_ticks(axes.yaxis)
     shown = axes.yaxis.get_major_formatter()
     assert [shown(value) for value in (-1.5, 0, 1e4)] == ["\N{MINUS SIGN}1.5", "0", "10000"]
+    large = [shown(value) for value in (250_000, -3e6, 1.5e9, 2e13)]
+    assert large == [
+        "250\N{NO-BREAK SPACE}k",
+        "\N{MINUS SIGN}3\N{NO-BREAK SPACE}M",
+        "1.5\N{NO-BREAK SPACE}G",
+        "20\N{NO-BREAK SPACE}T",
+    ]
 
 
 def test_title_and_legend_draw_a_dollar_as_it_is():

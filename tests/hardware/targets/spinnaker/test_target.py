@@ -17,6 +17,7 @@ from spikeformer.hardware import (
     reference_spikes,
     simulate,
 )
+from spikeformer.hardware.ir.relays import with_relays
 from spikeformer.hardware.targets.spinnaker import target as module
 from spikeformer.hardware.targets.spinnaker.fixed_point import shift_of
 from spikeformer.hardware.targets.spinnaker.network import network_job, summed_weights
@@ -28,6 +29,7 @@ from tests.hardware.networks import (
     heard,
     images,
     lasting,
+    late,
     sentences,
     spikes_for,
     text,
@@ -67,6 +69,15 @@ def test_currents_that_last_fire_as_in_numpy_and_are_mapped():
     valued = Lowered(lasting(two_layers(kind="values")), None, {})
     with pytest.raises(HardwareCompatibilityError, match=r"one gets values.*currents last"):
         SpiNNakerDeployer().lowered(valued)
+
+
+def test_relays_before_currents_that_last_change_no_spike():
+    graph = lasting(late(timesteps=8))
+    relayed = with_relays(graph, 2)
+    assert any(".relay_" in p.name for p in relayed.neurons)
+    inputs = spikes_for(graph, 6)
+    model = SpiNNakerDeployer().deploy(HardwareModel("spinnaker", relayed))
+    assert_equal(simulate(graph, inputs), model.execute_float(inputs))
 
 
 def test_transformer_fires_as_in_pytorch_and_is_mapped():
