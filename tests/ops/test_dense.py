@@ -32,3 +32,18 @@ def test_large_products_are_convolutions(monkeypatch):
     dense.linear(torch.zeros(512, 128).bfloat16(), torch.zeros(384, 128).bfloat16())
     dense.linear(torch.zeros(8, 128), torch.zeros(384, 128))
     assert len(seen) == torch.backends.mkldnn.is_available()
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch has no oneDNN")
+def test_large_products_are_onednns_on_one_thread_too():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.profiler.profile() as profile:
+            dense.linear(torch.zeros(512, 128), torch.zeros(384, 128))
+            dense.weight_gradient(torch.zeros(512, 384), torch.zeros(512, 128))
+    finally:
+        torch.set_num_threads(threads)
+    names = {event.key for event in profile.key_averages()}
+    assert "aten::mkldnn_convolution" in names
+    assert not any("slow_conv2d" in name for name in names)
