@@ -23,6 +23,7 @@ KINDS = {
     "norm and neurons, fused": (*_of("norm_lif"), *_of("lif")),
     "attention, fused": _of("spike_attention"),
     "packing of spikes": (*_of("spike_pack"), *_of("spike_unpack")),
+    "norm and pooling, fused": ("NormPool",),
     "norm": ("batch_norm",),
     "pooling": ("pool",),
     "copies": ("copy", "clone", "contiguous", "aten::cat", "aten::stack", "fill_", "zero_"),

@@ -70,10 +70,11 @@ class SpikingConv(nn.Module):
         """
         current = by_frame(self.conv, x)
         norm: FrameBatchNorm | None = self.norm
-        if neuron is None or self.pool is not None:
-            current, norm = self.norm(current), None
         if self.pool is not None:
-            current = by_frame(self.pool, current)
+            backend = "auto" if neuron is None else neuron.backend
+            current, norm = self.norm.pooled(current, self.pool, backend=backend), None
+        elif neuron is None:
+            current, norm = self.norm(current), None
         if timesteps is not None:
             current = current.expand(-1, timesteps, *current.shape[2:])
         return current if neuron is None else neuron(current, norm=norm)

@@ -170,7 +170,7 @@ def at_rest(current: Tensor) -> Tensor:
     return zero_state(current)
 
 
-def _is_plain_call(module: nn.Module) -> bool:
+def is_plain_call(module: nn.Module) -> bool:
     """Whether calling `module` runs its `forward` and nothing else: it has no hooks."""
     hooks = (
         module._forward_hooks,

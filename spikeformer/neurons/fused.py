@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from torch import Tensor
 
-from spikeformer.neurons.base import LifNorm, Norm, SpikingNeuron, _is_plain_call
+from spikeformer.neurons.base import LifNorm, Norm, SpikingNeuron, is_plain_call
 from spikeformer.ops import LifState, lif
 from spikeformer.ops.lif import LifArguments
 
@@ -44,5 +44,5 @@ class FusedNeuron(SpikingNeuron):
         """Return the arguments of `ops.lif` that do the same; None where only a call will do."""
         # A subclass with equations of its own inherits this method, but is not described by it.
         ours = self._computed_by_the_op and type(self).forward is FusedNeuron.forward
-        may_fuse = ours and not self.check_finite and _is_plain_call(self)
+        may_fuse = ours and not self.check_finite and is_plain_call(self)
         return self._lif_arguments() if may_fuse else None

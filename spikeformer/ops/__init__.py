@@ -4,6 +4,7 @@ from spikeformer.ops.dispatch import BACKENDS, resolve_backend
 from spikeformer.ops.lif import LifState, lif
 from spikeformer.ops.memory import keep_freed_memory
 from spikeformer.ops.norm_lif import norm_lif
+from spikeformer.ops.norm_pool import norm_pool
 from spikeformer.ops.spike_attention import spike_attention
 from spikeformer.ops.spike_encode import spike_encode
 from spikeformer.ops.spike_linear import spike_conv2d, spike_linear
@@ -18,6 +19,7 @@ __all__ = [
     "keep_freed_memory",
     "lif",
     "norm_lif",
+    "norm_pool",
     "resolve_backend",
     "spike",
     "spike_attention",

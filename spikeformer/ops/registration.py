@@ -118,14 +118,18 @@ def differentiate(
 
 
 def _seen(arguments: Arguments) -> bool:
-    """Whether a compiler, transform, mode or profiler, or a kind of tensor, wants the operator."""
+    """Whether a profiler, or anybody of `watched`, wants the operator."""
+    return torch._C._autograd._profiler_enabled() or watched(arguments)
+
+
+def watched(arguments: Arguments) -> bool:
+    """Whether a compiler, transform or mode, or a kind of tensor, follows every operation."""
     return (
         torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None
         or torch._C._functorch.peek_interpreter_stack() is not None
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._len_torch_function_stack() > 0
-        or torch._C._autograd._profiler_enabled()
         or any(
             isinstance(x, Tensor) and type(x) not in (Tensor, torch.nn.Parameter) for x in arguments
         )

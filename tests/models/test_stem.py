@@ -73,3 +73,22 @@ def test_spiking_conv_is_a_convolution_at_every_timestep(stride, groups):
 def test_bad_arguments(arguments, message):
     with pytest.raises(ArgumentError, match=message):
         ConvStem(**{"in_channels": 1, "dim": 8, "timesteps": 2, **arguments})
+
+
+def test_a_pooled_convolution_by_its_modules():
+    """Training and inference equal the convolution, the norm and the pooling, one by one."""
+    layer, parts = SpikingConv(3, 8, pool=True), SpikingConv(3, 8, pool=True)
+    parts.load_state_dict(layer.state_dict())
+    x, seen = torch.randn(2, 3, 3, 7, 6), []
+    for module in (parts.norm, parts.pool):
+        module.register_forward_hook(lambda module, *_: seen.append(type(module)))
+    for training in (True, False):
+        results = []
+        for conv in (layer, parts):
+            out = conv.train(training)(x)
+            out.square().sum().backward()
+            results.append([out, conv.conv.weight.grad, *conv.norm.buffers()])
+        for fused, expected in zip(*results, strict=True):
+            torch.testing.assert_close(fused, expected, rtol=1e-4, atol=1e-4)
+    # Who watches the modules sees them run.
+    assert seen == [type(parts.norm), type(parts.pool)] * 2

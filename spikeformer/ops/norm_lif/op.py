@@ -5,13 +5,12 @@ from __future__ import annotations
 from math import prod
 from typing import Unpack
 
-import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops.layout import FeatureAxes
 from spikeformer.ops.lif.dynamics import Dynamics, LifArguments, LifState
-from spikeformer.ops.norm_lif.operator import run_norm_lif
+from spikeformer.ops.norm_lif.operator import follow, run_norm_lif
 from spikeformer.ops.norm_lif.reference import norm_lif_reference
 
 
@@ -112,11 +111,7 @@ def norm_lif(
             None if adaptation is None else axes.restore(final_adaptation, 1),
         )
     if training and count:
-        with torch.no_grad():
-            mean, variance = used
-            unbiased = variance * (count / (count - 1))
-            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
-            running_var.lerp_(unbiased.to(running_var.dtype), momentum)
+        follow((running_mean, running_var), used, count, momentum)
     return spikes, final
 
 

@@ -9,6 +9,7 @@ their part in the gradient.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ def _forward(
     membrane, adaptation, *neuron, inner, eps = others
     dynamics = Dynamics.of_operator(*neuron)
     if mean is None or variance is None:
-        mean, variance = _moments(current, weight.numel(), inner, dynamics.backend)
+        mean, variance = moments(current, weight.numel(), inner, dynamics.backend)
     else:
         mean, variance = (x.to(torch.float32, copy=True) for x in (mean, variance))
     scale = weight * torch.rsqrt(variance + eps)
@@ -104,7 +105,7 @@ def _backward_fake(
     return empty_rows_like(as_rows(current)), *float32_like(current, *given)
 
 
-def _moments(current: Tensor, channels: int, inner: int, backend: str) -> tuple[Tensor, Tensor]:
+def moments(current: Tensor, channels: int, inner: int, backend: str) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of every channel.
 
     Summed around one value of the channel, so that a mean far from zero costs no digits.
@@ -117,6 +118,17 @@ def _moments(current: Tensor, channels: int, inner: int, backend: str) -> tuple[
     distance, square = totals * (channels / current.numel())
     variance = (square - distance.square()).clamp(min=0.0)
     return (around + distance).float(), variance.float()
+
+
+def follow(
+    running: tuple[Tensor, Tensor], used: Sequence[Tensor], count: int, momentum: float
+) -> None:
+    """Move the running mean and unbiased variance towards those of a batch of `count` values."""
+    mean, variance = used
+    with torch.no_grad():
+        unbiased = variance * (count / (count - 1))
+        for kept, found in zip(running, (mean, unbiased), strict=True):
+            kept.lerp_(found.to(kept.dtype), momentum)
 
 
 def _by_feature(by_channel: Tensor, current: Tensor, inner: int) -> Tensor:
