@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from numba import njit
@@ -34,6 +36,9 @@ def compiled(*, arrays: bool = False, **options: Any) -> Callable[[Callable[...,
             kernel = njit(cache=True, **options)(function)
             index = kernel._cache._cache_file  # follows the function's own file alone
             index._source_stamp = (index._source_stamp, sources(Path(__file__).parent))
+            code = hashlib.sha256(function.__code__.co_code).hexdigest()
+            own = (code, variant(function))
+            kernel._cache._index_key = lambda sig, codegen: (sig, codegen.magic_tuple(), own)
             return kernel
         except RuntimeError as error:
             if "no locator" not in str(error):
@@ -41,6 +46,26 @@ def compiled(*, arrays: bool = False, **options: Any) -> Callable[[Callable[...,
             return njit(**options)(function)
 
     return decorate
+
+
+def variant(value: Any) -> Any:
+    """Return what tells a function from those with the same source, alike in all processes.
+
+    Numba asks for the pickle of what a closure holds, in which every intrinsic has a number of its
+    process, so that no other process would find the kernel.
+
+    Raises:
+        TypeError: A closure holds something that is told by its address only.
+    """
+    if isinstance(value, tuple):
+        return tuple(map(variant, value))
+    function = getattr(value, "_defn", getattr(value, "py_func", value))
+    if isinstance(function, FunctionType):
+        held = [cell.cell_contents for cell in function.__closure__ or ()]
+        return function.__module__, function.__qualname__, *map(variant, held)
+    if " at 0x" in repr(value):
+        raise TypeError(f"a kernel cannot be kept whose closure holds {value!r}")
+    return repr(value)
 
 
 @cache

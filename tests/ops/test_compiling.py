@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from numba.core.caching import CodeLibraryCacheImpl, CompileResultCacheImpl
+from numba.extending import intrinsic, register_jitable
 
 from spikeformer.ops import compiling
 from spikeformer.ops.compiling import compiled
@@ -33,6 +34,38 @@ def test_a_kernel_is_compiled_anew_when_another_module_changes(monkeypatch):
     monkeypatch.setattr(compiling, "sources", lambda folder: (1, 2))
     assert list(hits().values()) == []
     assert list(hits().values()) == [1]
+
+
+def times(factor):
+    """A kernel that holds an intrinsic, made anew as every process does."""
+
+    @intrinsic
+    def product(context, x):
+        def generate(context, builder, signature, values):
+            return builder.fmul(values[0], values[0].type(factor))
+
+        return x(x), generate
+
+    @register_jitable
+    def multiplied(x):
+        return product(x)
+
+    return compiled()(lambda x: multiplied(x))
+
+
+def test_the_next_process_finds_a_kernel_with_an_intrinsic():
+    for factor in (2.0, 3.0):
+        assert times(factor)(5.0) == 5.0 * factor
+    for factor in (2.0, 3.0):
+        again = times(factor)
+        assert again(5.0) == 5.0 * factor
+        assert list(again.stats.cache_hits.values()) == [1]
+
+
+def test_what_is_known_by_its_address_only_is_not_kept():
+    thing = object()
+    with pytest.raises(TypeError, match="closure holds <object"):
+        compiled()(lambda x: x + bool(thing))
 
 
 def test_compiled_does_without_a_place_to_keep_it(monkeypatch):

@@ -55,7 +55,7 @@ def word_reader(dtype: torch.dtype) -> Any:
                 word |= U(load(spikes[start + j]) != ZERO) << U(j - whole * LANES)
             words[whole] = word
 
-    return read
+    return _named(read, dtype)
 
 
 @cache
@@ -81,7 +81,13 @@ def row_writer(dtype: torch.dtype) -> Any:
                 for j in range(min(LANES, length - i * LANES)):
                     out[start + i * LANES + j] = store(wide[j])
 
-    return write
+    return _named(write, dtype)
+
+
+def _named(function: Any, dtype: torch.dtype) -> Any:
+    """Name a function by its dtype, since machine code of other processes is found by its name."""
+    function.__qualname__ += f"_{dtype}"
+    return function
 
 
 @register_jitable
