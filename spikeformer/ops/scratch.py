@@ -37,12 +37,14 @@ def allocate(context: Any, dtype: Any, count: Any) -> tuple[Any, Callable[..., A
         calloc = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(_POINTER, [_INT, _INT]), "calloc"
         )
+        # Nothing else points there: loops over scratch memory and arguments need not check that.
+        calloc.return_value.add_attribute("noalias")
         block = builder.call(calloc, [_INT(1), builder.add(space, _INT(2 * _LINE))])
         with cgutils.if_unlikely(builder, cgutils.is_null(builder, block)):
             message = ("a kernel found no memory for its scratch buffer",)
             context.call_conv.return_user_exc(builder, MemoryError, message)
-        address = builder.add(builder.ptrtoint(block, _INT), _INT(2 * _LINE - 1))
-        data = builder.inttoptr(builder.and_(address, _INT(-_LINE)), _POINTER)
+        past = builder.and_(builder.ptrtoint(block, _INT), _INT(_LINE - 1))
+        data = builder.gep(block, [builder.sub(_INT(2 * _LINE), past)])
         # Where the block begins is kept before the array.
         builder.store(block, _before(builder, data))
         array = context.make_array(array_type)(context, builder)

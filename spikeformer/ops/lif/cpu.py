@@ -19,6 +19,7 @@ from spikeformer.ops.formats import flat, strided
 from spikeformer.ops.lif.cpu_kernels import BLOCK, backward_kernel, forward_kernel
 from spikeformer.ops.lif.dynamics import Dynamics, State
 from spikeformer.ops.lif.operator import Affine
+from spikeformer.ops.lif.unrolled_kernels import TIMESTEPS, unrolled_kernel
 from spikeformer.ops.threads import run_tasks
 
 # Batch norm's sums are kept per group of samples: so many tasks are enough for every thread, and
@@ -90,16 +91,13 @@ def backward(
     with_parameters = isinstance(dynamics.parameters, Tensor)
     partial_sums = np.zeros((tasks.num_tasks if with_parameters else 0, 4))
     affine_sums = np.zeros((tasks.num_groups if affine else 0, 2, current.shape[2]), np.float32)
-    kernel = backward_kernel(
-        current.dtype,
-        dynamics.reset,
-        dynamics.detach_reset,
-        dynamics.surrogate,
-        state[1] is not None,
-        with_parameters,
-        affine is not None,
-        dynamics.max_spikes > 0,
-    )
+    neuron = current.dtype, dynamics.reset, dynamics.detach_reset, dynamics.surrogate
+    others = affine is not None, dynamics.max_spikes > 0
+    adaptive, timesteps = state[1] is not None, current.shape[1]
+    if timesteps in TIMESTEPS and not adaptive and not with_parameters:
+        kernel = unrolled_kernel(timesteps, *neuron, *others)
+    else:
+        kernel = backward_kernel(*neuron, adaptive, with_parameters, *others)
     arguments = (
         tasks.shape,
         (*numbers(dynamics), np.float32(dynamics.slope)),

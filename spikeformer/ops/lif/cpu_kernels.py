@@ -43,10 +43,19 @@ _HISTORY = 8 * BLOCK
 
 
 @register_jitable
-def _fill(row: Any, source: Any, offset: int) -> None:
+def copy(source: Any, target: Any) -> None:
+    """Copy a row; from an index that might count from the end, LLVM would gather its elements."""
+    for j in range(target.size):
+        target[j] = source[j]
+
+
+@register_jitable
+def fill(row: Any, source: Any, offset: int) -> None:
     """Start a row from `source` at `offset`, or from zero where there is no source."""
-    for j in range(row.size):
-        row[j] = source[offset + j] if source.size else ZERO
+    if source.size:
+        copy(source[offset : offset + row.size], row)
+    else:
+        row[:] = ZERO
 
 
 @register_jitable
@@ -68,13 +77,58 @@ def count(level: Any, most: Any) -> Any:
     return (clipped + ROUNDER) - ROUNDER
 
 
+def equations(
+    reset: str, detach_reset: bool, surrogate: str, counts: bool
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """What a neuron does with the membrane that it has integrated, and how gradients come back."""
+    to_zero = reset == "zero"
+    derivative = DERIVATIVES[SURROGATES[surrogate].code]
+
+    @register_jitable
+    def fire(pre: Any, threshold: Any, most: Any) -> Any:
+        """Distance to the threshold, spikes, and the membrane after them."""
+        if counts:
+            distance = pre / threshold
+            fired = count(distance, most)
+        else:
+            distance = pre - threshold
+            fired = ONE if distance >= ZERO else ZERO
+        return distance, fired, (pre * (ONE - fired) if to_zero else pre - threshold * fired)
+
+    # Gradients may be rounded less, and multiplied with the inverse of a parameter.
+    @register_jitable(fastmath={"contract", "arcp"})
+    def back(
+        pre: Any,
+        distance: Any,
+        fired: Any,
+        ds: Any,
+        dv: Any,
+        threshold: Any,
+        most: Any,
+        slope: Any,
+    ) -> Any:
+        """Gradient of the integrated membrane, and the part of it that came through the spikes."""
+        if counts:
+            ds = ds / most
+        if not detach_reset:
+            ds = ds - (pre if to_zero else threshold) * dv
+        if counts:
+            passes = ZERO <= distance <= most
+            through_spike = ds / threshold if passes else ZERO
+        else:
+            through_spike = ds * derivative(distance, slope)
+        return through_spike + (dv * (ONE - fired) if to_zero else dv), through_spike
+
+    return fire, back
+
+
 @cache
 def forward_kernel(
     dtype: torch.dtype, reset: str, adaptive: bool, affine: bool, counts: bool
 ) -> Kernel:
     """Compile the walk through time that writes spikes and the final state."""
     _, load, store = FORMATS[dtype]
-    to_zero = reset == "zero"
+    fire, _ = equations(reset, False, "rectangle", counts)
 
     @compiled(error_model="numpy")
     def kernel(
@@ -108,10 +162,10 @@ def forward_kernel(
             for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
                 row = sample * features + begin
                 v = membrane[row : row + n]
-                _fill(v, initial_membrane, row)
+                fill(v, initial_membrane, row)
                 if adaptive:
                     a = adaptation[row : row + n]
-                    _fill(a, initial_adaptation, row)
+                    fill(a, initial_adaptation, row)
                 for t in range(timesteps):
                     here = sample * current_strides[0] + t * current_strides[1] + begin
                     x = current[here : here + n]
@@ -124,13 +178,8 @@ def forward_kernel(
                         pre = decay * v[j] + i
                         if adaptive:
                             pre = pre - a[j]
-                        if counts:
-                            fired = count(pre / threshold, most)
-                            s[j] = store(fired / most)
-                        else:
-                            fired = ONE if pre - threshold >= ZERO else ZERO
-                            s[j] = store(fired)
-                        v[j] = pre * (ONE - fired) if to_zero else pre - threshold * fired
+                        _, fired, v[j] = fire(pre, threshold, most)
+                        s[j] = store(fired / most if counts else fired)
                         if adaptive:
                             a[j] = adaptation_decay * a[j] + strength * fired
 
@@ -155,7 +204,7 @@ def backward_kernel(
     """
     _, load, store = FORMATS[dtype]
     to_zero = reset == "zero"
-    derivative = DERIVATIVES[SURROGATES[surrogate].code]
+    fire, back = equations(reset, detach_reset, surrogate, counts)
     rows = 2 * BLOCK if adaptive else BLOCK
 
     @compiled(error_model="numpy")
@@ -199,10 +248,10 @@ def backward_kernel(
                 row = sample * features + begin
 
                 # Forward again, keeping the state before each timestep.
-                _fill(scratch[_HISTORY : _HISTORY + n], initial_membrane, row)
+                fill(scratch[_HISTORY : _HISTORY + n], initial_membrane, row)
                 if adaptive:
                     start = _HISTORY + BLOCK
-                    _fill(scratch[start : start + n], initial_adaptation, row)
+                    fill(scratch[start : start + n], initial_adaptation, row)
                 for t in range(timesteps - 1):
                     here = sample * current_strides[0] + t * current_strides[1] + begin
                     x = current[here : here + n]
@@ -214,20 +263,16 @@ def backward_kernel(
                         pre = decay * now[j] + i
                         if adaptive:
                             pre = pre - now[BLOCK + j]
-                        if counts:
-                            fired = count(pre / threshold, most)
-                        else:
-                            fired = ONE if pre - threshold >= ZERO else ZERO
-                        now[rows + j] = pre * (ONE - fired) if to_zero else pre - threshold * fired
+                        _, fired, now[rows + j] = fire(pre, threshold, most)
                         if adaptive:
                             now[rows + BLOCK + j] = (
                                 adaptation_decay * now[BLOCK + j] + strength * fired
                             )
 
                 # Back through time.
-                _fill(scratch[_GRAD_MEMBRANE : _GRAD_MEMBRANE + n], grad_membrane, row)
+                fill(scratch[_GRAD_MEMBRANE : _GRAD_MEMBRANE + n], grad_membrane, row)
                 if adaptive:
-                    _fill(scratch[_GRAD_ADAPTATION : _GRAD_ADAPTATION + n], grad_adaptation, row)
+                    fill(scratch[_GRAD_ADAPTATION : _GRAD_ADAPTATION + n], grad_adaptation, row)
                 for t in range(timesteps - 1, -1, -1):
                     here = sample * current_strides[0] + t * current_strides[1] + begin
                     x = current[here : here + n]
@@ -246,27 +291,15 @@ def backward_kernel(
                         if adaptive:
                             a = now[BLOCK + j]
                             pre = pre - a
-                        if counts:
-                            distance = pre / threshold
-                            fired = count(distance, most)
-                        else:
-                            distance = pre - threshold
-                            fired = ONE if distance >= ZERO else ZERO
+                        distance, fired, _ = fire(pre, threshold, most)
                         dv = scratch[_GRAD_MEMBRANE + j]
                         ds = load(ds_out[j])
-                        if counts:
-                            ds = ds / most
                         if adaptive:
                             da = scratch[_GRAD_ADAPTATION + j]
                             ds = ds + strength * da
-                        if not detach_reset:
-                            ds = ds - (pre if to_zero else threshold) * dv
-                        if counts:
-                            passes = ZERO <= distance <= most
-                            through_spike = ds / threshold if passes else ZERO
-                        else:
-                            through_spike = ds * derivative(distance, slope)
-                        dpre = through_spike + (dv * (ONE - fired) if to_zero else dv)
+                        dpre, through_spike = back(
+                            pre, distance, fired, ds, dv, threshold, most, slope
+                        )
                         dx[j] = store(dpre)
                         scratch[_GRAD_MEMBRANE + j] = decay * dpre
                         if adaptive:
@@ -287,16 +320,16 @@ def backward_kernel(
                                 scratch[_SUM_STRENGTH + j] += da * fired
 
                 if grad_initial_membrane.size:
-                    for j in range(n):
-                        grad_initial_membrane[row + j] = scratch[_GRAD_MEMBRANE + j]
+                    start = _GRAD_MEMBRANE
+                    copy(scratch[start : start + n], grad_initial_membrane[row : row + n])
                 if adaptive:
-                    for j in range(n):
-                        grad_initial_adaptation[row + j] = scratch[_GRAD_ADAPTATION + j]
+                    start = _GRAD_ADAPTATION
+                    copy(scratch[start : start + n], grad_initial_adaptation[row : row + n])
 
             if affine:
-                for j in range(n):
-                    affine_sums[group, 0, begin + j] = scratch[_SUM_OFFSET + j]
-                    affine_sums[group, 1, begin + j] = scratch[_SUM_SCALE + j]
+                for p in range(2):
+                    start = _SUM_OFFSET + p * BLOCK
+                    copy(scratch[start : start + n], affine_sums[group, p, begin : begin + n])
             if with_parameters:
                 for p in range(4 if adaptive else 2):
                     sums = _SUM_DECAY + p * BLOCK

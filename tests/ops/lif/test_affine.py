@@ -18,7 +18,7 @@ OPTIONS = ("subtract", False, "atan", 2.0, 0)
 
 @pytest.mark.parametrize("kernel", ["cpu", "triton"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("shape", [(3, 5, 37), (2, 17, 300), (0, 4, 7)])
+@pytest.mark.parametrize("shape", [(3, 5, 37), (2, 17, 300), (2, 4, 1100), (0, 4, 7)])
 def test_equals_the_map_followed_by_the_reference(kernel, dtype, shape):
     features = shape[2]
     current = random_current(*shape, dtype=dtype)

@@ -73,6 +73,21 @@ def test_shapes_within_and_beyond_a_block(kernel, shape, with_state):
     assert_matches_reference(random_current(*shape), kernel, **options)
 
 
+# Timesteps that the CPU's kernel has written out, and features beyond what it takes at a time.
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((3, 4, 1100), {"reset": "zero", "surrogate": "sigmoid"}),
+        ((2, 2, 75), {"detach_reset": True, "surrogate": "erf"}),
+    ],
+)
+def test_few_timesteps(kernel, shape, options):
+    for with_state in (False, True):
+        current = random_current(*shape)
+        options = {"learnable": False, "with_state": with_state, **options}
+        assert_matches_reference(current, kernel, **options)
+
+
 def test_slope(kernel):
     assert_matches_reference(random_current(2, 8, 40), kernel, slope=3.0)
 
