@@ -1,4 +1,7 @@
-"""The neuron of the benchmarks: hard reset, as Spikformer has it, in ours and in SpikingJelly's."""
+"""The neuron of the benchmarks: hard reset, as Spikformer has it, in ours and in SpikingJelly's.
+
+Cases with `max_spikes` have integer neurons, which are ours alone.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ SLOPE = 4.0
 
 def lif_arguments(case: Case) -> dict[str, Any]:
     """Return what `spikeformer.ops.lif` and the ops with neurons in them take."""
+    if "max_spikes" in case.options:
+        return {"decay": 0.5, "threshold": 1.0, "max_spikes": case.options["max_spikes"]}
     return {
         "decay": 0.5,
         "threshold": 1.0,

@@ -88,7 +88,7 @@ class GatedFusion(ModalityFusion):
         mixed = {}
         for name, s in spikes.items():
             heads = s.view(*s.shape[:3], self.num_heads, -1)
-            gate = of_each[name].unsqueeze(-1)
+            gate = of_each[name].unsqueeze(-1).expand(*heads.shape[:-1], 1)
             counts = self.gate_neuron.fires_integers
             passed = coincidence(heads, gate, counts=counts).flatten(-2)
             norm_mask = over_tokens(masks[name], s.shape[2])

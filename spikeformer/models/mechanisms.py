@@ -11,7 +11,7 @@ say that they must be called (`SpikingNeuron.dynamics`), they are, on the same c
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -77,12 +77,14 @@ def _attend(
     """Run a mechanism of `ops.spike_attention` with the neurons of `layer`."""
     query, key, *rest = projections
     value = rest[0] if rest else None
+    options: Any = {
+        "mechanism": mechanism,
+        "counts": layer.neuron.fires_integers,
+        "backend": layer.neuron.backend,
+    }
     if memory is not None:
         current = _go_on(layer, query, key, value, mechanism, memory) * scale
-        counts = layer.neuron.fires_integers
-        return attention_output(
-            layer.neuron(current), query, key, mechanism=mechanism, counts=counts
-        )
+        return attention_output(layer.neuron(current), query, key, **options)
     dynamics = layer.neuron.dynamics()
     if dynamics is not None and (value is None or value.shape == key.shape):
         spikes, _ = spike_attention(
@@ -95,11 +97,8 @@ def _attend(
             **dynamics,
         )
         return spikes
-    counts = layer.neuron.fires_integers
-    current = attention_current(
-        query, key, value, mechanism=mechanism, scale=scale, causal=layer.causal, counts=counts
-    )
-    return attention_output(layer.neuron(current), query, key, mechanism=mechanism, counts=counts)
+    current = attention_current(query, key, value, scale=scale, causal=layer.causal, **options)
+    return attention_output(layer.neuron(current), query, key, **options)
 
 
 def _go_on(

@@ -8,6 +8,7 @@ from spikeformer.ops.norm_pool import norm_pool
 from spikeformer.ops.spike_attention import spike_attention
 from spikeformer.ops.spike_encode import spike_encode
 from spikeformer.ops.spike_linear import spike_conv2d, spike_linear
+from spikeformer.ops.spike_match import spike_match
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 from spikeformer.ops.surrogates import SURROGATES, spike
 
@@ -26,6 +27,7 @@ __all__ = [
     "spike_conv2d",
     "spike_encode",
     "spike_linear",
+    "spike_match",
     "spike_pack",
     "spike_unpack",
 ]

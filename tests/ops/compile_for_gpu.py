@@ -85,6 +85,16 @@ def spike_pack_and_linear(shapes):
         linear.forward(spikes, weight, bias)
 
 
+def spike_match(shapes):
+    kernels = load_kernels("spike_match", "triton")
+    for dtype in {dtype for *_, dtype in shapes}:
+        one = torch.ones(2, 3, 5, 2, 7, dtype=dtype)
+        for shared, other in (("channels", one[..., :1]), ("tokens", one[:, :, :1]), ("", one)):
+            out, order = kernels.forward(one, other, shared, False)
+            kernels.backward(order, out, dtype, shared)
+        kernels.forward(one, one, "", True)
+
+
 if __name__ == "__main__":
     compile_only()
     for name, target in TARGETS.items():
@@ -93,6 +103,6 @@ if __name__ == "__main__":
         first = name == "cuda"
         shapes = SHAPES if first else SHAPES[1:2]
         lif(SURROGATES if first else list(SURROGATES)[:1], shapes)
-        for run in (norm_lif, spike_encode, spike_pack_and_linear):
+        for run in (norm_lif, spike_encode, spike_pack_and_linear, spike_match):
             run(shapes)
         print(name)

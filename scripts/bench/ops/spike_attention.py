@@ -18,6 +18,10 @@ def inputs(case: Case) -> Tensors:
     generator = torch.Generator().manual_seed(0)
     names = ("query", "key") if case.options["mechanism"] == "qk_token" else NAMES
     tensors = {name: random_spikes(shape, _RATE, generator) for name in names}
+    if most := case.options.get("max_spikes"):  # as likely to fire, any number of times
+        for name, spikes in tensors.items():
+            counts = torch.randint(1, most + 1, shape, generator=generator)
+            tensors[name] = spikes * counts / most
     if case.train:
         tensors["upstream"] = torch.randn(shape, generator=generator)
     return {name: tensor.to(case.torch_dtype) for name, tensor in tensors.items()}
@@ -75,6 +79,8 @@ def spikingjelly(*, compiled: bool = False):
 
 
 def _ssa_only(case: Case) -> str:
+    if "max_spikes" in case.options:
+        return "it has no integer neurons"
     other = case.options["mechanism"] != "ssa"
     return "it has this mechanism only inside a layer with convolutions" if other else ""
 
@@ -82,16 +88,27 @@ def _ssa_only(case: Case) -> str:
 def _case(tokens: int, heads: int, mechanism: str = "ssa", **kind) -> Case:
     return Case(
         f"{mechanism}, T=4, B=8, N={tokens}, {heads} heads of 32",
-        {
-            "mechanism": mechanism,
-            "timesteps": 4,
-            "batch": 8,
-            "tokens": tokens,
-            "heads": heads,
-            "channels": 32,
-        },
+        {"mechanism": mechanism, "timesteps": 4, "batch": 8, **_sizes(tokens, heads)},
         **kind,
     )
+
+
+def _integers(mechanism: str) -> Case:
+    most, tokens, heads = 4, 64, 8
+    return Case(
+        f"{mechanism} of integers up to {most}, T=1, B=32, N={tokens}, {heads} heads of 32",
+        {
+            "mechanism": mechanism,
+            "max_spikes": most,
+            "timesteps": 1,
+            "batch": 32,
+            **_sizes(tokens, heads),
+        },
+    )
+
+
+def _sizes(tokens: int, heads: int) -> dict[str, int]:
+    return {"tokens": tokens, "heads": heads, "channels": 32}
 
 
 BENCHMARK = Benchmark(
@@ -110,13 +127,20 @@ where it takes 7. One kernel does a pass, so nothing is read or written twice, a
 allows ratios of 0.73 and 0.86, and of 1 forward, where both read and write the same. `ssa` moves 8
 tensors too, but its formulas compute longer than they wait. Tried and slower: tasks that take some
 of the features of each row, and stores that go past the cache, which do not read first what they
-overwrite.""",
+overwrite.
+
+Between integer neurons gates and matches are minima (`spike_match`): kernels keep one byte of each
+pair, from which backward knows who takes the gradient. `ssa` multiplies fractions, as its formula
+does: planes of bits would take nine products for one.""",
     cases=(
         _case(64, 8),
         _case(196, 12),
         _case(196, 12, "sdsa"),
         _case(196, 12, "qk_token"),
         _case(196, 12, train=False),
+        _integers("qk_token"),
+        _integers("sdsa"),
+        _integers("ssa"),
         _case(196, 12, device="cuda"),
         _case(196, 12, device="cuda", dtype="bfloat16", tolerance=2e-2),
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -47,8 +47,8 @@ def spike_attention(
     one bit of each spike and computes everything else again.
 
     With `max_spikes` = D, neurons and inputs are integer ones, fractions n / D. Gates and matches
-    are then minima instead of products, `min(k, v)`: in as many of their D unit spikes two neurons
-    fire together. "ssa" multiplies the fractions. Backward keeps the inputs as they are.
+    are then minima instead of products, `spike_match`: in as many of their D unit spikes two
+    neurons fire together. "ssa" multiplies the fractions, and its backward keeps them.
 
     Args:
         query: Spikes 0 or 1, or n / D with `max_spikes`, (batch, timesteps, tokens, heads,
@@ -90,11 +90,10 @@ def spike_attention(
     current = query.new_empty(()).expand(current_shape(query, mechanism, causal))
     dynamics, checked = Dynamics.of("spike_attention", current, state, **neuron)
     if dynamics.max_spikes and dynamics.backend != "reference":
-        counted = attention_current(
-            query, key, value, mechanism=mechanism, scale=scale, causal=causal, counts=True
-        )
+        options: Any = {"mechanism": mechanism, "counts": True, "backend": dynamics.backend}
+        counted = attention_current(query, key, value, scale=scale, causal=causal, **options)
         fired, final = lif(counted, state, **neuron)
-        return attention_output(fired, query, key, mechanism=mechanism, counts=True), final
+        return attention_output(fired, query, key, **options), final
     if dynamics.backend == "reference":
         return spike_attention_reference(
             query,

@@ -5,11 +5,14 @@ Axes: b batch, t timesteps, n tokens, h heads, d channels of a head.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from spikeformer.ops.lif.dynamics import Dynamics, LifState, State
 from spikeformer.ops.lif.reference import lif_reference
+from spikeformer.ops.spike_match import spike_match
 
 
 def spike_attention_reference(
@@ -35,12 +38,14 @@ def spike_attention_reference(
         scale: Factor on the attended values of "ssa".
         causal: Whether a token sees only itself and those before it.
     """
-    counts = dynamics.max_spikes > 0
-    current = attention_current(
-        query, key, value, mechanism=mechanism, scale=scale, causal=causal, counts=counts
-    )
+    options: Any = {
+        "mechanism": mechanism,
+        "counts": dynamics.max_spikes > 0,
+        "backend": "reference",
+    }
+    current = attention_current(query, key, value, scale=scale, causal=causal, **options)
     fired, final = lif_reference(current, state, dynamics)
-    return attention_output(fired, query, key, mechanism=mechanism, counts=counts), final
+    return attention_output(fired, query, key, **options), final
 
 
 def attention_current(
@@ -52,22 +57,26 @@ def attention_current(
     scale: float,
     causal: bool,
     counts: bool = False,
+    backend: str = "auto",
 ) -> Tensor:
     """What the neurons integrate: (b, t, n, h) for "qk_token", else (b, t, n, h, d).
 
     It counts coincidences, so it is in float32 or wider whatever the inputs are; "sdsa" without
     `causal` has one count for all tokens, (b, t, 1, h, d). With `counts`, spikes are those of
-    integer neurons, and coincide in as many of their unit spikes as the fewer of the two.
+    integer neurons, and coincide in as many of their unit spikes as the fewer of the two, which
+    `backend` of `spike_match` computes.
     """
     wide = torch.promote_types(query.dtype, torch.float32)
     if mechanism == "qk_token":
         return query.sum(dim=-1, dtype=wide)
     assert value is not None
     if mechanism == "sdsa":
-        match = coincidence(key, value, counts=counts)
         if causal:
+            match = coincidence(key, value, counts=counts, backend=backend)
             return match.cumsum(dim=2, dtype=wide)
-        return match.sum(dim=2, keepdim=True, dtype=wide)
+        if counts:
+            return spike_match(key, value, total=True, backend=backend)
+        return (key * value).sum(dim=2, keepdim=True, dtype=wide)
     with torch.autocast(query.device.type, enabled=False):
         q, k, v = (x.to(wide).transpose(2, 3) for x in (query, key, value))
         if causal:
@@ -90,22 +99,23 @@ def keys_meet_values_first(query: Tensor, key: Tensor, value: Tensor | None = No
 
 
 def attention_output(
-    fired: Tensor, query: Tensor, key: Tensor, *, mechanism: str, counts: bool = False
+    fired: Tensor,
+    query: Tensor,
+    key: Tensor,
+    *,
+    mechanism: str,
+    counts: bool = False,
+    backend: str = "auto",
 ) -> Tensor:
     """The spikes that leave: those that fired, or those that they let through."""
     fired = fired.to(query.dtype)
     if mechanism == "qk_token":
-        return coincidence(fired.unsqueeze(-1), key, counts=counts)
+        return coincidence(key, fired.unsqueeze(-1), counts=counts, backend=backend)
     if mechanism == "sdsa":
-        return coincidence(query, fired, counts=counts)
+        return coincidence(query, fired, counts=counts, backend=backend)
     return fired
 
 
-def coincidence(one: Tensor, other: Tensor, *, counts: bool) -> Tensor:
-    """How often two neurons fire together: the product of bits, or the minimum with `counts`.
-
-    Unit spikes of an integer neuron follow one another from the start of its timestep
-    (`neurons.unit_spikes`), so those of two neurons meet as often as the fewer of them are, which
-    an AND of bits computes in each of the D steps.
-    """
-    return torch.minimum(one, other) if counts else one * other
+def coincidence(one: Tensor, other: Tensor, *, counts: bool, backend: str = "auto") -> Tensor:
+    """How often two neurons fire together: the product of bits, or `spike_match` with `counts`."""
+    return spike_match(one, other, backend=backend) if counts else one * other
