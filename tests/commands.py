@@ -79,13 +79,14 @@ def _checked(done: subprocess.CompletedProcess, check: bool = True) -> subproces
     return done
 
 
-def wait_for_file(folder: Path, pattern: str, process: Command) -> None:
-    """Return as soon as the process has written such a file below `folder`."""
+def wait_for_file(folder: Path, pattern: str, process: Command) -> Path:
+    """Return a file below `folder` as soon as the process has written one of such a name."""
     deadline = time.monotonic() + 200
-    while not any(folder.glob(pattern)):
+    while not (files := list(folder.glob(pattern))):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    return files[0]
 
 
 def only_run(outputs: Path) -> Path:
