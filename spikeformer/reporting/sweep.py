@@ -82,15 +82,9 @@ def build_sweep_page(folder: Path | str) -> Path:
         "runs": _run_rows(sweep, columns),
         "shorter": _shorter(sweep.runs),
     }
-    parts = [_Part("settings", t("reporting.section_settings"))]
-    if sweep.swept:
-        parts.append(_Part("effects", t("reporting.section_effects")))
-    if "parallel" in inline:
-        parts.append(_Part("parallel", t("reporting.parallel_coordinates")))
-    parts += [_Part("runs", t("reporting.runs")), _Part("paper", t("reporting.section_paper"))]
     sections = [
         (part, Markup(environment.get_template(f"sweep/{part.name}.html.j2").render(**values)))
-        for part in parts
+        for part in _parts(sweep, "parallel" in inline)
     ]
     path = RunFolder(sweep.folder).report
     write_page(
@@ -103,6 +97,19 @@ def build_sweep_page(folder: Path | str) -> Path:
         has_figures=bool(drawn),
     )
     return path
+
+
+def _parts(sweep: SweepSummary, parallel: bool) -> list[_Part]:
+    parts = [_Part("settings", t("reporting.section_settings"))]
+    if sweep.swept:
+        parts.append(_Part("effects", t("reporting.section_effects")))
+    if parallel:
+        parts.append(_Part("parallel", t("reporting.parallel_coordinates")))
+    return [
+        *parts,
+        _Part("runs", t("reporting.runs")),
+        _Part("paper", t("reporting.section_paper")),
+    ]
 
 
 def _columns(sweep: SweepSummary) -> list[str]:

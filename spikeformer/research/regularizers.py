@@ -16,11 +16,12 @@ from spikeformer.research.ewc import ElasticWeightConsolidation
 from spikeformer.research.metaplasticity import MetaplasticSynapses
 from spikeformer.research.protocol import task_sequence
 from spikeformer.training import SpikingModule
+from spikeformer.training.callbacks.undone import UndoneCallback
 
 NAME = "ewc"
 
 
-class EwcRegularizer(L.Callback):
+class EwcRegularizer(UndoneCallback):
     """Adds `ElasticWeightConsolidation` to the training of a sequence of tasks.
 
     When a task has ended, the importance of each parameter is estimated on its training samples;
@@ -69,14 +70,8 @@ class EwcRegularizer(L.Callback):
             loader = data.loader("train", done)
             ewc.consolidate(module.net, loader, criterion, self.max_samples)
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def undo(self, pl_module: L.LightningModule) -> None:
         """Leave no penalty behind."""
-        cast(SpikingModule, pl_module).penalties.pop(NAME, None)
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave no penalty behind here either: Lightning calls no `teardown` after an error."""
         cast(SpikingModule, pl_module).penalties.pop(NAME, None)
 
     def state_dict(self) -> dict[str, Any]:
@@ -89,7 +84,7 @@ class EwcRegularizer(L.Callback):
         self.ewc.load_state_dict(state_dict)
 
 
-class MetaplasticRegularizer(L.Callback):
+class MetaplasticRegularizer(UndoneCallback):
     """Lets all `MetaplasticSynapses` of the network consolidate after each step."""
 
     def __init__(self) -> None:
@@ -113,16 +108,10 @@ class MetaplasticRegularizer(L.Callback):
         optimizers: list[torch.optim.Optimizer] = trainer.optimizers
         self._handles = [each.register_step_post_hook(consolidate) for each in optimizers]
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def undo(self, pl_module: L.LightningModule) -> None:
         """Leave no hooks behind."""
         while self._handles:
             self._handles.pop().remove()
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave no hooks behind here either: Lightning calls no `teardown` after an error."""
-        self.teardown(trainer, pl_module, "fit")
 
 
 def _synapses(module: L.LightningModule) -> list[MetaplasticSynapses]:

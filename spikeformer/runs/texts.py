@@ -87,15 +87,7 @@ class TextGenerator:
             before, network.timesteps = network.timesteps, timesteps or network.timesteps
             torch.manual_seed(seed)
             try:
-                network.generate(
-                    ids,
-                    attention_mask=torch.ones_like(ids),
-                    max_new_tokens=tokens,
-                    pad_token_id=self.encoder.pad_id,
-                    streamer=characters,
-                    do_sample=temperature > 0,
-                    **({"temperature": temperature, "top_k": top_k} if temperature > 0 else {}),
-                )
+                self._converted(network, ids, characters, tokens, temperature, top_k)
             finally:
                 network.timesteps = before
             return
@@ -112,6 +104,25 @@ class TextGenerator:
             generator=torch.Generator().manual_seed(seed),
         ):
             characters.put(token)
+
+    def _converted(
+        self,
+        network: SpikingModel,
+        ids: Tensor,
+        characters: _Characters,
+        tokens: int,
+        temperature: float,
+        top_k: int | None,
+    ) -> None:
+        network.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=tokens,
+            pad_token_id=self.encoder.pad_id,
+            streamer=characters,
+            do_sample=temperature > 0,
+            **({"temperature": temperature, "top_k": top_k} if temperature > 0 else {}),
+        )
 
     def _prompt(self, prompt: str) -> Tensor:
         (ids,) = self.encoder.encode([prompt])

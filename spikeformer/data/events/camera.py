@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from spikeformer.data.events.recordings import Array, Recordings
@@ -58,18 +60,12 @@ def record_saccades(
     if images.ndim != 3 or (images.size and not (images.min() >= 0 and images.max() <= 1)):
         raise ArgumentError("images", images.shape, "(samples, rows, columns) from 0 to 1")
     steps = max(1, round(saccade_ms / STEP_MS))
-    path = np.concatenate(
-        [
-            np.linspace(start, stop, steps, endpoint=False)
-            for start, stop in zip(np.array(CORNERS[:-1]), np.array(CORNERS[1:]), strict=True)
-        ]
-        + [np.array(CORNERS[-1:])]
-    )
+    path = _triangle(steps) * amplitude
     found: list[tuple[Array, Array, Array]] = []
-    before = level = _logarithm(images, path[0] * amplitude, size, amplitude)
+    before = level = _logarithm(images, path[0], size, amplitude)
     step_us = saccade_ms * 1e3 / steps
-    for number, corner in enumerate(path[1:]):
-        now = _logarithm(images, corner * amplitude, size, amplitude)
+    for number, camera in enumerate(path[1:]):
+        now = _logarithm(images, camera, size, amplitude)
         change = now - level
         fired = np.trunc(change / contrast)
         for count in range(1, int(np.abs(fired).max(initial=0)) + 1):
@@ -81,6 +77,13 @@ def record_saccades(
         level = level + fired * contrast
         before = now
     return _sorted(found, len(images), size)
+
+
+def _triangle(steps: int) -> Array:
+    """Return places of the camera, so many on each side and the last corner: (places, 2)."""
+    corners = np.array(CORNERS)
+    sides = [np.linspace(start, stop, steps, endpoint=False) for start, stop in pairwise(corners)]
+    return np.concatenate([*sides, corners[-1:]])
 
 
 def _logarithm(images: Array, offset: Array, size: int, amplitude: float) -> Array:

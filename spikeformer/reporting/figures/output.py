@@ -61,10 +61,23 @@ def plot_output(
     axes = figure.add_subplot()
     _style.tidy(axes)
     marker = "o" if timesteps <= 16 else None
-    if not winner:
+    if winner:
+        _draw_classes(axes, steps, values, average, names, target, marker)
+    else:
         axes.plot(steps, values, color=_style.BLUE, marker=marker, ms=4)
-        _finish(axes, timesteps, running_mean)
-        return figure
+    _finish(axes, timesteps, running_mean)
+    return figure
+
+
+def _draw_classes(
+    axes: Axes,
+    steps: np.ndarray,
+    values: np.ndarray,
+    average: np.ndarray,
+    names: list[str],
+    target: int | None,
+    marker: str | None,
+) -> None:
     best = int(average.argmax())
     others = [index for index in np.argsort(-average) if index not in (best, target)]
     for rank, index in enumerate(others[:_MAX_OTHERS]):
@@ -78,8 +91,6 @@ def plot_output(
         )
     label = _style.words("reporting.predicted_class", name=formats.shorten(names[best], 11))
     axes.plot(steps, values[:, best], color=_style.BLUE, marker=marker, label=label, ms=4, zorder=3)
-    _finish(axes, timesteps, running_mean)
-    return figure
 
 
 def _finish(axes: Axes, timesteps: int, running_mean: bool) -> None:

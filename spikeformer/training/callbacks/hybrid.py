@@ -12,10 +12,11 @@ from spikeformer.error_handling import ArgumentError, ConfigurationError, check_
 from spikeformer.i18n import t
 from spikeformer.models import rate_proxy
 from spikeformer.training.callbacks.distillation import Teacher
+from spikeformer.training.callbacks.undone import UndoneCallback
 from spikeformer.training.module import SpikingModule
 
 
-class HybridPhases(L.Callback):
+class HybridPhases(UndoneCallback):
     r"""Trains in two phases on the same weights.
 
     1. For `ann_epochs`, the network with its neurons replaced by their rate functions
@@ -117,15 +118,14 @@ class HybridPhases(L.Callback):
         spiking = float(trainer.current_epoch >= self._boundary)
         pl_module.log("train/spiking", spiking, on_step=False, on_epoch=True)
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Leave the module as it was."""
-        self._leave(cast(SpikingModule, pl_module))
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave the module as it was here too: Lightning calls no `teardown` after an error."""
-        self._leave(cast(SpikingModule, pl_module))
+    def undo(self, pl_module: L.LightningModule) -> None:
+        """Leave the module without proxy and teacher."""
+        module = cast(SpikingModule, pl_module)
+        module.proxy, module.task_weight, self._proxy = None, 1.0, None
+        for name in ("distillation", "feature_distillation"):
+            module.penalties.pop(name, None)
+        if self._teacher is not None:
+            self._teacher.stop()
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch at which spikes begin."""
@@ -149,13 +149,6 @@ class HybridPhases(L.Callback):
             self._proxy = None
         # A function, since the proxy as a part of the module would be saved and trained twice.
         module.proxy = None if self._proxy is None else self._proxy.__call__
-
-    def _leave(self, module: SpikingModule) -> None:
-        module.proxy, module.task_weight, self._proxy = None, 1.0, None
-        for name in ("distillation", "feature_distillation"):
-            module.penalties.pop(name, None)
-        if self._teacher is not None:
-            self._teacher.stop()
 
 
 def _check_epochs(value: float) -> float:

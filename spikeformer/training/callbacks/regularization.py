@@ -10,10 +10,11 @@ from torch import Tensor
 
 from spikeformer.error_handling import check_interval, check_positive
 from spikeformer.instrument import ModuleWatch, watch_spikes
+from spikeformer.training.callbacks.undone import UndoneCallback
 from spikeformer.training.module import SpikingModule
 
 
-class SpikeRegularization(L.Callback):
+class SpikeRegularization(UndoneCallback):
     r"""Penalises firing above a target: `weight * mean_layers(max(0, rate - target)^2)`.
 
     Args:
@@ -54,17 +55,8 @@ class SpikeRegularization(L.Callback):
         if stage == "fit":
             cast(SpikingModule, pl_module).penalties["spike_regularization"] = self.penalty
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Leave no hooks behind."""
-        self._stop(pl_module)
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave no hooks behind here either: Lightning calls no `teardown` after an error."""
-        self._stop(pl_module)
-
-    def _stop(self, pl_module: L.LightningModule) -> None:
+    def undo(self, pl_module: L.LightningModule) -> None:
+        """Leave neither hooks nor penalty behind."""
         if self._watch is not None:
             self._watch.close()
         self._rates.clear()

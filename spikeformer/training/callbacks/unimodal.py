@@ -16,13 +16,14 @@ from spikeformer.i18n import t
 from spikeformer.instrument import ModuleWatch
 from spikeformer.models import ClassificationHead
 from spikeformer.multimodal import ModalityEncoder, MultiModalNetwork
+from spikeformer.training.callbacks.undone import UndoneCallback
 from spikeformer.training.module import SpikingModule
 from spikeformer.training.sharding import ShardedStrategy
 
 NAME = "unimodal_loss"
 
 
-class UnimodalLoss(L.Callback):
+class UnimodalLoss(UndoneCallback):
     r"""Adds the loss of each modality by itself while training: `weight * sum_m loss(a_m)`.
 
     In late fusion, a_m are the logits of the modality's own branch. Elsewhere
@@ -123,17 +124,8 @@ class UnimodalLoss(L.Callback):
         self._outputs.clear()
         return self.weight * torch.stack(losses).sum() if losses else None
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Leave no hooks behind."""
-        self._stop(pl_module)
-
-    def on_exception(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
-    ) -> None:
-        """Leave no hooks behind here either: Lightning calls no `teardown` after an error."""
-        self._stop(pl_module)
-
-    def _stop(self, pl_module: L.LightningModule) -> None:
+    def undo(self, pl_module: L.LightningModule) -> None:
+        """Leave neither hooks nor penalty behind."""
         if self._watch is not None:
             self._watch.close()
             self._watch = None
