@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, help="run folder; its name becomes the network's")
     run = load_run(parser.parse_args().run)
-    size = sum(p.numel() * p.element_size() for p in run.model.state_dict().values())
+    size = sum(p.numel() * p.element_size() for p in run.network.state_dict().values())
     if size > LIMIT:
         parser.error(f"expected at most {LIMIT:,} bytes of weights, got {size:,}")
     print(run.save_pretrained(BUNDLED / run.results.name))

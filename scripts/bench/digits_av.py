@@ -191,7 +191,7 @@ def measure(run: LoadedRun, training: Training, seed: int) -> dict:
         "epochs": fit["epochs"],
         "training_seconds": fit["seconds"],
         "num_parameters": fit["num_parameters"],
-        "results": list(results(run.model, conditions, test.inputs, test.targets)),
+        "results": list(results(run.network, conditions, test.inputs, test.targets)),
     }
 
 

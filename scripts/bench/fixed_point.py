@@ -32,7 +32,7 @@ def measure(folder: Path, images: int, most_bytes: int) -> dict[str, Any]:
     """Return accuracies of a run's network on its first test images."""
     run = load_run(folder)
     samples = chip_samples(run.data(), images)
-    net = run.model.float().eval()
+    net = run.network.float().eval()
     with torch.no_grad():
         parts = [batch.call(net, part).mean(dim=1) for part in batch.parts(samples.inputs, BATCH)]
     expected = torch.cat(parts).numpy()

@@ -28,8 +28,8 @@ def model_card(run: LoadedRun, name: str = "FOLDER_OR_NAME") -> str:
         run: The run.
         name: What `from_pretrained` finds the network by.
     """
-    kind = type(run.model).__name__
-    parameters = sum(parameter.numel() for parameter in run.model.parameters())
+    kind = type(run.network).__name__
+    parameters = sum(parameter.numel() for parameter in run.network.parameters())
     sections = [
         card_header(),
         f"# {run.results.name}\n",

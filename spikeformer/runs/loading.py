@@ -40,7 +40,7 @@ class LoadedRun:
     Attributes:
         folder: The run folder.
         config: The configuration it was made with.
-        model: The network with its trained weights, in evaluation mode.
+        network: The network with its trained weights, in evaluation mode.
         results: What its stages found.
         history: What happened in each epoch; empty if it trained nothing.
         manifest: Its stages.
@@ -48,7 +48,7 @@ class LoadedRun:
 
     folder: Path
     config: DictConfig
-    model: nn.Module
+    network: nn.Module
     results: RunResults
     history: TrainingHistory
     manifest: Manifest
@@ -98,13 +98,13 @@ class LoadedRun:
         return self._for_the_hub().push_to_hub(repo_id, card=card, **options)
 
     def _for_the_hub(self) -> HubMixin:
-        if not isinstance(self.model, HubMixin):
+        if not isinstance(self.network, HubMixin):
             raise ConfigurationError(
                 "Expected a SpikingNetwork, a MultiModalNetwork or a converted network, but the run"
                 f" in {self.folder}"
-                f" made a {type(self.model).__name__}. Save its `state_dict`."
+                f" made a {type(self.network).__name__}. Save its `state_dict`."
             )
-        return self.model
+        return self.network
 
     def _trained_on(self, settings: DictConfig | ListConfig | None = None) -> TrainedOn:
         node = OmegaConf.to_container(settings or self.config.data, resolve=True)
@@ -116,13 +116,13 @@ class LoadedRun:
 
     def __post_init__(self) -> None:
         """Tell the network of the run that made it."""
-        if isinstance(self.model, SavedNetwork):
+        if isinstance(self.network, SavedNetwork):
             trained_on = self._trained_on()
             settings = {k: v for k, v in trained_on.settings.items() if k not in _OF_A_MACHINE}
             prepared = trained_on.preparation  # a run's says more, of its split for one
             given = Preparation(**{e.name: getattr(prepared, e.name) for e in fields(Preparation)})
-            self.model.trained_on = TrainedOn(settings, given)
-            self.model.run = _record(self)
+            self.network.trained_on = TrainedOn(settings, given)
+            self.network.run = _record(self)
 
 
 _OF_A_MACHINE = ("path", "cache_dir", "num_workers", "memory_limit_gib")
@@ -136,7 +136,7 @@ def _record(run: LoadedRun) -> RunRecord:
     assert isinstance(plain, dict)
     settings = {key: plain[key] for key in NETWORK if key in plain}
     settings["data"] = {k: v for k, v in settings["data"].items() if k not in _OF_A_MACHINE}
-    results = {"parameters": float(sum(p.numel() for p in run.model.parameters()))}
+    results = {"parameters": float(sum(p.numel() for p in run.network.parameters()))}
     if run.results.test is not None and "accuracy" in run.results.test.metrics:
         results["accuracy"] = run.results.test.metrics["accuracy"]
     choices = {group: told[group] for group in NETWORK if group in told}
@@ -182,7 +182,7 @@ def load_run(
 
     Example:
         >>> run = load_run("outputs/2026-01-31/12-00-00-run")  # doctest: +SKIP
-        >>> run.model(images).mean(dim=1).argmax(dim=-1)       # doctest: +SKIP
+        >>> run.network(images).mean(dim=1).argmax(dim=-1)       # doctest: +SKIP
     """
     files = RunFolder(Path(path))
     check_choice("weights", weights, ("last", "best", "finetuned"))
@@ -197,7 +197,7 @@ def load_run(
     return LoadedRun(
         files.path,
         config,
-        _load_model(files, config, weights, "convert" in results.stages).eval(),
+        _load_network(files, config, weights, "convert" in results.stages).eval(),
         results,
         TrainingHistory(epochs),
         Manifest.open(files.path, config.get("name", files.path.name)),
@@ -210,7 +210,7 @@ def _load_sweep(folder: Path, weights: str, trusted: Collection[str]) -> LoadedS
     return LoadedSweep(**vars(run), runs=summarize_runs(folder), objective=sweep.objective)
 
 
-def _load_model(files: RunFolder, config: DictConfig, weights: str, converts: bool) -> nn.Module:
+def _load_network(files: RunFolder, config: DictConfig, weights: str, converts: bool) -> nn.Module:
     if converts or files.converted.is_dir():
         return load_converted(files.converted)
     checkpoint = choose_checkpoint(files, config, _newest(files, config, weights))

@@ -83,7 +83,7 @@ class TextGenerator:
             if value is not None:
                 check_positive_int(name, value)
         ids, characters = self._prompt(prompt), _Characters(self.encoder, put)
-        if isinstance(network := self.run.model, SpikingModel):
+        if isinstance(network := self.run.network, SpikingModel):
             before, network.timesteps = network.timesteps, timesteps or network.timesteps
             torch.manual_seed(seed)
             try:
@@ -159,11 +159,11 @@ class _Characters:
 
 def _encoder(run: LoadedRun) -> Encoder:
     """Return the tokenizer of a run's language model."""
-    if not is_language_model(run.model):
+    if not is_language_model(run.network):
         raise ConfigurationError(
-            t("cli.no_language_model", folder=run.folder, network=type(run.model).__name__)
+            t("cli.no_language_model", folder=run.folder, network=type(run.network).__name__)
         )
-    if isinstance(run.model, SpikingModel):
+    if isinstance(run.network, SpikingModel):
         return pretrained_encoder(str(RunFolder(run.folder).converted))
     given = run.results.data
     if given is not None and given.tokenizer is not None:

@@ -181,12 +181,12 @@ def load_predictor(name: str, *, technology: str = "simulation") -> Predictor | 
     files = RunFolder(folder)
     if files.config.is_file() or files.sweep.is_file():
         run = load_run(folder)
-        if is_language_model(run.model):
+        if is_language_model(run.network):
             return TextGenerator(run)
         names = run.results.data.class_names if run.results.data is not None else []
         task = str(run.config.task.module.get("_target_", "")) if "task" in run.config else ""
         classes = names if task.endswith(".ClassificationModule") else []
-        model = run.model
+        model = run.network
         if isinstance(model, SpikingModel):
             model = Readouts.of(model, str(run.config.model.get("pretrained")))
         return Predictor(run.results.name, model, run.data(), classes, technology)

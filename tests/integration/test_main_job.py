@@ -85,7 +85,7 @@ def test_a_notebook_gets_the_same_network_back(finished):
     right = total = 0
     with torch.no_grad():
         for images, labels in data.test_dataloader():
-            right += int((run.model(images).mean(dim=1).argmax(dim=1) == labels).sum())
+            right += int((run.network(images).mean(dim=1).argmax(dim=1) == labels).sum())
             total += len(labels)
     stored = json.loads((folder / "results" / "test.json").read_text())
     assert total == stored["num_samples"]

@@ -34,7 +34,7 @@ def test_processes_share_the_weights_out_and_the_metrics_in(runs):
     assert ranks[0]["metrics"] == ranks[1]["metrics"]
     checkpoint = torch.load(runs / "whole" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["sharded"]
-    parameters = dict(load_run(runs / "whole").model.named_parameters())
+    parameters = dict(load_run(runs / "whole").network.named_parameters())
     assert sum(rank["weights"] for rank in ranks) == sum(p.numel() for p in parameters.values())
     assert min(rank["weights"] for rank in ranks) > 0
     for name, weights in parameters.items():

@@ -41,7 +41,7 @@ def test_the_adaptive_neuron_trains_and_comes_back(tmp_path):
     )
     run_pipeline(config, tmp_path)
     run = load_run(tmp_path)
-    neurons = [m for m in run.model.modules() if isinstance(m, SpikingNeuron)]
+    neurons = [m for m in run.network.modules() if isinstance(m, SpikingNeuron)]
     assert len(neurons) > 4
     assert all(isinstance(neuron, AdaptiveThresholdNeuron) for neuron in neurons)
     assert len({float(neuron.threshold) for neuron in neurons}) == len(neurons)

@@ -52,9 +52,9 @@ def test_a_run_and_its_saved_network_are_the_same_thing(tested, tmp_path):
     run = load_run(tested)
     again = SpikingNetwork.from_pretrained(run.save_pretrained(tmp_path / "saved"))
     images = torch.rand(2, 1, 8, 8)
-    assert torch.equal(again(images), run.model(images))
-    assert again.trained_on == run.model.trained_on
-    assert again.run == run.model.run
+    assert torch.equal(again(images), run.network(images))
+    assert again.trained_on == run.network.trained_on
+    assert again.run == run.network.run
     assert again.run.results["accuracy"] == pytest.approx(300 / 303)
     assert "path" not in again.trained_on.settings
     assert again.trained_on.data().given.class_names == run.results.data.class_names
@@ -63,6 +63,6 @@ def test_a_run_and_its_saved_network_are_the_same_thing(tested, tmp_path):
 
 def test_a_network_that_no_file_describes_is_refused(tested, tmp_path):
     run = load_run(tested)
-    run.model = torch.nn.Linear(2, 2)
+    run.network = torch.nn.Linear(2, 2)
     with pytest.raises(ConfigurationError, match="made a Linear"):
         run.save_pretrained(tmp_path / "saved")

@@ -131,7 +131,7 @@ def test_load_run_opens_a_run_that_trained(folder):
     finish(folder, fitted(0.75), evaluated(auroc=float("nan")))
     (folder / "metrics.csv").write_text("epoch,train/loss\n0,2.0\n1,1.0\n")
     run = load_run(folder)
-    assert not run.model.training
+    assert not run.network.training
     assert [epoch["train/loss"] for epoch in run.history] == [2.0, 1.0]
     assert run.results.fit.metrics["val/accuracy"] == 0.75
     assert run.results.test.metrics["accuracy"] == 0.5
@@ -165,13 +165,13 @@ def test_load_run_chooses_weights(folder):
     with pytest.raises(ConfigurationError, match=r"run holds no checkpoints/best\.ckpt"):
         load_run(folder, "best")
     torch.save(other, checkpoints / "best.ckpt")
-    assert not any(x.any() for x in load_run(folder, "best").model.state_dict().values())
-    assert any(x.any() for x in load_run(folder).model.state_dict().values())
+    assert not any(x.any() for x in load_run(folder, "best").network.state_dict().values())
+    assert any(x.any() for x in load_run(folder).network.state_dict().values())
     with pytest.raises(ConfigurationError, match=r"finetuned\.ckpt"):
         load_run(folder, "finetuned")
     (folder / "hardware").mkdir()
     (checkpoints / "best.ckpt").rename(folder / "hardware" / "finetuned.ckpt")
-    tuned = load_run(folder, "finetuned").model
+    tuned = load_run(folder, "finetuned").network
     assert not any(x.any() for x in tuned.state_dict().values())
     with pytest.raises(ValueError, match="weights"):
         load_run(folder, "first")
@@ -179,7 +179,7 @@ def test_load_run_chooses_weights(folder):
 
 @pytest.mark.parametrize("kind", ["evaluate", "predict", "profile", "deploy"])
 def test_load_run_opens_a_run_that_was_given_a_checkpoint(folder, kind):
-    trained = load_run(folder).model
+    trained = load_run(folder).network
     given = folder.with_name("given.ckpt")
     RunFolder(folder).checkpoint("last").rename(given)
     change(folder, "checkpoint", str(given))
@@ -187,7 +187,7 @@ def test_load_run_opens_a_run_that_was_given_a_checkpoint(folder, kind):
         {"profile": write_energy, "deploy": write_hardware}[kind](folder)
     finish(folder, *{"evaluate": [evaluated()], "predict": [predicted()]}.get(kind, []))
     run = load_run(folder)
-    assert same(run.model, trained)
+    assert same(run.network, trained)
     assert len(run.history) == 0
     found = {
         "evaluate": run.results.test,
@@ -223,7 +223,7 @@ def test_load_run_opens_a_conversion(folder):
     with pytest.raises(ConversionError, match=r"converted.*conversion\.json"):
         load_run(folder)
     save_converted(spiking, folder / "converted")
-    model = load_run(folder).model
+    model = load_run(folder).network
     with torch.no_grad():
         expected, found = spiking(images), model(images)
     assert torch.equal(found.last_hidden_state, expected.last_hidden_state)
@@ -270,7 +270,7 @@ def test_load_run_opens_a_sweep_at_its_best_run(sweep, runs, objective, best, ch
     assert isinstance(found, LoadedSweep)
     assert found.folder == root / best
     assert found.objective == chosen
-    assert same(found.model, load_run(root / best).model)
+    assert same(found.network, load_run(root / best).network)
     assert sorted(run.path for run in found.runs) == ["0", "1", "2", "broken"]
 
 

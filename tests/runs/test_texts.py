@@ -24,7 +24,7 @@ def language_run(model, folder, tokenizer=None):
     data = None if tokenizer is None else SimpleNamespace(tokenizer=tokenizer.to_str())
     results = SimpleNamespace(name="book", data=data)
     config = OmegaConf.create({"data": {"tokenizer": None}})
-    return SimpleNamespace(model=model, folder=folder, results=results, config=config)
+    return SimpleNamespace(network=model, folder=folder, results=results, config=config)
 
 
 @pytest.fixture(scope="module")
@@ -67,13 +67,13 @@ def test_a_text_of_ones_own_is_that_of_its_tokens(own):
     encoder = own.encoder
     (ids,) = encoder.encode(["abc"])
     ids = torch.tensor([[encoder.bos_id, *ids]])
-    tokens = torch.cat(list(continuation(own.run.model, ids, 6, end=encoder.eos_id))).tolist()
+    tokens = torch.cat(list(continuation(own.run.network, ids, 6, end=encoder.eos_id))).tolist()
     text = encoder.tokenizer.decode(tokens, skip_special_tokens=True)
     assert said(own, "abc", tokens=6) == text.rstrip("\N{REPLACEMENT CHARACTER}")
 
 
 def test_a_converted_text_is_that_of_its_tokens(converted):
-    network, encoder = converted.run.model, converted.encoder
+    network, encoder = converted.run.network, converted.encoder
     ids = torch.tensor(encoder.encode(["b c d"]))
     options = {"max_new_tokens": 5, "do_sample": False, "pad_token_id": encoder.pad_id}
     out = network.generate(ids, attention_mask=torch.ones_like(ids), **options)
@@ -82,7 +82,7 @@ def test_a_converted_text_is_that_of_its_tokens(converted):
 
 
 def test_timesteps_are_of_one_text_alone(converted, own):
-    network, seen = converted.run.model, []
+    network, seen = converted.run.network, []
     converted.generate("b", lambda _: seen.append(network.timesteps), tokens=2, timesteps=2)
     assert seen == [2, 2]
     assert network.timesteps == 4
@@ -134,9 +134,9 @@ def test_characters_come_whole(own):
 
 
 def test_other_networks_have_no_language(own, tmp_path):
-    assert is_language_model(own.run.model)
+    assert is_language_model(own.run.network)
     assert not is_language_model(nn.Identity())
     with pytest.raises(ConfigurationError, match="Identity, which does not go on with texts"):
         TextGenerator(language_run(nn.Identity(), tmp_path))
     with pytest.raises(ConfigurationError, match="no tokenizer"):
-        TextGenerator(language_run(own.run.model, tmp_path))
+        TextGenerator(language_run(own.run.network, tmp_path))

@@ -96,7 +96,7 @@ def test_later_stages_and_load_run_get_the_new_weights(run, tmp_path, capsys):
     assert "over 2 training batches" in capsys.readouterr().out
     file = folder / "checkpoints" / "recalibrated.ckpt"
     made, before = torch.load(file, weights_only=True), digest(file)
-    loaded = load_run(folder).model.state_dict()
+    loaded = load_run(folder).network.state_dict()
     assert all(torch.equal(x, made["state_dict"][f"net.{key}"]) for key, x in loaded.items())
     # A second time it is skipped, and what comes after it still finds its weights.
     test = "{_target_: spikeformer.pipeline.Test}"
