@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spikeformer.conversion.cache import StepCache, find_cache, replace_cache
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.execution import Execution, ExecutionRecorder, Tuner
+from spikeformer.conversion.coding.integers import PackedWeights
 from spikeformer.conversion.generation import generate, generates
 from spikeformer.conversion.guard import hand_out
 from spikeformer.conversion.outputs import EarlyExit, StepOutputs
@@ -28,7 +29,7 @@ from spikeformer.error_handling import (
 from spikeformer.instrument import Trail
 from spikeformer.models.hub import HubMixin
 
-CHUNK = 4
+CHUNK = 8
 """Timesteps that pass through the network together: fewer calls for more memory."""
 
 
@@ -49,6 +50,9 @@ class SpikingModel(HubMixin, nn.Module):
         timesteps: Timesteps of a call; may be changed at any time.
         chunk: Timesteps that pass through the network together; memory grows with it, and not
             with `timesteps`.
+        integers: Multiply events in integers where that is quicker (`coding/integers.py`): large
+            linear layers under `torch.no_grad()`, on CPUs that multiply bytes. It keeps three bytes
+            a weight, and products are those of float32 but for about 1e-5. False keeps to float32.
 
     Raises:
         ArgumentError: A value lies outside its range.
@@ -73,6 +77,8 @@ class SpikingModel(HubMixin, nn.Module):
         if confidence is not None:
             check_interval("confidence", confidence, 0.0, 1.0)
         self.chunk = CHUNK
+        self.integers = True
+        self._weights = PackedWeights()
         self.plan = ConversionPlan()
         self.thresholds = Thresholds()
         self.types = {path: type(module).__name__ for path, module in original.named_modules()}
@@ -202,6 +208,7 @@ class SpikingModel(HubMixin, nn.Module):
             Trail(self.original),
             self.types,
             recorder=self._recorder,
+            weights=self._weights if self.integers else None,
         )
 
     def _chunks(

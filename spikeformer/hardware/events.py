@@ -72,6 +72,7 @@ def record_events(
     assert isinstance(net, SpikingModel)
     net.cpu().to(dtype).eval()
     net.confidence = None  # the chip runs all timesteps
+    net.integers = False
     largest = 1 << (net.coding.levels - 1 + net.coding.mantissa)
     units = {name: theta / largest for name, theta in net.thresholds.by_site().items()}
     found: dict[str, list[Array]] = {}

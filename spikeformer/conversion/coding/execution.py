@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from spikeformer.conversion.coding import integers
 from spikeformer.conversion.coding.coding import Coding
 from spikeformer.conversion.coding.forms import form_of, group
+from spikeformer.conversion.coding.integers import PackedWeights
 from spikeformer.conversion.coding.neuron import Fired, NeuronState, fire
 from spikeformer.conversion.tracing.functions import NONLINEAR
 from spikeformer.conversion.tracing.interception import Affine, Bilinear, Engine
@@ -74,6 +76,7 @@ class Execution(Engine):
         silent: Leave the neurons out: rates pass as they are. Any timestep's output then equals
             the original's.
         tuner: Changes thresholds and biases on the way, if there is one.
+        weights: Packed weights for products in integers; None computes all in floating point.
     """
 
     plan: ConversionPlan
@@ -84,11 +87,17 @@ class Execution(Engine):
     recorder: ExecutionRecorder | None = None
     silent: bool = False
     tuner: Tuner | None = None
+    weights: PackedWeights | None = None
     first_step: int = 1
     num_steps: int = 1
     _states: dict[tuple[str, int], NeuronState] = field(default_factory=dict)
+    _sums: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _step: Tensor | None = None
     _last: tuple[Tensor, str, Tensor] | None = None
+
+    @cached_property
+    def _linear_sources(self) -> frozenset[str]:
+        return self.plan.linear_sources
 
     def begin(self, step: Tensor, first_step: int, num_steps: int) -> None:
         """Begin a chunk of timesteps.
@@ -104,10 +113,16 @@ class Execution(Engine):
     def affine(self, product: Affine) -> Tensor:
         """Run a linear layer or convolution on the events of its input."""
         operation, turn = self._operation(product.function)
-        encoded = self.encode(operation.sites["input"], product.x, turn)
+        site, whole = operation.sites["input"], self._in_integers(operation, product)
+        encoded = self.encode(site, product.x, turn, whole)
         if self.tuner is not None:
             self.tuner.correct(operation, product.parameters)
-        result = product.apply(encoded)
+        if whole:
+            result: Tensor = _Accumulate.apply(  # type: ignore[no-untyped-call]
+                encoded, self, operation, turn, product.parameters
+            )
+        else:
+            result = product.apply(encoded)
         self._record(operation, (product.x,), product.parameters, result)
         return result
 
@@ -132,21 +147,61 @@ class Execution(Engine):
             self.recorder.on_evaluation(self.num_steps, result)
         return result
 
-    def encode(self, site: str | None, x: Tensor, turn: int) -> Tensor:
-        """Return the rates that the events of a site add up to; None is no site."""
+    def _in_integers(self, operation: Operation, product: Affine) -> bool:
+        """Whether to multiply events as whole multiples of the smallest (`integers.py`)."""
+        weight, site, x = product.parameters[0], operation.sites["input"], product.x
+        if self.weights is None or self.silent or self.tuner is not None or weight is None:
+            return False
+        if site is None or product.function != "linear" or torch.is_grad_enabled():
+            return False
+        if self._last is not None and self._last[0] is x:
+            return self._last[2].dtype == torch.uint8
+        source = self.plan.sites[site].source
+        return (
+            weight.dtype == x.dtype == torch.float32
+            and weight.device.type == x.device.type == "cpu"
+            and not weight.is_inference()
+            and x.numel() * len(weight) >= integers.MIN_PRODUCTS
+            and self.thresholds[source].numel() in (1, x.shape[-1])
+            and source in self._linear_sources
+            and integers.takes(self.coding)
+        )
+
+    def accumulate(
+        self, operation: Operation, turn: int, parameters: tuple[Tensor, Tensor | None], x: Tensor
+    ) -> Tensor:
+        """Return what a linear layer makes of events in bytes, (steps, *shape) uint8."""
+        site = operation.sites["input"]
+        assert site is not None
+        assert self.weights is not None
+        weight, bias = parameters
+        theta = self.thresholds[self.plan.sites[site].source].reshape(-1)
+        packed = self.weights.get(operation.name, weight, theta)
+        before = self._sums.get((operation.name, turn))
+        if before is None:
+            before = weight.new_zeros(len(weight)) if bias is None else bias
+        sums = packed.accumulate(x.flatten(1, -2).contiguous(), before, self.first_step)
+        self._sums[operation.name, turn] = sums[-1].clone()
+        return sums.unflatten(1, x.shape[1:-1])
+
+    def encode(self, site: str | None, x: Tensor, turn: int, whole: bool = False) -> Tensor:
+        """Return the rates that the events of a site add up to; None is no site.
+
+        With `whole` it returns the events themselves, as `integers` takes them.
+        """
         if site is None:
             return x
         if self._last is not None and self._last[0] is x:
             return self._last[2]
         source = self.plan.sites[site].source
         encoded: Tensor = _Encode.apply(  # type: ignore[no-untyped-call]
-            x, self._step, self, source, turn
+            x, self._step, self, source, turn, whole
         )
         self._last = (x, site, encoded)
         return encoded
 
-    def emit(self, source: str, turn: int, x: Tensor) -> Tensor:
-        """Let the neurons of a site encode `x` (steps, *shape)."""
+    def emit(self, source: str, turn: int, x: Tensor, whole: bool = False) -> Tensor:
+        """Let the neurons of a site encode `x` (steps, *shape); return rates or `whole` events."""
         if self.silent:
             return x
         theta = self.thresholds[source]
@@ -159,9 +214,9 @@ class Execution(Engine):
             )
         if self.tuner is not None:
             theta = self.tuner.choose(source, x.detach(), theta)
-        fired = fire(
-            x.detach(), theta, self._states.get((source, turn)), self.first_step, self.coding
-        )
+        state = self._states.get((source, turn))
+        wants = (not whole or self.recorder is not None, whole)
+        fired = fire(x.detach(), theta, state, self.first_step, self.coding, wants)
         if not fired.finite:
             raise SpikingDynamicsError(
                 f"{self.where} is to encode NaN or Inf as spikes. Check the input for them; if it "
@@ -170,6 +225,8 @@ class Execution(Engine):
         self._states[source, turn] = fired.state
         if self.recorder is not None:
             self.recorder.on_fire(source, self.first_step, fired)
+        if fired.multiples is not None:
+            return fired.multiples
         if x.requires_grad:
             # Straight through: what neurons encode is, up to its error, what they were given.
             return x + (fired.rates - x.detach())
@@ -201,8 +258,10 @@ class _Encode(torch.autograd.Function):
     """Hands an activation with its axis of timesteps to the neurons of a site."""
 
     @staticmethod
-    def forward(x: Tensor, step: Tensor, execution: Execution, source: str, turn: int) -> Tensor:
-        return execution.emit(source, turn, x.unsqueeze(0))[0]
+    def forward(
+        x: Tensor, step: Tensor, execution: Execution, source: str, turn: int, whole: bool
+    ) -> Tensor:
+        return execution.emit(source, turn, x.unsqueeze(0), whole)[0]
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -210,7 +269,7 @@ class _Encode(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        return grads[0], None, None, None, None
+        return grads[0], None, None, None, None, None
 
     @staticmethod
     def vmap(
@@ -221,9 +280,41 @@ class _Encode(torch.autograd.Function):
         execution: Execution,
         source: str,
         turn: int,
+        whole: bool,
     ) -> tuple[Tensor, int]:
         if in_dims[0] is None:
             rates = x.expand(info.batch_size, *x.shape)
         else:
             rates = x.movedim(in_dims[0], 0)
-        return execution.emit(source, turn, rates), 0
+        return execution.emit(source, turn, rates, whole), 0
+
+
+class _Accumulate(torch.autograd.Function):
+    """Hands events with their axis of timesteps to a linear layer in integers."""
+
+    @staticmethod
+    def forward(
+        events: Tensor,
+        execution: Execution,
+        operation: Operation,
+        turn: int,
+        parameters: tuple[Tensor, Tensor | None],
+    ) -> Tensor:
+        return execution.accumulate(operation, turn, parameters, events.unsqueeze(0))[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        pass
+
+    @staticmethod
+    def vmap(
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        events: Tensor,
+        execution: Execution,
+        operation: Operation,
+        turn: int,
+        parameters: tuple[Tensor, Tensor | None],
+    ) -> tuple[Tensor, int]:
+        assert in_dims[0] == 0
+        return execution.accumulate(operation, turn, parameters, events), 0

@@ -6,7 +6,7 @@ a timestep costs one read and one write of the activation and nothing else.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from spikeformer.ops.threads import run_tasks
 BLOCK = 2048
 """Neurons of a task: rows long enough to vectorise, few enough to stay in the L1 cache."""
 
-_ONE, _ZERO = np.float32(1.0), np.float32(0.0)
+_ONE, _ZERO, _LARGEST = np.float32(1.0), np.float32(0.0), np.float32(128.0)
+_MIDDLE, _HIGHEST = np.int32(128), np.int32(255)
 
 
 def takes(rates: Tensor) -> bool:
@@ -29,9 +30,32 @@ def takes(rates: Tensor) -> bool:
     return rates.device.type == "cpu" and rates.dtype == torch.float32 and rates.numel() > 0
 
 
+class Encoded(NamedTuple):
+    """What the neurons make of a stream of rates.
+
+    Attributes:
+        rates: What the events add up to after each timestep, (steps, *shape).
+        multiples: The events as multiples of `θ / 128` with 128 added, at most 255, uint8; empty
+            unless asked for.
+        events: How many there are in each timestep, (steps,) int64.
+        finite: Whether all that there was to encode is finite.
+    """
+
+    rates: Tensor
+    multiples: Tensor
+    events: Tensor
+    finite: bool
+
+
 def run(
-    x: Tensor, theta: Tensor, rate: Tensor, lost: Tensor | None, first_step: int, coding: Coding
-) -> tuple[Tensor, Tensor, bool]:
+    x: Tensor,
+    theta: Tensor,
+    rate: Tensor,
+    lost: Tensor | None,
+    first_step: int,
+    coding: Coding,
+    wants: tuple[bool, bool] = (True, False),
+) -> Encoded:
     """Encode `x` (steps, *shape), every step contiguous; update `rate` and `lost` in place.
 
     Args:
@@ -41,12 +65,11 @@ def run(
         lost: What has leaked so far; None for IF.
         first_step: Number of the first timestep.
         coding: Rate or binary coding.
-
-    Returns:
-        The rates, the events of each timestep, and whether all of `x` is finite.
+        wants: Whether to write rates, and multiples; what is not written has no timesteps.
     """
     steps, neurons = len(x), rate.numel()
-    encoded = empty_like(x, x.shape)
+    shapes = [(steps if wanted else 0, *x.shape[1:]) for wanted in wants]
+    encoded, multiples = empty_like(x, shapes[0]), empty_like(x, shapes[1], torch.uint8)
     num_tasks = -(-neurons // BLOCK)
     repeats = -(-(theta.numel() + BLOCK) // theta.numel())
     levels = theta.float().repeat(repeats)
@@ -68,11 +91,13 @@ def run(
         rate.view(-1).numpy(),
         np.empty(0, np.float32) if lost is None else lost.view(-1).numpy(),
         encoded.view(-1).numpy(),
+        multiples.view(-1).numpy(),
         events,
         strange,
     )
     run_tasks(_walk, arguments, num_tasks, x.numel())
-    return encoded, torch.from_numpy(events.sum(axis=0)), not strange.any()
+    counts = torch.from_numpy(events.sum(axis=0))
+    return Encoded(encoded, multiples, counts, not strange.any())
 
 
 @register_jitable
@@ -93,13 +118,15 @@ def _walk(
     rate: Any,
     lost: Any,
     encoded: Any,
+    multiples: Any,
     events: Any,
     strange: Any,
 ) -> None:
     neurons, period, stride, steps, first_step = shape
     sharpness, smallest, leak, differential, half, mask = scheme
     scale, doubt = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    fired = np.empty(BLOCK, np.int32)
+    fired, written = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
+    sent = np.empty(BLOCK, np.float32)
     for task in range(first, last):
         begin = task * BLOCK
         n = min(BLOCK, neurons - begin)
@@ -114,7 +141,8 @@ def _walk(
             share = _ONE / t
             keep = _ONE if differential else (t - _ONE) * share
             target = x[step * stride + begin : step * stride + begin + n]
-            out = encoded[step * neurons + begin : step * neurons + begin + n]
+            place = step * neurons + begin
+            out = encoded[place : place + n] if len(encoded) else written[:n]
             # One loop per kind of neuron, so that each vectorises.
             if leak > _ZERO:
                 gone = lost[begin : begin + n]
@@ -122,7 +150,8 @@ def _walk(
                     kept = keep * r[j]
                     m = t * (target[j] - kept) - gone[j]
                     size = _size(abs(m) * scale[j], smallest, half, mask)
-                    spike = size * highest[j] if m >= _ZERO else -size * highest[j]
+                    sent[j] = size if m >= _ZERO else -size
+                    spike = sent[j] * highest[j]
                     r[j] = kept + spike * share
                     out[j] = r[j]
                     gone[j] += leak * (m - spike)
@@ -132,10 +161,15 @@ def _walk(
                     kept = keep * r[j]
                     m = t * (target[j] - kept)
                     size = _size(abs(m) * scale[j], smallest, half, mask)
-                    spike = size * highest[j] if m >= _ZERO else -size * highest[j]
+                    sent[j] = size if m >= _ZERO else -size
+                    spike = sent[j] * highest[j]
                     r[j] = kept + spike * share
                     out[j] = r[j]
                     fired[j] = size > _ZERO
+            if len(multiples):
+                bytes_ = multiples[place : place + n]
+                for j in range(n):
+                    bytes_[j] = np.uint8(min(np.int32(sent[j] * _LARGEST) + _MIDDLE, _HIGHEST))
             total = 0
             for j in range(n):
                 doubt[j] += target[j] - target[j]  # 0, or NaN for what is not finite

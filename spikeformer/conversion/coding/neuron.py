@@ -15,7 +15,6 @@ spike is worth to the receiver: `r_t = (1/t) Σ s`, `m_t = t x_t - (t-1) r_{t-1}
 
 from __future__ import annotations
 
-from math import prod
 from typing import NamedTuple
 
 import torch
@@ -41,20 +40,29 @@ class Fired(NamedTuple):
     """What a population did in some timesteps.
 
     Attributes:
-        rates: The receiver's rate after each of them, (steps, *shape).
+        rates: The receiver's rate after each of them, (steps, *shape); no steps where only
+            multiples were asked for.
         state: The state after the last one.
         events: How many neurons emitted an event in each, (steps,) int64.
         finite: Whether all that they had to encode was finite.
+        multiples: The events in bytes, as `integers` takes them, (steps, *shape) uint8; None
+            unless asked for.
     """
 
     rates: Tensor
     state: NeuronState
     events: Tensor
     finite: bool
+    multiples: Tensor | None = None
 
 
 def fire(
-    rates: Tensor, theta: Tensor, state: NeuronState | None, first_step: int, coding: Coding
+    rates: Tensor,
+    theta: Tensor,
+    state: NeuronState | None,
+    first_step: int,
+    coding: Coding,
+    wants: tuple[bool, bool] = (True, False),
 ) -> Fired:
     """Encode a stream of rates as events, some timesteps of it.
 
@@ -64,6 +72,7 @@ def fire(
         state: What the timesteps before left; None at the first.
         first_step: Number of the first timestep here; the first of all is 1.
         coding: How. Radix coding needs all its timesteps at once and looks at the last rate alone.
+        wants: Whether to return rates, and multiples; the latter need `kernel.takes(rates)`.
 
     Example:
         >>> x = torch.full((4, 1), 0.3)
@@ -74,12 +83,17 @@ def fire(
     if coding.encoding == "radix":
         return _digits(rates, theta, coding, first_step + len(rates) - 1)
     if kernel.takes(rates):
-        return _fused(rates, theta, state, first_step, coding)
+        return _fused(rates, theta, state, first_step, coding, wants)
     return _stepwise(rates, theta, state, first_step, coding)
 
 
 def _fused(
-    rates: Tensor, theta: Tensor, state: NeuronState | None, first_step: int, coding: Coding
+    rates: Tensor,
+    theta: Tensor,
+    state: NeuronState | None,
+    first_step: int,
+    coding: Coding,
+    wants: tuple[bool, bool],
 ) -> Fired:
     """Walk through time block by block, in the order in which the activation lies in memory."""
     shape = rates.shape[1:]
@@ -93,10 +107,12 @@ def _fused(
     if coding.leak:
         before = None if state is None else state.lost
         lost = torch.zeros_like(rate) if before is None else before.permute(order).contiguous()
-    encoded, events, finite = kernel.run(x, _period(theta), rate, lost, first_step, coding)
+    encoded = kernel.run(x, _period(theta), rate, lost, first_step, coding, wants)
     inverse = [order.index(axis) for axis in range(len(shape))]
+    axes = (0, *(axis + 1 for axis in inverse))
     after = NeuronState(rate.permute(inverse), None if lost is None else lost.permute(inverse))
-    return Fired(encoded.permute(0, *(axis + 1 for axis in inverse)), after, events, finite)
+    multiples = encoded.multiples.permute(axes) if wants[1] else None
+    return Fired(encoded.rates.permute(axes), after, encoded.events, encoded.finite, multiples)
 
 
 def _period(theta: Tensor) -> Tensor:
@@ -165,4 +181,4 @@ def _digits(rates: Tensor, theta: Tensor, coding: Coding, num_steps: int) -> Fir
 
 def num_neurons(fired: Fired) -> int:
     """Return the size of the population."""
-    return prod(fired.rates.shape[1:])
+    return fired.state.rate.numel()

@@ -67,6 +67,18 @@ class ConversionPlan:
     floating: dict[str, list[str]] = field(default_factory=dict)
     refused: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def linear_sources(self) -> frozenset[str]:
+        """The sites whose events enter linear layers alone."""
+        users = [
+            (self.sites[site].source, operation.function == "linear")
+            for operation in self.operations.values()
+            for site in operation.sites.values()
+            if site is not None
+        ]
+        others = {source for source, linear in users if not linear}
+        return frozenset(source for source, _ in users if source not in others)
+
 
 def describe(path: str, types: Mapping[str, str]) -> str:
     """Return path and type of a module, for messages."""

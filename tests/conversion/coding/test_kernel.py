@@ -31,3 +31,18 @@ def test_memory_layout_and_broadcasting_do_not_matter(axes, heads):
         fire(x, theta, None, 1, Coding()).rates,
         fire(x.contiguous(), theta.expand(shape).contiguous(), None, 1, Coding()).rates,
     )
+
+
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 5), (2, 4099)])
+def test_events_are_written_as_multiples_too(shape):
+    x = torch.randn(5, *shape)
+    theta = torch.rand(shape[-1]) + 0.5
+    fired = fire(x, theta, None, 1, Coding(), (True, True))
+    steps = torch.arange(1, 6).reshape(-1, *[1] * len(shape))
+    sent = fired.rates.diff(dim=0, prepend=torch.zeros(1, *shape)) * steps / theta * 128
+    assert (sent.round() == 128).any()
+    assert torch.equal(fired.multiples.float(), (sent.round() + 128).clamp(max=255))
+    alone = fire(x, theta, None, 1, Coding(), (False, True))
+    assert torch.equal(alone.multiples, fired.multiples)
+    assert torch.equal(alone.state.rate, fired.rates[-1])
+    assert len(alone.rates) == 0
