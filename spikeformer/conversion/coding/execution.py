@@ -182,7 +182,7 @@ class Execution(Engine):
             before = weight.new_zeros(len(weight)) if bias is None else bias
         sums = packed.accumulate(x.flatten(1, -2).contiguous(), before, self.first_step)
         self._sums[operation.name, turn] = sums[-1].clone()
-        return sums.unflatten(1, x.shape[1:-1])
+        return sums.view(*x.shape[:-1], -1)
 
     def encode(self, site: str | None, x: Tensor, turn: int, whole: bool = False) -> Tensor:
         """Return the rates that the events of a site add up to; None is no site.

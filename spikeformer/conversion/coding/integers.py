@@ -45,7 +45,7 @@ def takes(coding: Coding) -> bool:
 
 
 def _multiplies_bytes() -> bool:
-    return torch.backends.mkldnn.is_available() and bool(torch.cpu._is_vnni_supported())
+    return torch._C._has_mkldnn and bool(torch.cpu._is_vnni_supported())
 
 
 class PackedWeight(NamedTuple):
@@ -94,7 +94,7 @@ class PackedWeight(NamedTuple):
         if len(exact):
             self._product(exact, ZERO, 2, products[: len(exact)])
         self._add_missing(products, flat)
-        sums = products.unflatten(0, events.shape[:2])
+        sums = products.view(*events.shape[:2], -1)
         for step, total in enumerate(sums, start=first_step):
             before = torch.add(before, total, alpha=1.0 / step, out=total)
         return sums
@@ -102,7 +102,8 @@ class PackedWeight(NamedTuple):
     def _product(self, events: Tensor, zero: int, part: int, total: Tensor | None = None) -> Tensor:
         """Return the product of events with one part, added to `total` in place."""
         weights = (1.0, zero, self.parts[part], self.units[part], self.zeros)
-        plain, rest = (1.0, 0, torch.float32), ("none", [], "")
+        plain = (1.0, 0, torch.float32)
+        rest: tuple[str, list[float], str] = ("none", [], "")
         multiply = torch.ops.onednn.qlinear_pointwise
         if total is None:
             product: Tensor = multiply(events, *weights, None, *plain, *rest)
