@@ -94,7 +94,9 @@ def _baseline(width: int, heads: int, patch: int, lr: float) -> tuple[str, ...]:
 _RELU = ("neuron=relu", "timesteps=1")
 TABLES = {
     "digits": Table("digits", 4, _RELU, _baseline(88, 8, 4, 4e-3), has_files=False),
-    "cifar10": Table("cifar10_cpu", 2, _RELU, _baseline(88, 8, 16, 4e-3), trial=0.1),
+    "cifar10": Table(
+        "cifar10_cpu", 2, (*_RELU, "task.head.gain=1"), _baseline(88, 8, 16, 4e-3), trial=0.1
+    ),
     "sst2": Table("sst2_cpu", 4, _RELU, _baseline(64, 4, 1, 2e-3)),
     "fsdd": Table("fsdd_cpu", 4, _RELU, _baseline(48, 4, 16, 8e-3)),
 }

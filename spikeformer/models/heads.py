@@ -9,16 +9,19 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from spikeformer.config import Described
-from spikeformer.error_handling import check_interval, check_positive_int
+from spikeformer.error_handling import check_interval, check_positive, check_positive_int
 
 
 class PooledHead(Described, nn.Module):
     """Mean over real tokens, then a dense layer."""
 
-    def __init__(self, d_model: int, num_outputs: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, d_model: int, num_outputs: int, dropout: float = 0.0, gain: float = 1.0
+    ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(check_interval("dropout", dropout, 0.0, 1.0))
         self.readout = nn.Linear(d_model, num_outputs)
+        self.readout.weight.data.mul_(check_positive("gain", gain))
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """Read out features.
@@ -47,10 +50,14 @@ class ClassificationHead(PooledHead):
         d_model: Channels of a token.
         num_classes: Number of classes.
         dropout: Probability of dropping a pooled feature while training.
+        gain: Factor of the initial weights. Above 1 for spikes, whose mean rates are so small that
+            all outputs begin close to 0.
     """
 
-    def __init__(self, d_model: int, num_classes: int, dropout: float = 0.0) -> None:
-        super().__init__(d_model, check_positive_int("num_classes", num_classes), dropout)
+    def __init__(
+        self, d_model: int, num_classes: int, dropout: float = 0.0, gain: float = 1.0
+    ) -> None:
+        super().__init__(d_model, check_positive_int("num_classes", num_classes), dropout, gain)
 
 
 class MultiLabelHead(PooledHead):
@@ -60,10 +67,14 @@ class MultiLabelHead(PooledHead):
         d_model: Channels of a token.
         num_labels: Number of labels.
         dropout: Probability of dropping a pooled feature while training.
+        gain: Factor of the initial weights. Above 1 for spikes, whose mean rates are so small that
+            all outputs begin close to 0.
     """
 
-    def __init__(self, d_model: int, num_labels: int, dropout: float = 0.0) -> None:
-        super().__init__(d_model, check_positive_int("num_labels", num_labels), dropout)
+    def __init__(
+        self, d_model: int, num_labels: int, dropout: float = 0.0, gain: float = 1.0
+    ) -> None:
+        super().__init__(d_model, check_positive_int("num_labels", num_labels), dropout, gain)
 
 
 class RegressionHead(PooledHead):
@@ -73,10 +84,14 @@ class RegressionHead(PooledHead):
         d_model: Channels of a token.
         num_targets: Number of values to predict.
         dropout: Probability of dropping a pooled feature while training.
+        gain: Factor of the initial weights. Above 1 for spikes, whose mean rates are so small that
+            all outputs begin close to 0.
     """
 
-    def __init__(self, d_model: int, num_targets: int = 1, dropout: float = 0.0) -> None:
-        super().__init__(d_model, check_positive_int("num_targets", num_targets), dropout)
+    def __init__(
+        self, d_model: int, num_targets: int = 1, dropout: float = 0.0, gain: float = 1.0
+    ) -> None:
+        super().__init__(d_model, check_positive_int("num_targets", num_targets), dropout, gain)
 
 
 class CausalLMHead(Described, nn.Module):

@@ -37,6 +37,18 @@ def test_dropout(kind):
         kind(4, 3, dropout=-1.0)
 
 
+@pooled
+def test_gain_widens_the_initial_weights(kind):
+    torch.manual_seed(0)
+    plain = kind(4, 3)
+    torch.manual_seed(0)
+    wide = kind(4, 3, gain=16.0)
+    assert torch.equal(wide.readout.weight, 16 * plain.readout.weight)
+    assert torch.equal(wide.readout.bias, plain.readout.bias)
+    with pytest.raises(ArgumentError, match="`gain`"):
+        kind(4, 3, gain=0.0)
+
+
 def test_regression_predicts_one_value_by_default():
     assert RegressionHead(4)(torch.rand(1, 2, 5, 4)).shape == (1, 2, 1)
 

@@ -72,7 +72,9 @@ on the same batches in the same order:
   "with rates" is given, training is [hybrid](../how-to/hybrid.md): in the first of its epochs every
   neuron is replaced by its rate function, in the others it spikes. What is tested spikes.
 - The ANN: the same recipe with `neuron=relu timesteps=1`, that is without spikes and
-  without time, and so without two phases (`callbacks=[checkpoint]`).
+  without time, and so without two phases (`callbacks=[checkpoint]`). Where the recipe widens the
+  initial weights of the readout (`task.head.gain`), which spikes gain by and ReLUs lose by, the
+  ANN's are the usual ones.
 - SpikingJelly's Spikformer, with binary neurons in 4 timesteps (CIFAR-10: 2), behind a process of
   its own: our trainer and data module send it each batch and the learning rate of the step. Loss,
   optimizer (AdamW), schedule and clipping are those of the recipe; its learning rate is the best of
