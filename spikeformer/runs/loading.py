@@ -11,7 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import nn
 
-from spikeformer.config import NETWORK, RunRecord, read_config
+from spikeformer.config import NETWORK, RunRecord, pretrained_names, read_config
 from spikeformer.conversion import load_converted
 from spikeformer.data import Preparation, SpikingDataModule
 from spikeformer.error_handling import ConfigurationError, check_choice
@@ -189,7 +189,9 @@ def load_run(
     if not files.config.is_file():
         if files.sweep.is_file():
             return _load_sweep(files.path, weights, trusted)
-        raise ConfigurationError(t("pipeline.no_run_folder", folder=files.path))
+        network = str(path) in pretrained_names() or (files.path / "config.json").is_file()
+        key = "pipeline.network_no_run" if network else "pipeline.no_run_folder"
+        raise ConfigurationError(t(key, folder=files.path))
     config = read_config(files.config)
     config.trusted_packages = list(trusted)
     results = load_results(files.path)

@@ -280,3 +280,8 @@ def test_load_run_names_a_sweep_s_runs_where_none_is_best(sweep, folder):
         load_run(root)
     with pytest.raises(ConfigurationError, match=r"is no run folder: it holds no config\.yaml"):
         load_run(folder.with_name("nothing"))
+
+
+def test_load_run_says_how_a_network_that_comes_with_the_package_is_loaded():
+    with pytest.raises(ConfigurationError, match=r'from_pretrained\("digits"\)'):
+        load_run("digits")
