@@ -26,7 +26,7 @@ from spikeformer.hardware.ir.operators import TokenLinear
 from spikeformer.hardware.targets.loihi2.network import float_job, integer_job, split
 from spikeformer.hardware.targets.loihi2.target import HOSTED, RUN
 from spikeformer.hardware.targets.toolchain import find_toolchain, run_worker
-from spikeformer.models import Stream
+from spikeformer.models import SpikformerStem, Stream
 from spikeformer.models.mechanisms import SpikeDrivenAttention
 from spikeformer.neurons import IntegerLifNeuron, LifNeuron
 from tests.hardware.networks import (
@@ -65,7 +65,12 @@ def test_lava_fires_as_numpy_does(kind, current_decay):
     assert_equal(graph, simulate_integers(quantise(graph), inputs)[0], model.execute(inputs))
 
 
-INTEGERS = {"neuron": partial(IntegerLifNeuron, tau_mem=2.0), "threshold": 0.5}
+INTEGERS = {
+    "neuron": partial(IntegerLifNeuron, tau_mem=2.0),
+    "threshold": 0.5,
+    "image": (1, 8, 8),
+    "stem": partial(SpikformerStem, pool_spikes=True),
+}
 
 
 @pytest.mark.parametrize(
@@ -75,11 +80,11 @@ INTEGERS = {"neuron": partial(IntegerLifNeuron, tau_mem=2.0), "threshold": 0.5}
         {"neuron": partial(LifNeuron, reset="zero", tau_mem=inf)},
         {"mechanism": SpikeDrivenAttention, **INTEGERS},
     ],
-    ids=["sdsa", "no leak", "integers"],
+    ids=["sdsa", "no leak", "integers and their maxima"],
 )
 def test_transformer_fires_as_in_pytorch(settings):
     net = vit(**settings)
-    samples = images(6)
+    samples = images(6, settings.get("image", (1, 6, 6)))
     reference = record_reference(net, samples)
     model = Loihi2Deployer().deploy(net)
     graph = model.compiled.graph
