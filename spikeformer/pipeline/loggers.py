@@ -80,6 +80,8 @@ class PatientWandbLogger(WandbLogger):
         """The W&B run."""
         import wandb
 
+        if self._experiment is None and wandb.run is not None:
+            wandb.finish()  # an earlier child's of a sweep, which Lightning would go on with
         online = self._wandb_init["mode"] in ("online", "shared")
         if online and self._experiment is None and getattr(rank_zero_only, "rank", 0) == 0:
             reason = _obstacle(self._server)

@@ -99,6 +99,18 @@ def test_a_resumed_run_goes_on_with_its_id(tmp_path):
     assert wandb_logger(str(tmp_path), id="given").version == "given"
 
 
+def test_a_run_after_one_that_failed_in_the_same_process_is_its_own(tmp_path):
+    failed, after = (
+        wandb_logger(str(tmp_path / child), name=child, mode="offline") for child in "01"
+    )
+    failed.log_metrics({"loss": 1.0}, step=0)
+    after.log_metrics({"loss": 1.0}, step=0)
+    after.experiment.finish()
+    first, second = (earlier_run_id(tmp_path / child) for child in "01")
+    assert None not in (first, second)
+    assert first != second
+
+
 def test_the_newest_run_is_gone_on_with(tmp_path):
     assert earlier_run_id(tmp_path) is None
     for folder in ("run-20260102_000000-new", "offline-run-20260101_000000-old", "latest-run"):
