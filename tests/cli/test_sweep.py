@@ -134,7 +134,6 @@ def test_every_rank_of_a_sweeps_child_gets_the_childs_values(command, tmp_path):
     assert statuses(record.parent) == {"0": "done"}
     assert [path.name for path in record.parent.parent.iterdir()] == [record.parent.name]
     assert yaml.safe_load((record.parent / "0" / "config.yaml").read_text())["seed"] == 2
-    # A second child would find nothing of the first.
     assert {name: os.environ.get(name) for name in before} == before
     assert not torch.distributed.is_initialized()
 
