@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,8 @@ def quantise(graph: SpikeGraph, numbers: NumberFormat | None = None) -> IntegerG
 
     With k units to 1 in the network, weights become `round(k W)`, the threshold `k theta` and the
     current `k b`; k is the largest that keeps the weights of all projections into the population
-    in range, since they add up in one membrane. Gates and coincidences have integer weights and
+    in range, since they add up in one membrane, and the current, for which weights give up two bits
+    at most. Gates and coincidences have integer weights and
     stay exact.
 
     Args:
@@ -62,7 +64,7 @@ STATE_HEADROOM = 4
 """How often the largest event fits into a state at least: rates exceed it now and then."""
 
 MAX_LOSS = 4
-"""How much smaller than their range most weights may be for the sake of the state: two bits."""
+"""How much smaller than their range weights may be for the sake of state or bias: two bits."""
 
 
 def quantise_hosted(graph: HostedGraph, numbers: NumberFormat) -> HostedGraph:
@@ -168,7 +170,10 @@ def _fit(
     elif whole and not biased and (exact := _exact(population, largest, numbers)) is not None:
         vth, scale = exact
     else:
-        threshold = numbers.max_weight / largest * population.threshold
+        scale = numbers.max_weight / largest
+        if not has_values:
+            scale = min(scale, max(_room_for_bias(population, numbers), scale / MAX_LOSS))
+        threshold = scale * population.threshold
         # All counts have to fit into the membrane.
         vth = int(min(threshold, numbers.max_threshold // population.levels))
         scale = vth / population.threshold
@@ -208,6 +213,13 @@ def _exact(
     remembers = population.decay or population.current_decay
     scale = max(1, int(numbers.max_weight // largest)) if remembers else 1
     return int(np.ceil(population.threshold * scale)) - 1, float(scale)
+
+
+def _room_for_bias(population: Population, numbers: NumberFormat) -> float:
+    """Return the largest scale with which the population's bias is in range."""
+    largest = 0.0 if population.bias is None else float(np.abs(population.bias).max(initial=0.0))
+    most = numbers.max_bias << numbers.max_bias_exp
+    return most / (largest * 2**numbers.weight_shift) if largest else math.inf
 
 
 def _bias_exponent(population: Population, scale: float, numbers: NumberFormat) -> int:

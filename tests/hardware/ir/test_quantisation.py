@@ -150,9 +150,20 @@ def test_quantise_never_clips_a_bias(units):
     assert neurons.bias_exp == 0 or units > 4095 * 2 ** (neurons.bias_exp - 1)
 
 
+def test_quantise_gives_up_bits_of_weights_for_a_bias():
+    graph = biased(3 * 4095 * 2**7)
+    integers = quantise(graph)
+    neurons = integers.neurons["out"]
+    assert (neurons.vth, neurons.scale) == (33, 0.33)  # of 100 and 1
+    assert integers.graph.projections[0].operator.weights.max() == round(0.33 * 255)
+    current = integers.currents({"in": np.zeros((1, 1, 1), np.uint8)})["out"][0, 0]
+    bias = 64 * 0.33 * graph.populations["out"].bias[0]
+    assert current << neurons.bias_exp == pytest.approx(bias, abs=2**neurons.bias_exp / 2)
+
+
 def test_quantise_refuses_a_bias_beyond_mantissa_and_exponent():
     with pytest.raises(HardwareCompatibilityError, match="out: Its bias takes"):
-        quantise(biased(4096 * 2**7))
+        quantise(biased(4.1 * 4096 * 2**7))
 
 
 def test_simulate_integers_counts_currents_that_are_clipped():
