@@ -29,6 +29,11 @@ _EXTRAS = {
 }
 """What Hydra and Lightning say where a package is missing, and the extra that brings it."""
 
+_UNKNOWN_IN_FILE = re.compile(
+    r"In '(\w+)/([\w/]+)': ConfigKeyError.*full_key: (\w+)(\.[\w.]+)", re.S
+)
+"""What Hydra says where a group's file, a recipe mostly, sets a key that another choice lacks."""
+
 
 def set_locale(arguments: Sequence[str]) -> None:
     """Take the process's locale from `locale=...`, the last one if there are several.
@@ -95,6 +100,10 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if isinstance(error, InterpolationKeyError):
         return _explain_interpolation(error)
+    if clash := _UNKNOWN_IN_FILE.search(str(error)):
+        group, name, chosen, key = clash.groups()
+        where, wanted = f"{group}={name} ", chosen + key
+        return t("cli.choices_clash", where=where, wanted=wanted, group=chosen, other=group)
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
         text += f": {_tidy(str(error.__cause__))}"
@@ -156,7 +165,10 @@ def _options(config_folder: str, group: str) -> list[str]:
 
 
 def _known_keys(config_folder: str, arguments: Sequence[str]) -> list[str]:
-    """Return all keys of the configuration with the groups that the arguments choose."""
+    """Return all keys of the configuration with the groups that the arguments choose.
+
+    There are none where those groups do not go together.
+    """
     groups = [
         argument
         for argument in arguments
@@ -164,7 +176,10 @@ def _known_keys(config_folder: str, arguments: Sequence[str]) -> list[str]:
     ]
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_folder, version_base="1.3"):
-        config = compose("train", overrides=groups)
+        try:
+            config = compose("train", overrides=groups)
+        except HydraException:
+            return []
     top = [path.name for path in Path(config_folder).iterdir() if path.is_dir()]
     return [*top, *_keys(config)]
 

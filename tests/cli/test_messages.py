@@ -70,6 +70,9 @@ def test_choices_that_do_not_go_together(command):
     status, errors, _ = command("data=sst2", "encoding=rate")
     assert status == 2
     assert "Leave encoding=direct" in errors
+    status, errors, _ = command("experiment=spikformer_cifar10", "data=digits", "seed=1")
+    assert status == 2
+    assert "experiment=spikformer_cifar10 needs data.rand_augment" in errors
 
 
 def test_absent_and_unreadable_data(command, tmp_path):

@@ -88,7 +88,7 @@ def fits_on_the_board(subject: HardwareSubject) -> Iterator[Result]:
     except HardwareCompatibilityError:
         return  # what is wrong has a check of its own
     chips, cores = placement.num_chips, placement.num_cores
-    message = t("validation.takes_cores", cores=cores, chips=chips, type=limits.name)
+    message = t("validation.takes_cores", cores=cores, count=chips, type=limits.name)
     most = subject.deployer.chips_per_board
     if most is not None and chips > most:
         remedy = t("validation.takes_cores_remedy", boards=ceil(chips / most))
