@@ -73,7 +73,9 @@ def norm_lif(
     channel_axis = channel_axis % current.dim()
     channels = current.shape[channel_axis]
     vectors = {"weight": weight, "bias": bias, "running_mean": running_mean}
-    _check_channels(channel_axis, channels, {**vectors, "running_var": running_var})
+    if channel_axis < 2:
+        raise ArgumentError("channel_axis", channel_axis, "a feature axis: neither batch nor time")
+    check_channels(channels, {**vectors, "running_var": running_var})
     count = current.numel() // max(1, channels)
     if training and count == 1:
         got = tuple(current.shape)
@@ -115,9 +117,8 @@ def norm_lif(
     return spikes, final
 
 
-def _check_channels(axis: int, channels: int, vectors: dict[str, Tensor]) -> None:
-    if axis < 2:
-        raise ArgumentError("channel_axis", axis, "a feature axis: neither batch nor time")
+def check_channels(channels: int, vectors: dict[str, Tensor]) -> None:
+    """Refuse vectors that are not (channels,)."""
     for name, vector in vectors.items():
         if vector.shape != (channels,):
             raise ArgumentError(name, tuple(vector.shape), f"of shape {(channels,)}")

@@ -29,7 +29,7 @@ from spikeformer.ops.registration import (
 )
 
 
-def _forward(
+def forward(
     current: Tensor,
     weight: Tensor,
     bias: Tensor,
@@ -50,13 +50,14 @@ def _forward(
     return *lif_forward(current, state, dynamics, (center, factor, offset)), mean, variance
 
 
-def _forward_fake(
+def forward_fake(
     current: Tensor, weight: Tensor, bias: Tensor, mean: Any, variance: Any, *others: Any
 ) -> tuple[Tensor, ...]:
+    """What `forward` returns, without values."""
     return *empty_outputs(current, others[:2]), *float32_like(weight, weight, weight)
 
 
-def _backward(
+def backward(
     current: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, *others: Any
 ) -> tuple[Tensor, ...]:
     """Gradients of current, weight, bias, membrane, adaptation and parameters.
@@ -98,9 +99,10 @@ def _backward(
     return grad_current, sum_product * inverse_std, sum_grad, *grad_neuron
 
 
-def _backward_fake(
+def backward_fake(
     current: Tensor, weight: Tensor, bias: Tensor, mean: Any, variance: Any, *others: Any
 ) -> tuple[Tensor, ...]:
+    """What `backward` returns, without values."""
     given = (weight, bias, *others[:3])
     return empty_rows_like(as_rows(current)), *float32_like(current, *given)
 
@@ -146,23 +148,24 @@ norm_lif_op = define(
     "norm_lif",
     f"({_TENSORS}, Tensor? mean, Tensor? variance, {STATE}, {NEURON}, int inner, float eps)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-    _forward,
-    _forward_fake,
+    forward,
+    forward_fake,
 )
 norm_lif_backward_op = define(
     "norm_lif_backward",
     f"({_TENSORS}, Tensor mean, Tensor variance, {STATE}, {NEURON}, int inner, float eps,"
     f" bool from_batch, {GRADIENTS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
-    _backward,
-    _backward_fake,
+    backward,
+    backward_fake,
 )
 
 
-def _keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Pick what `backward` takes before the gradients."""
     # Beside the input, backward needs only the moments: it computes membranes and spikes again.
     return *inputs[:3], *outputs[3:], *inputs[5:], inputs[3] is None
 
 
 run_norm_lif = differentiate(
-    norm_lif_op, norm_lif_backward_op, keep=_keep, tensors=8, learned=(0, 1, 2, 5, 6, 7)
+    norm_lif_op, norm_lif_backward_op, keep=keep, tensors=8, learned=(0, 1, 2, 5, 6, 7)
 )
