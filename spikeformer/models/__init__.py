@@ -14,6 +14,7 @@ from spikeformer.models.heads import (
     RegressionHead,
 )
 from spikeformer.models.hierarchical import HierarchicalViT
+from spikeformer.models.layers import recompute_currents
 from spikeformer.models.mechanisms import (
     AttentionMechanism,
     MechanismFactory,
@@ -83,6 +84,7 @@ __all__ = [
     "generate",
     "load_checkpoint_of",
     "rate_proxy",
+    "recompute_currents",
     "share_batch_norms",
     "sparsity_loss",
     "unrolled",

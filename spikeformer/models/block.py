@@ -17,7 +17,7 @@ from spikeformer.error_handling import (
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.norm import currents_or_spikes, masked, token_norm
+from spikeformer.models.norm import currents_or_spikes, fired, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
 RESIDUALS = ("membrane", "sew")
@@ -81,7 +81,7 @@ class SpikingMLP(nn.Module):
             current = self.contract(self.neuron(hidden_current))
             branch = currents_or_spikes(current, self.contract_norm, self.dropout, mask, None)
             return hidden_current + branch
-        hidden = self.neuron(self.expand(x), norm=masked(self.expand_norm, mask))
+        hidden = fired(self.expand, x, self.expand_norm, self.neuron, mask)
         current = self.contract(hidden)
         return currents_or_spikes(current, self.contract_norm, self.dropout, mask, neuron)
 

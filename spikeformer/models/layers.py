@@ -23,6 +23,9 @@ class SpikeLinear(nn.Linear):
     Source: `spikeformer.ops.spike_linear`.
     """
 
+    recompute: bool = False
+    """Compute the currents of neurons again in backward, not keep them (`recompute_currents`)."""
+
     def __init__(
         self,
         in_features: int,
@@ -60,6 +63,23 @@ class SpikeConv2d(nn.Conv2d):
         return spike_conv2d(
             spikes, self.weight, stride=self.stride, padding=self.padding, groups=self.groups
         )
+
+
+def recompute_currents(net: nn.Module, recompute: bool = True) -> None:
+    """Let `net` compute currents again in backward instead of keeping them, or no longer.
+
+    Takes memory from a training step, and adds one more product for each layer that it concerns:
+    those of binary spikes, batch norm and LIF neurons, which are the MLP's first layer and the
+    projections of attention. Where hooks look at one of the three, or for padded tokens, currents
+    are kept as before. Outputs and gradients do not change.
+
+    Args:
+        net: The network, changed in place.
+        recompute: False keeps currents again.
+    """
+    for module in net.modules():
+        if isinstance(module, SpikeLinear):
+            module.recompute = recompute
 
 
 def may_keep_bits(neuron: SpikingNeuron) -> bool:

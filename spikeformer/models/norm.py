@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.error_handling import check_choice
+from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.shared_norm import normalise, trains_with_others
 from spikeformer.neurons import LifState, Norm, SpikingNeuron
 from spikeformer.neurons.base import is_plain_call
-from spikeformer.ops import lif, norm_lif, norm_pool
+from spikeformer.ops import lif, linear_norm_lif, norm_lif, norm_pool
 from spikeformer.ops.registration import watched
 
 NORMS = ("batch", "layer")
@@ -94,6 +95,25 @@ class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):
 
     channel_axis: ClassVar[int] = -1
 
+    def may_recompute(self, layer: SpikeLinear) -> bool:
+        """Whether `layer` wants its currents computed again in backward, and nobody sees them."""
+        return (
+            layer.recompute
+            and layer.binary
+            and layer._parameters["bias"] is None
+            and self.training
+            and torch.is_grad_enabled()
+            and not self._joins_others
+            and is_plain_call(self)
+            and is_plain_call(layer)
+        )
+
+    def recomputed(self, layer: SpikeLinear, x: Tensor, **neuron: Any) -> Tensor:
+        """Let the described neuron fire at the normalised currents of `layer`, keeping no float."""
+        options = self._options()
+        del options["training"]
+        return linear_norm_lif(x, layer.weight, **options, **neuron)
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` (batch, tokens) is True at real tokens, None if all are real."""
         if self.training and (mask is not None or self._joins_others):
@@ -115,6 +135,21 @@ class TokenLayerNorm(nn.LayerNorm):
 def masked(norm: TokenBatchNorm | TokenLayerNorm, mask: Tensor | None) -> Norm:
     """`norm` for tokens with a mask: itself where padding makes no difference."""
     return norm if mask is None or not norm.training else partial(norm, mask=mask)
+
+
+def fired(
+    layer: SpikeLinear,
+    x: Tensor,
+    norm: TokenBatchNorm | TokenLayerNorm,
+    neuron: SpikingNeuron,
+    mask: Tensor | None,
+) -> Tensor:
+    """The start of a branch: what `neuron` fires at the normalised currents of `layer`."""
+    if mask is None and isinstance(norm, TokenBatchNorm) and norm.may_recompute(layer):
+        dynamics = neuron.dynamics()
+        if dynamics is not None:
+            return norm.recomputed(layer, x, **dynamics)
+    return neuron(layer(x), norm=masked(norm, mask))
 
 
 def currents_or_spikes(

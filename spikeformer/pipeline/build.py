@@ -110,6 +110,7 @@ def build_module(config: DictConfig) -> SpikingModule:
         sparsity_weight=config.sparsity_weight,
         layer_decay=config.layer_decay,
         compile=config.compile,
+        recompute=config.recompute,
     )
     return module
 

@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric, Metric
 from spikeformer.data.batch import Inputs, as_floats, call, inputs_of, split
 from spikeformer.error_handling import ArgumentError, ConfigurationError, SpikingDynamicsError
 from spikeformer.i18n import t
-from spikeformer.models import share_batch_norms, sparsity_loss
+from spikeformer.models import recompute_currents, share_batch_norms, sparsity_loss
 from spikeformer.training.losses import Loss
 from spikeformer.training.optimizers import (
     OptimizerFactory,
@@ -46,6 +46,8 @@ class SpikingModule(L.LightningModule):
         layer_decay: Factor of the learning rate from each block to the one before it; 1 is the
             same rate everywhere (`spikeformer.training.optimizers.layer_factors`).
         compile: Compile the network with `net.compile()`.
+        recompute: Keep no currents for backward that one more product brings back
+            (`spikeformer.models.recompute_currents`).
     """
 
     monitor: str = "val/loss"
@@ -63,6 +65,7 @@ class SpikingModule(L.LightningModule):
         sparsity_weight: float = 0.0,
         layer_decay: float = 1.0,
         compile: bool = False,  # noqa: A002 - the name users know from torch
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
@@ -83,6 +86,8 @@ class SpikingModule(L.LightningModule):
         self.metrics = nn.ModuleDict(
             {f"{stage}_metrics": nn.ModuleDict(self.make_metrics()) for stage in STAGES}
         )
+        if recompute:
+            recompute_currents(net)
         if compile:
             # In place, so that parameters keep their names in checkpoints.
             self.net.compile()

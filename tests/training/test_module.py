@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError
 from spikeformer.models import ClassificationHead, SpikingNetwork, sparsity_loss
+from spikeformer.models.layers import SpikeLinear
 from spikeformer.neurons import ParametricLifNeuron
 from spikeformer.training import (
     ClassificationModule,
@@ -212,6 +213,12 @@ def test_spiking_module_compiles_in_place():
     assert list(task.net.state_dict()) == list(toy_net().state_dict())
     assert task.net._compiled_call_impl is not None
     assert module(toy_net()).net._compiled_call_impl is None
+
+
+def test_spiking_module_recomputes_currents_if_told():
+    net = nn.Sequential(SpikeLinear(2, 2))
+    assert not module(net).net[0].recompute
+    assert module(net, recompute=True).net[0].recompute
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")
