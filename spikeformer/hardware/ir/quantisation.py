@@ -165,14 +165,17 @@ def _fit(
     whole = all((w == np.rint(w)).all() for w in weights)
     biased = has_values or population.bias is not None
     if largest == 0:
-        vth = numbers.threshold_of_values
+        # A sample's current has to fit into its mantissa, up to that of all counts.
+        vth = min(numbers.threshold_of_values, numbers.max_bias // population.levels)
         scale = vth / population.threshold
     elif whole and not biased and (exact := _exact(population, largest, numbers)) is not None:
         vth, scale = exact
     else:
         scale = numbers.max_weight / largest
+        room = numbers.max_bias / population.levels / population.threshold
         if not has_values:
-            scale = min(scale, max(_room_for_bias(population, numbers), scale / MAX_LOSS))
+            room = _room_for_bias(population, numbers)
+        scale = min(scale, max(room, scale / MAX_LOSS))
         threshold = scale * population.threshold
         # All counts have to fit into the membrane.
         vth = int(min(threshold, numbers.max_threshold // population.levels))

@@ -166,6 +166,24 @@ def test_quantise_refuses_a_bias_beyond_mantissa_and_exponent():
         quantise(biased(4.1 * 4096 * 2**7))
 
 
+@pytest.mark.parametrize("weight", [None, 0.1])
+def test_a_sample_s_current_reaches_all_counts(weight):
+    """Behind a weight of 0.1 a threshold with all bits would leave room for three."""
+    numbers = [
+        Population("in", (1,), "values"),
+        Population("spikes", (1,), "spikes"),
+        Population("out", (1,), decay=0.0, threshold=0.5, rule="count", levels=8, depth=1),
+    ]
+    projections = [Projection("in", "out", TokenLinear(np.ones((1, 1))), 0)]
+    if weight is not None:
+        projections += [Projection("spikes", "out", TokenLinear(np.full((1, 1), weight)), 1)]
+    graph = SpikeGraph(1, {p.name: p for p in numbers}, tuple(projections))
+    values = 0.5 * np.arange(11)[:, None]
+    inputs = {"in": values, "spikes": np.zeros((11, 1, 1), np.uint8)}
+    spikes, _ = simulate_integers(quantise(graph), inputs)
+    assert spikes["out"].ravel().tolist() == [*range(9), 8, 8]
+
+
 def test_simulate_integers_counts_currents_that_are_clipped():
     """A current that comes with the sample has no exponent to give way."""
     graph = two_layers(kind="values")
