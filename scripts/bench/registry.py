@@ -80,12 +80,14 @@ class Contender:
         build: Makes the step from a case and its inputs, which lie on the case's device.
         library: Whose environment it needs: "spikeformer" or a file's name in `baselines/`.
         obstacle: Says why it cannot do a case, or returns "".
+        yardstick: It computes something else, whose time is to be compared all the same.
     """
 
     name: str
     build: Callable[[Case, Tensors], Work]
     library: str = "spikeformer"
     obstacle: Callable[[Case], str] = lambda case: ""
+    yardstick: bool = False
 
 
 @dataclass(frozen=True)

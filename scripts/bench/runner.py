@@ -101,7 +101,7 @@ def _run_case(
                 row["not_measured"] = str(error)
             if not obstacle:
                 plan.report(f"  {_progress(row)}")
-        _keep_those_that_agree(ready, benchmark.definition, case)
+        _keep_those_that_agree(ready, benchmark, case)
         _time(ready, plan)
         if benchmark.operations and case.device == "cpu":
             for runner in ready.values():
@@ -157,10 +157,13 @@ def _prepare(
     return _Runner(worker, row, torch.load(outputs, weights_only=True))
 
 
-def _keep_those_that_agree(ready: dict[str, _Runner], definition: str, case: Case) -> None:
+def _keep_those_that_agree(ready: dict[str, _Runner], benchmark: Benchmark, case: Case) -> None:
     """Exclude the contenders that computed something else, and say so in their rows."""
+    definition = benchmark.definition
     expected = ready[definition].outputs if definition in ready else None
     for contender, runner in list(ready.items()):
+        if benchmark.contender(contender).yardstick:
+            continue
         if expected is None:
             reason = f"nothing to compare with: {definition} did not run"
         else:

@@ -24,15 +24,23 @@ def rows(result, case=0):
 
 
 def test_contenders_that_agree_are_timed(result):
-    for name in ("SpikeFormer", "SpikeFormer reference"):
+    # Ours takes a turn beside each of the two others.
+    for name, turns in (("SpikeFormer", 4), ("SpikeFormer reference", 2)):
         row = rows(result)[name]
-        assert row["milliseconds"]["count"] == 2
+        assert row["milliseconds"]["count"] == turns
         assert row["milliseconds"]["median"] > 0
         assert row["first_call_seconds"] > 0
         assert row["peak_bytes"] is None or row["peak_bytes"] >= 0
         assert row["disagreement"] == {"output": 0.0, "grad_current": 0.0}
     assert rows(result)["SpikeFormer reference"]["ratio"]["median"] > 0
     assert "ratio" not in rows(result)["SpikeFormer"]
+
+
+def test_a_yardstick_is_timed_and_not_compared(result):
+    row = rows(result)["yardstick"]
+    assert row["ratio"]["median"] > 0
+    assert "disagreement" not in row
+    assert report.page(result).count("| another function |") == 1
 
 
 @pytest.mark.parametrize(

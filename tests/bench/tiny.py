@@ -1,4 +1,4 @@
-"""A benchmark of milliseconds: `lif` twice, one that errs, one that fails, one absent.
+"""A benchmark of milliseconds: `lif` twice, one that errs, a yardstick, one that fails, one absent.
 
 No backend has kernels, which every process would compile anew.
 """
@@ -31,6 +31,7 @@ BENCHMARK = Benchmark(
         Contender("SpikeFormer", spikeformer("reference")),
         Contender("SpikeFormer reference", spikeformer("reference")),
         Contender("wrong", wrong),
+        Contender("yardstick", wrong, yardstick=True),
         Contender("failing", failing),
         Contender("absent", wrong, library="absent"),
         Contender("unable", wrong, obstacle=lambda case: "it cannot"),

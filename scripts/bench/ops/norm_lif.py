@@ -35,6 +35,7 @@ def spikeformer(backend: str, *, compiled: bool = False):
 
         running = {name: inputs.pop(name) for name in ("running_mean", "running_var")}
         options = {**running, **lif_arguments(case), "training": case.train, "backend": backend}
+        options["with_state"] = False
 
         def forward(current: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             return norm_lif(current, weight=weight, bias=bias, **options)[0]
@@ -67,32 +68,62 @@ def spikingjelly(*, compiled: bool = False):
     return build
 
 
-def _case(timesteps: int, batch: int = 8, **kind) -> Case:
-    return Case(
-        f"T={timesteps}, B={batch}, N=196, C=384",
-        {"timesteps": timesteps, "batch": batch, "tokens": 196, "channels": 384},
-        **kind,
-    )
+def rectified(*, compiled: bool = False):
+    """Batch norm and ReLU, channels before tokens, where torch's batch norm is fastest."""
+
+    def build(case: Case, inputs: Tensors) -> Work:
+        running = [inputs.pop(name) for name in ("running_mean", "running_var")]
+
+        def forward(current: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+            samples = current.flatten(0, 1)
+            normed = F.batch_norm(samples, *running, weight, bias, training=case.train)
+            return normed.relu().view(current.shape)
+
+        return work(
+            case, torch.compile(forward) if compiled else forward, inputs, axes=(0, 1, 3, 2)
+        )
+
+    return build
+
+
+def _integers(case: Case) -> str:
+    return "it has no integer neurons" if "max_spikes" in case.options else ""
+
+
+def _one_step(case: Case) -> str:
+    return "" if "max_spikes" in case.options else "compared with integer neurons only"
+
+
+def _case(timesteps: int, batch: int = 8, max_spikes: int = 0, **kind) -> Case:
+    name = f"T={timesteps}, B={batch}, N=196, C=384"
+    options = {"timesteps": timesteps, "batch": batch, "tokens": 196, "channels": 384}
+    if max_spikes:
+        name, options["max_spikes"] = f"{name}, D={max_spikes}", max_spikes
+    return Case(name, options, **kind)
 
 
 BENCHMARK = Benchmark(
     title="norm_lif",
     description="""Batch norm over batch, time and tokens, then the scan of [lif](lif.md) with the
 reset detached, as in every block of a Spikformer. Compared: spikes and the gradients of current,
-weight and bias. Inference uses running statistics.
+weight and bias. Inference uses running statistics. Nobody asks for the state after the last
+timestep (`with_state=False`). Neurons with D fire up to D spikes at once.
 
 - SpikingJelly: `BatchNorm1d` and `LIFNode` in its own layout, (time, batch, channels, tokens);
   compiled as one function.
+- Batch norm and ReLU: another function of the same currents, whose place integer neurons take
+  where T=1; in the layout (batch, channels, tokens).
 
 SpikeFormer's pass forward reads and writes what a compiled formula does, a tensor each, so memory
 alone allows a ratio of 1 for inference. Its loops are vectors of 16 numbers and yet take several
-times as long with batch norm's three numbers a feature as without. Tried and no faster: one copy of
-these numbers for all tokens, which stays in the cache; all three in one array; rows of scratch
-memory that do not share lines of the cache.""",
+times as long with batch norm's three numbers a feature as without; at T=1 rows of a few tokens
+share one copy of these numbers, which stays in the cache. Tried and no faster at T=4: such a copy;
+all three in one array; rows of scratch memory that do not share lines of the cache.""",
     cases=(
         _case(4),
         _case(16),
         _case(4, train=False),
+        *(_case(1, 32, levels, train=train) for levels in (4, 8) for train in (True, False)),
         _case(4, 64, device="cuda"),
         _case(4, 64, device="cuda", dtype="bfloat16", tolerance=2e-2),
     ),
@@ -100,8 +131,15 @@ memory that do not share lines of the cache.""",
         Contender("SpikeFormer", spikeformer("auto")),
         Contender("SpikeFormer reference", spikeformer("reference")),
         Contender("SpikeFormer reference, compiled", spikeformer("reference", compiled=True)),
-        Contender("SpikingJelly", spikingjelly(), "spikingjelly"),
-        Contender("SpikingJelly, compiled", spikingjelly(compiled=True), "spikingjelly"),
+        Contender("SpikingJelly", spikingjelly(), "spikingjelly", _integers),
+        Contender("SpikingJelly, compiled", spikingjelly(compiled=True), "spikingjelly", _integers),
+        Contender("Batch norm and ReLU", rectified(), obstacle=_one_step, yardstick=True),
+        Contender(
+            "Batch norm and ReLU, compiled",
+            rectified(compiled=True),
+            obstacle=_one_step,
+            yardstick=True,
+        ),
     ),
     inputs=inputs,
 )

@@ -55,7 +55,10 @@ def forward(
     final_membrane: Tensor,
     final_adaptation: Tensor,
 ) -> None:
-    """Write the spikes and the final state of a (b, t, f) current with contiguous features."""
+    """Write the spikes and the final state of a (b, t, f) current with contiguous features.
+
+    Without adaptation, an empty `final_membrane` says that nobody needs the state.
+    """
     tasks = Tasks.of(current, sums=False)
     kernel = forward_kernel(
         current.dtype,
@@ -63,6 +66,7 @@ def forward(
         state[1] is not None,
         affine is not None,
         dynamics.max_spikes > 0,
+        final_membrane.numel() > 0,
     )
     arguments = (
         tasks.shape,

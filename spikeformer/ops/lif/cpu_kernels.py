@@ -124,9 +124,14 @@ def equations(
 
 @cache
 def forward_kernel(
-    dtype: torch.dtype, reset: str, adaptive: bool, affine: bool, counts: bool
+    dtype: torch.dtype,
+    reset: str,
+    adaptive: bool,
+    affine: bool,
+    counts: bool,
+    keep_membrane: bool = True,
 ) -> Kernel:
-    """Compile the walk through time that writes spikes and the final state."""
+    """Compile the walk through time that writes spikes and, if wanted, the final state."""
     _, load, store = FORMATS[dtype]
     fire, _ = equations(reset, False, "rectangle", counts)
 
@@ -150,6 +155,8 @@ def forward_kernel(
     ) -> None:
         batch, timesteps, features, group_size = shape
         decay, threshold, adaptation_decay, strength, most = parameters
+        if not keep_membrane:
+            scratch = allocate(np.float32, BLOCK)
         num_blocks = (features + BLOCK - 1) // BLOCK
         for task in range(first, last):
             group = task // num_blocks
@@ -161,7 +168,7 @@ def forward_kernel(
                 o = offset[begin : begin + n]
             for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
                 row = sample * features + begin
-                v = membrane[row : row + n]
+                v = membrane[row : row + n] if keep_membrane else scratch[:n]
                 fill(v, initial_membrane, row)
                 if adaptive:
                     a = adaptation[row : row + n]
@@ -182,6 +189,8 @@ def forward_kernel(
                         s[j] = store(fired / most if counts else fired)
                         if adaptive:
                             a[j] = adaptation_decay * a[j] + strength * fired
+        if not keep_membrane:
+            release(scratch)
 
     return kernel
 

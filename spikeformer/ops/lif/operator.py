@@ -28,14 +28,20 @@ Affine = tuple[Tensor, Tensor, Tensor]
 
 
 def lif_forward(
-    current: Tensor, state: State, dynamics: Dynamics, affine: Affine | None = None
+    current: Tensor,
+    state: State,
+    dynamics: Dynamics,
+    affine: Affine | None = None,
+    *,
+    keep_membrane: bool = True,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Spikes, final membrane and final adaptation, which is empty if there is none.
 
     With `affine` neurons integrate `(current - center) * scale + offset`, one number of each for
-    every feature: batch norm on its way into the membrane.
+    every feature: batch norm on its way into the membrane. Without `keep_membrane`, which takes the
+    CPU's kernels and no adaptation, the final membrane is empty too.
     """
-    outputs = empty_outputs(current, state)
+    outputs = empty_outputs(current, state, keep_membrane=keep_membrane)
     if current.numel():
         kernels = load_kernels("lif", dynamics.backend)
         kernels.forward(as_rows(current), state, dynamics, affine, *outputs)
@@ -63,10 +69,13 @@ def lif_backward(
     return *grads, *sums
 
 
-def empty_outputs(current: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor]:
+def empty_outputs(
+    current: Tensor, state: State, *, keep_membrane: bool = True
+) -> tuple[Tensor, Tensor, Tensor]:
     """Room for what `lif_forward` returns."""
-    membrane = empty_like(current, (current.shape[0], current.shape[2]), torch.float32)
-    adaptation = empty_like(membrane, (0,) if state[1] is None else membrane.shape)
+    shape = current.shape[::2]
+    membrane = empty_like(current, shape if keep_membrane else (0,), torch.float32)
+    adaptation = empty_like(membrane, (0,) if state[1] is None else shape)
     return empty_rows_like(as_rows(current)), membrane, adaptation
 
 

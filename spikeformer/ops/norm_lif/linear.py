@@ -125,11 +125,11 @@ def _current_fake(spikes: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _forward(spikes: Tensor, matrix: Tensor, *others: Any) -> tuple[Tensor, ...]:
-    return operator.forward(_current(spikes, matrix), *others)
+    return operator.forward(_current(spikes, matrix), *others, True)
 
 
 def _forward_fake(spikes: Tensor, matrix: Tensor, *others: Any) -> tuple[Tensor, ...]:
-    return operator.forward_fake(_current_fake(spikes, matrix), *others)
+    return operator.forward_fake(_current_fake(spikes, matrix), *others, True)
 
 
 def _backward(bits: Tensor, matrix: Tensor, *others: Any) -> tuple[Tensor, ...]:
@@ -158,7 +158,7 @@ def _layout(fired: Tensor, matrix: Tensor) -> SpikeLayout:
 
 def _keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     spikes, *others = inputs
-    return spike_pack(spikes.contiguous()), *operator.keep(tuple(others), outputs)
+    return spike_pack(spikes.contiguous()), *operator.keep((*others, True), outputs)
 
 
 _TENSORS = "Tensor matrix, Tensor weight, Tensor bias"

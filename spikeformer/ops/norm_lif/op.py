@@ -26,6 +26,7 @@ def norm_lif(
     momentum: float = 0.1,
     eps: float = 1e-5,
     channel_axis: int = -1,
+    with_state: bool = True,
     **neuron: Unpack[LifArguments],
 ) -> tuple[Tensor, LifState]:
     """Batch norm of each channel over batch, time and tokens, then `lif`, in one pass over memory.
@@ -48,6 +49,9 @@ def norm_lif(
         momentum: Share of the batch in the running statistics.
         eps: Added to the variance.
         channel_axis: Axis of the channels, neither batch nor time.
+        with_state: Whether the caller needs the state. Without, and without adaptation, kernels on
+            CPUs do not write the membrane, which returns empty: at T=1 a third of all memory that
+            they touch.
         **neuron: Arguments of `lif`: `decay`, `threshold`, `reset` and so on, and `backend`.
 
     Returns:
@@ -95,6 +99,7 @@ def norm_lif(
     else:
         membrane, adaptation = checked
         axes = FeatureAxes.of(current)
+        keep = with_state or adaptation is not None or dynamics.backend != "cpu"
         behind = axes.order.index(channel_axis - 2) + 1
         spikes, final_membrane, final_adaptation, *used = run_norm_lif(
             axes.flatten(current, 2),
@@ -106,10 +111,11 @@ def norm_lif(
             *dynamics.for_operator(current.device),
             prod(axes.sizes[behind:]),
             eps,
+            keep,
         )
         spikes = axes.restore(spikes, 2)
         final = LifState(
-            axes.restore(final_membrane, 1),
+            axes.restore(final_membrane, 1) if keep else final_membrane,
             None if adaptation is None else axes.restore(final_adaptation, 1),
         )
     if training and count:

@@ -28,6 +28,9 @@ from spikeformer.ops.registration import (
     float32_like,
 )
 
+_ROW, _SHORT_ROW = 1024, 256
+"""Features of a row at most, and so few that starting on a row takes longer than it does."""
+
 
 def forward(
     current: Tensor,
@@ -38,23 +41,30 @@ def forward(
     *others: Any,
 ) -> tuple[Tensor, ...]:
     """What `lif` returns, and the mean and variance used."""
-    membrane, adaptation, *neuron, inner, eps = others
+    membrane, adaptation, *neuron, inner, eps, keep_membrane = others
     dynamics = Dynamics.of_operator(*neuron)
     if mean is None or variance is None:
         mean, variance = moments(current, weight.numel(), inner, dynamics.backend)
     else:
         mean, variance = (x.to(torch.float32, copy=True) for x in (mean, variance))
     scale = weight * torch.rsqrt(variance + eps)
-    center, factor, offset = (_by_feature(x, current, inner) for x in (mean, scale, bias))
-    state = membrane, adaptation
-    return *lif_forward(current, state, dynamics, (center, factor, offset)), mean, variance
+    width = _row_width(current, weight.numel(), inner) if current.shape[1] == 1 else None
+    rows, *state = _in_rows(width, current, membrane, adaptation)
+    center, factor, offset = (_by_feature(x, rows, inner) for x in (mean, scale, bias))
+    affine = center, factor, offset
+    spikes, *final = lif_forward(rows, state, dynamics, affine, keep_membrane=keep_membrane)
+    if width:
+        spikes = spikes.view_as(current)
+        final = [x.view(current.shape[::2]) if x.numel() else x for x in final]
+    return spikes, *final, mean, variance
 
 
 def forward_fake(
     current: Tensor, weight: Tensor, bias: Tensor, mean: Any, variance: Any, *others: Any
 ) -> tuple[Tensor, ...]:
     """What `forward` returns, without values."""
-    return *empty_outputs(current, others[:2]), *float32_like(weight, weight, weight)
+    outputs = empty_outputs(current, others[:2], keep_membrane=others[-1])
+    return *outputs, *float32_like(weight, weight, weight)
 
 
 def backward(
@@ -73,14 +83,12 @@ def backward(
     dynamics = Dynamics.of_operator(*neuron)
     inverse_std = torch.rsqrt(variance + eps)
     scale = weight * inverse_std
-    center, factor, offset = (_by_feature(x, current, inner) for x in (mean, scale, bias))
+    width = _row_width(current, weight.numel(), inner) if current.shape[1] == 1 else None
+    rows, *state = _in_rows(width, current, membrane, adaptation)
+    grad_spikes, *grad_state = _in_rows(width, grad_spikes, *others[-2:])
+    center, factor, offset = (_by_feature(x, rows, inner) for x in (mean, scale, bias))
     grad_current, *grad_neuron, sums = lif_backward(
-        current,
-        (membrane, adaptation),
-        dynamics,
-        grad_spikes,
-        others[-2:],
-        (center, factor, offset),
+        rows, state, dynamics, grad_spikes, grad_state, (center, factor, offset)
     )
     sum_grad, sum_product = sums.view(2, -1, weight.numel(), inner).sum((1, 3))
     shift, tilt = torch.zeros_like(sum_grad), torch.zeros_like(sum_grad)
@@ -91,11 +99,14 @@ def backward(
     if grad_current.numel():
         load_kernels("norm_lif", dynamics.backend).finish_gradient(
             grad_current,
-            as_rows(current),
+            as_rows(rows),
             center,
             factor,
-            *(_by_feature(x, current, inner) for x in (shift, tilt)),
+            *(_by_feature(x, rows, inner) for x in (shift, tilt)),
         )
+    if width:
+        grad_current = grad_current.view_as(current)
+        grad_neuron[:2] = [x.view(current.shape[::2]) if x.numel() else x for x in grad_neuron[:2]]
     return grad_current, sum_product * inverse_std, sum_grad, *grad_neuron
 
 
@@ -113,8 +124,9 @@ def moments(current: Tensor, channels: int, inner: int, backend: str) -> tuple[T
     Summed around one value of the channel, so that a mean far from zero costs no digits.
     """
     around = current[0, 0].view(-1, channels, inner)[0, :, 0].float()
+    (rows,) = _in_rows(_row_width(current, channels, inner), current)
     sums = load_kernels("norm_lif", backend).sums_around(
-        as_rows(current), _by_feature(around, current, inner)
+        as_rows(rows), _by_feature(around, rows, inner)
     )
     totals = sums.view(2, -1, channels, inner).sum((1, 3), dtype=torch.float64)
     distance, square = totals * (channels / current.numel())
@@ -133,20 +145,45 @@ def follow(
             kept.lerp_(found.to(kept.dtype), momentum)
 
 
+def _row_width(current: Tensor, channels: int, inner: int) -> int | None:
+    """Features of rows of a few tokens, whose channels' numbers stay in the cache from row to row.
+
+    None where memory is not one token after another, and on GPUs.
+    """
+    _, timesteps, features = current.shape
+    dense = current.stride() == (timesteps * features, features, 1)
+    if inner != 1 or not current.numel() or not dense or current.device.type != "cpu":
+        return None
+    num_tokens = current.numel() // channels
+    most = max(1, _ROW // channels)
+    width = channels * next(n for n in range(most, 0, -1) if num_tokens % n == 0)
+    return width if width >= min(_SHORT_ROW, features) else None
+
+
+def _in_rows(width: int | None, *tensors: Tensor | None) -> list[Any]:
+    """(b, t, f) tensors to (rows, 1, width) and (b, f) to (rows, width); None leaves all alone."""
+    if width is None:
+        return list(tensors)
+    shapes = {2: (-1, width), 3: (-1, 1, width)}
+    return [x if x is None or not x.numel() else x.reshape(shapes[x.dim()]) for x in tensors]
+
+
 def _by_feature(by_channel: Tensor, current: Tensor, inner: int) -> Tensor:
     """One number a channel, (channels,), to one a feature, (f,)."""
     channels = by_channel.numel()
     if channels == current.shape[2]:
         return by_channel.detach().float()
     outer = current.shape[2] // max(1, channels * inner)
-    return by_channel.detach().float().view(1, -1, 1).expand(outer, channels, inner).reshape(-1)
+    numbers = by_channel.detach().float().view(1, -1, 1).expand(outer, channels, inner)
+    return numbers.contiguous().view(-1)  # one channel's could else be a single number in memory
 
 
 _TENSORS = "Tensor current, Tensor weight, Tensor bias"
 
 norm_lif_op = define(
     "norm_lif",
-    f"({_TENSORS}, Tensor? mean, Tensor? variance, {STATE}, {NEURON}, int inner, float eps)"
+    f"({_TENSORS}, Tensor? mean, Tensor? variance, {STATE}, {NEURON}, int inner, float eps,"
+    " bool keep_membrane)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     forward,
     forward_fake,
@@ -163,7 +200,7 @@ norm_lif_backward_op = define(
 def keep(inputs: tuple[Any, ...], outputs: tuple[Any, ...]) -> tuple[Any, ...]:
     """Pick what `backward` takes before the gradients."""
     # Beside the input, backward needs only the moments: it computes membranes and spikes again.
-    return *inputs[:3], *outputs[3:], *inputs[5:], inputs[3] is None
+    return *inputs[:3], *outputs[3:], *inputs[5:-1], inputs[3] is None
 
 
 run_norm_lif = differentiate(

@@ -8,7 +8,13 @@ import torch
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops import LifState, lif, norm_lif
 from tests.ops.devices import device_of
-from tests.ops.norm_lif.cases import assert_equal_results, batch_norm, random_input, results
+from tests.ops.norm_lif.cases import (
+    NEURON,
+    assert_equal_results,
+    batch_norm,
+    random_input,
+    results,
+)
 
 KERNELS = ["cpu", "triton"]
 SHAPES = [
@@ -18,6 +24,7 @@ SHAPES = [
     ((1, 2, 1), 2),
     ((2, 3, 6, 5, 4), 2),
     ((65, 2, 3), 2),
+    ((6, 1, 14, 40), -1),  # on CPUs, rows of 21 tokens
 ]
 
 
@@ -83,6 +90,34 @@ def test_every_neuron(neuron, backend):
     x = random_input(3, 6, 4, 5)
     got = results(x, -1, backend, **neuron)
     assert_equal_results(got, results(x, -1, "reference", **neuron))
+
+
+@pytest.mark.parametrize("backend", KERNELS)
+@pytest.mark.parametrize("shape", [(6, 1, 14, 40), (2, 3, 1100)])
+def test_without_a_state_neurons_fire_alike(shape, backend):
+    x, upstream = random_input(*shape).to(device_of(backend)), random_input(*shape, seed=1)
+    got = []
+    for kernel, with_state in ((backend, False), ("reference", True)):
+        norm, leaf = batch_norm(shape[-1]).to(x.device), x.clone().requires_grad_()
+        spikes, state = norm_lif(
+            leaf,
+            weight=norm.weight,
+            bias=norm.bias,
+            running_mean=norm.running_mean,
+            running_var=norm.running_var,
+            training=False,
+            with_state=with_state,
+            max_spikes=4,
+            backend=kernel,
+            **NEURON,
+        )
+        leaves = leaf, norm.weight, norm.bias
+        got.append((spikes, torch.autograd.grad(spikes, leaves, upstream.to(x.device))))
+        assert state.membrane.numel() in ((0,) if kernel == "cpu" else (x[:, 0].numel(),))
+    assert torch.equal(got[0][0], got[1][0])
+    assert got[0][0].unique().numel() == 5
+    for ours, expected in zip(got[0][1], got[1][1], strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("backend", KERNELS)

@@ -30,7 +30,7 @@ def test_operators_pass_opcheck(from_batch, backend):
     tensors, neuron, options = operator_arguments(backend)
     moments = (torch.zeros_like(neuron[-1]).detach(), torch.ones_like(neuron[-1]).detach())
     given = (None, None) if from_batch else moments
-    torch.library.opcheck(norm_lif_op, (*tensors, *given, *neuron, *options))
+    torch.library.opcheck(norm_lif_op, (*tensors, *given, *neuron, *options, True))
     tensors, neuron = ([x.detach() for x in group] for group in (tensors, neuron))
     grads = (tensors[0], neuron[0], neuron[1])
     arguments = (*tensors, *moments, *neuron, *options, from_batch, *grads)
