@@ -33,7 +33,7 @@ def finished(tmp_path_factory) -> tuple[Path, str]:
 def test_it_learns(finished):
     folder, _ = finished
     metrics = json.loads((folder / "results" / "test.json").read_text())["metrics"]
-    assert metrics["accuracy"] > 0.6
+    assert metrics["accuracy"] > 0.4  # of ten classes, after two epochs
 
 
 def test_it_prints_a_line_for_each_stage(finished):
