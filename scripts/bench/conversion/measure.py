@@ -233,17 +233,11 @@ events up to t, so that every product is computed {steps} times, whatever is add
 multiplies bytes (VNNI) does less: an event is a whole multiple of the smallest one and fits into a
 byte, a weight into three. Three products of bytes stand for one of float32 at the first timestep,
 and two at each later one, whose events are small: {3 + 2 * (steps - 1)} products of bytes in place
-of {steps} of float32, and two more in rows in which an event is of the largest size. Measured on
-one layer of this network, a byte's product takes a fifth of float32's with MKL on this kind of
-machine, which puts the floor of the products near {(3 + 2 * (steps - 1)) / 5:.1f}x. Neurons,
+of {steps} of float32, and two more in rows in which an event is of the largest size. Neurons,
 attention's products of rates, LayerNorm, softmax and GELU, {steps} times each, are the rest. What
-is left out, 2^-16 of the largest weight times later events, is hundreds of times less than what the
-neurons' levels leave out; both networks are as near to the original. `integers=False` on the
-converted network keeps to float32, as does what is verified against chips.
-
-Products in bfloat16 with weights in two parts take as long as one in float32 here, with one part
-they change the weights by up to 0.4 %. Silent events cannot be skipped: few are silent at the first
-timesteps, and they lie scattered over tokens and channels."""
+is left out is 2^-16 of the largest weight times later events. `integers=False` on the converted
+network keeps to float32, as does what is verified against chips.
+"""
 
 
 def _row(row: dict) -> str:
