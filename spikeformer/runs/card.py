@@ -88,7 +88,7 @@ def _test(run: LoadedRun) -> list[str]:
             0,
             f"- Test accuracy: **{right / total:.2%}**, {right} of {total} samples (95 % interval"
             f" {low:.2%} to {high:.2%}, by Wilson); one training with seed {run.config.seed}, the"
-            " weights after its last epoch.",
+            f" weights after its last epoch{_rounding(run)}.",
         )
     elif "accuracy" in test.metrics:
         lines.insert(0, f"- Test accuracy: **{test.metrics['accuracy']:.2%}**")
@@ -96,6 +96,13 @@ def _test(run: LoadedRun) -> list[str]:
         rate = test.metrics["firing_rate"]
         lines.append(f"- Firing rate: {rate:.1%} of all neurons and timesteps.")
     return lines
+
+
+def _rounding(run: LoadedRun) -> str:
+    """Say in what numbers a network was tested, if not in those that it is loaded with."""
+    precision = str(run.config.trainer.precision)
+    half = precision.startswith(("16", "bf16"))
+    return f", tested in the training's precision, {precision}" if half else ""
 
 
 def _energy(run: LoadedRun) -> list[str]:

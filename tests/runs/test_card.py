@@ -42,6 +42,13 @@ def test_a_card_gives_the_runs_numbers(tested):
     assert 'from_pretrained("lab/net")' in card
 
 
+def test_a_card_says_in_what_numbers_the_network_was_tested(tested):
+    run = load_run(tested)
+    assert "precision" not in model_card(run)
+    run.config.trainer.precision = "bf16-mixed"
+    assert "last epoch, tested in the training's precision, bf16-mixed." in model_card(run)
+
+
 def test_what_was_not_measured_is_said(folder):  # noqa: F811
     card = model_card(load_run(folder))
     assert "Not tested." in card
