@@ -34,11 +34,14 @@ class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
     def lif(
         self, current: Tensor, state: LifState | None, **neuron: Any
     ) -> tuple[Tensor, LifState]:
-        """Normalise `current`, (batch, timesteps, ...), and let the described neuron fire."""
+        """Normalise `current`, (batch, timesteps, ...), and let the described neuron fire.
+
+        Without a state on CPUs, the one returned has no membrane: nobody asked for it.
+        """
         if self._joins_others:
             return lif(self(current), state, **neuron)
         options = {**self._options(), "channel_axis": self.channel_axis}
-        return norm_lif(current, state, **options, **neuron)
+        return norm_lif(current, state, with_state=state is not None, **options, **neuron)
 
     def _options(self) -> dict[str, Any]:
         """What ops with batch norm inside take; while training, counts the batch."""
@@ -79,11 +82,18 @@ class FrameBatchNorm(_BatchNormThenLif, nn.BatchNorm2d):
         In one operation, except where somebody follows what the two modules do.
         """
         alone = is_plain_call(self) and is_plain_call(pool) and not watched((x,))
-        if alone and backend != "reference" and not self._joins_others:
+        if alone and _halves(pool) and backend != "reference" and not self._joins_others:
             frames = norm_pool(x.flatten(0, 1), **self._options())
         else:
             frames = pool(self(x).flatten(0, 1))
         return frames.view(*x.shape[:2], *frames.shape[1:])
+
+
+def _halves(pool: nn.Module) -> bool:
+    """Whether a layer is the pooling of `norm_pool`; somebody may have put another in its place."""
+    if type(pool) is not nn.MaxPool2d or pool.ceil_mode or pool.return_indices:
+        return False
+    return (pool.kernel_size, pool.stride, pool.padding, pool.dilation) == (3, 2, 1, 1)
 
 
 class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.models import ConvStem, SpikingConv
@@ -92,3 +93,11 @@ def test_a_pooled_convolution_by_its_modules():
             torch.testing.assert_close(fused, expected, rtol=1e-4, atol=1e-4)
     # Who watches the modules sees them run.
     assert seen == [type(parts.norm), type(parts.pool)] * 2
+
+
+def test_another_pooling_in_its_place_is_the_one_that_runs():
+    conv = SpikingConv(2, 3, pool=True).eval()
+    conv.pool = nn.AvgPool2d(2)
+    x = torch.rand(1, 1, 2, 4, 4)
+    expected = F.avg_pool2d(conv.norm(conv.conv(x[:, 0])[:, None])[:, 0], 2)
+    torch.testing.assert_close(conv(x)[:, 0], expected)

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from spikeformer.error_handling import ArgumentError
 from spikeformer.ops.dispatch import load_kernels, resolve_backend
+from spikeformer.ops.norm_lif.op import check_channels
 from spikeformer.ops.norm_lif.operator import follow, moments
 from spikeformer.ops.norm_pool.reference import norm_pool_reference
 from spikeformer.ops.registration import watched
@@ -96,9 +97,7 @@ def _check(x: Tensor, *vectors: Tensor) -> None:
         expected = "a floating-point tensor (batch, channels, height, width)"
         raise ArgumentError("x", f"{tuple(x.shape)} {x.dtype}", expected)
     names = ("weight", "bias", "running_mean", "running_var")
-    for name, vector in zip(names, vectors, strict=True):
-        if vector.shape != x.shape[1:2]:
-            raise ArgumentError(name, tuple(vector.shape), f"of shape {tuple(x.shape[1:2])}")
+    check_channels(x.shape[1], dict(zip(names, vectors, strict=True)))
 
 
 class _NormPool(torch.autograd.Function):
