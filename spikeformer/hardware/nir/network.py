@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -242,7 +243,7 @@ def import_nir(
             network for a chip needs one, since it says how many timesteps a sample has.
         dt: Length of a timestep in seconds: 0.1 ms for snnTorch, 1 for sinabs, 1e-6 for Norse,
             which writes time constants in steps of 1 ms. None is what the file says, as this
-            project's do, or 1 ms.
+            project's do, or 1 ms with a warning.
         method: "euler", or "exact" for membranes that decay by `exp(-dt / tau)`, as sinabs's do.
         reset: "zero" for membranes at `v_reset` after a spike, or "subtract".
 
@@ -285,6 +286,8 @@ def _step(path: str | Path, dt: float | None, written: float | None) -> float:
             longer steps would be another one.
     """
     if dt is None:
+        if written is None:
+            warnings.warn(t("hardware.nir_no_dt", path=path, dt=DEFAULT_DT), stacklevel=3)
         return check_positive("dt", DEFAULT_DT if written is None else written)
     if written is not None and not math.isclose(dt, written, rel_tol=1e-6):
         raise HardwareCompatibilityError(

@@ -13,8 +13,8 @@ from spikeformer.hardware import export_nir, import_nir
 nir = pytest.importorskip("nir", reason="the extra `nir` is not installed")
 
 
-def write(path, *nodes, outputs=3):
-    """Write a chain of nodes between an input and an output."""
+def write(path, *nodes, outputs=3, dt=1e-3):
+    """Write a chain of nodes between an input and an output, for timesteps of `dt` seconds."""
     names = [f"n{i}" for i in range(len(nodes))]
     chain = ["input", *names, "output"]
     size = nodes[0].input_type["input"]
@@ -27,6 +27,8 @@ def write(path, *nodes, outputs=3):
         list(pairwise(chain)),
         type_check=False,
     )
+    if dt is not None:
+        graph.metadata["dt"] = dt
     nir.write(path, graph)
     return path
 

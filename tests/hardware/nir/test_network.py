@@ -70,8 +70,9 @@ def test_a_loop_takes_a_step_and_recordings_can_come_in_parts(tmp_path, lasting)
             ("late", "output"),
         ],
     )
+    graph.metadata["dt"] = 1e-3
     nir.write(tmp_path / "a.nir", graph)
-    network, x = import_nir(tmp_path / "a.nir").double(), trains(9).double()
+    network, x = import_nir(tmp_path / "a.nir", dt=1e-3).double(), trains(9).double()
     whole = network(x)
     membrane, spikes, expected = np.zeros((4, 5)), np.zeros((4, 5)), [np.zeros((4, 5))]
     current, left = np.zeros((4, 5)), 0.75 if lasting else 0.0
@@ -157,6 +158,7 @@ def test_several_inputs_and_outputs_have_names(tmp_path):
             ("mean", "rate"),
         ],
     )
+    graph.metadata["dt"] = 1e-3
     nir.write(tmp_path / "a.nir", graph)
     network = import_nir(tmp_path / "a.nir").double()
     x = {"eye": trains().double(), "ear": trains(size=2, seed=1).double()}
@@ -241,7 +243,7 @@ def test_a_time_axis_in_the_input_is_left_out(tmp_path):
     }
     edges = [("input", "weight"), ("weight", "output")]
     nir.write(tmp_path / "a.nir", nir.NIRGraph(nodes, edges, type_check=False))
-    network = import_nir(tmp_path / "a.nir", EventCoding(8))
+    network = import_nir(tmp_path / "a.nir", EventCoding(8), dt=1e-3)
     assert network.expected_shape == (8, 3)
     assert network(trains()).shape == (4, 8, 2)
 
@@ -293,6 +295,6 @@ def test_a_graph_inside_a_graph_is_taken_apart(tmp_path):
     )
     nir.write(tmp_path / "nested.nir", outer)
     path = write(tmp_path / "flat.nir", *layers, outer.nodes["weight"], outputs=2)
-    found = import_nir(tmp_path / "nested.nir")(trains())
+    found = import_nir(tmp_path / "nested.nir", dt=1e-3)(trains())
     assert found.any()
     assert torch.equal(found, import_nir(path)(trains()))

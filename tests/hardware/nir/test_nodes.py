@@ -47,7 +47,7 @@ def test_what_a_spike_does_to_the_membrane(tmp_path, soft):
 
 @pytest.mark.parametrize("dt", [1e-3, 1e-4])
 def test_leaky_neurons_take_eulers_step(tmp_path, dt):
-    path = write(tmp_path / "a.nir", lif(2.5 * dt, r=2.0, leak=0.1, threshold=0.7))
+    path = write(tmp_path / "a.nir", lif(2.5 * dt, r=2.0, leak=0.1, threshold=0.7), dt=None)
     found = import_nir(path, dt=dt)(trains())
     expected = euler(trains(), 1 - 1 / 2.5, 2.0 / 2.5, 0.1 / 2.5, 0.7)
     assert 0 < expected.mean() < 1

@@ -34,3 +34,10 @@ def test_every_node_of_the_package_is_known_and_others_are_named(tmp_path, monke
     monkeypatch.delitem(reading._MAKERS, "LIF")
     with pytest.raises(HardwareCompatibilityError, match=r"'n0' is a LIF.*Known are Linear"):
         import_nir(write(tmp_path / "a.nir", lif(2e-3)))
+
+
+def test_a_file_without_a_step_is_read_with_a_warning(tmp_path):
+    path = write(tmp_path / "a.nir", lif(2e-3), dt=None)
+    with pytest.warns(UserWarning, match=r"does not say .* 0\.001 s is taken.*1e-4 for snnTorch"):
+        import_nir(path)
+    import_nir(path, dt=1e-4)
