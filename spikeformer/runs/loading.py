@@ -195,7 +195,9 @@ def load_run(
     config = read_config(files.config)
     config.trusted_packages = list(trusted)
     results = load_results(files.path)
-    epochs: list[Any] = [] if results.history is None else results.history.to_dict("records")
+    rows: list[Any] = [] if results.history is None else results.history.to_dict("records")
+    # An empty cell is a number that its epoch did not measure.
+    epochs = [{name: x for name, x in row.items() if x == x} for row in rows]
     return LoadedRun(
         files.path,
         config,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import pandas as pd
+from torch import Tensor
 
 from spikeformer.files import replacing
 
@@ -23,7 +24,7 @@ _KEPT = ("train/", "val/", "speed/", "grad_norm/")
 
 @dataclass
 class TrainingHistory:
-    """One dict of numbers per epoch.
+    """One dict of numbers per epoch, of what was measured in it.
 
     Attributes:
         epochs: `{"epoch": 0, "seconds": 1.9, "train/loss": 0.7, "val/accuracy": 0.9, ...}` each.
@@ -40,8 +41,12 @@ class TrainingHistory:
     def __getitem__(self, epoch: int) -> dict[str, float]:
         return self.epochs[epoch]
 
+    def latest(self) -> dict[str, float]:
+        """Return the newest value of each number, of earlier epochs where the last has none."""
+        return {name: value for epoch in self.epochs for name, value in epoch.items()}
+
     def to_pandas(self) -> pd.DataFrame:
-        """Return a table with one row per epoch and one column per number."""
+        """Return a table with a row per epoch and a column per number; NaN where there is none."""
         return pd.DataFrame(self.epochs)
 
     def plot(self) -> Figure:
@@ -55,7 +60,8 @@ class TrainingHistory:
             axes = figure.add_subplot(1, len(names), index + 1, title=name, xlabel="epoch")
             for stage in ("train", "val"):
                 if f"{stage}/{name}" in table:
-                    axes.plot(table["epoch"], table[f"{stage}/{name}"], label=stage)
+                    curve = table[["epoch", f"{stage}/{name}"]].dropna()
+                    axes.plot(*curve.to_numpy().T, label=stage)
             axes.legend()
         return figure
 
@@ -76,14 +82,16 @@ class HistoryRecorder(L.Callback):
         self.history = TrainingHistory()
         self.path = None if path is None else Path(path)
         self._start = 0.0
+        self._before: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock of an epoch that a resumed run is in the middle of."""
         self._start = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and note what earlier epochs have measured: Lightning keeps it."""
         self._start = time.perf_counter()
+        self._before = dict(trainer.callback_metrics)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the epoch's numbers; Lightning runs validation before this."""
@@ -92,7 +100,8 @@ class HistoryRecorder(L.Callback):
             "seconds": time.perf_counter() - self._start,
         }
         for name, value in trainer.callback_metrics.items():
-            if name.startswith(_KEPT) and not name.endswith("_step"):
+            kept = name.startswith(_KEPT) and not name.endswith("_step")
+            if kept and value is not self._before.get(name):
                 row[name] = float(value)
         if trainer.optimizers:
             row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]

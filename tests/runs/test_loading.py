@@ -129,10 +129,11 @@ def same(one, other):
 
 def test_load_run_opens_a_run_that_trained(folder):
     finish(folder, fitted(0.75), evaluated(auroc=float("nan")))
-    (folder / "metrics.csv").write_text("epoch,train/loss\n0,2.0\n1,1.0\n")
+    (folder / "metrics.csv").write_text("epoch,train/loss,val/loss\n0,2.0,\n1,1.0,3.0\n")
     run = load_run(folder)
     assert not run.network.training
     assert [epoch["train/loss"] for epoch in run.history] == [2.0, 1.0]
+    assert ["val/loss" in epoch for epoch in run.history] == [False, True]
     assert run.results.fit.metrics["val/accuracy"] == 0.75
     assert run.results.test.metrics["accuracy"] == 0.5
     assert list(run.manifest.stages) == ["fit", "test"]

@@ -59,6 +59,22 @@ def test_training_history_recorder_writes_every_epoch(tmp_path):
         assert table[name].tolist() == pytest.approx([row[name] for row in recorder.history])
 
 
+def test_training_history_leaves_out_what_an_epoch_does_not_measure(tmp_path):
+    recorder = HistoryRecorder(tmp_path / "metrics.csv")
+    options = {"max_epochs": 3, "check_val_every_n_epoch": 2, "callbacks": [recorder]}
+    lightning_trainer(**options).fit(module(), *toy_loaders())
+    table = pd.read_csv(tmp_path / "metrics.csv")
+    for name in ("val/loss", "val/accuracy"):
+        assert table[name].notna().tolist() == [False, True, False]
+    for name in ("train/loss", "train/accuracy", "lr"):
+        assert table[name].notna().all()
+    assert recorder.history.latest()["val/loss"] == recorder.history[1]["val/loss"]
+    assert recorder.history.latest()["train/loss"] == recorder.history[2]["train/loss"]
+    panels = {axes.get_title(): axes for axes in recorder.history.plot().axes}
+    train, val = panels["loss"].lines
+    assert (train.get_xdata().tolist(), val.get_xdata().tolist()) == ([0, 1, 2], [1])
+
+
 def test_training_history_recorder_is_part_of_a_checkpoint():
     recorder, other = HistoryRecorder(), HistoryRecorder()
     recorder.history.epochs = list(ROWS)

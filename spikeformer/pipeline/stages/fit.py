@@ -79,13 +79,16 @@ class Fit(Stage):
             trainer.strategy.barrier()
             leave_process_group()
         history = run.parts.history.history
-        last = history[-1] if len(history) else {}
         results = FitResults(
             epochs=trainer.current_epoch,
             steps=trainer.global_step,
             seconds=sum(epoch["seconds"] for epoch in history),
             num_parameters=num_parameters,
-            metrics={k: v for k, v in last.items() if "/" in k and not k.startswith("grad_norm/")},
+            metrics={
+                name: value
+                for name, value in history.latest().items()
+                if "/" in name and not name.startswith("grad_norm/")
+            },
         )
         if trainer.is_global_zero:
             results.save(RunFolder(run.folder))

@@ -55,8 +55,8 @@ def plot_history(
     A dot marks the best validation value of `loss` and `accuracy`.
 
     Args:
-        history: One value per epoch in columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`;
-            without `epoch` the rows count from 0.
+        history: One value per epoch in columns such as `epoch`, `train/loss`, `val/accuracy`, `lr`,
+            NaN where an epoch has none; without `epoch` the rows count from 0.
         panels: Which panels to draw, out of `history_panels(history)`; all of them by default.
 
     Raises:
@@ -93,13 +93,15 @@ def _panel(axes: Axes, metric: str, epochs: np.ndarray, frame: pd.DataFrame) -> 
         else _style.drawable(formats.metric_name, metric)
     )
     _style.title(axes, name)
-    marker = "o" if len(frame) == 1 else None  # one point makes no line
     for column in frame:
         look: dict[str, Any] = _SPLITS.get(
             str(column).partition("/")[0], {"color": _style.BLUE, "linewidth": 1.8}
         )
         values = frame[column].to_numpy(dtype=float)
-        axes.plot(epochs, values, label=_label(str(column)), marker=marker, markersize=4, **look)
+        there = ~np.isnan(values)  # an epoch may lack some numbers: the line goes on behind it
+        marker = "o" if there.sum() == 1 else None  # one point makes no line
+        label = _label(str(column))
+        axes.plot(epochs[there], values[there], label=label, marker=marker, markersize=4, **look)
     if f"val/{metric}" in frame and metric in ("loss", "accuracy"):
         _mark_best(axes, epochs, frame[f"val/{metric}"].to_numpy(dtype=float), metric)
     if len(frame.columns) > 1:

@@ -114,7 +114,7 @@ function curves(id, key, title, format, isShare) {
   const plot = document.getElementById(id);
   views.push({
     draw: () => Plotly.react(plot, [...drawn.map((i) => ({
-      type: "scatter", cliponaxis: false, mode: runs[i][key].length > 1 ? "lines" : "markers", name: runs[i].name, customdata: [i], showlegend: false,
+      type: "scatter", cliponaxis: false, connectgaps: true, mode: runs[i][key].filter((value) => value !== null).length > 1 ? "lines" : "markers", name: runs[i].name, customdata: [i], showlegend: false,
       x: runs[i].epoch, y: runs[i][key], line: { color: colour(runs[i]), width: 1.5 }, marker: { color: colour(runs[i]) },
       hovertemplate: `%{fullData.name}<br>${words.epoch} %{x}: %{y:${format}}<extra></extra>`,
     })), ...legendOf(drawn)], layout(wholeEpochs, { title: { text: title }, tickformat: format, ...(isShare ? share : {}) }), settings),

@@ -17,7 +17,7 @@ class FitResults(Result):
         steps: Steps of the optimizer.
         seconds: Wall-clock time of the epochs.
         num_parameters: Parameters of the network.
-        metrics: The last epoch's, such as `train/loss` and `val/accuracy`.
+        metrics: The newest of each, such as `train/loss` and `val/accuracy`.
     """
 
     file: ClassVar[str] = "results/fit.json"

@@ -61,6 +61,12 @@ def test_diverged_values_leave_a_gap() -> None:
     assert figure.axes[0].lines[-1].get_ydata()[0] == 1.0
 
 
+def test_lines_pass_over_epochs_that_were_not_validated() -> None:
+    figure = plot_history({"val/loss": [np.nan, 3.0, np.nan, 2.0], "train/loss": [4, 3, 2, 1]})
+    validation = figure.axes[0].lines[1]
+    np.testing.assert_array_equal(validation.get_xdata(), [1, 3])
+
+
 @pytest.mark.parametrize(("history", "panels"), [({}, None), (HISTORY, ["auroc"]), (HISTORY, [])])
 def test_nothing_to_draw_is_refused(history: dict[str, list[float]], panels: list[str]) -> None:
     with pytest.raises(ArgumentError, match="panels"):
