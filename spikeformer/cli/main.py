@@ -26,6 +26,7 @@ from spikeformer.cli.checkpoint import differences, with_checkpoints_overrides
 from spikeformer.cli.commands import as_overrides, overview
 from spikeformer.cli.config import config_folder, help_text, register_resolvers
 from spikeformer.cli.messages import cause, check_arguments, explain, set_locale
+from spikeformer.cli.next_steps import next_steps
 from spikeformer.cli.paths import with_quoted_paths
 from spikeformer.cli.resume import with_resumed_overrides
 from spikeformer.cli.run_folder import recorded, take_back
@@ -120,19 +121,11 @@ def _job(config: DictConfig) -> dict[str, Any] | None:
             # Leave here, before Hydra announces the error in its own words.
             _leave(error)
         raise
-    if hydra_config.mode == RunMode.RUN and (line := _next_steps(folder)):
-        announce("next", line)
+    if hydra_config.mode == RunMode.RUN:
+        chosen = hydra_config.runtime.choices.get("hardware")
+        if line := next_steps(folder, config, chosen):
+            announce("next", line)
     return results
-
-
-def _next_steps(folder: Path) -> str | None:
-    """Return what can be done with a run that has trained."""
-    from spikeformer.runs import RunFolder
-
-    if not RunFolder(folder).checkpoint("last").is_file():
-        return None
-    program = "python train.py" if Path(sys.argv[0]).name == "train.py" else "spikeformer"
-    return t("cli.next_of_trained", program=program, run=shlex.quote(str(folder)))
 
 
 def _leave(error: BaseException) -> NoReturn:
