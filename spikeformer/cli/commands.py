@@ -55,8 +55,10 @@ def _checkpoint(path: Path) -> Path:
     folder = path if path.is_dir() else bundled(str(path))
     if folder is not None and (folder / SAVED).is_file():
         return folder / SAVED
-    if not path.is_dir():
+    if path.is_file():
         return path
+    if not path.is_dir():
+        raise ConfigurationError(t("cli.no_such_run", name=path))
     with importing():  # brings torch, which other commands need not wait for
         from spikeformer.runs import RunFolder
 

@@ -106,7 +106,7 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         return t("cli.choices_clash", where=where, wanted=wanted, group=chosen, other=group)
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
-        text += f": {_tidy(str(error.__cause__))}"
+        text = f"{text.removesuffix('.')}: {_tidy(str(error.__cause__))}"
     if isinstance(error, SpikeformerError):  # raised after Hydra had found all keys but added ones
         arguments = [argument for argument in arguments if argument.startswith(("+", "~"))]
     suggestion = _suggest(text, arguments, config_folder) + _suggest_extra(text)
@@ -131,7 +131,8 @@ def _tidy(text: str) -> str:
             break
         if line.strip() and not line.strip().startswith(("reference_type=", "To append to")):
             lines.append(line.strip())
-    merged = "\n".join(lines)
+    head, options, names = "\n".join(lines).partition("\nAvailable options in ")
+    merged = head + options + ", ".join(names.split("\n")).replace(":,", ":", 1)
     return re.sub(r"\nfull_key: (\S+)", r" [key \1]", merged).replace("\nobject_type=", " in ")
 
 

@@ -191,7 +191,7 @@ def load_predictor(name: str, *, technology: str = "simulation") -> Predictor | 
             model = Readouts.of(model, str(run.config.model.get("pretrained")))
         return Predictor(run.results.name, model, run.data(), classes, technology)
     if not folder.is_dir() and bundled(name) is None:
-        raise ConfigurationError(t("cli.nothing_to_serve", name=name))
+        raise ConfigurationError(t("cli.no_such_run", name=name))
     net = SpikingNetwork.from_pretrained(name)
     data = None if net.trained_on is None else net.trained_on.data()
     told = "classification" if net.run is None else net.run.choices.get("task", "classification")

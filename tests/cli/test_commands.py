@@ -62,6 +62,11 @@ def test_a_run_without_weights(tmp_path):
         as_overrides(["evaluate", str(tmp_path)])
 
 
+def test_a_run_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigurationError, match="nowhere to be a run folder, a saved network"):
+        as_overrides(["evaluate", str(tmp_path / "nowhere")])
+
+
 def test_an_unknown_word_names_the_nearest_command():
     with pytest.raises(ConfigurationError, match=r"reprot is no command(.|\n)*mean report\?"):
         as_overrides(["reprot", "outputs/x"])
