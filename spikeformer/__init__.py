@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gc
 import importlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -103,6 +104,47 @@ def importing() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def lazily(package: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Return `__getattr__` and `__dir__` of a package that imports its names at their first use.
+
+    What only reads a run's records then needs no torch, although their classes stand in packages
+    that do. The package's `__init__` says once where its names stand:
+
+        if TYPE_CHECKING:
+            from spikeformer.data.preparation import Preparation
+        else:
+            __getattr__, __dir__ = lazily(__name__)
+
+    Args:
+        package: Full name of the package, which is being imported. No name may be that of one of
+            its modules, which Python puts into the same place.
+    """
+    import ast  # of other packages' imports: this one stays the fastest
+    import inspect
+
+    module = sys.modules[package]
+    source = inspect.getsource(module)
+    homes = {
+        alias.name: statement.module
+        for block in ast.parse(source).body
+        if isinstance(block, ast.If)
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+
+    def find(name: str) -> Any:
+        home = homes.get(name)
+        if home is None:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        with importing():
+            value = getattr(importlib.import_module(home), name)
+        setattr(module, name, value)
+        return value
+
+    return find, lambda: [*vars(module), *homes]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,6 +18,12 @@ ELSEWHERE = {
         "tests/config/test_schema.py",
         "every schema is compared with the constructor that it describes",
     ),
+    "conversion/evaluation/figures.py": (
+        "tests/{folder}/test_evaluation.py",
+        "records, read from what fills them",
+    ),
+    "hardware/ir/cores.py": ("tests/{folder}/test_placement.py", "records, as above"),
+    "hardware/records.py": ("tests/{folder}/test_measurement.py", "records, as above"),
     "hardware/targets/schemas.py": ("tests/config/test_schema.py", "it registers schemas"),
     "hardware/targets/*/schema.py": ("tests/config/test_schema.py", "as all schemas"),
     "hardware/targets/*/prices.py": (

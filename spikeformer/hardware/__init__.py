@@ -6,8 +6,9 @@ this package, have to be known where no torch is.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from spikeformer import lazily
 
 if TYPE_CHECKING:
     from spikeformer.hardware.deployer import (
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
         Recording,
     )
     from spikeformer.hardware.energy import modelled_energy, operation_counts, traffic
+    from spikeformer.hardware.ir.cores import ChipLimits, Core, Placement
     from spikeformer.hardware.ir.graph import Population, Projection, Readout, SpikeGraph
     from spikeformer.hardware.ir.host import Lookup, Spectrogram
     from spikeformer.hardware.ir.hosted import Differential, HostedGraph
     from spikeformer.hardware.ir.integers import IntegerGraph, IntegerNeurons, NumberFormat
-    from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, place
+    from spikeformer.hardware.ir.placement import place
     from spikeformer.hardware.ir.quantisation import quantise
     from spikeformer.hardware.lowering import (
         GraphBuilder,
@@ -34,15 +36,20 @@ if TYPE_CHECKING:
         lowers,
         refuses,
     )
-    from spikeformer.hardware.measurement import ChipLayer, Measurement, arithmetic_label, measure
+    from spikeformer.hardware.measurement import measure
     from spikeformer.hardware.nir.export import export_nir
     from spikeformer.hardware.nir.network import NirNetwork, import_nir
-    from spikeformer.hardware.planning import (
+    from spikeformer.hardware.planning import packet_rates, plan
+    from spikeformer.hardware.records import (
+        ArithmeticComparison,
+        ChipLayer,
+        Comparison,
+        LayerComparison,
+        Measurement,
         PlacementPlan,
         PlannedChip,
         PlannedLayer,
-        packet_rates,
-        plan,
+        arithmetic_label,
     )
     from spikeformer.hardware.reference import Reference, Samples, record_reference
     from spikeformer.hardware.rounding import RoundedWeights
@@ -59,15 +66,9 @@ if TYPE_CHECKING:
     )
     from spikeformer.hardware.targets.simulation.target import SimulatedModel, SimulationDeployer
     from spikeformer.hardware.targets.spinnaker.target import SpiNNakerDeployer
-    from spikeformer.hardware.verify import (
-        ArithmeticComparison,
-        Comparison,
-        LayerComparison,
-        accuracy,
-        agreement,
-        compare,
-        reference_spikes,
-    )
+    from spikeformer.hardware.verify import accuracy, agreement, compare, reference_spikes
+else:
+    __getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
     "LOIHI2",
@@ -141,43 +142,3 @@ __all__ = [
     "state_ranges",
     "traffic",
 ]
-
-_MODULES = (
-    "deployer",
-    "energy",
-    "ir.graph",
-    "ir.hosted",
-    "ir.integers",
-    "ir.host",
-    "nir.export",
-    "nir.network",
-    "ir.placement",
-    "ir.quantisation",
-    "lowering",
-    "measurement",
-    "planning",
-    "reference",
-    "rounding",
-    "summary",
-    "target",
-    "targets.loihi2.target",
-    "targets.sanafe.target",
-    "targets.simulation.simulate",
-    "targets.simulation.target",
-    "targets.spinnaker.target",
-    "verify",
-)
-"""Where the names stand."""
-
-
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        for module in _MODULES:
-            found = vars(import_module(f"{__name__}.{module}"))
-            if name in found:
-                return globals().setdefault(name, found[name])
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]

@@ -18,14 +18,15 @@ from spikeformer.encoding import SpikeEncoder
 from spikeformer.error_handling import HardwareCompatibilityError
 from spikeformer.files import inside, write_text
 from spikeformer.hardware.energy import traffic
+from spikeformer.hardware.ir.cores import ChipLimits, Placement
 from spikeformer.hardware.ir.files import load_graph, save_graph
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.host import HostFunction
 from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.integers import IntegerGraph
-from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.lowering import InputShape, Lowered, lower, lower_converted
-from spikeformer.hardware.planning import PlacementPlan, plan
+from spikeformer.hardware.planning import plan
+from spikeformer.hardware.records import PlacementPlan
 from spikeformer.hardware.reference import Samples, split_signs
 from spikeformer.hardware.target import Target
 from spikeformer.i18n import t

@@ -4,104 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from spikeformer.hardware.deployer import INTEGERS, DeployedModel
 from spikeformer.hardware.energy import modelled_energy, traffic
 from spikeformer.hardware.ir.graph import Array
-from spikeformer.hardware.ir.placement import Placement
+from spikeformer.hardware.records import (
+    ChipLayer,
+    Measurement,
+    arithmetic_label,
+)
 from spikeformer.hardware.reference import Reference
 from spikeformer.hardware.summary import activity, layer_table, state_ranges
 from spikeformer.hardware.targets.simulation.simulate import simulate_integers
-from spikeformer.hardware.verify import (
-    ArithmeticComparison,
-    accuracy,
-    agreement,
-    compare,
-    reference_spikes,
-)
-from spikeformer.i18n import t, translations
-from spikeformer.profiling import EnergyEstimate, Technology
+from spikeformer.hardware.verify import accuracy, agreement, compare, reference_spikes
+from spikeformer.i18n import t
+from spikeformer.profiling import Technology
 
 PYTORCH, PYTORCH_FLOAT32 = "pytorch_float64", "pytorch_float32"
 GRAPH = "graph_numpy"
 """The graph in NumPy, as a reference."""
-
-
-@dataclass(frozen=True)
-class ChipLayer:
-    """What one population takes of a target, and what it did there.
-
-    Attributes:
-        layer: Name of the population.
-        neurons: Its neurons.
-        synapses: Synapses that lead to them.
-        delay_steps: Its longest delay.
-        depth: Its depth in the network.
-        firing_rate: Spikes per neuron and timestep.
-        cores: Cores that hold it, on a chip with cores.
-        synapse_bytes: Memory of its weights there.
-        weights: Smallest and largest integer weight, on a chip with integers.
-        threshold: Its threshold there.
-        decay: Its decay there.
-        rounding_error: Root mean square of the rounding, in thresholds.
-        state: Extremes of the membrane in units of the weights.
-        state_used: Share of the membrane's range that the larger of them took.
-        clipped: How often the membrane met the end of its range.
-    """
-
-    layer: str
-    neurons: int
-    synapses: int
-    delay_steps: int
-    depth: int
-    firing_rate: float
-    cores: int | None = None
-    synapse_bytes: int | None = None
-    weights: tuple[int, int] | None = None
-    threshold: int | None = None
-    decay: int | None = None
-    rounding_error: float | None = None
-    state: tuple[float, float] | None = None
-    state_used: float | None = None
-    clipped: int | None = None
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What `measure` found.
-
-    Attributes:
-        target: Name of the target.
-        arithmetic: Names of its arithmetic: "float" in real numbers, "chip" in its own.
-        simulated: Whether the target was simulated.
-        samples: Samples that ran.
-        accuracy: In [0, 1]: "pytorch", and the two of `arithmetic`.
-        agreement: Share of samples with PyTorch's class.
-        comparisons: Spike for spike, PyTorch against real numbers first.
-        layers: One for each population, in the order of the graph.
-        traffic: Latency in steps, and spikes, packets and synaptic events of a sample.
-        energy: Energy of a sample, modelled by each of the target's prices, then as the target's
-            own software estimates it.
-        seconds: Wall-clock time of each arithmetic.
-        placement: Which neurons lie on which core, on a chip with cores.
-        details: What the target says of itself.
-    """
-
-    target: str
-    arithmetic: dict[str, str]
-    simulated: bool
-    samples: int
-    accuracy: dict[str, float]
-    agreement: float
-    comparisons: list[ArithmeticComparison]
-    layers: list[ChipLayer]
-    traffic: dict[str, float]
-    energy: list[EnergyEstimate]
-    seconds: dict[str, float]
-    placement: Placement | None
-    details: dict[str, Any]
 
 
 def measure(
@@ -172,12 +94,6 @@ def measure(
         placement=compiled.placement,
         details=compiled.details,
     )
-
-
-def arithmetic_label(name: str) -> str:
-    """Return what people call a target's arithmetic, in the current locale."""
-    key = f"hardware.arithmetic_{name}"
-    return t(key) if translations.knows(key) else name
 
 
 def _announcement(samples: int, arithmetic: str) -> str:

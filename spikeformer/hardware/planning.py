@@ -3,112 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import reduce
 from itertools import groupby
 
 import numpy as np
 
 from spikeformer.error_handling import ArgumentError, check_interval
+from spikeformer.hardware.ir.cores import ChipLimits, Placement
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Operator
-from spikeformer.hardware.ir.placement import ChipLimits, Placement, place
+from spikeformer.hardware.ir.placement import place
 from spikeformer.hardware.ir.relays import with_relays
-
-
-@dataclass(frozen=True)
-class PlannedLayer:
-    """What one population takes of the chips, and what it sends between them.
-
-    Attributes:
-        layer: Name of the population.
-        neurons: Its neurons.
-        synapses: Synapses that lead to them.
-        cores: Cores that hold it.
-        first_chip: The first of its chips, which follow one another.
-        last_chip: The last of them.
-        rate: Packets that a neuron sends in a timestep.
-        packets: Packets that it sends in a timestep.
-        crossing: Of these, counted once for each other chip that a packet goes to.
-    """
-
-    layer: str
-    neurons: int
-    synapses: int
-    cores: int
-    first_chip: int
-    last_chip: int
-    rate: float
-    packets: float
-    crossing: float
-
-
-@dataclass(frozen=True)
-class PlannedChip:
-    """What lies on one chip, and what it exchanges with others in a timestep.
-
-    Attributes:
-        layer: The population with most cores here.
-        cores: Cores in use.
-        sent: Packets to other chips.
-        received: Packets from other chips.
-    """
-
-    layer: str
-    cores: int
-    sent: float
-    received: float
-
-
-@dataclass(frozen=True)
-class PlacementPlan:
-    """An estimate of the chips that a network takes.
-
-    Attributes:
-        target: Name of the target, for people.
-        limits: What a core and a chip hold.
-        largest_system: Chips of the largest system built; None if that is not known.
-        measured: Whether rates are measured; else one is assumed for all populations.
-        layers: In the order of the graph.
-        chips: In order; what comes in with a sample is sent by the host and counted nowhere.
-    """
-
-    target: str
-    limits: ChipLimits
-    largest_system: int | None
-    measured: bool
-    layers: list[PlannedLayer]
-    chips: list[PlannedChip]
-
-    @property
-    def num_cores(self) -> int:
-        """Cores in use."""
-        return sum(chip.cores for chip in self.chips)
-
-    @property
-    def num_neurons(self) -> int:
-        """Neurons of all layers."""
-        return sum(layer.neurons for layer in self.layers)
-
-    @property
-    def num_synapses(self) -> int:
-        """Synapses of all layers."""
-        return sum(layer.synapses for layer in self.layers)
-
-    @property
-    def packets(self) -> float:
-        """Packets of all neurons in a timestep."""
-        return sum(layer.packets for layer in self.layers)
-
-    @property
-    def crossing(self) -> float:
-        """Packets between chips in a timestep, counted once for each chip that they go to."""
-        return sum(layer.crossing for layer in self.layers)
-
-    @property
-    def busiest(self) -> PlannedChip:
-        """The chip that exchanges most packets with others."""
-        return max(self.chips, key=lambda chip: chip.sent + chip.received)
+from spikeformer.hardware.records import PlacementPlan, PlannedChip, PlannedLayer
 
 
 def plan(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikeformer.hardware.ir.cores import ChipLimits
 from spikeformer.hardware.ir.integers import NumberFormat
-from spikeformer.hardware.ir.placement import ChipLimits
 from spikeformer.profiling import Technology
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,70 +10,11 @@ from spikeformer.hardware.ir.firing import count, minimum_of_packed
 from spikeformer.hardware.ir.graph import Array, Arrays, SpikeGraph
 from spikeformer.hardware.ir.hosted import HostedGraph
 from spikeformer.hardware.ir.runtime import RATE
+from spikeformer.hardware.records import Comparison, LayerComparison
 from spikeformer.hardware.reference import Reference
 
 SUM_TOLERANCE = 1e-9
 """Relative difference up to which sums in real numbers count as equal: additions have no order."""
-
-
-@dataclass(frozen=True)
-class LayerComparison:
-    """How the spikes of one population differ.
-
-    Attributes:
-        population: Its name.
-        expected: Spikes in the run compared with.
-        mismatches: Neurons and timesteps at which one fired and the other did not, or another
-            number of spikes.
-        compared: Neurons and timesteps in all.
-        first: Sample, timestep and neuron of the first mismatch; None without any.
-    """
-
-    population: str
-    expected: int
-    mismatches: int
-    compared: int
-    first: tuple[int, int, int] | None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """How the spikes of two runs differ.
-
-    Attributes:
-        samples: Samples compared.
-        layers: One entry for each population, in the order of the graph.
-    """
-
-    samples: int
-    layers: tuple[LayerComparison, ...]
-
-    @property
-    def mismatches(self) -> int:
-        """Mismatches of all populations."""
-        return sum(layer.mismatches for layer in self.layers)
-
-    @property
-    def compared(self) -> int:
-        """Neurons and timesteps compared."""
-        return sum(layer.compared for layer in self.layers)
-
-    def between(self, expected: str, recorded: str) -> ArithmeticComparison:
-        """Return the same with the names of the arithmetic of both runs."""
-        return ArithmeticComparison(self.samples, self.layers, expected, recorded)
-
-
-@dataclass(frozen=True)
-class ArithmeticComparison(Comparison):
-    """How the spikes of one network differ between two kinds of arithmetic.
-
-    Attributes:
-        expected: Name of the one compared with, as `arithmetic_label` takes it.
-        recorded: Name of the other.
-    """
-
-    expected: str
-    recorded: str
 
 
 def compare(graph: SpikeGraph, expected: Arrays, recorded: Arrays) -> Comparison:

@@ -1,7 +1,22 @@
 """What spikes do: firing rates, silent and saturated neurons, synaptic operations."""
 
-from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons, metric_label
-from spikeformer.metrics.synops import SynapticOperations, fan_out, spread_of_inputs, window_reach
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spikeformer import lazily
+
+if TYPE_CHECKING:
+    from spikeformer.metrics.activity import FiringRate, SaturatedNeurons, SilentNeurons
+    from spikeformer.metrics.labels import metric_label
+    from spikeformer.metrics.synops import (
+        SynapticOperations,
+        fan_out,
+        spread_of_inputs,
+        window_reach,
+    )
+else:
+    __getattr__, __dir__ = lazily(__name__)
 
 __all__ = [
     "FiringRate",

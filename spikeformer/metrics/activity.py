@@ -1,4 +1,4 @@
-"""How active the neurons of a layer are, and what metrics are called."""
+"""How active the neurons of a layer are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from spikeformer.error_handling import ArgumentError, check_interval
-from spikeformer.i18n import t, translations
 
 
 class FiringRate(Metric):
@@ -118,14 +117,3 @@ class SaturatedNeurons(_NeuronShare):
     def compute(self) -> Tensor:
         """Return the share of neurons that fire at `rate` or above."""
         return self._share(self.rates >= self.rate)
-
-
-def metric_label(name: str) -> str:
-    """Return a metric's name in words of the current locale, or as it is where there are none.
-
-    Example:
-        >>> metric_label("firing_rate"), metric_label("top_k")
-        ('firing rate', 'top k')
-    """
-    known = translations.knows(f"metrics.{name}")
-    return t(f"metrics.{name}") if known else name.replace("_", " ")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t as students_t
 
 from spikeformer.i18n import t
 from spikeformer.runs import reading
@@ -58,6 +57,8 @@ class Statistic:
         count, mean = len(values), float(np.mean(values))
         if count < 2:
             return cls(mean, None, None, None, count)
+        from scipy.stats import t as students_t  # half a second, which one run's report needs not
+
         deviation = float(np.std(values, ddof=1))
         half = float(students_t.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
         return cls(mean, deviation, mean - half, mean + half, count)

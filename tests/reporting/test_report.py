@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -139,3 +141,13 @@ def test_a_rebuild_writes_the_same_bytes(finished: Path) -> None:
     build_report(finished.parent)
     assert files() == before
     assert dict(mpl.rcParams) == settings
+
+
+def test_a_report_needs_none_of_what_training_needs(run_folder: Path) -> None:
+    heavy = {"torch", "lightning", "torchmetrics", "sklearn", "scipy", "transformers", "wandb"}
+    code = "import sys; from spikeformer.cli import main; main(); print(*sys.modules)"
+    command = [sys.executable, "-c", code, "report", str(run_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    path, modules = done.stdout.splitlines()
+    assert Path(path).is_file()
+    assert not heavy & set(modules.split())

@@ -15,7 +15,8 @@ from spikeformer.conversion.calibration.fine_tuning import fine_tune
 from spikeformer.conversion.calibration.magnitudes import Magnitudes
 from spikeformer.conversion.calibration.tuning import LayerwiseTuner
 from spikeformer.conversion.converter import SpikeformerConverter, verify
-from spikeformer.conversion.evaluation.evaluation import METRICS, Evaluation, evaluate_conversion
+from spikeformer.conversion.evaluation.evaluation import METRICS, evaluate_conversion
+from spikeformer.conversion.evaluation.figures import Evaluation
 from spikeformer.conversion.evaluation.tally import num_tokens
 from spikeformer.conversion.generation import generates
 from spikeformer.conversion.model import SpikingModel

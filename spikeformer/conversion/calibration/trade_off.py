@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from spikeformer.conversion.evaluation.evaluation import Evaluation, evaluate_conversion
+from spikeformer.conversion.evaluation.evaluation import evaluate_conversion
+from spikeformer.conversion.evaluation.figures import Evaluation
 from spikeformer.conversion.model import SpikingModel
 from spikeformer.error_handling import check_choice
 

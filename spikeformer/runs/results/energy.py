@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, cast
 
-from spikeformer.profiling import (
-    BreakEven,
-    ComparisonRow,
-    EnergyEstimate,
-    EnergyProfiler,
-    EnergyRecording,
-    break_even,
-)
+from spikeformer.profiling import BreakEven, ComparisonRow, EnergyEstimate, break_even
 from spikeformer.runs.results.result import Result
+
+if TYPE_CHECKING:
+    from spikeformer.profiling import EnergyProfiler, EnergyRecording
 
 
 class EnergyMetrics(TypedDict):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.stats import binomtest
 
 from spikeformer.runs.results.result import Result
 
@@ -73,5 +74,8 @@ def wilson_interval(right: int, total: int) -> tuple[float, float]:
         >>> round(low, 3), round(high, 3)
         (0.968, 0.994)
     """
-    interval = binomtest(right, total).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+    share, squared = right / total, NormalDist().inv_cdf(0.975) ** 2 / total
+    centre = share + squared / 2
+    half = math.sqrt(squared * (share * (1 - share) + squared / 4))
+    low, high = (centre - half) / (1 + squared), (centre + half) / (1 + squared)
+    return low if right else 0.0, high if right < total else 1.0

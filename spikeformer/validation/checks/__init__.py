@@ -11,14 +11,17 @@ from spikeformer.validation.checks import (  # noqa: I001  this is the order in 
     splits,
     hardware,
 )
+from spikeformer.validation.registry import CHECKS, register_check
 
 __all__ = [
+    "CHECKS",
     "dynamics",
     "gradients",
     "hardware",
     "inputs",
     "modes",
     "parameters",
+    "register_check",
     "splits",
     "structure",
     "targets",

@@ -8,9 +8,9 @@ import numpy as np
 from scipy import sparse
 
 from spikeformer.error_handling import HardwareCompatibilityError
+from spikeformer.hardware.ir.cores import ChipLimits, Placement
 from spikeformer.hardware.ir.graph import Arrays, Population, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
-from spikeformer.hardware.ir.placement import ChipLimits, Placement
 from spikeformer.hardware.ir.relays import with_relays
 from spikeformer.hardware.targets.exchange import pack_sparse
 from spikeformer.i18n import t

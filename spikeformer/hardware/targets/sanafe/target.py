@@ -10,9 +10,10 @@ from torch import nn
 
 from spikeformer.error_handling import check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.ir.cores import ChipLimits
 from spikeformer.hardware.ir.graph import Arrays
 from spikeformer.hardware.ir.operators import Array
-from spikeformer.hardware.ir.placement import ChipLimits, place
+from spikeformer.hardware.ir.placement import place
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
 from spikeformer.hardware.targets.loihi2.prices import PRICES

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from spikeformer.hardware.ir.cores import ChipLimits, Core, Placement
 from spikeformer.hardware.ir.graph import SpikeGraph
-from spikeformer.hardware.ir.placement import ChipLimits, Core, Placement, fan_in
+from spikeformer.hardware.ir.placement import fan_in
 from spikeformer.hardware.ir.records import Count
 
 MAX_DELAY = 288

@@ -12,9 +12,10 @@ from torch import nn
 
 from spikeformer.error_handling import HardwareCompatibilityError, check_choice, check_positive
 from spikeformer.hardware.deployer import DeployedModel, HardwareModel, NeuromorphicDeployer
+from spikeformer.hardware.ir.cores import ChipLimits
 from spikeformer.hardware.ir.graph import Arrays, SpikeGraph
 from spikeformer.hardware.ir.operators import Array
-from spikeformer.hardware.ir.placement import ChipLimits, place
+from spikeformer.hardware.ir.placement import place
 from spikeformer.hardware.ir.relays import with_relays
 from spikeformer.hardware.lowering import InputShape, Lowered
 from spikeformer.hardware.target import Target
