@@ -23,12 +23,12 @@ class Command:
     """What the first word of the command line asks for.
 
     Attributes:
-        example: How it is typed, after `spikeformer`.
+        example: How a pipeline is typed, after `spikeformer`. A tool's parser has examples itself.
         run: A tool: from the words that follow to an exit status. None for a pipeline.
         overrides: A pipeline: from the words that follow to the overrides of a configuration.
     """
 
-    example: str
+    example: str = ""
     run: Callable[[Sequence[str]], int] | None = None
     overrides: Callable[[Sequence[str]], list[str]] | None = None
 
@@ -107,14 +107,14 @@ COMMANDS: dict[str, Command] = {
         "plan model=spiking_vit_base hardware=loihi2",
         overrides=lambda rest: ["pipeline=plan", *rest],
     ),
-    "generate": Command('generate outputs/RUN --prompt "Once upon a time"', _generate),
-    "energy": Command("energy my_net.py:build --input 8,3,32,32", _energy),
-    "serve": Command("serve outputs/RUN", _serve),
-    "report": Command("report outputs/RUN", report),
-    "runs": Command("runs outputs", runs),
-    "models": Command("models", models),
-    "doctor": Command("doctor", doctor),
-    "privacy": Command("privacy --help", privacy),
+    "generate": Command(run=_generate),
+    "energy": Command(run=_energy),
+    "serve": Command(run=_serve),
+    "report": Command(run=report),
+    "runs": Command(run=runs),
+    "models": Command(run=models),
+    "doctor": Command(run=doctor),
+    "privacy": Command(run=privacy),
 }
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
 from spikeformer.cli.features import Feature, find_features
+from spikeformer.cli.parser import command_parser
 from spikeformer.cli.text import padded, width
 from spikeformer.cross_platform import GIB, PlatformInfo, get_platform_info
 from spikeformer.i18n import format_number, t
@@ -19,7 +19,7 @@ def doctor(arguments: Sequence[str]) -> int:
     Args:
         arguments: What follows `doctor` on the command line.
     """
-    parser = argparse.ArgumentParser(prog="spikeformer doctor", description=__doc__)
+    parser = command_parser("doctor", "  spikeformer doctor")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     chosen = parser.parse_args(arguments)
     info = get_platform_info()

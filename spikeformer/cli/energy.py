@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikeformer.cli.own_network import failed, own_network
+from spikeformer.cli.parser import command_parser
 from spikeformer.cli.text import table
 from spikeformer.data.batch import call, named_tensors
 from spikeformer.error_handling import ConfigurationError
@@ -62,12 +63,7 @@ def energy(arguments: Sequence[str]) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `spikeformer energy`."""
-    parser = argparse.ArgumentParser(
-        "spikeformer energy",
-        description="Estimate the energy of a network of torch for one sample.",
-        epilog=_NOTES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("energy", _NOTES)
     add = parser.add_argument
     add("network", metavar="FILE:NAME", help="a network, or a function or class that makes one")
     add("--input", type=_shape, metavar="SIZES", help="shape of the input, as 8,3,32,32")

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from spikeformer.cli.parser import command_parser
 from spikeformer.i18n import t
 from spikeformer.runs import TextGenerator, load_run
 
@@ -35,10 +36,9 @@ def generate(arguments: Sequence[str]) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `spikeformer generate`."""
-    parser = argparse.ArgumentParser(
-        prog="spikeformer generate", description=t("cli.command_generate")
-    )
-    parser.add_argument("run", type=Path, metavar="RUN")
+    example = '  spikeformer generate outputs/RUN --prompt "Once upon a time"'
+    parser = command_parser("generate", example)
+    parser.add_argument("run", type=Path, metavar="RUN", help=t("cli.run_folder"))
     parser.add_argument("--prompt", required=True, help=t("cli.generate_prompt"))
     parser.add_argument("--tokens", type=int, default=50, help=t("cli.generate_tokens"))
     parser.add_argument(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from spikeformer.cli.text import padded, width
+from spikeformer.cli.parser import command_parser
+from spikeformer.cli.text import table
 from spikeformer.config import BUNDLED, RunRecord, pretrained_names, run_of_network
-from spikeformer.i18n import format_percentage, t
+from spikeformer.i18n import format_number, format_percentage, t
 
 
 def models(arguments: Sequence[str]) -> int:
@@ -18,7 +18,7 @@ def models(arguments: Sequence[str]) -> int:
     Args:
         arguments: What follows `models` on the command line.
     """
-    parser = argparse.ArgumentParser(prog="spikeformer models", description=__doc__)
+    parser = command_parser("models", "  spikeformer models")
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
     chosen = parser.parse_args(arguments)
     found = {name: run_of_network(BUNDLED / name) or RunRecord() for name in pretrained_names()}
@@ -28,9 +28,7 @@ def models(arguments: Sequence[str]) -> int:
         return 0
     heads = [t(f"cli.models_{column}") for column in _COLUMNS]
     rows = [heads, *(_row(name, run) for name, run in found.items())]
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(padded(cell, w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(table(rows, names=_COLUMNS.index("parameters"))))
     print(f"\n{t('cli.models_use', name='digits')}")
     return 0
 
@@ -44,7 +42,7 @@ def _row(name: str, run: RunRecord) -> list[str]:
         name,
         run.choices.get("data", "-"),
         run.choices.get("model", "-"),
-        "-" if parameters is None else f"{parameters:.0f}",
+        "-" if parameters is None else format_number(parameters, ",.0f"),
         str(run.settings.get("timesteps", "-")),
         "-" if accuracy is None else format_percentage(accuracy, decimals=2),
     ]

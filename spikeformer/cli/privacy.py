@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from spikeformer.cli.parser import command_parser
 from spikeformer.compliance import (
     ComplianceAuditor,
     ComplianceFramework,
@@ -21,6 +23,11 @@ from spikeformer.compliance import (
 from spikeformer.compliance.law import CALIFORNIAN
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
+
+_EXAMPLES = """\
+  spikeformer privacy init --organization "University of X" --dpo dpo@x.example
+  spikeformer privacy consent anna --purpose research
+  spikeformer privacy COMMAND --help"""
 
 PURPOSES = [purpose.value for purpose in ProcessingPurpose]
 
@@ -38,15 +45,15 @@ def privacy(arguments: Sequence[str]) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `spikeformer privacy`."""
-    parser = argparse.ArgumentParser(
-        "spikeformer privacy", description="Keep and use records of consent.", epilog=notice()
-    )
-    parser.add_argument("--folder", help="where the records lie")
+    parser = command_parser("privacy", f"{_EXAMPLES}\n\n{textwrap.fill(notice(), 100)}")
+    folder = "where the records lie"
+    parser.add_argument("--folder", help=folder)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, do: Any, help_: str, *subject: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help_, description=help_)
         added.set_defaults(do=do)
+        added.add_argument("--folder", default=argparse.SUPPRESS, help=folder)
         for argument in subject:
             added.add_argument(argument)
         return added

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeformer import importing
+from spikeformer.cli.parser import command_parser
 from spikeformer.cli.text import table
 from spikeformer.i18n import format_number, t
 
@@ -26,8 +26,8 @@ def runs(arguments: Sequence[str]) -> int:
     with importing():
         from spikeformer.runs import summarize_runs
 
-    parser = argparse.ArgumentParser(prog="spikeformer runs", description=t("cli.command_runs"))
-    parser.add_argument("folder", nargs="?", default="outputs", type=Path)
+    parser = command_parser("runs", "  spikeformer runs outputs")
+    parser.add_argument("folder", nargs="?", default="outputs", type=Path, metavar="FOLDER")
     folder = parser.parse_args(arguments).folder
     found = summarize_runs(folder)
     if not found:
@@ -65,8 +65,8 @@ def report(arguments: Sequence[str]) -> int:
         from spikeformer.reporting import build_report, build_sweep_page
         from spikeformer.runs import ResultsError, RunFolder, find_baseline
 
-    parser = argparse.ArgumentParser(prog="spikeformer report", description=t("cli.command_report"))
-    parser.add_argument("folder", type=Path, metavar="RUN")
+    parser = command_parser("report", "  spikeformer report outputs/RUN --baseline outputs/OTHER")
+    parser.add_argument("folder", type=Path, metavar="RUN", help=t("cli.run_folder"))
     parser.add_argument("--baseline", type=Path, metavar="RUN", help=t("cli.report_baseline"))
     given = parser.parse_args(arguments)
     folder, baseline = given.folder, given.baseline

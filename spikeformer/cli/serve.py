@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from spikeformer.cli.parser import command_parser
 from spikeformer.concurrency import ConcurrencyConfig
 from spikeformer.i18n import t
 from spikeformer.profiling import TECHNOLOGIES
@@ -60,12 +61,7 @@ def serve(arguments: Sequence[str]) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of `spikeformer serve`."""
-    parser = argparse.ArgumentParser(
-        "spikeformer serve",
-        description="Serve predictions over HTTP.",
-        epilog=_NOTES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command_parser("serve", _NOTES)
     add = parser.add_argument
     add("model", metavar="RUN_OR_MODEL", help="a run, a sweep, a saved network, or a bundled one")
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")

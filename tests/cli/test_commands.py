@@ -93,3 +93,10 @@ def test_the_list_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "deploy" in done.stdout
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "train"])
+def test_help_has_an_example(name, capsys):
+    with suppress(SystemExit):
+        as_overrides([name, "--help"])
+    assert f"\n  spikeformer {name}" in capsys.readouterr().out

@@ -19,7 +19,7 @@ def privacy(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
 
     def run(*arguments, status=0):
-        command = ["spikeformer", "privacy", "--folder", str(tmp_path / "records"), *arguments]
+        command = ["spikeformer", "privacy", *arguments, "--folder", str(tmp_path / "records")]
         monkeypatch.setattr(sys, "argv", command)
         left = 0
         try:
