@@ -59,7 +59,7 @@ def train(epochs: int, spins: str) -> float:
         done = subprocess.run(
             command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
         )
-    found = re.search(r"^fit .* epochs in ([\d.]+) s", done.stdout, re.MULTILINE)
+    found = re.search(r"^fit .* epochs? in ([\d.]+) s", done.stdout, re.MULTILINE)
     assert found is not None, done.stdout
     return float(found[1])
 

@@ -67,7 +67,8 @@ class Fit(Stage):
             # In a sweep the next trial would wait for processes that are not in its group.
             leave_process_group()
             raise
-        if not any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks):
+        saves = any(isinstance(c, ModelCheckpoint) for c in trainer.checkpoint_callbacks)
+        if not saves or trainer.global_step == 0:  # of 0 epochs callbacks see nothing
             trainer.save_checkpoint(run.last_checkpoint)
         num_parameters = sum(p.numel() for p in module.net.parameters())
         if is_sharded(module.net):
@@ -104,7 +105,7 @@ class Fit(Stage):
         """Return epochs, time, size and how good the last epoch was."""
         done = t(
             "pipeline.fitted",
-            epochs=result["epochs"],
+            count=result["epochs"],
             seconds=result["seconds"],
             parameters=result["num_parameters"],
         )

@@ -6,7 +6,7 @@ import torch
 
 from spikeformer.cli import compose
 from spikeformer.files import write_text
-from spikeformer.pipeline import run_pipeline
+from spikeformer.pipeline import Fit, run_pipeline
 from tests.commands import SMALL
 
 SHORT = (
@@ -46,3 +46,15 @@ def test_a_training_that_fails_leaves_its_group_of_processes(tmp_path, monkeypat
     with pytest.raises(ValueError, match="no more"):
         run_pipeline(compose(*SHORT), tmp_path / "run")
     assert not torch.distributed.is_initialized()
+
+
+def test_a_training_of_no_epochs_leaves_its_network(tmp_path):
+    results = run_pipeline(compose(*SHORT, "trainer.max_epochs=0"), tmp_path)
+    assert results["fit"]["epochs"] == 0
+    assert (tmp_path / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(("epochs", "said"), [(1, "1 epoch in"), (2, "2 epochs in")])
+def test_summary_counts_epochs(epochs, said):
+    result = {"epochs": epochs, "seconds": 1.0, "num_parameters": 9}
+    assert Fit().summary(result).startswith(said)
