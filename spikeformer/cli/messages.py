@@ -106,7 +106,8 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         return t("cli.choices_clash", where=where, wanted=wanted, group=chosen, other=group)
     text = _tidy(str(error))
     if error.__cause__ is not None and isinstance(error, HydraException):
-        text = f"{text.removesuffix('.')}: {_tidy(str(error.__cause__))}"
+        reason = _tidy(str(error.__cause__)).partition(" [key ")[0]  # the text names the key
+        text = f"{text.removesuffix('.')}: {reason}"
     if isinstance(error, SpikeformerError):  # raised after Hydra had found all keys but added ones
         arguments = [argument for argument in arguments if argument.startswith(("+", "~"))]
     suggestion = _suggest(text, arguments, config_folder) + _suggest_extra(text)

@@ -206,6 +206,8 @@ def load_pretrained(name: str) -> Any:
         try:
             config = read_config(place, **options)
         except (OSError, ValueError):
+            if local.is_absolute() and not local.exists():  # else it is taken for a wrong name
+                raise FileNotFoundError("There is no such folder.") from None
             if local.is_dir() or local.is_absolute() or file:
                 raise
             # One short question first: without a network the loader itself retries for long.

@@ -20,7 +20,7 @@ MISTAKES = {
     "debug=null": ["debug=null", "one of", "leave it out"],
     "model=3": ["model=3", "spiking_vit"],
     "model=spiking_viit": ["Available options in 'model': dense, maxformer, "],
-    "data.pth=/data": ["Could not override 'data.pth': Key 'pth' not in 'DigitsConfig'"],
+    "data.pth=/data": ["Could not override 'data.pth': Key 'pth' not in 'DigitsConfig'\n"],
     # wrong types
     "data.batch_size=abc": ["data.batch_size=abc", "Integer"],
     "optimizer.lr=fast": ["optimizer.lr=fast", "Float"],

@@ -81,6 +81,11 @@ def test_load_pretrained_refuses_configurations_that_are_none(folder, text):
         load_pretrained(str(folder))
 
 
+def test_load_pretrained_says_that_a_folder_is_not_there(tmp_path):
+    with pytest.raises(ConversionError, match=r"nowhere cannot be loaded: There is no such folder"):
+        load_pretrained(str(tmp_path / "nowhere"))
+
+
 def tiny(kind):
     vision = {**IMAGE, "num_hidden_layers": 1}
     text = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1, "vocab_size": 9}
