@@ -98,10 +98,14 @@ _NOTHING = np.empty(0, np.float32)
 
 
 def flat(tensor: Tensor | None) -> Any:
-    """A tensor's memory as a one-dimensional array, 16-bit floats as their bits; None as empty."""
+    """A tensor's memory as a one-dimensional array, 16-bit floats as their bits; None as empty.
+
+    Expanded ones, as gradients of sums are, are written out: Numba compiles a kernel of its own for
+    an array with gaps.
+    """
     if tensor is None:
         return _NOTHING
-    memory, elements = FORMATS[tensor.dtype].memory, tensor.detach().reshape(-1)
+    memory, elements = FORMATS[tensor.dtype].memory, tensor.detach().reshape(-1).contiguous()
     return (elements if elements.dtype == memory else elements.view(memory)).numpy()
 
 

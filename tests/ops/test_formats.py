@@ -7,7 +7,7 @@ import pytest
 import torch
 from numba import njit
 
-from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.formats import FORMATS, flat
 
 HALVES = [torch.bfloat16, torch.float16]
 
@@ -44,3 +44,12 @@ def test_store_rounds_as_torch(dtype):
     elementwise(FORMATS[dtype].store)(x.numpy(), stored)
     got = torch.from_numpy(stored).view(dtype)
     torch.testing.assert_close(got, x.to(dtype), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", FORMATS, ids=str)
+def test_no_kernel_sees_gaps(dtype):
+    """As in the gradient of a sum, for whose layout Numba would compile each kernel again."""
+    values = torch.tensor(2.0, dtype=dtype).expand(3, 4)
+    memory = flat(values)
+    assert memory.flags.c_contiguous
+    assert torch.equal(torch.from_numpy(memory).view(dtype).view(3, 4), values)
