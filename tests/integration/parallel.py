@@ -1,6 +1,4 @@
-"""Started by test_published_models: published models in one process and in two, side by side.
-
-python -m tests.integration.parallel FOLDER
+"""Published models in one process and in two, side by side, for test_published_models.
 
 Writes, for each model, the gradients of two steps on the joined batch, and those that the two
 processes agreed on, each with half of it.
@@ -9,7 +7,7 @@ processes agreed on, each with half of it.
 from __future__ import annotations
 
 import multiprocessing
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -21,15 +19,14 @@ from torch.nn.parallel import DistributedDataParallel
 from spikeformer.cli import compose
 from spikeformer.models import share_batch_norms
 from spikeformer.pipeline import build_network
-from tests.integration.test_published_models import MODELS
 
 STEPS, SAMPLES = 2, 4
 
 
-def network(name: str) -> nn.Module:
+def network(name: str, size: Sequence[str]) -> nn.Module:
     """Make a model of its own configuration, in float64: a spike that rounding flips moves all."""
     config = compose(
-        f"model={name}", "data=cifar10", "ops=reference", "neuron.threshold=0.5", *MODELS[name]
+        f"model={name}", "data=cifar10", "ops=reference", "neuron.threshold=0.5", *size
     )
     torch.manual_seed(0)
     return build_network(config).double().train()
@@ -67,10 +64,9 @@ def take_part(rank: int, folder: Path, networks: dict[str, nn.Module]) -> None:
     dist.destroy_process_group()
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
-    networks = {name: network(name) for name in MODELS}
+def train_all(folder: Path, models: dict[str, Sequence[str]]) -> None:
+    """Train all models, each of the size that its overrides say."""
+    networks = {name: network(name, size) for name, size in models.items()}
     fork = multiprocessing.get_context("fork")
     ranks = [fork.Process(target=take_part, args=(rank, folder, networks)) for rank in (0, 1)]
     for rank in ranks:
@@ -78,4 +74,4 @@ if __name__ == "__main__":
     torch.save({n: gradients(net, slice(None)) for n, net in networks.items()}, folder / "alone.pt")
     for rank in ranks:
         rank.join()
-    sys.exit(max(abs(rank.exitcode or 0) for rank in ranks))
+    assert not any(rank.exitcode for rank in ranks), [rank.exitcode for rank in ranks]

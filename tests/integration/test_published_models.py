@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from tests.commands import REPOSITORY
+from tests.forking import forked
+from tests.integration import parallel
 
 pytestmark = pytest.mark.slow
 
@@ -45,15 +43,7 @@ def found(tmp_path_factory):
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("the processes are forked, which this system cannot do")
     folder = tmp_path_factory.mktemp("parallel")
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.integration.parallel", str(folder)],
-        cwd=REPOSITORY,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert process.returncode == 0, process.stderr
+    forked(parallel.train_all, folder, MODELS)
     return [torch.load(folder / f"{name}.pt") for name in ("alone", "rank0", "rank1")]
 
 
