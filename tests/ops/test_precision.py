@@ -107,6 +107,12 @@ OPS = {
     "spike_linear": run_linear,
     "spike_conv2d": run_conv,
 }
+# Kernels differ in how they load and store 16 bits, which tests/ops/test_formats.py has for every
+# pattern: of two that do so by the same functions, one is compiled for both formats.
+AS_OTHERS = ["lif with counts", "ssa", "qk_token"]
+CASES = [
+    (op, dtype) for op in OPS for dtype in DTYPES if dtype != torch.float16 or op not in AS_OTHERS
+]
 
 
 def results(op, dtype, backend):
@@ -130,8 +136,7 @@ def results(op, dtype, backend):
     )
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("op", OPS)
+@pytest.mark.parametrize(("op", "dtype"), CASES, ids=str)
 def test_every_op_in_every_dtype(op, dtype, default_dtype):
     outputs, grads = results(op, dtype, "auto")
     torch.set_default_dtype(torch.float32)

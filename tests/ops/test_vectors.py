@@ -43,6 +43,16 @@ def everything(words, rows, elements, table, floats, integers):
     return total, vectors.fired(elements, 3), vectors.popcount(words[4])
 
 
+@njit
+def copy(source, target, length):
+    vectors.copy_rows(source, 3, 100, target, 5, 90, 4, length)
+
+
+@njit
+def read(bits, start, length, words):
+    vectors.read_words(bits, start, length, words, 1)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.uint16])
 def test_instructions(dtype):
     words, rows = random_words(3 * LANES), random_rows(40)
@@ -87,10 +97,6 @@ def test_products_of_rows():
 
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 64, 77])
 def test_rows_of_any_length(length):
-    @njit
-    def copy(source, target, length):
-        vectors.copy_rows(source, 3, 100, target, 5, 90, 4, length)
-
     source, target = random_rows(14), np.zeros(14 * LANES, np.float32)
     copy(source, target, length)
     expected = np.zeros_like(target)
@@ -113,10 +119,6 @@ def test_words_are_written_as_bytes():
 @pytest.mark.parametrize("start", [0, 3, 8, 13])
 @pytest.mark.parametrize("length", [1, 7, 32, 40, 96])
 def test_words_at_any_bit(start, length):
-    @njit
-    def read(bits, start, length, words):
-        vectors.read_words(bits, start, length, words, 1)
-
     spikes = rng.integers(0, 2, start + length, dtype=np.uint8)
     words = np.zeros(1 + -(-length // LANES), np.uint32)
     # No byte behind the last spike's, so that a read past it is a read past the array.

@@ -13,7 +13,7 @@ from tests.ops.devices import device_of
 from tests.ops.lif.cases import random_current
 
 DECAY, THRESHOLD = 0.9, 0.8
-OPTIONS = ("subtract", False, "atan", 2.0, 0)
+OPTIONS = ("subtract", False, "fast_sigmoid", 2.0, 0)
 
 
 @pytest.mark.parametrize("kernel", ["cpu", "triton"])
