@@ -35,6 +35,10 @@ _UNKNOWN_IN_FILE = re.compile(
 """What Hydra says where a group's file, a recipe mostly, sets a key that another choice lacks."""
 
 
+_SHOWS_OR_SWEEPS = {"--multirun", "-m", "--cfg", "-c", "--info", "-i", "--help", "-h"}
+"""Hydra's flags with which a command line trains many networks, or none."""
+
+
 def set_locale(arguments: Sequence[str]) -> None:
     """Take the process's locale from `locale=...`, the last one if there are several.
 
@@ -52,10 +56,13 @@ def check_arguments(arguments: Sequence[str], config_folder: str) -> None:
     """Refuse what Hydra would fail of without saying why.
 
     Raises:
-        ConfigurationError: An argument is not in the encoding of the locale, or chooses something
-            that is no name from a group: `debug=null`, `model=3`.
+        ConfigurationError: An argument is not in the encoding of the locale, chooses something
+            that is no name from a group (`debug=null`, `model=3`), or a search without --multirun.
     """
+    alone = not _SHOWS_OR_SWEEPS & set(arguments)
     for argument in arguments:
+        if alone and argument.startswith("hparams_search="):
+            raise ConfigurationError(t("cli.search_sweeps", override=argument))
         if any("\ud800" <= character <= "\udfff" for character in argument):
             raise ConfigurationError(t("cli.no_text", argument=repr(argument)))
         group = argument.partition("=")[0].partition("@")[0]

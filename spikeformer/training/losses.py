@@ -50,6 +50,23 @@ def class_target(outputs: Tensor, target: Tensor) -> Tensor:
     raise ArgumentError("target", f"{target.dtype} of shape {shape}", expected)
 
 
+def value_target(average: Tensor, target: Tensor) -> Tensor:
+    """Return a target in the shape and type of the outputs' average over time.
+
+    Args:
+        average: Shape (batch, targets).
+        target: Values (batch, targets), or (batch,) for one target.
+
+    Raises:
+        ArgumentError: It has another number of values.
+    """
+    if target.numel() != average.numel():
+        expected = f"as many values as the network has outputs, {tuple(average.shape)}"
+        remedy = "Classes are for task=classification."
+        raise ArgumentError("target", f"shape {tuple(target.shape)}", expected, remedy)
+    return target.reshape(average.shape).to(average.dtype)
+
+
 def cross_entropy(outputs: Tensor, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of the outputs' average over time.
 
@@ -131,7 +148,7 @@ def mse(outputs: Tensor, target: Tensor) -> Tensor:
         target: Values, shape (batch, targets), or (batch,) for one target.
     """
     average = outputs.mean(dim=1)
-    return F.mse_loss(average, target.reshape(average.shape).to(average.dtype))
+    return F.mse_loss(average, value_target(average, target))
 
 
 def next_token(outputs: Tensor, target: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanMetric, MeanSquaredError, Metric
 from torchmetrics.text import Perplexity
 
-from spikeformer.training.losses import class_target, predicted_class
+from spikeformer.training.losses import class_target, predicted_class, value_target
 from spikeformer.training.module import SpikingModule
 
 
@@ -69,7 +69,7 @@ class RegressionModule(SpikingModule):
     ) -> None:
         """Compare the average over time with the target."""
         values = outputs.mean(dim=1)
-        target = target.reshape(values.shape).to(values.dtype)
+        target = value_target(values, target)
         for name in ("mae", "rmse"):
             metrics[name].update(values.contiguous(), target)
 

@@ -21,6 +21,7 @@ MISTAKES = {
     "model=3": ["model=3", "spiking_vit"],
     "model=spiking_viit": ["Available options in 'model': dense, maxformer, "],
     "data.pth=/data": ["Could not override 'data.pth': Key 'pth' not in 'DigitsConfig'\n"],
+    "hparams_search=optuna": ["hparams_search=optuna", "--multirun"],
     # wrong types
     "data.batch_size=abc": ["data.batch_size=abc", "Integer"],
     "optimizer.lr=fast": ["optimizer.lr=fast", "Float"],
@@ -48,7 +49,7 @@ MISTAKES = {
     "pipeline=evaluate": ["checkpoint=PATH"],
     # things that do not go together
     "task=causal_lm": ["data.vocab_size", "do not go together"],
-    "loss=mse": ["do not go together"],
+    "loss=mse": ["do not go together", "task=classification"],
     "neuron._target_=os.system": ["neuron._target_=os.system", "not trusted"],
 }
 
