@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from spikeformer.error_handling import ConfigurationError
 from spikeformer.files import UnreadableFileError, read_arrays, read_json
 from spikeformer.i18n import t
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ResultsError(ConfigurationError):
@@ -78,6 +80,8 @@ def history(path: Path) -> pd.DataFrame | None:
     """Return the training history with one row per epoch; None also when it has no rows."""
     if not path.is_file():
         return None
+    import pandas as pd  # slow, and other files need it not
+
     try:
         frame = pd.read_csv(path)
     except pd.errors.EmptyDataError:

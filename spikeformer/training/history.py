@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
-import pandas as pd
 from torch import Tensor
 
 from spikeformer.files import replacing
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -47,6 +47,8 @@ class TrainingHistory:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return a table with a row per epoch and a column per number; NaN where there is none."""
+        import pandas as pd  # half a second, which training's start need not wait for
+
         return pd.DataFrame(self.epochs)
 
     def plot(self) -> Figure:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from spikeformer.concurrency import AsyncSpikingInference, Completed
 from spikeformer.config import ConcurrencyConfig, instantiate
@@ -41,6 +40,8 @@ class Predict(Stage):
 
     def run(self, run: Run) -> dict[str, Any]:
         """Predict, write the table, and return accuracy, throughput and latencies."""
+        import pandas as pd  # slow, and other pipelines need it not
+
         net = run.trained(self.weights)
         config: ConcurrencyConfig = instantiate(
             run.config.concurrency or {"_target_": "spikeformer.config.ConcurrencyConfig"},

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +13,9 @@ from spikeformer import figure_style as _style
 from spikeformer.error_handling import ArgumentError
 from spikeformer.i18n import t
 from spikeformer.reporting import formats
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FIRST = ("loss", "accuracy", "firing_rate", "lr")
 _SPLITS = {
@@ -32,6 +34,8 @@ def history_panels(history: pd.DataFrame | Mapping[str, Sequence[float]]) -> dic
         >>> history_panels({"epoch": [0], "val/loss": [1.0], "train/loss": [2.0], "lr": [0.1]})
         {'loss': ['train/loss', 'val/loss'], 'lr': ['lr']}
     """
+    import pandas as pd  # not for runs without a history
+
     frame = pd.DataFrame(history)
     panels: dict[str, list[str]] = {}
     for column in map(str, frame.columns):
@@ -67,6 +71,8 @@ def plot_history(
         >>> [line.get_ydata().tolist() for line in figure.axes[0].lines[:2]]
         [[2.3, 1.1], [2.2, 1.3]]
     """
+    import pandas as pd  # not for runs without a history
+
     frame = pd.DataFrame(history)
     available = history_panels(frame)
     chosen = list(available) if panels is None else list(panels)

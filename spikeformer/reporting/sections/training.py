@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pandas as pd
 
 from spikeformer.i18n import format_number, t
 from spikeformer.reporting import formats
 from spikeformer.reporting.figures import history_panels, plot_gradients, plot_history
 from spikeformer.reporting.sections.section import Content, ReportFigure, register_section
 from spikeformer.runs.results import RunResults
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _GRADIENTS = "grad_norm/"
 _SPEED = {

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from spikeformer.i18n import t
 from spikeformer.runs import reading
@@ -25,6 +23,9 @@ from spikeformer.runs.results.tasks import TaskResults
 from spikeformer.runs.results.test import TestResults
 from spikeformer.runs.results.training import FitResults, PredictionResults
 from spikeformer.runs.results.validation import TrainedValidationResults, ValidationResults
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
