@@ -35,6 +35,9 @@ _UNKNOWN_IN_FILE = re.compile(
 """What Hydra says where a group's file, a recipe mostly, sets a key that another choice lacks."""
 
 
+_NEEDED_ELSEWHERE = re.compile(r"resolving interpolation: Missing mandatory value: ([\w.]+)")
+"""What OmegaConf says where one key takes the value of another, which has none."""
+
 _SHOWS_OR_SWEEPS = {"--multirun", "-m", "--cfg", "-c", "--info", "-i", "--help", "-h"}
 """Hydra's flags with which a command line trains many networks, or none."""
 
@@ -107,6 +110,8 @@ def explain(error: BaseException, arguments: Sequence[str], config_folder: str) 
         return f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
     if isinstance(error, InterpolationKeyError):
         return _explain_interpolation(error)
+    if missing := _NEEDED_ELSEWHERE.search(str(error)):
+        return t("config.no_value", key=missing[1])
     if clash := _UNKNOWN_IN_FILE.search(str(error)):
         group, name, chosen, key = clash.groups()
         where, wanted = f"{group}={name} ", chosen + key

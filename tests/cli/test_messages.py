@@ -47,6 +47,7 @@ MISTAKES = {
     "ops=triton": ["'triton'", "auto"],
     "pipeline.resume=/nowhere": ["pipeline.resume=/nowhere", "no run folder"],
     "pipeline=evaluate": ["checkpoint=PATH"],
+    "data=csv_text": ["data.num_classes has no value yet: set data.num_classes="],
     # things that do not go together
     "task=causal_lm": ["data.vocab_size", "do not go together"],
     "loss=mse": ["do not go together", "task=classification"],

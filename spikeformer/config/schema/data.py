@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from omegaconf import MISSING
+
 from spikeformer.config.schema.register import schema
 
 
@@ -78,6 +80,15 @@ class ImageConfig(TableConfig):
     memory_limit_gib: float = 4.0
 
 
+@schema("data", "image_folder")
+@dataclass
+class ImageFolderConfig(ImageConfig):
+    """`spikeformer.data.ImageDataModule` of a folder that has to be named."""
+
+    path: str | None = MISSING
+    num_classes: int | None = MISSING
+
+
 @schema("data", "text")
 @dataclass
 class TextConfig(TableConfig):
@@ -91,6 +102,15 @@ class TextConfig(TableConfig):
     tokenizer: str | None = None
     tokenizer_kind: str = "bpe"
     packing: bool = False
+
+
+@schema("data", "text_table")
+@dataclass
+class TextTableConfig(TextConfig):
+    """`spikeformer.data.TextDataModule` of tables that have to be named."""
+
+    path: str | None = MISSING
+    num_classes: int | None = MISSING
 
 
 @schema("data", "audio")
