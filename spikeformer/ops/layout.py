@@ -11,6 +11,13 @@ from torch import Tensor
 
 from spikeformer.ops.memory import empty_like
 
+BLOCK = 1024
+"""Features of a task of a CPU kernel, at most.
+
+Rows are long enough to vectorise and prefetch, and scratch memory small enough for L2; being a
+constant, it lets LLVM see that rows of scratch memory do not overlap.
+"""
+
 
 class FeatureAxes(NamedTuple):
     """The feature axes of a (batch, timesteps, *features) tensor in the order they lie in memory.

@@ -76,6 +76,42 @@ def release(context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
     return types.none(array), generate
 
 
+@intrinsic
+def alone(context: Any, array: Any) -> tuple[Any, Callable[..., Any]]:
+    """The same array, with the promise that what is written there is read under no other name.
+
+    LLVM then need not prove it for a loop that writes several rows of one tensor, which it cannot.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        given = context.make_array(array)(context, builder, values[0])
+        same = builder.module.globals.get("spikeformer_alone") or _define_alone(builder.module)
+        pointer = builder.call(same, [builder.bitcast(given.data, _POINTER)])
+        result = context.make_array(array)(context, builder)
+        context.populate_array(
+            result,
+            data=builder.bitcast(pointer, given.data.type),
+            shape=given.shape,
+            strides=given.strides,
+            itemsize=given.itemsize,
+            meminfo=None,
+        )
+        return result._getvalue()
+
+    return array(array), generate
+
+
+def _define_alone(module: Any) -> Any:
+    """Return its pointer; the promise holds as long as the call is not inlined."""
+    same = ir.Function(module, ir.FunctionType(_POINTER, [_POINTER]), "spikeformer_alone")
+    same.linkage = "internal"
+    same.attributes.add("noinline")
+    same.attributes.add("optnone")
+    same.return_value.add_attribute("noalias")
+    ir.IRBuilder(same.append_basic_block()).ret(same.args[0])
+    return same
+
+
 def _before(builder: Any, data: Any) -> Any:
     """Pointer to the pointer that lies before an array."""
     return builder.gep(builder.bitcast(data, _POINTER.as_pointer()), [_INT(-1)])

@@ -8,6 +8,7 @@ keeping that block's membranes in a scratch buffer, and returns through it.
 from __future__ import annotations
 
 from functools import cache
+from math import frexp
 from typing import NamedTuple
 
 import numpy as np
@@ -16,19 +17,26 @@ from torch import Tensor
 
 from spikeformer.ops import openmp
 from spikeformer.ops.formats import flat, strided
-from spikeformer.ops.lif.cpu_kernels import BLOCK, backward_kernel, forward_kernel
+from spikeformer.ops.layout import BLOCK
+from spikeformer.ops.lif.cpu_kernels import POWERS_OF_TWO, backward_kernel
 from spikeformer.ops.lif.dynamics import Dynamics, State
 from spikeformer.ops.lif.operator import Affine
-from spikeformer.ops.lif.unrolled_kernels import TIMESTEPS, unrolled_kernel
+from spikeformer.ops.lif.unrolled_kernels import (
+    TIMESTEPS,
+    forward_kernel,
+    unrolled_backward_kernel,
+)
 from spikeformer.ops.threads import run_tasks
 
 # Batch norm's sums are kept per group of samples: so many tasks are enough for every thread, and
 # do not depend on how many threads there are.
 _TASKS_WITH_SUMS = 64
 
-
 class Tasks(NamedTuple):
-    """How kernels divide a (b, t, f) tensor: by blocks of features and groups of samples."""
+    """How kernels divide a (b, t, f) tensor: by blocks of features and groups of samples.
+
+    A block has `BLOCK` features, or as many as there are numbers of batch norm if these are fewer.
+    """
 
     num_tasks: int
     num_groups: int
@@ -36,10 +44,11 @@ class Tasks(NamedTuple):
     """Batch, timesteps, features and the samples of a group."""
 
     @classmethod
-    def of(cls, x_btf: Tensor, *, sums: bool) -> Tasks:
+    def of(cls, x_btf: Tensor, by_feature: Tensor | None = None, *, sums: bool = False) -> Tasks:
         """Divide `x_btf`; with `sums` into few groups, since each keeps its own."""
         batch, timesteps, features = x_btf.shape
-        num_blocks = -(-features // BLOCK)
+        width = BLOCK if by_feature is None else min(BLOCK, by_feature.numel())
+        num_blocks = -(-features // max(1, width))
         num_groups = max(1, min(batch, _TASKS_WITH_SUMS // max(1, num_blocks))) if sums else batch
         group_size = -(-batch // max(1, num_groups))
         num_groups = -(-batch // max(1, group_size))
@@ -59,14 +68,15 @@ def forward(
 
     Without adaptation, an empty `final_membrane` says that nobody needs the state.
     """
-    tasks = Tasks.of(current, sums=False)
+    tasks = Tasks.of(current, affine[0] if affine else None)
     kernel = forward_kernel(
         current.dtype,
         dynamics.reset,
         state[1] is not None,
         affine is not None,
-        dynamics.max_spikes > 0,
+        _counts(dynamics),
         final_membrane.numel() > 0,
+        not final_membrane.numel() and current.shape[1] == 1 and state[0] is None,
     )
     arguments = (
         tasks.shape,
@@ -91,15 +101,15 @@ def backward(
     grads: tuple[Tensor, Tensor, Tensor],
 ) -> tuple[Tensor, ...]:
     """Write the gradients of current and state; return that of the parameters, and affine sums."""
-    tasks = Tasks.of(current, sums=affine is not None)
+    tasks = Tasks.of(current, affine[0] if affine else None, sums=affine is not None)
     with_parameters = isinstance(dynamics.parameters, Tensor)
     partial_sums = np.zeros((tasks.num_tasks if with_parameters else 0, 4))
     affine_sums = np.zeros((tasks.num_groups if affine else 0, 2, current.shape[2]), np.float32)
     neuron = current.dtype, dynamics.reset, dynamics.detach_reset, dynamics.surrogate
-    others = affine is not None, dynamics.max_spikes > 0
+    others = affine is not None, _counts(dynamics)
     adaptive, timesteps = state[1] is not None, current.shape[1]
     if timesteps in TIMESTEPS and not adaptive and not with_parameters:
-        kernel = unrolled_kernel(timesteps, *neuron, *others)
+        kernel = unrolled_backward_kernel(timesteps, *neuron, *others)
     else:
         kernel = backward_kernel(*neuron, adaptive, with_parameters, *others)
     arguments = (
@@ -124,10 +134,19 @@ def backward(
     return grad_parameters.float(), torch.from_numpy(affine_sums).sum(0)
 
 
+def _counts(dynamics: Dynamics) -> str:
+    """Which of `COUNTS` the neurons are."""
+    if dynamics.max_spikes == 0:
+        return ""
+    threshold = float(dynamics.parameters[1])
+    powers = all(frexp(divisor)[0] == 0.5 for divisor in (threshold, dynamics.max_spikes))
+    return POWERS_OF_TWO if powers and 2.0**-64 < threshold < 2.0**64 else "any"
+
+
 @cache
 def forward_address(reset: str, adaptive: bool) -> int:
     """Address of the forward kernel on float32, for other kernels to call."""
-    kernel = forward_kernel(torch.float32, reset, adaptive, False, False)
+    kernel = forward_kernel(torch.float32, reset, adaptive, False, "")
     memory, strides, parameters = np.empty(0, np.float32), (0, 0), (np.float32(0),) * 5
     arguments = (
         (0,) * 4,
@@ -149,7 +168,7 @@ def backward_address(
 ) -> int:
     """Address of the backward kernel on float32, for other kernels to call."""
     kernel = backward_kernel(
-        torch.float32, reset, detach_reset, surrogate, adaptive, with_parameters, False, False
+        torch.float32, reset, detach_reset, surrogate, adaptive, with_parameters, False, ""
     )
     memory, strides, parameters = np.empty(0, np.float32), (0, 0), (np.float32(0),) * 6
     arguments = (

@@ -4,11 +4,12 @@ Kernels see memory as flat arrays with a batch and a time stride; features are c
 one block of features of a group of samples. Arithmetic follows the reference operation by operation
 and without contraction, so float32 spikes are bit-equal to it.
 
-With `counts`, neurons fire up to `most` spikes at once, which leave as a fraction of `most`, and
-the gradient passes straight through the rounding.
+With `counts`, one of `COUNTS`, neurons fire up to `most` spikes at once, which leave as a fraction
+of `most`, and the gradient passes straight through the rounding.
 
-With `affine`, neurons integrate `(current - center) * scale + offset` with one number of each for
-every feature: batch norm on its way into the membrane.
+With `affine`, neurons integrate `(current - center) * scale + offset`: batch norm on its way into
+the membrane. There is one number of each for every feature, or for those of one task where all
+tasks have the same numbers: then they stay in the cache.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import DERIVATIVES, ONE, ROUNDER, ZERO
 from spikeformer.ops.formats import FORMATS
+from spikeformer.ops.layout import BLOCK
 from spikeformer.ops.scratch import allocate, release
 from spikeformer.ops.surrogates import SURROGATES
 
 Kernel = Callable[..., None]
 
-# Features per task: rows long enough to vectorise and prefetch, scratch small enough for L2.
-# A compile-time constant lets LLVM see that rows of the scratch buffer do not overlap.
-BLOCK = 1024
+POWERS_OF_TWO = "powers of two"
+COUNTS = ("", POWERS_OF_TWO, "any")
+"""Neurons with spikes 0 or 1, those whose threshold and D are powers of two, and other counts."""
 
 # Rows of backward's scratch buffer, each BLOCK long: gradients of the state, per-lane sums of the
 # parameters' gradients and of the affine map's, then the state before every timestep.
@@ -72,23 +74,34 @@ def _total(row: Any) -> Any:
 @register_jitable
 def count(level: Any, most: Any) -> Any:
     """Round a membrane in units of its threshold to 0 to `most` spikes, ties to the even number."""
-    # NaN passes, as the membrane's does.
-    clipped = ZERO if level < ZERO else (most if level > most else level)
+    # Each a single instruction, which lets NaN pass, as the membrane's does.
+    positive = ZERO if level < ZERO else level
+    clipped = most if positive > most else positive
     return (clipped + ROUNDER) - ROUNDER
 
 
+def quotient(counts: str) -> Callable[..., Any]:
+    """Division by the threshold or by D: by a power of two, an exact product."""
+
+    @register_jitable(forceinline=True)
+    def divide(x: Any, divisor: Any) -> Any:
+        return x * (ONE / divisor) if counts == POWERS_OF_TWO else x / divisor
+
+    return divide
+
+
 def equations(
-    reset: str, detach_reset: bool, surrogate: str, counts: bool
+    reset: str, detach_reset: bool, surrogate: str, counts: str
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """What a neuron does with the membrane that it has integrated, and how gradients come back."""
-    to_zero = reset == "zero"
+    to_zero, divide = reset == "zero", quotient(counts)
     derivative = DERIVATIVES[SURROGATES[surrogate].code]
 
-    @register_jitable
+    @register_jitable(forceinline=True)
     def fire(pre: Any, threshold: Any, most: Any) -> Any:
         """Distance to the threshold, spikes, and the membrane after them."""
         if counts:
-            distance = pre / threshold
+            distance = divide(pre, threshold)
             fired = count(distance, most)
         else:
             distance = pre - threshold
@@ -96,7 +109,7 @@ def equations(
         return distance, fired, (pre * (ONE - fired) if to_zero else pre - threshold * fired)
 
     # Gradients may be rounded less, and multiplied with the inverse of a parameter.
-    @register_jitable(fastmath={"contract", "arcp"})
+    @register_jitable(fastmath={"contract", "arcp"}, forceinline=True)
     def back(
         pre: Any,
         distance: Any,
@@ -123,79 +136,6 @@ def equations(
 
 
 @cache
-def forward_kernel(
-    dtype: torch.dtype,
-    reset: str,
-    adaptive: bool,
-    affine: bool,
-    counts: bool,
-    keep_membrane: bool = True,
-) -> Kernel:
-    """Compile the walk through time that writes spikes and, if wanted, the final state."""
-    _, load, store = FORMATS[dtype]
-    fire, _ = equations(reset, False, "rectangle", counts)
-
-    @compiled(error_model="numpy")
-    def kernel(
-        first: int,
-        last: int,
-        shape: tuple[int, int, int, int],
-        parameters: Any,
-        current: Any,
-        current_strides: tuple[int, int],
-        center: Any,
-        scale: Any,
-        offset: Any,
-        initial_membrane: Any,
-        initial_adaptation: Any,
-        spikes: Any,
-        spikes_strides: tuple[int, int],
-        membrane: Any,
-        adaptation: Any,
-    ) -> None:
-        batch, timesteps, features, group_size = shape
-        decay, threshold, adaptation_decay, strength, most = parameters
-        if not keep_membrane:
-            scratch = allocate(np.float32, BLOCK)
-        num_blocks = (features + BLOCK - 1) // BLOCK
-        for task in range(first, last):
-            group = task // num_blocks
-            begin = (task - group * num_blocks) * BLOCK
-            n = min(BLOCK, features - begin)
-            if affine:
-                c = center[begin : begin + n]
-                k = scale[begin : begin + n]
-                o = offset[begin : begin + n]
-            for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
-                row = sample * features + begin
-                v = membrane[row : row + n] if keep_membrane else scratch[:n]
-                fill(v, initial_membrane, row)
-                if adaptive:
-                    a = adaptation[row : row + n]
-                    fill(a, initial_adaptation, row)
-                for t in range(timesteps):
-                    here = sample * current_strides[0] + t * current_strides[1] + begin
-                    x = current[here : here + n]
-                    here = sample * spikes_strides[0] + t * spikes_strides[1] + begin
-                    s = spikes[here : here + n]
-                    for j in range(n):
-                        i = load(x[j])
-                        if affine:
-                            i = (i - c[j]) * k[j] + o[j]
-                        pre = decay * v[j] + i
-                        if adaptive:
-                            pre = pre - a[j]
-                        _, fired, v[j] = fire(pre, threshold, most)
-                        s[j] = store(fired / most if counts else fired)
-                        if adaptive:
-                            a[j] = adaptation_decay * a[j] + strength * fired
-        if not keep_membrane:
-            release(scratch)
-
-    return kernel
-
-
-@cache
 def backward_kernel(
     dtype: torch.dtype,
     reset: str,
@@ -204,7 +144,7 @@ def backward_kernel(
     adaptive: bool,
     with_parameters: bool,
     affine: bool,
-    counts: bool,
+    counts: str,
 ) -> Kernel:
     """Compile the walk through time and back that writes gradients.
 
@@ -243,15 +183,15 @@ def backward_kernel(
         batch, timesteps, features, group_size = shape
         decay, threshold, adaptation_decay, strength, most, slope = parameters
         scratch = allocate(np.float32, _HISTORY + timesteps * rows)
-        num_blocks = (features + BLOCK - 1) // BLOCK
+        width = min(BLOCK, center.size) if affine else BLOCK
+        num_blocks = (features + width - 1) // width
         for task in range(first, last):
             group = task // num_blocks
-            begin = (task - group * num_blocks) * BLOCK
-            n = min(BLOCK, features - begin)
+            begin = (task - group * num_blocks) * width
+            n = min(width, features - begin)
             if affine:
-                c = center[begin : begin + n]
-                k = scale[begin : begin + n]
-                o = offset[begin : begin + n]
+                at = begin % center.size
+                c, k, o = center[at : at + n], scale[at : at + n], offset[at : at + n]
             scratch[_SUM_DECAY:_HISTORY] = ZERO
             for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
                 row = sample * features + begin

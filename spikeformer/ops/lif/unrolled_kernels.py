@@ -1,8 +1,7 @@
-"""LIF's way back over a few timesteps, all of them written out.
+"""LIF kernels that have a few timesteps written out.
 
-The kernel of `cpu_kernels.py` goes through time row by row and meets every membrane again in the
-cache. Here the timesteps of a neuron are one step of a loop over neurons, which LLVM turns into
-vectors: what a timestep hands to the next stays in registers, and memory is read front to back.
+The timesteps of a neuron are one step of a loop over neurons, which LLVM turns into vectors: what a
+timestep hands to the next stays in registers, and memory is read and written front to back.
 """
 
 from __future__ import annotations
@@ -18,43 +17,208 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS
-from spikeformer.ops.lif.cpu_kernels import BLOCK, Kernel, copy, equations, fill
-from spikeformer.ops.scratch import allocate, release
+from spikeformer.ops.layout import BLOCK
+from spikeformer.ops.lif.cpu_kernels import Kernel, copy, equations, fill, quotient
+from spikeformer.ops.scratch import allocate, alone, release
 
 TIMESTEPS = (1, 2, 4)
-"""How many are written out."""
+"""How many are written out on the way back."""
 
-# Neurons at a time. Their gradients are written out in one go, which a processor does beside the
-# next ones' arithmetic as long as it can keep them in its queue of stores.
-_TILE = 64
-
-# Rows of the scratch buffer: the affine map's sums, the state before all timesteps, its gradient
-# after and before them, and the gradients of the current. LLVM sees from these numbers that rows do
-# not overlap, and knows that scratch memory is no argument's.
-_SUM_OFFSET, _SUM_SCALE, _STATE = 0, BLOCK, 2 * BLOCK
-_GRAD_AFTER, _GRAD_BEFORE, _GRADS = _STATE + _TILE, _STATE + 2 * _TILE, _STATE + 3 * _TILE
-
-Neuron = tuple[Callable[..., Any], Callable[..., Any]]
-"""What `equations` returns."""
+_CHUNK = 1
+"""How many are written out on the way forward, and what is left one by one."""
 
 # An index without a sign is not taken to count from the end.
 _U = np.uint64
 
 
 @cache
-def unrolled_kernel(
+def forward_kernel(
+    dtype: torch.dtype,
+    reset: str,
+    adaptive: bool,
+    affine: bool,
+    counts: str,
+    keep_membrane: bool = True,
+    single: bool = False,
+) -> Kernel:
+    """Compile the walk through time that writes spikes and, if wanted, the final state.
+
+    `single` promises one timestep from rest, after which nobody needs the state.
+    """
+    fire, _ = equations(reset, False, "rectangle", counts)
+    # Batch norm's numbers and the membrane are read for every timestep, unless several share them.
+    chunk = 2 if affine else 1
+    options = dtype, fire, adaptive, affine, counts
+    several, one = (_forward_walk(timesteps, single, *options) for timesteps in (chunk, 1))
+
+    @compiled(error_model="numpy")
+    def kernel(
+        first: int,
+        last: int,
+        shape: tuple[int, int, int, int],
+        parameters: Any,
+        current: Any,
+        current_strides: tuple[int, int],
+        center: Any,
+        scale: Any,
+        offset: Any,
+        initial_membrane: Any,
+        initial_adaptation: Any,
+        spikes: Any,
+        spikes_strides: tuple[int, int],
+        membrane: Any,
+        adaptation: Any,
+    ) -> None:
+        batch, timesteps, features, group_size = shape
+        if not keep_membrane:
+            scratch = allocate(np.float32, BLOCK)
+        width = min(BLOCK, center.size) if affine else BLOCK
+        num_blocks = (features + width - 1) // width
+        for task in range(first, last):
+            group = task // num_blocks
+            begin = (task - group * num_blocks) * width
+            n = min(width, features - begin)
+            at = begin % center.size if affine else 0
+            maps = center[at : at + n], scale[at : at + n], offset[at : at + n]
+            for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
+                row = sample * features + begin
+                v = alone(membrane[row : row + n]) if keep_membrane else scratch[:n]
+                if not single:
+                    fill(v, initial_membrane, row)
+                a = alone(adaptation[row : row + n]) if adaptive else v
+                if adaptive:
+                    fill(a, initial_adaptation, row)
+                x = sample * current_strides[0] + begin, current_strides[1]
+                s = sample * spikes_strides[0] + begin, spikes_strides[1]
+                t = 0
+                while t + chunk <= timesteps:
+                    several(t, v, a, parameters, current, x, maps, spikes, s)
+                    t += chunk
+                if chunk > 1 and t < timesteps:
+                    one(t, v, a, parameters, current, x, maps, spikes, s)
+        if not keep_membrane:
+            release(scratch)
+
+    return kernel
+
+
+def _forward_walk(
+    timesteps: int,
+    single: bool,
+    dtype: torch.dtype,
+    fire: Any,
+    adaptive: bool,
+    affine: bool,
+    counts: str,
+) -> Callable[..., None]:
+    """So many timesteps of a block of neurons."""
+    rows = _rows(timesteps)
+    step = _forward_step(0, timesteps, dtype, fire, adaptive, affine, counts)
+
+    @register_jitable(forceinline=True)
+    def walk(
+        t: int,
+        membrane: Any,
+        adaptation: Any,
+        parameters: Any,
+        current: Any,
+        current_at: tuple[int, int],
+        maps: Any,
+        spikes: Any,
+        spikes_at: tuple[int, int],
+    ) -> None:
+        start, stride = current_at
+        begin, pitch = spikes_at
+        out = rows(spikes, begin + t * pitch, pitch, membrane.size)
+        given = parameters, current, start + t * stride, stride, maps, out
+        for j in range(membrane.size):
+            before = ZERO if single else membrane[_U(j)]
+            v, a = step(before, adaptation[_U(j)] if adaptive else ZERO, j, given)
+            if not single:
+                membrane[_U(j)] = v
+            if adaptive:
+                adaptation[_U(j)] = a
+
+    return walk
+
+
+def _forward_step(
+    t: int,
+    timesteps: int,
+    dtype: torch.dtype,
+    fire: Any,
+    adaptive: bool,
+    affine: bool,
+    counts: str,
+) -> Callable[..., Any]:
+    """The timesteps from `t` on, as a function of the state before them to that after them."""
+    if t == timesteps:
+
+        @register_jitable(forceinline=True)
+        def end(v: Any, a: Any, j: int, given: Any) -> Any:
+            return v, a
+
+        return end
+
+    later = _forward_step(t + 1, timesteps, dtype, fire, adaptive, affine, counts)
+    (_, load, store), divide = FORMATS[dtype], quotient(counts)
+
+    @register_jitable(forceinline=True)
+    def step(v: Any, a: Any, j: int, given: Any) -> Any:
+        parameters, current, start, stride, maps, out = given
+        decay, threshold, adaptation_decay, strength, most = parameters
+        i = load(current[_U(start + t * stride + j)])
+        if affine:
+            center, scale, offset = maps
+            i = (i - center[_U(j)]) * scale[_U(j)] + offset[_U(j)]
+        pre = decay * v + i
+        if adaptive:
+            pre = pre - a
+        _, fired, after = fire(pre, threshold, most)
+        out[t][_U(j)] = store(divide(fired, most) if counts else fired)
+        return later(after, adaptation_decay * a + strength * fired if adaptive else a, j, given)
+
+    return step
+
+
+def _rows(timesteps: int) -> Callable[..., Any]:
+    """The rows of a tensor that a loop writes: (memory, start, stride, features) to a tuple."""
+    if timesteps == 1:
+
+        @register_jitable(forceinline=True)
+        def last(memory: Any, start: int, stride: int, n: int) -> Any:
+            return (alone(memory[start : start + n]),)
+
+        return last
+
+    others = _rows(timesteps - 1)
+
+    @register_jitable(forceinline=True)
+    def rows(memory: Any, start: int, stride: int, n: int) -> Any:
+        return (alone(memory[start : start + n]), *others(memory, start + stride, stride, n))
+
+    return rows
+
+
+# Rows of backward's scratch buffer: the affine map's sums, the state before all timesteps, and its
+# gradient after and before them.
+_SUM_OFFSET, _SUM_SCALE, _STATE = 0, BLOCK, 2 * BLOCK
+_GRAD_AFTER, _GRAD_BEFORE = 3 * BLOCK, 4 * BLOCK
+
+
+@cache
+def unrolled_backward_kernel(
     timesteps: int,
     dtype: torch.dtype,
     reset: str,
     detach_reset: bool,
     surrogate: str,
     affine: bool,
-    counts: bool,
+    counts: str,
 ) -> Kernel:
     """Compile what `backward_kernel` does without adaptation and gradients of parameters."""
-    store = FORMATS[dtype].store
     neuron = equations(reset, detach_reset, surrogate, counts)
-    walk = _walk(0, timesteps, dtype, neuron, affine)
+    rows, step = _rows(timesteps), _backward_step(0, timesteps, dtype, neuron, affine)
 
     @compiled(error_model="numpy")
     def kernel(
@@ -81,64 +245,59 @@ def unrolled_kernel(
         affine_sums: Any,
     ) -> None:
         batch, _, features, group_size = shape
-        scratch = allocate(np.float32, _GRADS + timesteps * _TILE)
-        num_blocks = (features + BLOCK - 1) // BLOCK
+        scratch = allocate(np.float32, 5 * BLOCK)
+        width = min(BLOCK, center.size) if affine else BLOCK
+        num_blocks = (features + width - 1) // width
         for task in range(first, last):
             group = task // num_blocks
-            begin = (task - group * num_blocks) * BLOCK
-            end = min(begin + BLOCK, features)
+            begin = (task - group * num_blocks) * width
+            n = min(width, features - begin)
+            at = begin % center.size if affine else 0
+            maps = center[at : at + n], scale[at : at + n], offset[at : at + n]
             if affine:
                 scratch[:_STATE] = ZERO
             for sample in range(group * group_size, min(batch, (group + 1) * group_size)):
-                for here in range(begin, end, _TILE):
-                    n = min(_TILE, end - here)
-                    row = sample * features + here
-                    fill(scratch[_STATE : _STATE + n], initial_membrane, row)
-                    fill(scratch[_GRAD_AFTER : _GRAD_AFTER + n], grad_membrane, row)
-                    given = (
-                        scratch,
-                        parameters,
-                        (current, sample * current_strides[0] + here, current_strides[1]),
-                        (
-                            grad_spikes,
-                            sample * grad_spikes_strides[0] + here,
-                            grad_spikes_strides[1],
-                        ),
-                        (center, scale, offset, here),
-                    )
-                    for j in range(n):
-                        dv, sum_offset, sum_scale = walk(scratch[_U(_STATE + j)], j, given)
-                        scratch[_U(_GRAD_BEFORE + j)] = dv
-                        if affine:
-                            scratch[_U(_SUM_OFFSET + here - begin + j)] += sum_offset
-                            scratch[_U(_SUM_SCALE + here - begin + j)] += sum_scale
-                    for t in range(timesteps):
-                        to = sample * grad_current_strides[0] + t * grad_current_strides[1] + here
-                        dx = grad_current[to : to + n]
-                        at = _GRADS + t * _TILE
-                        grads = scratch[at : at + n]
-                        for j in range(n):
-                            dx[j] = store(grads[j])
-                    if grad_initial_membrane.size:
-                        before = scratch[_GRAD_BEFORE : _GRAD_BEFORE + n]
-                        copy(before, grad_initial_membrane[row : row + n])
+                row = sample * features + begin
+                fill(scratch[_STATE : _STATE + n], initial_membrane, row)
+                fill(scratch[_GRAD_AFTER : _GRAD_AFTER + n], grad_membrane, row)
+                to = sample * grad_current_strides[0] + begin
+                given = (
+                    scratch,
+                    parameters,
+                    (current, sample * current_strides[0] + begin, current_strides[1]),
+                    (grad_spikes, sample * grad_spikes_strides[0] + begin, grad_spikes_strides[1]),
+                    maps,
+                    rows(grad_current, to, grad_current_strides[1], n),
+                )
+                for j in range(n):
+                    dv, sum_offset, sum_scale = step(scratch[_U(_STATE + j)], j, given)
+                    scratch[_U(_GRAD_BEFORE + j)] = dv
+                    if affine:
+                        scratch[_U(_SUM_OFFSET + j)] += sum_offset
+                        scratch[_U(_SUM_SCALE + j)] += sum_scale
+                if grad_initial_membrane.size:
+                    before = scratch[_GRAD_BEFORE : _GRAD_BEFORE + n]
+                    copy(before, grad_initial_membrane[row : row + n])
             if affine:
                 for p in range(2):
-                    sums = scratch[p * BLOCK : p * BLOCK + end - begin]
-                    copy(sums, affine_sums[group, p, begin:end])
+                    sums = scratch[p * BLOCK : p * BLOCK + n]
+                    copy(sums, affine_sums[group, p, begin : begin + n])
         release(scratch)
 
     return kernel
 
 
-def _walk(
-    t: int, timesteps: int, dtype: torch.dtype, neuron: Neuron, affine: bool
+def _backward_step(
+    t: int,
+    timesteps: int,
+    dtype: torch.dtype,
+    neuron: tuple[Callable[..., Any], Callable[..., Any]],
+    affine: bool,
 ) -> Callable[..., Any]:
     """The timesteps from `t` on, there and back, as a function of the membrane before them.
 
     It returns the gradient of that membrane, and the sums for the affine map.
     """
-    load, (fire, back) = FORMATS[dtype].load, neuron
     if t == timesteps:
 
         @register_jitable(forceinline=True)
@@ -147,27 +306,25 @@ def _walk(
 
         return end
 
-    later = _walk(t + 1, timesteps, dtype, neuron, affine)
-    grads = _GRADS + t * _TILE
+    later = _backward_step(t + 1, timesteps, dtype, neuron, affine)
+    (_, load, store), (fire, back) = FORMATS[dtype], neuron
 
     @register_jitable(forceinline=True)
     def step(v: Any, j: int, given: Any) -> Any:
-        scratch, parameters, (current, at, stride), (grad_spikes, grad_at, grad_stride), maps = (
-            given
-        )
+        _, parameters, (current, at, stride), (grad_spikes, grad_at, pitch), maps, out = given
         decay, threshold, _, _, most, slope = parameters
         i = load(current[_U(at + t * stride + j)])
         centred = i
         if affine:
-            center, scale, offset, here = maps
-            centred = i - center[_U(here + j)]
-            i = centred * scale[_U(here + j)] + offset[_U(here + j)]
+            center, scale, offset = maps
+            centred = i - center[_U(j)]
+            i = centred * scale[_U(j)] + offset[_U(j)]
         pre = decay * v + i
         distance, fired, after = fire(pre, threshold, most)
         dv, sum_offset, sum_scale = later(after, j, given)
-        ds = load(grad_spikes[_U(grad_at + t * grad_stride + j)])
+        ds = load(grad_spikes[_U(grad_at + t * pitch + j)])
         dpre, _ = back(pre, distance, fired, ds, dv, threshold, most, slope)
-        scratch[_U(grads + j)] = dpre
+        out[t][_U(j)] = store(dpre)
         return decay * dpre, sum_offset + dpre, sum_scale + dpre * centred
 
     return step

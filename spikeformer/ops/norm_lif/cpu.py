@@ -15,8 +15,8 @@ from torch import Tensor
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS, flat, strided
+from spikeformer.ops.layout import BLOCK
 from spikeformer.ops.lif.cpu import Tasks
-from spikeformer.ops.lif.cpu_kernels import BLOCK
 from spikeformer.ops.threads import run_tasks
 
 
@@ -35,12 +35,14 @@ def _sums_kernel(dtype: torch.dtype) -> Callable[..., None]:
         sums: Any,
     ) -> None:
         batch, timesteps, features, group_size = shape
-        num_blocks = (features + BLOCK - 1) // BLOCK
+        width = min(BLOCK, around.size)
+        num_blocks = (features + width - 1) // width
         for task in range(first, last):
             group = task // num_blocks
-            begin = (task - group * num_blocks) * BLOCK
-            n = min(BLOCK, features - begin)
-            c = around[begin : begin + n]
+            begin = (task - group * num_blocks) * width
+            n = min(width, features - begin)
+            at = begin % around.size
+            c = around[at : at + n]
             row = 2 * group * features + begin
             distance = sums[row : row + n]
             square = sums[row + features : row + features + n]
@@ -77,13 +79,15 @@ def _finish_kernel(dtype: torch.dtype) -> Callable[..., None]:
         tilt: Any,
     ) -> None:
         _, timesteps, features, _ = shape
-        num_blocks = (features + BLOCK - 1) // BLOCK
+        width = min(BLOCK, center.size)
+        num_blocks = (features + width - 1) // width
         for task in range(first, last):
             sample = task // num_blocks
-            begin = (task - sample * num_blocks) * BLOCK
-            n = min(BLOCK, features - begin)
-            c, k = center[begin : begin + n], scale[begin : begin + n]
-            m, s = shift[begin : begin + n], tilt[begin : begin + n]
+            begin = (task - sample * num_blocks) * width
+            n = min(width, features - begin)
+            at = begin % center.size
+            c, k = center[at : at + n], scale[at : at + n]
+            m, s = shift[at : at + n], tilt[at : at + n]
             for t in range(timesteps):
                 here = sample * current_strides[0] + t * current_strides[1] + begin
                 x = current[here : here + n]
@@ -97,7 +101,7 @@ def _finish_kernel(dtype: torch.dtype) -> Callable[..., None]:
 
 def sums_around(current: Tensor, around: Tensor) -> Tensor:
     """Sums over batch and time of `current - around` and of its square: (b, t, f) to (2, f)."""
-    tasks = Tasks.of(current, sums=True)
+    tasks = Tasks.of(current, around, sums=True)
     sums = around.new_empty(tasks.num_groups, 2, current.shape[2])
     kernel = _sums_kernel(current.dtype)
     arguments = (tasks.shape, *strided(current), flat(around), flat(sums))
@@ -109,7 +113,7 @@ def finish_gradient(
     grad: Tensor, current: Tensor, center: Tensor, scale: Tensor, shift: Tensor, tilt: Tensor
 ) -> None:
     """Overwrite `grad` with `scale (grad - shift - (current - center) tilt)`, both (b, t, f)."""
-    tasks = Tasks.of(grad, sums=False)
+    tasks = Tasks.of(grad, center)
     kernel = _finish_kernel(grad.dtype)
     vectors = (center, scale, shift, tilt)
     arguments = (tasks.shape, *strided(grad), *strided(current), *map(flat, vectors))

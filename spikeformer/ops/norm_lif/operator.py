@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.ops.dispatch import load_kernels
-from spikeformer.ops.layout import as_rows, empty_rows_like
+from spikeformer.ops.layout import BLOCK, as_rows, empty_rows_like
 from spikeformer.ops.lif.dynamics import Dynamics
 from spikeformer.ops.lif.operator import empty_outputs, lif_backward, lif_forward
 from spikeformer.ops.registration import (
@@ -28,8 +28,12 @@ from spikeformer.ops.registration import (
     float32_like,
 )
 
-_ROW, _SHORT_ROW = 1024, 256
-"""Features of a row at most, and so few that starting on a row takes longer than it does."""
+_ROW, _SHORT_ROW = 512, 256
+"""Features of a row at most, and so few that starting on a row takes longer than it does.
+
+A row of each of batch norm's numbers, of the membrane, the current and the spikes are in the cache
+together; with twice as many, a processor that shares its cache loses them.
+"""
 
 
 def forward(
@@ -169,11 +173,16 @@ def _in_rows(width: int | None, *tensors: Tensor | None) -> list[Any]:
 
 
 def _by_feature(by_channel: Tensor, current: Tensor, inner: int) -> Tensor:
-    """One number a channel, (channels,), to one a feature, (f,)."""
+    """One number a channel, (channels,), to one a feature, (f,).
+
+    On CPUs to those of a few tokens where all have the same, so that they stay in the cache.
+    """
     channels = by_channel.numel()
     if channels == current.shape[2]:
         return by_channel.detach().float()
     outer = current.shape[2] // max(1, channels * inner)
+    if inner == 1 and 0 < channels <= BLOCK and current.device.type == "cpu":
+        outer = min(outer, max(1, _ROW // channels))
     numbers = by_channel.detach().float().view(1, -1, 1).expand(outer, channels, inner)
     return numbers.contiguous().view(-1)  # one channel's could else be a single number in memory
 

@@ -12,7 +12,7 @@ from typing import Any
 from numba.extending import register_jitable
 
 from spikeformer.ops.derivatives import ZERO
-from spikeformer.ops.lif.cpu_kernels import BLOCK
+from spikeformer.ops.layout import BLOCK
 from spikeformer.ops.openmp import call_kernel
 from spikeformer.ops.vectors import copy_rows
 

@@ -21,7 +21,8 @@ from numba.extending import register_jitable
 from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS
-from spikeformer.ops.lif.cpu_kernels import BLOCK, Kernel
+from spikeformer.ops.layout import BLOCK
+from spikeformer.ops.lif.cpu_kernels import Kernel
 from spikeformer.ops.openmp import call_kernel
 from spikeformer.ops.vectors import (
     LANES,
