@@ -33,7 +33,7 @@ def test_differentiate_gives_gradients_of_what_was_given():
     numbers = [0.9, 1.0, 0.0, 0.0]
     dynamics = Dynamics(numbers, "subtract", False, "atan", 2.0, 0, "cpu")
     neuron = dynamics.for_operator(current.device)
-    _, final, _ = lif_op(current, membrane, None, *neuron)
+    _, final, _ = lif_op(current, membrane, None, *neuron, True)
     # Nobody asks for the gradient of the spikes, which counts as zero.
     grads = torch.autograd.grad(final.sum(), (current, membrane))
     assert [grad.shape for grad in grads] == [current.shape, membrane.shape]

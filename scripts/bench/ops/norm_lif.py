@@ -114,11 +114,9 @@ timestep (`with_state=False`). Neurons with D fire up to D spikes at once.
 - Batch norm and ReLU: another function of the same currents, whose place integer neurons take
   where T=1; in the layout (batch, channels, tokens).
 
-SpikeFormer's pass forward reads and writes what a compiled formula does, a tensor each, so memory
-alone allows a ratio of 1 for inference. Its loops are vectors of 16 numbers and yet take several
-times as long with batch norm's three numbers a feature as without; at T=1 rows of a few tokens
-share one copy of these numbers, which stays in the cache. Tried and no faster at T=4: such a copy;
-all three in one array; rows of scratch memory that do not share lines of the cache.""",
+SpikeFormer's pass forward reads and writes what a compiled formula does, a tensor each. Batch
+norm's numbers of a few tokens serve all others and stay in the cache, and two timesteps are
+computed together, so that they are read once for both.""",
     cases=(
         _case(4),
         _case(16),

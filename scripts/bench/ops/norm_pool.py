@@ -24,7 +24,7 @@ def inputs(case: Case) -> Tensors:
     }
 
 
-def spikeformer(backend: str):
+def spikeformer(backend: str, *, compiled: bool = False):
     def build(case: Case, inputs: Tensors) -> Work:
         from spikeformer.ops.norm_pool import norm_pool
 
@@ -33,7 +33,7 @@ def spikeformer(backend: str):
         def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             return norm_pool(x, weight, bias, *running, training=case.train, backend=backend)
 
-        return work(case, forward, inputs)
+        return work(case, torch.compile(forward) if compiled else forward, inputs)
 
     return build
 
@@ -52,6 +52,7 @@ Inference uses running statistics. The reference is PyTorch's `batch_norm` and `
     contenders=(
         Contender("SpikeFormer", spikeformer("auto")),
         Contender("SpikeFormer reference", spikeformer("reference")),
+        Contender("SpikeFormer reference, compiled", spikeformer("reference", compiled=True)),
     ),
     inputs=inputs,
 )

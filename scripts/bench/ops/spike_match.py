@@ -19,14 +19,14 @@ def inputs(case: Case) -> Tensors:
     return {"one": one, "other": other, "upstream": torch.randn(output, generator=generator)}
 
 
-def spikeformer(backend: str):
+def spikeformer(backend: str, *, compiled: bool = False):
     def build(case: Case, inputs: Tensors) -> Work:
         from spikeformer.ops.spike_match import spike_match
 
         def forward(one: Tensor, other: Tensor) -> Tensor:
             return spike_match(one, other, total=case.options["total"], backend=backend)
 
-        return work(case, forward, inputs)
+        return work(case, torch.compile(forward) if compiled else forward, inputs)
 
     return build
 
@@ -45,6 +45,7 @@ PyTorch's `minimum`.""",
     contenders=(
         Contender("SpikeFormer", spikeformer("auto")),
         Contender("SpikeFormer reference", spikeformer("reference")),
+        Contender("SpikeFormer reference, compiled", spikeformer("reference", compiled=True)),
     ),
     inputs=inputs,
 )

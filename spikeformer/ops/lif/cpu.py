@@ -32,6 +32,7 @@ from spikeformer.ops.threads import run_tasks
 # do not depend on how many threads there are.
 _TASKS_WITH_SUMS = 64
 
+
 class Tasks(NamedTuple):
     """How kernels divide a (b, t, f) tensor: by blocks of features and groups of samples.
 

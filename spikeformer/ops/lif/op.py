@@ -23,6 +23,7 @@ def lif(
     adaptation_decay: Tensor | float | None = None,
     adaptation_strength: Tensor | float = 0.0,
     max_spikes: int | None = None,
+    with_state: bool = True,
     backend: str = "auto",
 ) -> tuple[Tensor, LifState]:
     """Leaky integrate-and-fire neurons over all timesteps of their input current.
@@ -59,6 +60,8 @@ def lif(
         adaptation_strength: What one spike adds to the adaptation current.
         max_spikes: D, the most spikes of a neuron in one timestep, for reset "subtract" without
             adaptation; None means spikes 0 or 1.
+        with_state: Whether the caller needs the state. Without, and without adaptation, kernels on
+            CPUs do not write the membrane, which returns empty.
         backend: One of `BACKENDS`; "auto" picks by device.
 
     Returns:
@@ -99,13 +102,15 @@ def lif(
         return lif_reference(current, (membrane, adaptation), dynamics)
     # Features flattened in the order they have in memory, so that this moves none.
     axes = FeatureAxes.of(current)
+    keep = with_state or adaptation is not None or dynamics.backend != "cpu"
     spikes, final_membrane, final_adaptation = run_lif(
         axes.flatten(current, 2),
         None if membrane is None else axes.flatten(membrane, 1),
         None if adaptation is None else axes.flatten(adaptation, 1),
         *dynamics.for_operator(current.device),
+        keep,
     )
     return axes.restore(spikes, 2), LifState(
-        axes.restore(final_membrane, 1),
+        axes.restore(final_membrane, 1) if keep else final_membrane,
         None if adaptation is None else axes.restore(final_adaptation, 1),
     )

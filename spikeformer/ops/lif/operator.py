@@ -80,15 +80,17 @@ def empty_outputs(
 
 
 def _forward(
-    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *neuron: Any
+    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *others: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return lif_forward(current, (membrane, adaptation), Dynamics.of_operator(*neuron))
+    *neuron, keep_membrane = others
+    state, dynamics = (membrane, adaptation), Dynamics.of_operator(*neuron)
+    return lif_forward(current, state, dynamics, keep_membrane=keep_membrane)
 
 
 def _forward_fake(
-    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *_: Any
+    current: Tensor, membrane: Tensor | None, adaptation: Tensor | None, *others: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
-    return empty_outputs(current, (membrane, adaptation))
+    return empty_outputs(current, (membrane, adaptation), keep_membrane=others[-1])
 
 
 def _backward(
@@ -110,7 +112,7 @@ def _backward_fake(current: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
 
 lif_op = define(
     "lif",
-    f"(Tensor current, {STATE}, {NEURON}) -> (Tensor, Tensor, Tensor)",
+    f"(Tensor current, {STATE}, {NEURON}, bool keep_membrane) -> (Tensor, Tensor, Tensor)",
     _forward,
     _forward_fake,
 )
@@ -122,5 +124,5 @@ lif_backward_op = define(
 )
 # The input is all that backward needs: it computes membranes and spikes again.
 run_lif = differentiate(
-    lif_op, lif_backward_op, keep=lambda inputs, _: inputs, tensors=4, learned=range(4)
+    lif_op, lif_backward_op, keep=lambda inputs, _: inputs[:-1], tensors=4, learned=range(4)
 )

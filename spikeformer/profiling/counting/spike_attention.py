@@ -142,7 +142,7 @@ def fused_attention(scene: Scene, args: Sequence[Any], spikes: Tensor) -> list[L
             query.contiguous(), key, value, mechanism=mechanism, scale=1.0, causal=causal
         )
         states = (None if x is None else x.flatten(1) for x in (membrane, adaptation))
-        fired, *_ = torch.ops.spikeformer.lif(current.flatten(2), *states, *neuron)
+        fired, *_ = torch.ops.spikeformer.lif(current.flatten(2), *states, *neuron, True)
         additions = current[:, :, -1] if mechanism == "sdsa" else current
     products = attention_products(
         scene, query, key, value, mechanism, causal, binary=True, additions=additions

@@ -142,6 +142,20 @@ def test_gradient_through_the_reset_by_hand(backend, reset, detach_reset, first)
 
 
 @backends
+@pytest.mark.parametrize("timesteps", [1, 5])
+def test_without_a_state_neurons_fire_alike(backend, timesteps):
+    current, upstream = random_current(2, timesteps, 4, 3), random_current(2, timesteps, 4, 3)
+    leaves = [current.clone().requires_grad_() for _ in range(2)]
+    alone, none = run_lif(leaves[0], decay=0.9, with_state=False, backend=backend)
+    together, state = run_lif(leaves[1], decay=0.9, backend=backend)
+    assert torch.equal(alone, together)
+    assert none.membrane.numel() == (0 if backend == "cpu" else state.membrane.numel())
+    for spikes in (alone, together):
+        spikes.backward(upstream.to(spikes.device))
+    assert torch.equal(leaves[0].grad, leaves[1].grad)
+
+
+@backends
 @resets
 def test_two_halves_equal_the_whole(backend, reset):
     adaptation = {"adaptation_decay": 0.8, "adaptation_strength": 0.1}

@@ -30,7 +30,7 @@ def operator_arguments(dtype, device, *, full):
 def test_operators_pass_opcheck(dtype, full, max_spikes, kernel):
     arguments = operator_arguments(dtype, device_of(kernel), full=full)
     options = ("subtract", False, "fast_sigmoid", 25.0, max_spikes, kernel)
-    torch.library.opcheck(lif_op, (*arguments, *options))
+    torch.library.opcheck(lif_op, (*arguments, *options, True))
     constant = [x.detach() if isinstance(x, torch.Tensor) else x for x in arguments]
     grads = (constant[0], constant[1], constant[2])
     torch.library.opcheck(lif_backward_op, (*constant, *options, *grads))
