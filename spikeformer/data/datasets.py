@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-
-
-class BatchDataset(Protocol):
-    """A dataset whose `__getitems__` returns the batch of several indices, already collated."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Any: ...
-
-    def __getitems__(self, indices: Sequence[int]) -> Any:
-        """Return the batch `(inputs, target)` of `indices`."""
-        ...
 
 
 class TensorBatches(Dataset[tuple[Tensor, Tensor]]):

@@ -29,11 +29,6 @@ class ValidationLevel(StrEnum):
     CRITICAL = "critical"
 
     @property
-    def is_severity(self) -> bool:
-        """Whether this is the severity of a finding, and not a level of validation."""
-        return self in SEVERITIES
-
-    @property
     def label(self) -> str:
         """A severity's name in the current locale."""
         return t(f"validation.level_{self.value}")

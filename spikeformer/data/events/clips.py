@@ -46,21 +46,6 @@ class Clip:
     part: tuple[int, ...] = ()
 
 
-class ClipOptions(EventOptions, total=False):
-    """Keyword arguments that every `ClipDataModule` takes; documented there."""
-
-    path: str | None
-    homepage: str | None
-    layout: str | None
-    sensor_size: Sequence[int] | None
-    split: str | None
-    val_fraction: float
-    test_fraction: float
-    split_seed: int
-    limit_train: int | None
-    limit_test: int | None
-
-
 class ClipDataModule(EventDataModule):
     """Recordings in the files of a folder; subclasses say which (`clips`) and `read` one.
 
