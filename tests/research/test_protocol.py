@@ -15,7 +15,7 @@ from spikeformer.pipeline import run_pipeline
 from spikeformer.research import (
     TaskProtocol,
 )
-from tests.research.test_training import TASKS, weights
+from tests.research.test_training import FIT, TASKS, weights
 
 
 @pytest.mark.slow
@@ -43,8 +43,8 @@ def test_task_protocol_resumes_to_the_same_end(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(TaskProtocol, "on_train_batch_start", interrupt)
         with pytest.raises(CutShortError):
-            run_pipeline(composed(*TASKS), cut)
-    run_pipeline(composed(*TASKS), cut)
+            run_pipeline(composed(*TASKS, FIT), cut)
+    run_pipeline(composed(*TASKS, FIT), cut)
     assert json.loads((cut / "results" / "tasks.json").read_text()) == found
     first, second = weights(whole)["state_dict"], weights(cut)["state_dict"]
     assert all(torch.equal(first[key], second[key]) for key in first)

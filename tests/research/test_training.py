@@ -14,6 +14,7 @@ from spikeformer.research import (
 )
 from tests.commands import SMALL
 
+FIT = "pipeline.stages=[{_target_: spikeformer.pipeline.Fit}]"
 TASKS = (
     "experiment=continual_split_digits",
     *SMALL,
@@ -35,7 +36,8 @@ def test_the_adaptive_neuron_trains_and_comes_back(tmp_path):
     config = composed(
         "neuron=adaptive_threshold",
         *SMALL,
-        "trainer.max_epochs=3",
+        FIT,
+        "trainer.max_epochs=1",
         "trainer.accelerator=cpu",
         "logger=none",
     )

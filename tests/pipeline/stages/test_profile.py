@@ -53,6 +53,7 @@ def test_a_run_ends_with_an_energy(finished):
     assert (folder / "figures" / "energy_comparison.png").is_file()
 
 
+@pytest.mark.usefixtures("no_figure_files")
 def test_a_checkpoint_alone_can_be_profiled(finished, tmp_path):
     folder, results = finished
     checkpoint = f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"
@@ -77,6 +78,7 @@ def test_a_missing_counter_shows_before_anything_is_trained(tmp_path, monkeypatc
     assert not (tmp_path / "manifest.json").exists()
 
 
+@pytest.mark.usefixtures("no_figure_files")
 def test_no_profiler_no_energy(tmp_path):
     results = run(tmp_path, "profiler=none", "debug=fast")
     assert "profile" not in results

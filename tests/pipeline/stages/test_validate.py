@@ -93,6 +93,7 @@ def test_a_network_for_a_chip_is_checked_for_it(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figure_files")
 def test_warnings_reach_the_report(tmp_path, capsys):
     config = composed(*QUIET, "debug=fast", "neuron.tau_mem=0.05", "validation=strict")
     results = run_pipeline(config, tmp_path)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from spikeformer.hardware import (
     HardwareModel,
     SanafeDeployer,
-    SpikeGraph,
     measure,
     place,
     record_reference,
@@ -18,21 +19,29 @@ from spikeformer.hardware.targets.sanafe.target import LOIHI, TARGET
 from tests.hardware.networks import heard, images, spikes_for, two_layers, vit, with_a_skip
 from tests.hardware.toolchains import needs_toolchain
 
+SAMPLES = 6
+GRAPHS = {
+    "spikes": two_layers(kind="spikes"),
+    "values": two_layers(kind="values"),
+    "skip": with_a_skip(),
+}
 
-def deployed(graph: SpikeGraph):
-    return SanafeDeployer().deploy(HardwareModel("sanafe", graph, placement=place(graph, LOIHI)))
+
+@cache
+def run(name: str):
+    """A chip with one of the graphs, what went in and what fired."""
+    graph = GRAPHS[name]
+    compiled = HardwareModel("sanafe", graph, placement=place(graph, LOIHI))
+    model, inputs = SanafeDeployer().deploy(compiled), spikes_for(graph, SAMPLES)
+    return model, inputs, model.execute(inputs)
 
 
-@pytest.mark.parametrize(
-    "graph",
-    [two_layers(kind="spikes"), two_layers(kind="values"), with_a_skip()],
-    ids=["spikes", "values", "skip"],
-)
+@pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.slow
 @needs_toolchain("sanafe")
-def test_it_fires_as_numpy_does(graph):
-    inputs = spikes_for(graph, 6)
-    expected, recorded = simulate(graph, inputs), deployed(graph).execute(inputs)
+def test_it_fires_as_numpy_does(name):
+    _, inputs, recorded = run(name)
+    expected = simulate(GRAPHS[name], inputs)
     assert sum(int(spikes.sum()) for spikes in expected.values()) > 0
     for name, spikes in expected.items():
         np.testing.assert_array_equal(recorded[name], spikes, err_msg=name)
@@ -55,13 +64,12 @@ def test_learnt_delays_pass_through_relays():
 @needs_toolchain("sanafe")
 def test_its_energy_is_that_of_the_spikes_that_it_counts():
     """Of Davies et al., as its file has them: 33.6 pJ for each synapse that a spike crosses."""
-    graph = two_layers(kind="spikes")
-    inputs = spikes_for(graph, 4)
-    model = deployed(graph)
-    spikes = model.execute(inputs)
+    model, inputs, spikes = run("spikes")
+    graph = model.compiled.graph
     (found,) = model.estimates
     events = traffic(graph, {**inputs, **spikes})["synaptic_events_per_sample"]
-    events += inputs["in"].sum() / 4  # each passes through a relay on its way to the last layer
+    # Each spike that goes in passes through a relay on its way to the last layer.
+    events += inputs["in"].sum() / SAMPLES
     assert found.breakdown["synapse"].value == pytest.approx(33.6e-6 * events)
     assert found.energy_uj.value == pytest.approx(sum(x.value for x in found.breakdown.values()))
     assert found.technology.startswith("SANA-FE 2.2")
@@ -75,7 +83,6 @@ def test_a_transformer_fires_as_in_pytorch_and_is_measured():
     model = SanafeDeployer().deploy(net)
     reference = record_reference(net, samples)
     found = measure(model, reference, np.zeros(3, np.int64), prices=TARGET.prices)
-    graph = model.compiled.graph
     graph = model.compiled.graph
     assert [x.mismatches for x in found.comparisons] == [0]
     assert [x.technology.split()[0] for x in found.energy] == ["loihi1", "SANA-FE"]
