@@ -101,6 +101,8 @@ def _fork(_: object, arguments: Sequence[str], descriptors: Sequence[int]) -> in
                     os.fstat(descriptor)
                     os.dup2(nothing, descriptor)
         importlib.reload(warnings)  # pytest makes errors of them
+        # What counts semaphores is forked here too, and tests kill processes that hold some.
+        warnings.filterwarnings("ignore", "resource_tracker: There appear to be")
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         for handler in [reference() for reference in logging._handlerList]:
             if type(handler) is logging.StreamHandler:  # made while pytest captured the output
