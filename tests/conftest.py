@@ -36,6 +36,10 @@ if not torch.cuda.is_available():
 # Inductor's pool of processes, each of which imports torch, takes longer than its few compilations.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
+# What surrounds our operators in a compiled network need not be vectorised, which takes Inductor a
+# third more: it compiles a program for every kind of vectors first.
+os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "0")
+
 # The messages that tests expect are English, whatever the developer reads.
 os.environ.pop("SPIKEFORMER_LOCALE", None)
 
