@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
 
 from spikeformer.error_handling import check_interval, check_positive_int
 from spikeformer.i18n import t
@@ -41,7 +42,9 @@ class SpikeMonitor(L.Callback):
     ) -> None:
         """Start watching at the first batch of an epoch that is due."""
         if batch_idx == 0 and trainer.current_epoch % self.every_n_epochs == 0:
-            self._probe = ActivityProbe(pl_module).__enter__()
+            net = pl_module.net  # layers have the names that reports give them
+            assert isinstance(net, nn.Module)
+            self._probe = ActivityProbe(net).__enter__()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, *args: Any

@@ -57,9 +57,9 @@ def test_spike_monitor_names_dead_and_saturated_layers_once(caplog, compile_with
     )
     assert len(messages) == 2
     saturated, dead = sorted(messages, key=lambda text: "dead" in text.split(" is ")[1])
-    assert saturated.startswith("Layer net.saturated is saturated in epoch 0 (firing rate 1.000)")
+    assert saturated.startswith("Layer saturated is saturated in epoch 0 (firing rate 1.000)")
     assert "raise its threshold" in saturated
-    assert dead.startswith("Layer net.dead is dead in epoch 0 (firing rate 0.000)")
+    assert dead.startswith("Layer dead is dead in epoch 0 (firing rate 0.000)")
     assert "lower its threshold" in dead
 
 
@@ -70,9 +70,9 @@ def test_spike_monitor_is_quiet_where_all_is_well(caplog):
 def test_spike_monitor_bounds_are_settings(caplog):
     net = ToyNet(threshold=0.3)
     (message,) = warnings_of(net, SpikeMonitor(dead_below=1.0), caplog=caplog)
-    assert "net.neuron is dead" in message
+    assert "Layer neuron is dead" in message
     (message,) = warnings_of(net, SpikeMonitor(saturated_above=0.0), caplog=caplog)
-    assert "net.neuron is saturated" in message
+    assert "Layer neuron is saturated" in message
 
 
 class Recover(L.Callback):
@@ -84,14 +84,14 @@ class Recover(L.Callback):
 
 def test_spike_monitor_warns_again_after_a_recovery(caplog):
     messages = warnings_of(PlantedNet(), Recover(), SpikeMonitor(), epochs=4, caplog=caplog)
-    epochs = [m.split("epoch ")[1][0] for m in messages if m.startswith("Layer net.dead is dead")]
+    epochs = [m.split("epoch ")[1][0] for m in messages if m.startswith("Layer dead is dead")]
     assert epochs == ["0", "2"]
 
 
 def test_spike_monitor_looks_every_nth_epoch(caplog):
     messages = warnings_of(PlantedNet(), Recover(), SpikeMonitor(2), epochs=4, caplog=caplog)
     # Epochs 0 and 2 look the same: dead in both, so one warning.
-    assert sum("net.dead is dead" in m for m in messages) == 1
+    assert sum("Layer dead is dead" in m for m in messages) == 1
 
 
 def test_spike_monitor_leaves_no_hooks_behind_after_an_error():
