@@ -210,7 +210,7 @@ def load_pretrained(name: str) -> Any:
                 raise FileNotFoundError("There is no such folder.") from None
             if local.is_dir() or local.is_absolute() or file:
                 raise
-            # One short question first: without a network the loader itself retries for long.
+            # One short question first: offline, the loader itself retries for long.
             huggingface_hub.HfApi().model_info(name, timeout=PROBE_SECONDS)
             options = {}
             config = read_config(name)

@@ -215,7 +215,7 @@ def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:
     hub = optional_import("huggingface_hub", t("data.for_hub"))
     datasets = optional_import("datasets", t("data.for_hub"))
     try:
-        # One short question first: without a network, `load_dataset` itself retries for long.
+        # One short question first: offline, `load_dataset` itself retries for long.
         hub.HfApi().dataset_info(source, timeout=PROBE_SECONDS)
     except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
         raise DataError(t("data.no_such_source", source=source)) from error
@@ -237,7 +237,7 @@ def _from_hub(source: str, subset: str | None, cache_dir: str | None) -> Tables:
 def _from_cache(
     source: str, subset: str | None, cache_dir: str | None, cause: BaseException
 ) -> Tables:
-    """The copy that an earlier run with a network left in the cache of `datasets`."""
+    """The copy that an earlier run, which was online, left in the cache of `datasets`."""
     cached = optional_import("datasets.packaged_modules.cache.cache", t("data.for_cache"))
     try:
         builder = cached.Cache(
@@ -257,7 +257,7 @@ def _from_cache(
 def unreachable(
     key: str, name: str, cause: BaseException, remedy: str = "data.path=/folder/with/parquet"
 ) -> DataError:
-    """The error for something on the hub that no network leads to."""
+    """The error for something on the hub that cannot be reached."""
     return DataError(
         t("data.unreachable", key=key, name=name, reason=_reason(cause), remedy=remedy)
     )

@@ -117,7 +117,7 @@ def pretrained_encoder(name: str) -> Encoder:
         except (OSError, ValueError):
             if Path(place).expanduser().is_dir():
                 raise
-            # One short question before the long retries of a machine without a network.
+            # One short question before the long retries of a machine that is offline.
             hub.HfApi().model_info(name, timeout=10.0)
             tokenizer = auto.from_pretrained(name, trust_remote_code=False)
     except (hub.errors.RepositoryNotFoundError, hub.errors.HFValidationError) as error:
