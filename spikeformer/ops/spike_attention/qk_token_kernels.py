@@ -36,9 +36,11 @@ from spikeformer.ops.vectors import (
     LANES,
     fill,
     fired,
+    load_word,
     pick,
     popcount,
     read_words,
+    store_word,
     sum_picked,
 )
 
@@ -79,6 +81,45 @@ def _count_heads(
 
 
 @register_jitable
+def _count_whole_heads(
+    query: Any, first: int, channels: int, bits: Any, byte: int, counts: Any
+) -> None:
+    """Number of spikes of every head of a token, whose channels are whole words, and their bits."""
+    blocks = channels // LANES
+    for h in range(counts.size):
+        count = U(0)
+        for i in range(h * blocks, (h + 1) * blocks):
+            word = fired(query, first + i * LANES)
+            if bits.size:
+                store_word(word, bits, byte + 4 * i)
+            count += popcount(word)
+        counts[h] = count
+
+
+@register_jitable
+def _pass_whole_heads(
+    key: Any,
+    first: int,
+    channels: int,
+    bits: Any,
+    byte: int,
+    gates: Any,
+    ones: Any,
+    out: Any,
+    to: int,
+) -> None:
+    """Write a token's spikes where the gate of their head is open, and all of them as bits."""
+    blocks = channels // LANES
+    for h in range(gates.size):
+        opened = ALL if gates[h] != ZERO else U(0)
+        for i in range(h * blocks, (h + 1) * blocks):
+            word = fired(key, first + i * LANES)
+            if bits.size:
+                store_word(word, bits, byte + 4 * i)
+            pick(opened & word, ones, 0, out, to + i * LANES)
+
+
+@register_jitable
 def _open(gate: Any, first: int, features: int, per_gate: int, wide: Any, words: Any) -> None:
     """Words of the features whose gate is open, with a gate for each `per_gate` features."""
     if per_gate % LANES == 0:
@@ -94,7 +135,7 @@ def _open(gate: Any, first: int, features: int, per_gate: int, wide: Any, words:
 @cache
 def qk_token_kernel(dtype: torch.dtype) -> Kernel:
     """Compile "qk_token": the gate of a token's head counts the spikes of its query."""
-    read, write = word_reader(dtype), row_writer(dtype)
+    read, write, exact = word_reader(dtype), row_writer(dtype), dtype == torch.float32
 
     @compiled(error_model="numpy")
     def kernel(
@@ -128,6 +169,7 @@ def qk_token_kernel(dtype: torch.dtype) -> Kernel:
         current, gate = rest[: timesteps * most], rest[timesteps * most : 2 * timesteps * most]
         state = rest[2 * timesteps * most :]
         ones[:] = ONE
+        direct = exact and channels % LANES == 0
         for task in range(first, last):
             sample = task // num_blocks
             begin = (task - sample * num_blocks) * block
@@ -136,11 +178,16 @@ def qk_token_kernel(dtype: torch.dtype) -> Kernel:
             for t in range(timesteps):
                 for n in range(begin, end):
                     here = sample * query_strides[0] + t * query_strides[1] + n * query_strides[2]
+                    byte = ((sample * timesteps + t) * tokens + n) * row_bytes
+                    to = t * size + (n - begin) * heads
+                    if direct:
+                        _count_whole_heads(
+                            query, here, channels, query_bits, byte, current[to : to + heads]
+                        )
+                        continue
                     read(query, here, features, words)
                     if query_bits.size:
-                        row = (sample * timesteps + t) * tokens + n
-                        write_bits(words, query_bits, row * row_bytes, features)
-                    to = t * size + (n - begin) * heads
+                        write_bits(words, query_bits, byte, features)
                     _count_heads(words, heads, channels, by_head, current, to)
             place = ((sample * tokens + begin) * heads, 0, size, 1, size)
             take(initial_membrane, place, state[:size])
@@ -151,11 +198,26 @@ def qk_token_kernel(dtype: torch.dtype) -> Kernel:
             for t in range(timesteps):
                 for n in range(begin, end):
                     here = sample * key_strides[0] + t * key_strides[1] + n * key_strides[2]
-                    read(key, here, features, words)
                     row = (sample * timesteps + t) * tokens + n
+                    at = t * size + (n - begin) * heads
+                    if direct:
+                        gates = gate[at : at + heads]
+                        _pass_whole_heads(
+                            key,
+                            here,
+                            channels,
+                            key_bits,
+                            row * row_bytes,
+                            gates,
+                            ones,
+                            out,
+                            row * features,
+                        )
+                        continue
+                    read(key, here, features, words)
                     if key_bits.size:
                         write_bits(words, key_bits, row * row_bytes, features)
-                    _open(gate, t * size + (n - begin) * heads, features, channels, wide, opened)
+                    _open(gate, at, features, channels, wide, opened)
                     for i in range(words.size):
                         opened[i] &= words[i]
                     write(opened, ones, 0, out, row * features, features, wide)
@@ -215,8 +277,15 @@ def qk_token_backward_kernel(dtype: torch.dtype) -> Kernel:
             for t in range(timesteps):
                 for n in range(begin, end):
                     row = (sample * timesteps + t) * tokens + n
-                    read_words(query_bits, row * row_bits, features, words, 0)
                     to = t * size + (n - begin) * heads
+                    if direct:
+                        for h in range(heads):
+                            count, byte = U(0), (row * features + h * channels) // 8
+                            for i in range(blocks):
+                                count += popcount(load_word(query_bits, byte + 4 * i))
+                            current[to + h] = count
+                        continue
+                    read_words(query_bits, row * row_bits, features, words, 0)
                     _count_heads(words, heads, channels, by_head, current, to)
             place = ((sample * tokens + begin) * heads, 0, size, 1, size)
             take(initial_membrane, place, state[:size])
@@ -228,16 +297,16 @@ def qk_token_backward_kernel(dtype: torch.dtype) -> Kernel:
             for t in range(timesteps):
                 for n in range(begin, end):
                     row = (sample * timesteps + t) * tokens + n
-                    read_words(key_bits, row * row_bits, features, words, 0)
-                    _head_words(words, heads, channels, by_head)
+                    if not direct:
+                        read_words(key_bits, row * row_bits, features, words, 0)
+                        _head_words(words, heads, channels, by_head)
                     for h in range(heads):
                         of_gate = t * size + (n - begin) * heads + h
                         here, total = row * features + h * channels, ZERO
                         if direct:
                             opened = ALL if gate[of_gate] != ZERO else U(0)
-                            for i in range(blocks):
-                                j = here + i * LANES
-                                total += sum_picked(by_head[h * blocks + i], grad_spikes, j)
+                            for j in range(here, here + channels, LANES):
+                                total += sum_picked(load_word(key_bits, j // 8), grad_spikes, j)
                                 pick(opened, grad_spikes, j, grad_key, j)
                         else:
                             for j in range(channels):
