@@ -19,6 +19,7 @@ from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import HALF, ZERO
 from spikeformer.ops.formats import FORMATS, flat, strided
 from spikeformer.ops.memory import empty_like
+from spikeformer.ops.scratch import alone
 from spikeformer.ops.threads import run_tasks
 
 Kernel = Callable[..., None]
@@ -28,6 +29,9 @@ Shape = tuple[int, int, int, int]
 
 Strides = tuple[int, int, int]
 """Of samples, timesteps and tokens."""
+
+# An index without a sign is not taken to count from the end.
+_U = np.uint64
 
 
 def forward(one: Tensor, other: Tensor, shared: str, total: bool) -> tuple[Tensor, Tensor]:
@@ -103,27 +107,30 @@ def _forward_kernel(dtype: torch.dtype, by_group: bool, total: bool) -> Kernel:
     ) -> None:
         timesteps, tokens, groups, width = shape
         features = groups * width
+        size = tokens * features
         for task in range(first, last):
+            order_of_task = alone(order[task * size : (task + 1) * size])
             if total:
-                sums = out[task * features : (task + 1) * features]
-                sums[:] = ZERO
+                out_of_task = alone(out[task * features : (task + 1) * features])
+                out_of_task[:] = ZERO
+            else:
+                out_of_task = alone(out[task * size : (task + 1) * size])
             for n in range(tokens):
                 here = _start(task, n, timesteps, one_strides)
                 there = _start(task, n, timesteps, other_strides)
-                to = (task * tokens + n) * features
                 for group in range(groups):
-                    x = one[here + group * width : here + (group + 1) * width]
-                    at = there + (group if by_group else 0)
-                    y = other[at : at + (1 if by_group else width)]
-                    start = to + group * width
-                    z = out[start : start + width] if not total else sums
-                    pairs = order[start : start + width]
+                    start = group * width
+                    pair = n * features + start
+                    to = start if total else pair
+                    shared = load(other[there + group]) if by_group else ZERO
                     for j in range(width):
-                        a, b = load(x[j]), load(y[0 if by_group else j])
+                        a = load(one[_U(here + start + j)])
+                        b = shared if by_group else load(other[_U(there + start + j)])
                         # NaN passes.
                         match = b if b < a or b != b else a
-                        z[j] = z[j] + match if total else store(match)
-                        pairs[j] = np.uint8(b < a) + np.uint8(b <= a)
+                        z = out_of_task[_U(to + j)] + match if total else store(match)
+                        out_of_task[_U(to + j)] = z
+                        order_of_task[_U(pair + j)] = np.uint8(b < a) + np.uint8(b <= a)
 
     return kernel
 
@@ -147,30 +154,32 @@ def _backward_kernel(of_grad: torch.dtype, dtype: torch.dtype, shared: str) -> K
     ) -> None:
         timesteps, tokens, groups, width = shape
         features = groups * width
+        size = tokens * features
+        others = features if shared == "tokens" else size
+        if shared == "channels":
+            others = tokens * groups
         for task in range(first, last):
+            kept = alone(grad_one[task * size : (task + 1) * size])
+            others_of_task = alone(grad_other[task * others : (task + 1) * others])
             if shared == "tokens":
-                sums = grad_other[task * features : (task + 1) * features]
-                sums[:] = ZERO
+                others_of_task[:] = ZERO
             for n in range(tokens):
                 here = _start(task, n, timesteps, strides)
-                row = task * tokens + n
                 for group in range(groups):
-                    start = row * features + group * width
-                    pairs = order[start : start + width]
-                    g = grad[here + group * width : here + (group + 1) * width]
-                    kept = grad_one[start : start + width]
+                    start = group * width
+                    pair = n * features + start
                     total = ZERO
                     for j in range(width):
-                        x = load(g[j])
-                        given = HALF * np.float32(pairs[j]) * x
-                        kept[j] = store(x - given)
+                        x = load(grad[_U(here + start + j)])
+                        given = HALF * np.float32(order[_U(task * size + pair + j)]) * x
+                        kept[_U(pair + j)] = store(x - given)
                         if shared == "channels":
                             total += given
                         elif shared == "tokens":
-                            sums[j] += given
+                            others_of_task[_U(start + j)] += given
                         else:
-                            grad_other[start + j] = store(given)
+                            others_of_task[_U(pair + j)] = store(given)
                     if shared == "channels":
-                        grad_other[row * groups + group] = total
+                        others_of_task[n * groups + group] = total
 
     return kernel
