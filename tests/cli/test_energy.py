@@ -57,7 +57,7 @@ def cells(out: str, layer: str) -> list[str]:
 def test_it_counts_a_network_of_another_library(net, capsys):
     assert energy([f"{net}:build", "--input", "4,3,6"]) == 0
     out = capsys.readouterr().out
-    assert "Net: 3 samples of 4 timesteps" in out
+    assert "Net: batch of 3, T = 4" in out
     assert "random" in out
     assert cells(out, "fc")[1] == str(4 * 6 * 5)
     assert cells(out, "node")[4] == str(4 * 5)
@@ -89,7 +89,7 @@ def test_the_same_network_step_by_step(net, capsys):
     energy([f"{net}:step", "--input", "4,3,6", "--time-axis", "0", "--loop"])
     assert capsys.readouterr().out == at_once
     energy([f"{net}:step", "--input", "3,6", "--timesteps", "4", "--loop"])
-    assert "3 samples of 4 timesteps" in capsys.readouterr().out
+    assert "batch of 3, T = 4" in capsys.readouterr().out
 
 
 def test_arguments_by_name_and_what_is_not_counted(net, tmp_path, capsys):
