@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
@@ -158,7 +159,7 @@ class TaskSequence(SpikingDataModule):
                         "research.uneven_epochs",
                         epochs=epochs,
                         tasks=self.num_tasks,
-                        example=10 * self.num_tasks,
+                        example=self.num_tasks * max(1, math.ceil(epochs / self.num_tasks)),
                     )
                 )
             self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]

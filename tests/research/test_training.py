@@ -51,5 +51,5 @@ def test_the_adaptive_neuron_trains_and_comes_back(tmp_path):
 
 def test_epochs_are_shared_out_evenly(tmp_path):
     config = composed(*TASKS, "trainer.max_epochs=3")
-    with pytest.raises(ConfigurationError, match=r"trainer\.max_epochs=20"):
+    with pytest.raises(ConfigurationError, match=r"trainer\.max_epochs=4\b"):
         run_pipeline(config, tmp_path)
