@@ -1,4 +1,4 @@
-"""Scratch memory: zeros from the start of a cache line, given back, or an error."""
+"""Scratch memory: zeros from the start of a cache line, given back, or an error; rows alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikeformer.ops.compiling import compiled
-from spikeformer.ops.scratch import allocate, release
+from spikeformer.ops.scratch import allocate, alone, release
 
 
 @compiled()
@@ -35,3 +35,20 @@ def test_memory_is_zero_aligned_and_reused():
 def test_no_memory():
     with pytest.raises(MemoryError, match="scratch buffer"):
         fill_and_check(np.array([1 << 55]), np.zeros(2))
+
+
+@compiled()
+def add_rows(source, target):
+    n = source.size // 2
+    first, second = alone(target[:n]), alone(target[n : 2 * n])
+    for j in range(n):
+        first[j] = source[j] + source[n + j]
+        second[j] = source[j] - source[n + j]
+
+
+@pytest.mark.parametrize("n", [1, 16, 37])
+def test_rows_that_are_alone_are_the_same_memory(n):
+    source, target = np.arange(2.0 * n), np.full(2 * n + 1, -1.0)
+    add_rows(source, target)
+    expected = [*(source[:n] + source[n:]), *(source[:n] - source[n:]), -1.0]
+    assert target.tolist() == expected
