@@ -14,8 +14,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 import spikeformer
-import spikeformer.config.schema
-import spikeformer.hardware.targets.schemas
 from spikeformer.cli.run_folder import child_folder, new_folder
 from spikeformer.config import comes_from_environment, masked
 from spikeformer.i18n import get_locale
@@ -29,7 +27,11 @@ def config_folder() -> str:
 
 
 def register_resolvers() -> None:
-    """Register what `conf/` uses: `choice`, `options`, `locale`, `run_dir`, `new_folder`, ..."""
+    """Register what `conf/` uses: its schemas, and `choice`, `options`, `locale`, `run_dir`, ..."""
+    # Commands that compose nothing need not wait for them.
+    import spikeformer.config.schema
+    import spikeformer.hardware.targets.schemas  # noqa: F401
+
     OmegaConf.register_new_resolver("choice", choice, replace=True)
     OmegaConf.register_new_resolver("options", options, replace=True)
     OmegaConf.register_new_resolver("unless_pretrained", unless_pretrained, replace=True)

@@ -19,8 +19,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import spikeformer.config.schema
-import spikeformer.hardware.targets.schemas  # noqa: F401 - registers those of the targets
 from spikeformer import importing
 from spikeformer.cli.checkpoint import differences, with_checkpoints_overrides
 from spikeformer.cli.commands import as_overrides, overview
@@ -61,7 +59,6 @@ def main(default: str | None = None) -> None:
     """
     # Hydra then raises its errors instead of printing a traceback and exiting.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    register_resolvers()
     try:
         with interruptible():
             _run(default)
@@ -79,6 +76,7 @@ def _run(default: str | None) -> None:
         if asked:
             sys.exit(asked)
         return
+    register_resolvers()
     check_arguments(asked, config_folder())
     if {"-h", "--help"} & set(asked):
         print(help_text(asked))

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from spikeformer.cli.config import register_resolvers
 from spikeformer.config import configured_locale
 from spikeformer.error_handling import ConfigurationError, SpikeformerError
 from spikeformer.files import explained
@@ -188,6 +189,7 @@ def _known_keys(config_folder: str, arguments: Sequence[str]) -> list[str]:
         for argument in arguments
         if (parts := argument.partition("="))[2] in _options(config_folder, parts[0])
     ]
+    register_resolvers()
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_folder, version_base="1.3"):
         try:
