@@ -14,7 +14,6 @@ from spikeformer.models.heads import (
     RegressionHead,
 )
 from spikeformer.models.hierarchical import HierarchicalViT
-from spikeformer.models.layers import recompute_currents
 from spikeformer.models.mechanisms import (
     AttentionMechanism,
     MechanismFactory,
@@ -28,7 +27,7 @@ from spikeformer.models.memory import TokenMemory
 from spikeformer.models.merging import ConvMerging, PatchMerging
 from spikeformer.models.mixing import ConvMLP, DepthwiseMixing, SeparableMixing
 from spikeformer.models.network import SpikingNetwork
-from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm
+from spikeformer.models.norm import TokenBatchNorm, TokenLayerNorm, recompute_currents
 from spikeformer.models.rate_proxy import rate_proxy
 from spikeformer.models.rep_linear import PointwiseMixing, RepLinear
 from spikeformer.models.shared_norm import share_batch_norms

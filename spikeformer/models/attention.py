@@ -17,7 +17,7 @@ from spikeformer.error_handling import (
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.mechanisms import MechanismFactory, SpikingSelfAttention, zero_padding
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.norm import currents_or_spikes, fired, masked, token_norm
+from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.models.rep_linear import RepLinear
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
 
@@ -156,7 +156,9 @@ class SpikingAttention(nn.Module):
                     f" {tuple(mask.shape)}."
                 )
             mask = mask.bool()
-        spikes = zero_padding(self._projected(x, mask), mask)
+        projected = _linear(self.qkv, x, mask)
+        spikes = self.qkv_neuron(projected, norm=masked(self.qkv_norm, mask))
+        spikes = zero_padding(spikes, mask)
         if self.training:
             self._sparsity_loss = (_rate(spikes, mask) - self.sparsity_target).square()
         parts = torch.split(spikes, self._widths, dim=-1)
@@ -166,12 +168,6 @@ class SpikingAttention(nn.Module):
         attended = self.mechanism(tuple(heads), **kept)
         current = _linear(self.out, attended.flatten(-2), mask)
         return currents_or_spikes(current, self.out_norm, self.dropout, mask, neuron)
-
-    def _projected(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the spikes of Q, K (and V), with padding as it comes."""
-        if isinstance(self.qkv, SpikeLinear):
-            return fired(self.qkv, x, self.qkv_norm, self.qkv_neuron, mask)
-        return self.qkv_neuron(self.qkv(x, mask), norm=masked(self.qkv_norm, mask))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the last loss: a tensor with a graph can be neither copied nor pickled."""

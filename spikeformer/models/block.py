@@ -17,8 +17,10 @@ from spikeformer.error_handling import (
 from spikeformer.models.attention import AttentionFactory, SpikingAttention
 from spikeformer.models.layers import SpikeLinear
 from spikeformer.models.memory import TokenMemory
-from spikeformer.models.norm import currents_or_spikes, fired, token_norm
+from spikeformer.models.norm import currents_or_spikes, masked, token_norm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
+from spikeformer.neurons.base import is_plain_call
+from spikeformer.ops.recomputing import added, without_recipe
 
 RESIDUALS = ("membrane", "sew")
 OUTPUTS = ("spikes", "pooled", "currents")
@@ -77,11 +79,11 @@ class SpikingMLP(nn.Module):
                 `hidden_dim` = `dim`, and no `neuron`.
         """
         if stream is not None:
-            hidden_current = stream + self.expand_norm(self.expand(x), mask)
+            hidden_current = added(stream, self.expand_norm(self.expand(x), mask))
             current = self.contract(self.neuron(hidden_current))
             branch = currents_or_spikes(current, self.contract_norm, self.dropout, mask, None)
-            return hidden_current + branch
-        hidden = fired(self.expand, x, self.expand_norm, self.neuron, mask)
+            return added(hidden_current, branch)
+        hidden = self.neuron(self.expand(x), norm=masked(self.expand_norm, mask))
         current = self.contract(hidden)
         return currents_or_spikes(current, self.contract_norm, self.dropout, mask, neuron)
 
@@ -188,12 +190,12 @@ class SpikingBlock(nn.Module):
         membrane = self.residual == "membrane"
         if self.local is not None and self.local_neuron is not None:
             if membrane:
-                x = x + self.local(self.local_neuron(x), mask)
+                x = added(x, self.local(self.local_neuron(x), mask))
             else:
                 x = x + self.local(x, mask, neuron=self.local_neuron)
         if self.attention is not None and self.attention_neuron is not None:
             if membrane:
-                x = x + self.attention(self.attention_neuron(x), mask, **kept)
+                x = added(x, self.attention(self.attention_neuron(x), mask, **kept))
             else:
                 x = x + self.attention(x, mask, neuron=self.attention_neuron, **kept)
         if self.mlp_shortcut:
@@ -204,7 +206,7 @@ class SpikingBlock(nn.Module):
             if membrane
             else self.mlp(x, mask, neuron=self.mlp_neuron)
         )
-        return x + branch
+        return added(x, branch)
 
 
 class BlockStack(nn.Module):
@@ -276,6 +278,9 @@ class BlockStack(nn.Module):
             x = self.neuron(x)
         for block in self.blocks:
             x = block(x, mask, *kept)
+            if not is_plain_call(block):
+                # Hooks may have weights there for no longer than the block runs, as FSDP has.
+                x = without_recipe(x)
         if self.pool:
             x = x.mean(dim=2, keepdim=True)
         return x if self.fires_first or self.neuron is None else self.neuron(x)

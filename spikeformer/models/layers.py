@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.ops import spike_conv2d, spike_linear
+from spikeformer.ops.recomputing import Recipe, may_recompute, replacing, viewed, with_recipe
+from spikeformer.ops.spike_pack import SpikeLayout, spike_unpack
 
 
 class SpikeLinear(nn.Linear):
@@ -24,7 +29,7 @@ class SpikeLinear(nn.Linear):
     """
 
     recompute: bool = False
-    """Compute the currents of neurons again in backward, not keep them (`recompute_currents`)."""
+    """Compute currents again in backward, not keep them (`recompute_currents`)."""
 
     def __init__(
         self,
@@ -41,6 +46,13 @@ class SpikeLinear(nn.Linear):
 
     def forward(self, spikes: Tensor) -> Tensor:
         """Map (..., in_features) to (..., out_features)."""
+        if not self.recompute:
+            return self._product(spikes)
+        leading = spikes.shape[:-1]
+        rows = _recomputable(self, self._product, spikes.reshape(-1, self.in_features))
+        return viewed(rows, lambda x: x.view(*leading, self.out_features))
+
+    def _product(self, spikes: Tensor) -> Tensor:
         return spike_linear(
             spikes, self.weight, self.bias, binary=self.binary, backend=self.backend
         )
@@ -56,8 +68,16 @@ class SpikeConv2d(nn.Conv2d):
     Source: `spikeformer.ops.spike_conv2d`.
     """
 
+    recompute: bool = False
+    """As of `SpikeLinear`."""
+
     def forward(self, spikes: Tensor) -> Tensor:
         """Convolve spikes, exactly 0 or 1, (batch, in_channels, height, width)."""
+        if not self.recompute:
+            return self._product(spikes)
+        return _recomputable(self, self._product, spikes)
+
+    def _product(self, spikes: Tensor) -> Tensor:
         assert self.bias is None
         assert not isinstance(self.padding, str)
         return spike_conv2d(
@@ -65,21 +85,23 @@ class SpikeConv2d(nn.Conv2d):
         )
 
 
-def recompute_currents(net: nn.Module, recompute: bool = True) -> None:
-    """Let `net` compute currents again in backward instead of keeping them, or no longer.
+def _recomputable(layer: nn.Module, product: Callable[[Tensor], Tensor], spikes: Tensor) -> Tensor:
+    """Return `product(spikes)`, with a recipe if it keeps the bits of the spikes for backward."""
+    # A weight that is made for every call, as by `torch.nn.utils.parametrize`, may be another then.
+    if "weight" not in layer._parameters or not may_recompute(spikes):
+        return product(spikes)
+    bits: list[Tensor] = []
 
-    Takes memory from a training step, and adds one more product for each layer that it concerns:
-    those of binary spikes, batch norm and LIF neurons, which are the MLP's first layer and the
-    projections of attention. Where hooks look at one of the three, or for padded tokens, currents
-    are kept as before. Outputs and gradients do not change.
+    def look(saved: Tensor) -> None:
+        if saved.dtype == torch.uint8:
+            bits.append(saved)
 
-    Args:
-        net: The network, changed in place.
-        recompute: False keeps currents again.
-    """
-    for module in net.modules():
-        if isinstance(module, SpikeLinear):
-            module.recompute = recompute
+    with replacing(look):
+        current = product(spikes)
+    if not bits:
+        return current
+    kept, layout = bits[0], SpikeLayout.of(spikes)._replace(dtype=current.dtype)
+    return with_recipe(current, Recipe(lambda: product(spike_unpack(kept, layout))))
 
 
 def may_keep_bits(neuron: SpikingNeuron) -> bool:

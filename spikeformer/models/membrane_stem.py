@@ -10,6 +10,7 @@ from torch import Tensor
 from spikeformer.error_handling import ArgumentError
 from spikeformer.models.stem import SplittingStem, by_frame, to_tokens
 from spikeformer.neurons import LifNeuron, NeuronFactory
+from spikeformer.ops.recomputing import added
 
 
 class MembraneStem(SplittingStem):
@@ -63,4 +64,4 @@ class MembraneStem(SplittingStem):
         conv, neuron, pool = layers[-1]
         current = conv(x, timesteps=self.timesteps)
         positions = self.position(by_frame(pool, neuron(current)))
-        return to_tokens(current + positions if self.shortcut else positions)
+        return to_tokens(added(current, positions) if self.shortcut else positions)

@@ -201,7 +201,7 @@ def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-_IN_USE = ("training", "over_processes", "trained_on", "run", "call_super_init")
+_IN_USE = ("training", "over_processes", "recompute", "trained_on", "run", "call_super_init")
 
 
 def _changed(where: str, before: object, now: object) -> ConfigurationError:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
 from spikeformer.error_handling import check_choice
-from spikeformer.models.layers import SpikeLinear
+from spikeformer.models.layers import SpikeConv2d, SpikeLinear
 from spikeformer.models.shared_norm import normalise, trains_with_others
 from spikeformer.neurons import LifState, Norm, SpikingNeuron
 from spikeformer.neurons.base import is_plain_call
-from spikeformer.ops import lif, linear_norm_lif, norm_lif, norm_pool
+from spikeformer.ops import lif, norm_lif, norm_pool
+from spikeformer.ops.recomputing import (
+    Recipe,
+    keeping_recipe,
+    kept,
+    recipe_of,
+    replacing,
+    with_recipe,
+)
 from spikeformer.ops.registration import watched
+from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 
 NORMS = ("batch", "layer")
+RECOMPUTED = ("none", "hidden", "all")
 
 
 class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
@@ -26,6 +39,9 @@ class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
 
     over_processes: bool = False
     """Take the statistics over all processes that train together (`share_batch_norms`)."""
+
+    recompute: bool = False
+    """Compute input and output again in backward, not keep them (`recompute_currents`)."""
 
     @property
     def _joins_others(self) -> bool:
@@ -42,6 +58,21 @@ class _BatchNormThenLif(nn.modules.batchnorm._BatchNorm):
             return lif(self(current), state, **neuron)
         options = {**self._options(), "channel_axis": self.channel_axis}
         return norm_lif(current, state, with_state=state is not None, **options, **neuron)
+
+    def _normed(self, x: Tensor, last: int) -> Tensor:
+        """Do what torch's module does with the axes up to `last` as one."""
+        recipe = recipe_of(x) if self.recompute else None
+        if recipe is None:
+            return super().forward(x.flatten(0, last)).view(x.shape)
+        with keeping_recipe(x):
+            y = super().forward(x.flatten(0, last)).view(x.shape)
+        options = self.weight, self.bias, self.training, 0.0, self.eps
+
+        def again() -> Tensor:
+            given = recipe()
+            return batch_norm(given.flatten(0, last), None, None, *options).view(given.shape)
+
+        return with_recipe(y, Recipe(again, recipe)) if self.training else y
 
     def _options(self) -> dict[str, Any]:
         """What ops with batch norm inside take; while training, counts the batch."""
@@ -73,8 +104,7 @@ class FrameBatchNorm(_BatchNormThenLif, nn.BatchNorm2d):
         """Normalise (batch, timesteps, channels, height, width)."""
         if self._joins_others:
             return normalise(self, x, self.channel_axis, over_processes=True)
-        frames: Tensor = super().forward(x.flatten(0, 1))
-        return frames.view(*x.shape[:2], *frames.shape[1:])
+        return self._normed(x, 1)
 
     def pooled(self, x: Tensor, pool: nn.MaxPool2d, *, backend: str) -> Tensor:
         """Normalise as `forward`, then halve every frame by `pool`, the maximum of 3x3 neighbours.
@@ -83,7 +113,8 @@ class FrameBatchNorm(_BatchNormThenLif, nn.BatchNorm2d):
         """
         alone = is_plain_call(self) and is_plain_call(pool) and not watched((x,))
         if alone and _halves(pool) and backend != "reference" and not self._joins_others:
-            frames = norm_pool(x.flatten(0, 1), **self._options())
+            with keeping_recipe(x) if self.recompute else nullcontext():
+                frames = norm_pool(x.flatten(0, 1), **self._options())
         else:
             frames = pool(self(x).flatten(0, 1))
         return frames.view(*x.shape[:2], *frames.shape[1:])
@@ -105,25 +136,6 @@ class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):
 
     channel_axis: ClassVar[int] = -1
 
-    def may_recompute(self, layer: SpikeLinear) -> bool:
-        """Whether `layer` wants its currents computed again in backward, and nobody sees them."""
-        return (
-            layer.recompute
-            and layer.binary
-            and layer._parameters["bias"] is None
-            and self.training
-            and torch.is_grad_enabled()
-            and not self._joins_others
-            and is_plain_call(self)
-            and is_plain_call(layer)
-        )
-
-    def recomputed(self, layer: SpikeLinear, x: Tensor, **neuron: Any) -> Tensor:
-        """Let the described neuron fire at the normalised currents of `layer`, keeping no float."""
-        options = self._options()
-        del options["training"]
-        return linear_norm_lif(x, layer.weight, **options, **neuron)
-
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` (batch, tokens) is True at real tokens, None if all are real."""
         if self.training and (mask is not None or self._joins_others):
@@ -131,35 +143,29 @@ class TokenBatchNorm(_BatchNormThenLif, nn.BatchNorm1d):
             # more.
             real = None if mask is None else mask.to(torch.float32)[:, None, :, None]
             return normalise(self, x, self.channel_axis, real, over_processes=self._joins_others)
-        return super().forward(x.flatten(0, -2)).view(x.shape)
+        return self._normed(x, -2)
 
 
 class TokenLayerNorm(nn.LayerNorm):
     """Layer norm over the channels of each token; accurate, but no chip supports it."""
 
+    recompute: bool = False
+    """As of `TokenBatchNorm`."""
+
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Normalise `x`; `mask` is accepted and not needed, since tokens do not mix."""
-        return super().forward(x)
+        recipe = recipe_of(x) if self.recompute else None
+        if recipe is None:
+            return super().forward(x)
+        with keeping_recipe(x):
+            y = super().forward(x)
+        norm = super().forward
+        return with_recipe(y, Recipe(lambda: norm(recipe()), recipe))
 
 
 def masked(norm: TokenBatchNorm | TokenLayerNorm, mask: Tensor | None) -> Norm:
     """`norm` for tokens with a mask: itself where padding makes no difference."""
     return norm if mask is None or not norm.training else partial(norm, mask=mask)
-
-
-def fired(
-    layer: SpikeLinear,
-    x: Tensor,
-    norm: TokenBatchNorm | TokenLayerNorm,
-    neuron: SpikingNeuron,
-    mask: Tensor | None,
-) -> Tensor:
-    """The start of a branch: what `neuron` fires at the normalised currents of `layer`."""
-    if mask is None and isinstance(norm, TokenBatchNorm) and norm.may_recompute(layer):
-        dynamics = neuron.dynamics()
-        if dynamics is not None:
-            return norm.recomputed(layer, x, **dynamics)
-    return neuron(layer(x), norm=masked(norm, mask))
 
 
 def currents_or_spikes(
@@ -172,8 +178,64 @@ def currents_or_spikes(
     """The end of a branch: normalised currents, or what `neuron` fires at them."""
     if neuron is not None and not (dropout.training and dropout.p):
         return neuron(current, norm=masked(norm, mask))
-    current = dropout(norm(current, mask))
+    current = dropped(norm(current, mask), dropout)
     return current if neuron is None else neuron(current)
+
+
+def dropped(x: Tensor, dropout: nn.Dropout) -> Tensor:
+    """Return `dropout(x)`; where `x` has a recipe keep bits of what is left, on CPUs."""
+    recipe = recipe_of(x)
+    if recipe is None or not (dropout.training and dropout.p) or x.device.type != "cpu":
+        return dropout(x)
+    noise: list[Tensor] = []
+    shape = x.shape
+
+    def replace(saved: Tensor) -> Callable[[], Tensor] | None:
+        if saved.shape != shape:  # all are dropped
+            return None
+        noise.append(saved)
+        return lambda: factors()
+
+    with replacing(replace):
+        y = dropout(x)
+    if not noise:
+        return y
+    rest, layout, bits = 1 - dropout.p, SpikeLayout.of(noise[0]), kept(spike_pack(noise.pop()))
+
+    def factors() -> Tensor:
+        return spike_unpack(bits(), layout).div_(rest)
+
+    return with_recipe(y, Recipe(lambda: recipe() * factors(), recipe.source))
+
+
+def recompute_currents(net: nn.Module, currents: str = "all") -> None:
+    """Let `net` compute currents again in backward, instead of keeping them for it.
+
+    Takes memory from a training step and adds products. Kept are bits of spikes, one for each spike
+    and timestep. Outputs and gradients do not change.
+
+    - "hidden": currents that one neuron reads, those of the MLP's hidden layer and of attention's
+      projections, at the price of one more product for each.
+    - "all": those at the end of a branch too, and the residual stream, a chain of sums of them. In
+      chains of up to 16 that takes at most three more products for each.
+
+    Kept as before are currents of layers whose input is no binary spikes, those of padded tokens
+    and of norms over several processes, those behind dropout on GPUs, and all of a compiled
+    network.
+
+    Args:
+        net: The network, changed in place.
+        currents: One of `RECOMPUTED`; "none" keeps all again.
+
+    Raises:
+        ArgumentError: `currents` is something else.
+    """
+    check_choice("currents", currents, RECOMPUTED)
+    for module in net.modules():
+        if isinstance(module, (SpikeLinear, SpikeConv2d)):
+            module.recompute = currents != "none"
+        elif isinstance(module, (_BatchNormThenLif, TokenLayerNorm)):
+            module.recompute = currents == "all"
 
 
 def token_norm(kind: str, channels: int) -> TokenBatchNorm | TokenLayerNorm:

@@ -13,6 +13,7 @@ from spikeformer.error_handling import ArgumentError, check_divisible
 from spikeformer.models.layers import SpikeConv2d, may_keep_bits
 from spikeformer.models.norm import FrameBatchNorm
 from spikeformer.neurons import LifNeuron, NeuronFactory, SpikingNeuron
+from spikeformer.ops.recomputing import added, viewed
 
 
 class SpikingConv(nn.Module):
@@ -76,7 +77,8 @@ class SpikingConv(nn.Module):
         elif neuron is None:
             current, norm = self.norm(current), None
         if timesteps is not None:
-            current = current.expand(-1, timesteps, *current.shape[2:])
+            sizes = -1, timesteps, *current.shape[2:]
+            current = viewed(current, lambda y: y.expand(sizes))
         return current if neuron is None else neuron(current, norm=norm)
 
 
@@ -93,8 +95,8 @@ class SpikePool(nn.MaxPool2d):
 
 def by_frame(layer: nn.Module, x: Tensor) -> Tensor:
     """Apply a layer for images to (batch, timesteps, channels, height, width)."""
-    frames: Tensor = layer(x.flatten(0, 1))
-    return frames.view(*x.shape[:2], *frames.shape[1:])
+    leading, frames = x.shape[:2], layer(x.flatten(0, 1))
+    return viewed(frames, lambda y: y.view(*leading, *y.shape[1:]))
 
 
 class Stem(nn.Module, ABC):
@@ -241,7 +243,7 @@ class ConvStem(Stem):
         for conv, neuron in zip(self.convs[:-1], self.neurons[:-1], strict=True):
             x = conv(x, neuron=neuron, timesteps=self.timesteps)
         x = self.convs[-1](x, timesteps=self.timesteps)
-        x = x + self.position(self.neurons[-1](x))
+        x = added(x, self.position(self.neurons[-1](x)))
         return to_tokens(x)
 
 
@@ -252,7 +254,7 @@ def to_frames(x: Tensor, height: int, width: int) -> Tensor:
 
 def to_tokens(x: Tensor) -> Tensor:
     """Map (batch, timesteps, channels, height, width) to (batch, timesteps, tokens, channels)."""
-    return x.flatten(3).transpose(2, 3)
+    return viewed(x, lambda y: y.flatten(3).transpose(2, 3))
 
 
 class StemFactory(Protocol):

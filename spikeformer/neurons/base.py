@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from spikeformer.error_handling import ArgumentError, SpikingDynamicsError, check_positive
 from spikeformer.ops import LifState
 from spikeformer.ops.lif import LifArguments, zero_state
+from spikeformer.ops.recomputing import keeping_recipe
 
 DT_MS = 1.0
 """Length of one timestep in milliseconds, everywhere in SpikeFormer."""
@@ -99,7 +100,9 @@ class SpikingNeuron(nn.Module, ABC):
         self, current: Tensor, state: LifState | None, norm: Norm
     ) -> tuple[Tensor, LifState]:
         """Do what `integrate(norm(current), state)` does, faster if there is a way."""
-        return self.integrate(norm(current), state)
+        normed = norm(current)
+        with keeping_recipe(normed):
+            return self.integrate(normed, state)
 
     @overload
     def __call__(self, current: Tensor, *, norm: Norm | None = None) -> Tensor: ...
@@ -113,7 +116,8 @@ class SpikingNeuron(nn.Module, ABC):
         """Run `forward` and its hooks."""
         # Hooks get only the arguments that were given.
         given = () if state is None else (state,)
-        return super().__call__(current, *given, **({} if norm is None else {"norm": norm}))
+        with keeping_recipe(current):
+            return super().__call__(current, *given, **({} if norm is None else {"norm": norm}))
 
     def forward(
         self, current: Tensor, state: LifState | None = None, *, norm: Norm | None = None

@@ -3,7 +3,7 @@
 from spikeformer.ops.dispatch import BACKENDS, resolve_backend
 from spikeformer.ops.lif import LifState, lif
 from spikeformer.ops.memory import keep_freed_memory
-from spikeformer.ops.norm_lif import linear_norm_lif, norm_lif
+from spikeformer.ops.norm_lif import norm_lif
 from spikeformer.ops.norm_pool import norm_pool
 from spikeformer.ops.spike_attention import spike_attention
 from spikeformer.ops.spike_encode import spike_encode
@@ -19,7 +19,6 @@ __all__ = [
     "SpikeLayout",
     "keep_freed_memory",
     "lif",
-    "linear_norm_lif",
     "norm_lif",
     "norm_pool",
     "resolve_backend",

@@ -46,8 +46,8 @@ class SpikingModule(L.LightningModule):
         layer_decay: Factor of the learning rate from each block to the one before it; 1 is the
             same rate everywhere (`spikeformer.training.optimizers.layer_factors`).
         compile: Compile the network with `net.compile()`.
-        recompute: Keep no currents for backward that one more product brings back
-            (`spikeformer.models.recompute_currents`).
+        recompute: Currents that backward computes again instead of keeping them: "none", "hidden"
+            or "all" (`spikeformer.models.recompute_currents`).
     """
 
     monitor: str = "val/loss"
@@ -65,7 +65,7 @@ class SpikingModule(L.LightningModule):
         sparsity_weight: float = 0.0,
         layer_decay: float = 1.0,
         compile: bool = False,  # noqa: A002 - the name users know from torch
-        recompute: bool = False,
+        recompute: str = "none",
     ) -> None:
         super().__init__()
         if sparsity_weight < 0:
@@ -86,8 +86,10 @@ class SpikingModule(L.LightningModule):
         self.metrics = nn.ModuleDict(
             {f"{stage}_metrics": nn.ModuleDict(self.make_metrics()) for stage in STAGES}
         )
-        if recompute:
-            recompute_currents(net)
+        recompute_currents(net, recompute)
+        if compile and recompute != "none":
+            expected = '"none" with compile=True: compiled networks keep their currents'
+            raise ArgumentError("recompute", recompute, expected)
         if compile:
             # In place, so that parameters keep their names in checkpoints.
             self.net.compile()

@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from spikeformer.models import SpikingViT, recompute_currents
 from spikeformer.models.layers import SpikeConv2d, SpikeLinear, may_keep_bits
 from spikeformer.neurons import IntegerLifNeuron, LifNeuron
-from spikeformer.training.memory import saved_bytes
 
 
 def same_as(plain: nn.Module, layer: nn.Module, x: torch.Tensor) -> None:
@@ -53,43 +51,3 @@ def test_may_keep_bits_of_binary_spikes_alone():
     assert may_keep_bits(LifNeuron())
     assert not may_keep_bits(LifNeuron(backend="reference"))
     assert not may_keep_bits(IntegerLifNeuron())
-
-
-def small_vit() -> SpikingViT:
-    torch.manual_seed(0)
-    return SpikingViT(3, 16, d_model=32, nhead=2, num_layers=1, stem_strides=[2, 2], timesteps=3)
-
-
-def test_recompute_currents_takes_them_from_memory_and_changes_nothing_else():
-    images = torch.rand(2, 3, 16, 16)
-    outcomes, kept = [], []
-    for recompute in (False, True):
-        net = small_vit()
-        recompute_currents(net, recompute)
-        kept.append(saved_bytes(net, images))
-        net(images).square().sum().backward()
-        outcomes.append([*(p.grad for p in net.parameters()), *net.buffers()])
-    for expected, found in zip(*outcomes, strict=True):
-        assert torch.equal(found, expected)
-    assert outcomes[0][0].any()
-    # Of each token and timestep, the hidden layer's 4 widths and those of Q and K.
-    assert kept[0] - kept[1] == 4 * 2 * 3 * 16 * (4 + 2) * 32
-
-
-def test_recompute_currents_leaves_them_to_hooks():
-    net, seen = small_vit(), []
-    recompute_currents(net)
-    mlp = net.blocks.blocks[0].mlp
-    mlp.expand.register_forward_hook(lambda *call: seen.append("layer"))
-    net.blocks.blocks[0].attention.qkv_neuron.register_forward_hook(
-        lambda *call: seen.append("neuron")
-    )
-    net(torch.rand(1, 3, 16, 16))
-    assert seen == ["neuron", "layer"]
-
-
-def test_recompute_currents_can_be_taken_back():
-    net = small_vit()
-    recompute_currents(net)
-    recompute_currents(net, False)
-    assert not any(getattr(module, "recompute", False) for module in net.modules())

@@ -218,7 +218,9 @@ def test_spiking_module_compiles_in_place():
 def test_spiking_module_recomputes_currents_if_told():
     net = nn.Sequential(SpikeLinear(2, 2))
     assert not module(net).net[0].recompute
-    assert module(net, recompute=True).net[0].recompute
+    assert module(net, recompute="hidden").net[0].recompute
+    with pytest.raises(ArgumentError, match="compiled"):
+        module(net, recompute="all", compile=True)
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")

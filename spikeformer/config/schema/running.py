@@ -100,7 +100,7 @@ class TrainConfig:
     sparsity_weight: float = 0.0
     layer_decay: float = 1.0
     compile: bool = False
-    recompute: bool = False
+    recompute: str = "none"
     checkpoint: str | None = None
     objective: list[str] = field(default_factory=list)
     trusted_packages: list[str] = field(default_factory=list)

@@ -1,6 +1,5 @@
 """Batch norm followed by leaky integrate-and-fire, in one pass over memory."""
 
-from spikeformer.ops.norm_lif.linear import linear_norm_lif
 from spikeformer.ops.norm_lif.op import norm_lif
 
-__all__ = ["linear_norm_lif", "norm_lif"]
+__all__ = ["norm_lif"]
