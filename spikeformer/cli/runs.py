@@ -33,7 +33,7 @@ def runs(arguments: Sequence[str]) -> int:
     if not found:
         print(t("cli.no_runs", folder=folder))
         return 0
-    columns = ("created", "name", "status", "accuracy", "folder")
+    columns = ("created", "name", "pipeline", "status", "accuracy", "folder")
     heads = [t(f"cli.runs_{column}") for column in columns]
     rows = [heads, *map(_row, found)]
     print("\n".join(table(rows, names=len(heads))))
@@ -45,6 +45,7 @@ def _row(run: RunSummary) -> list[str]:
     return [
         (run.created or "")[:16].replace("T", " "),
         run.name,
+        run.pipeline,
         t(f"reporting.status_{run.status}"),
         "" if accuracy is None else f"{format_number(100 * accuracy, '.2f')} %",
         str(run.folder),

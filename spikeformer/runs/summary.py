@@ -36,6 +36,7 @@ class RunSummary:
         folder: The run folder.
         path: The folder, relative to the one that was searched.
         name: The run's name.
+        pipeline: The pipeline that was chosen: "train", "evaluate", ...; "" if that is not known.
         sweep: Name of the sweep's folder, if it is a sweep's child.
         created: When it was started, ISO 8601.
         status: "done", "running" or "failed"; "broken" where a file could not be read.
@@ -49,6 +50,7 @@ class RunSummary:
     folder: Path
     path: str
     name: str
+    pipeline: str = ""
     sweep: str | None = None
     created: str | None = None
     status: str = "done"
@@ -129,6 +131,7 @@ def _read_run(folder: Path, path: str) -> RunSummary:
         folder=folder,
         path=path,
         name=manifest.name,
+        pipeline=manifest.choices.get("pipeline", ""),
         sweep=folder.parent.name if RunFolder(folder.parent).sweep.is_file() else None,
         created=manifest.created,
         status=status,

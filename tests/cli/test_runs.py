@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from spikeformer.cli.runs import report, runs
@@ -13,10 +15,14 @@ from tests.runs.sweeps import write_sweep
 def test_runs_are_listed_newest_first(tmp_path, capsys):
     for name in ("a", "b"):
         write_run(tmp_path / name)
+    manifest = tmp_path / "a" / "manifest.json"
+    content = json.loads(manifest.read_text()) | {"choices": {"pipeline": "predict"}}
+    manifest.write_text(json.dumps(content))
     assert runs([str(tmp_path)]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["Started", "Name", "Status", "Accuracy", "Folder"]
+    assert head.split() == ["Started", "Name", "Pipeline", "Status", "Accuracy", "Folder"]
     assert len(lines) == 2
+    assert sum("  predict  " in line for line in lines) == 1
     assert all("97.50 %" in line and "running" in line for line in lines)
 
 
