@@ -5,14 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from spikeformer import importing
-from spikeformer.cli.doctor import doctor
 from spikeformer.cli.paths import quoted
-from spikeformer.cli.pretrained import models
-from spikeformer.cli.privacy import privacy
-from spikeformer.cli.runs import report, runs
 from spikeformer.config import bundled
 from spikeformer.error_handling import ConfigurationError, MissingDependencyError
 from spikeformer.i18n import t
@@ -68,18 +65,19 @@ def _checkpoint(path: Path) -> Path:
     return last
 
 
-def _energy(arguments: Sequence[str]) -> int:
-    with importing():
-        from spikeformer.cli.energy import energy  # brings torch
+def _tool(name: str, module: str | None = None) -> Callable[[Sequence[str]], int]:
+    """Return the command `name` of a module beside this one, imported when it is called.
 
-    return energy(arguments)
+    Some bring torch, which the other commands need not wait for.
+    """
 
+    def run(arguments: Sequence[str]) -> int:
+        with importing():
+            home = import_module(f"spikeformer.cli.{module or name}")
+        status: int = getattr(home, name)(arguments)
+        return status
 
-def _generate(arguments: Sequence[str]) -> int:
-    with importing():
-        from spikeformer.cli.generate import generate  # brings torch
-
-    return generate(arguments)
+    return run
 
 
 def _serve(arguments: Sequence[str]) -> int:
@@ -107,14 +105,14 @@ COMMANDS: dict[str, Command] = {
         "plan model=spiking_vit_base hardware=loihi2",
         overrides=lambda rest: ["pipeline=plan", *rest],
     ),
-    "generate": Command(run=_generate),
-    "energy": Command(run=_energy),
+    "generate": Command(run=_tool("generate")),
+    "energy": Command(run=_tool("energy")),
     "serve": Command(run=_serve),
-    "report": Command(run=report),
-    "runs": Command(run=runs),
-    "models": Command(run=models),
-    "doctor": Command(run=doctor),
-    "privacy": Command(run=privacy),
+    "report": Command(run=_tool("report", "runs")),
+    "runs": Command(run=_tool("runs")),
+    "models": Command(run=_tool("models", "pretrained")),
+    "doctor": Command(run=_tool("doctor")),
+    "privacy": Command(run=_tool("privacy")),
 }
 
 
