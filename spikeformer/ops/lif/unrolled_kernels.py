@@ -47,7 +47,7 @@ def forward_kernel(
     """
     fire, _ = equations(reset, False, "rectangle", counts)
     # Batch norm's numbers and the membrane are read for every timestep, unless several share them.
-    chunk = 2 if affine else 1
+    chunk = 2 if affine and not single else 1
     options = dtype, fire, adaptive, affine, counts
     several, one = (_forward_walk(timesteps, single, *options) for timesteps in (chunk, 1))
 
@@ -152,15 +152,10 @@ def _forward_step(
     counts: str,
 ) -> Callable[..., Any]:
     """The timesteps from `t` on, as a function of the state before them to that after them."""
-    if t == timesteps:
-
-        @register_jitable(forceinline=True)
-        def end(v: Any, a: Any, j: int, given: Any) -> Any:
-            return v, a
-
-        return end
-
-    later = _forward_step(t + 1, timesteps, dtype, fire, adaptive, affine, counts)
+    last = t + 1 == timesteps
+    later: Any = (
+        None if last else _forward_step(t + 1, timesteps, dtype, fire, adaptive, affine, counts)
+    )
     (_, load, store), divide = FORMATS[dtype], quotient(counts)
 
     @register_jitable(forceinline=True)
@@ -176,7 +171,9 @@ def _forward_step(
             pre = pre - a
         _, fired, after = fire(pre, threshold, most)
         out[t][_U(j)] = store(divide(fired, most) if counts else fired)
-        return later(after, adaptation_decay * a + strength * fired if adaptive else a, j, given)
+        if adaptive:
+            a = adaptation_decay * a + strength * fired
+        return (after, a) if last else later(after, a, j, given)
 
     return step
 
@@ -298,20 +295,13 @@ def _backward_step(
 
     It returns the gradient of that membrane, and the sums for the affine map.
     """
-    if t == timesteps:
-
-        @register_jitable(forceinline=True)
-        def end(v: Any, j: int, given: Any) -> Any:
-            return given[0][_U(_GRAD_AFTER + j)], ZERO, ZERO
-
-        return end
-
-    later = _backward_step(t + 1, timesteps, dtype, neuron, affine)
+    last = t + 1 == timesteps
+    later: Any = None if last else _backward_step(t + 1, timesteps, dtype, neuron, affine)
     (_, load, store), (fire, back) = FORMATS[dtype], neuron
 
     @register_jitable(forceinline=True)
     def step(v: Any, j: int, given: Any) -> Any:
-        _, parameters, (current, at, stride), (grad_spikes, grad_at, pitch), maps, out = given
+        scratch, parameters, (current, at, stride), (grad_spikes, grad_at, pitch), maps, out = given
         decay, threshold, _, _, most, slope = parameters
         i = load(current[_U(at + t * stride + j)])
         centred = i
@@ -321,7 +311,10 @@ def _backward_step(
             i = centred * scale[_U(j)] + offset[_U(j)]
         pre = decay * v + i
         distance, fired, after = fire(pre, threshold, most)
-        dv, sum_offset, sum_scale = later(after, j, given)
+        if last:
+            dv, sum_offset, sum_scale = scratch[_U(_GRAD_AFTER + j)], ZERO, ZERO
+        else:
+            dv, sum_offset, sum_scale = later(after, j, given)
         ds = load(grad_spikes[_U(grad_at + t * pitch + j)])
         dpre, _ = back(pre, distance, fired, ds, dv, threshold, most, slope)
         out[t][_U(j)] = store(dpre)
