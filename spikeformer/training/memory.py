@@ -10,11 +10,14 @@ from torch.utils._pytree import tree_map
 
 from spikeformer.data.batch import Inputs, call, first, num_samples
 from spikeformer.instrument import copy_network
+from spikeformer.models import recompute_currents
 
 _COPIES_OF_WEIGHTS = 4
 """Weights, their gradients, and the two moments that Adam keeps."""
 _TRANSIENT = 2.0
 """Peak over what is saved for backward: gradients of activations live beside the activations."""
+_AT_ONCE = 4
+"""How often a layer whose currents come back has them at its peak, gradients among them."""
 
 
 def saved_bytes(net: nn.Module, inputs: Inputs) -> int:
@@ -30,7 +33,11 @@ def saved_bytes(net: nn.Module, inputs: Inputs) -> int:
         >>> saved_bytes(nn.Linear(3, 5, bias=False), torch.ones(2, 3))  # the input
         24
     """
-    trial = copy_network(net).train()
+    return sum(_saved_sizes(copy_network(net).train(), inputs))
+
+
+def _saved_sizes(trial: nn.Module, inputs: Inputs) -> list[int]:
+    """Bytes of each storage that `saved_bytes` counts."""
     weights = {p.untyped_storage().data_ptr() for p in trial.parameters()}
     storages: dict[int, tuple[Tensor, int]] = {}
 
@@ -45,7 +52,7 @@ def saved_bytes(net: nn.Module, inputs: Inputs) -> int:
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
             outputs = call(trial, inputs)
         del outputs
-    return sum(size for _, size in storages.values())
+    return [size for _, size in storages.values()]
 
 
 def step_bytes(net: nn.Module, inputs: Inputs, batch_size: int) -> int:
@@ -64,7 +71,13 @@ def step_bytes(net: nn.Module, inputs: Inputs, batch_size: int) -> int:
     each = (large - small) / (many - few)
     activations = small + each * (batch_size - few)
     weights = sum(p.numel() * p.element_size() for p in net.parameters())
-    return round(_COPIES_OF_WEIGHTS * weights + _TRANSIENT * max(activations, 0))
+    peak = _TRANSIENT * max(activations, 0)
+    if any(getattr(module, "recompute", False) for module in net.modules()):
+        trial = copy_network(net).train()
+        recompute_currents(trial, "none")
+        largest = max(_saved_sizes(trial, _copied(inputs, many)), default=0) / many
+        peak = max(peak, activations + _AT_ONCE * largest * batch_size)
+    return round(_COPIES_OF_WEIGHTS * weights + peak)
 
 
 def _copied(inputs: Inputs, count: int) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from spikeformer.models import SpikingViT, recompute_currents
 from spikeformer.training.memory import saved_bytes, step_bytes
 
 
@@ -46,3 +47,12 @@ def test_a_step_grows_with_the_batch():
     # Each sample keeps its 400 bytes.
     assert one == weights + 2 * 400
     assert thousand == weights + 2 * 400 * 1000
+
+
+def test_currents_that_come_back_take_a_layers_memory_at_once():
+    net, images = SpikingViT(3, 8, d_model=16, nhead=2, num_layers=3), torch.rand(4, 3, 8, 8)
+    kept = step_bytes(net, images, 64)
+    recompute_currents(net)
+    weights = 16 * sum(p.numel() for p in net.parameters())
+    hidden = 4 * 64 * net.timesteps * 4 * (4 * 16)  # floats of 4 tokens
+    assert weights + 4 * hidden < step_bytes(net, images, 64) < kept
