@@ -38,10 +38,13 @@ class SpikingProgressBar(TQDMProgressBar):
         super().__init__(refresh_rate=refresh_rate if sys.stderr.isatty() else 0)
         self.interactive = sys.stderr.isatty()
         self._epoch_ended = False
+        self._before: dict[str, Any] = {}
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         """Return what the bar shows, by short name."""
         known: dict[str, Any] = dict(trainer.callback_metrics)
+        if self._epoch_ended:  # Lightning keeps what earlier epochs have measured
+            known = {name: x for name, x in known.items() if x is not self._before.get(name)}
         running = _running_accuracy(pl_module)
         if trainer.training and running is not None:
             known["train/accuracy"] = running
@@ -60,6 +63,7 @@ class SpikingProgressBar(TQDMProgressBar):
     def on_train_epoch_start(self, trainer: L.Trainer, *_: Any) -> None:
         """Begin the bar anew, with the number that the epoch's line will have."""
         super().on_train_epoch_start(trainer)
+        self._before = dict(trainer.callback_metrics)
         self.train_progress_bar.set_description(_epoch(trainer, "").rstrip())
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

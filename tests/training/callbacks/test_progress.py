@@ -16,13 +16,14 @@ class Watch(L.Callback):
         self.during.append((self.bar.get_metrics(trainer, pl_module), pl_module.metrics))
 
 
-def fit(capsys, epochs=2, **net):
+def fit(capsys, epochs=2, validates_every=1, **net):
     bar = SpikingProgressBar(refresh_rate=1)
     watch = Watch(bar)
     trainer = lightning_trainer(
         callbacks=[FiringRateMonitor(1), bar, watch],
         max_epochs=epochs,
         enable_progress_bar=True,
+        check_val_every_n_epoch=validates_every,
     )
     task = module(toy_net(threshold=0.3, **net))
     trainer.fit(task, *toy_loaders())
@@ -56,6 +57,13 @@ def test_progress_bar_prints_one_line_an_epoch_where_there_is_no_terminal(capsys
     # The epoch's loss, and not that of its last batch.
     assert f"  loss {numbers['train/loss']:.3f}" in lines[1]
     assert abs(numbers["train/loss"] - numbers["train/loss_step"]) > 0.002
+
+
+def test_progress_bar_line_leaves_out_what_the_epoch_did_not_measure(capsys):
+    _, said, *_ = fit(capsys, epochs=3, validates_every=2)
+    lines = [line for line in said.out.splitlines() if line.startswith("epoch ")]
+    assert ["val_loss" in line for line in lines] == [False, True, False]
+    assert all(" loss " in line and " firing_rate " in line for line in lines)
 
 
 def test_progress_bar_counts_epochs_without_an_end(capsys):
