@@ -131,7 +131,8 @@ overwrite.
 
 Between integer neurons gates and matches are minima (`spike_match`): kernels keep one byte of each
 pair, from which backward knows who takes the gradient. `ssa` multiplies fractions, as its formula
-does: planes of bits would take nine products for one.""",
+does: planes of bits would take nine products for one. `qk_token` is a sum, neurons and a match,
+each a call of its own: at this size, what Python does around them takes longer than they.""",
     cases=(
         _case(64, 8),
         _case(196, 12),
