@@ -208,7 +208,7 @@ def dropped(x: Tensor, dropout: nn.Dropout) -> Tensor:
     return with_recipe(y, Recipe(lambda: recipe() * factors(), recipe.source))
 
 
-def recompute_currents(net: nn.Module, currents: str = "all") -> None:
+def recompute_currents(net: nn.Module, recompute: str = "all") -> None:
     """Let `net` compute currents again in backward, instead of keeping them for it.
 
     Takes memory from a training step and adds products. Kept are bits of spikes, one for each spike
@@ -225,17 +225,17 @@ def recompute_currents(net: nn.Module, currents: str = "all") -> None:
 
     Args:
         net: The network, changed in place.
-        currents: One of `RECOMPUTED`; "none" keeps all again.
+        recompute: One of `RECOMPUTED`; "none" keeps all again.
 
     Raises:
-        ArgumentError: `currents` is something else.
+        ArgumentError: `recompute` is something else.
     """
-    check_choice("currents", currents, RECOMPUTED)
+    check_choice("recompute", recompute, RECOMPUTED)
     for module in net.modules():
         if isinstance(module, (SpikeLinear, SpikeConv2d)):
-            module.recompute = currents != "none"
+            module.recompute = recompute != "none"
         elif isinstance(module, (_BatchNormThenLif, TokenLayerNorm)):
-            module.recompute = currents == "all"
+            module.recompute = recompute == "all"
 
 
 def token_norm(kind: str, channels: int) -> TokenBatchNorm | TokenLayerNorm:

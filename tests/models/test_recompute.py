@@ -144,5 +144,5 @@ def test_can_be_taken_back_and_refuses_other_names():
     recompute_currents(net)
     recompute_currents(net, "none")
     assert not any(getattr(module, "recompute", False) for module in net.modules())
-    with pytest.raises(ArgumentError, match="hidden"):
+    with pytest.raises(ArgumentError, match=r"`recompute`.*hidden"):
         recompute_currents(net, "some")
