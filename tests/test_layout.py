@@ -13,6 +13,7 @@ OF_NO_PACKAGE = {"bench", "configs", "docs", "integration", "scripts"}
 """Folders of tests of what lies outside the package, or of many of its parts at once."""
 
 ELSEWHERE = {
+    "cli/parser.py": ("tests/cli/test_commands.py", "the help of every command"),
     "__main__.py": ("tests/test_wheel.py", "it is run as people run it"),
     "config/schema/*.py": (
         "tests/config/test_schema.py",
