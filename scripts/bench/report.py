@@ -172,8 +172,8 @@ order and shuffled, the accuracy after each step, and SpikingJelly's networks be
 
 [Growth](growth.md) has the time and the memory of a training step over each of its sizes.
 
-[Waiting](waiting.md) has what a person waits for at the command line: imports, help, the first batch,
-the report.
+[Waiting](waiting.md) has what a person waits for at the command line: imports, help, the first
+batch, the report.
 
 [Conversion](conversion.md) has what remains of trained transformers as spikes, and
 [A language model](language.md) its perplexity after calibration on other text.

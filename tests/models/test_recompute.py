@@ -64,7 +64,17 @@ def outcome(make, inputs, currents, autocast=False):
         (partial(hierarchical, residual="sew"), {}),
         (partial(hierarchical, residual="membrane", mlp_ratio=1.0, mlp_shortcut=True), {}),
     ],
-    ids=lambda x: "" if isinstance(x, dict) and not x else str(x)[-60:],
+    ids=[
+        "vit",
+        "rectangle",
+        "float64",
+        "autocast",
+        "layer_norm",
+        "vit_sew",
+        "membrane_stem",
+        "hierarchical_sew",
+        "hierarchical_membrane",
+    ],
 )
 def test_outputs_and_gradients_stay_as_they_are(make, options):
     torch.manual_seed(1)
