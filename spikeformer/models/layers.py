@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from spikeformer.neurons import SpikingNeuron
 from spikeformer.ops import spike_conv2d, spike_linear
-from spikeformer.ops.recomputing import Recipe, may_recompute, replacing, viewed, with_recipe
+from spikeformer.ops.recomputing import (
+    Recipe,
+    keeping_recipes,
+    may_recompute,
+    viewed,
+    with_recipe,
+)
 from spikeformer.ops.spike_pack import SpikeLayout, spike_unpack
 
 
@@ -96,7 +102,7 @@ def _recomputable(layer: nn.Module, product: Callable[[Tensor], Tensor], spikes:
         if saved.dtype == torch.uint8:
             bits.append(saved)
 
-    with replacing(look):
+    with keeping_recipes(look):
         current = product(spikes)
     if not bits:
         return current

@@ -20,9 +20,9 @@ from spikeformer.ops import lif, norm_lif, norm_pool
 from spikeformer.ops.recomputing import (
     Recipe,
     keeping_recipe,
+    keeping_recipes,
     kept,
     recipe_of,
-    replacing,
     with_recipe,
 )
 from spikeformer.ops.registration import watched
@@ -190,13 +190,13 @@ def dropped(x: Tensor, dropout: nn.Dropout) -> Tensor:
     noise: list[Tensor] = []
     shape = x.shape
 
-    def replace(saved: Tensor) -> Callable[[], Tensor] | None:
+    def find(saved: Tensor) -> Callable[[], Tensor] | None:
         if saved.shape != shape:  # all are dropped
             return None
         noise.append(saved)
         return lambda: factors()
 
-    with replacing(replace):
+    with keeping_recipes(find):
         y = dropout(x)
     if not noise:
         return y

@@ -159,27 +159,27 @@ def keeping_recipe(x: Tensor) -> AbstractContextManager[None]:
                 found = found.new_empty_strided(shape, stride).copy_(found)
         return found.as_strided(*view)
 
-    def replace(saved: Tensor) -> Callable[[], Tensor] | None:
+    def find(saved: Tensor) -> Callable[[], Tensor] | None:
         if saved.untyped_storage().data_ptr() != place:
             return None
         view = saved.shape, saved.stride(), saved.storage_offset()
         return lambda: again(*view)
 
-    return replacing(replace)
+    return keeping_recipes(find)
 
 
-def replacing(
-    replace: Callable[[Tensor], Callable[[], Tensor] | None],
+def keeping_recipes(
+    find: Callable[[Tensor], Callable[[], Tensor] | None],
 ) -> AbstractContextManager[None]:
-    """Let autograd keep, within, the recipes that `replace` returns in the place of tensors.
+    """Let autograd keep, within, the recipes that `find` returns in the place of tensors.
 
     What has none goes to the hooks that there were before, as that of a counter of memory. Autograd
-    holds on to `replace` as well.
+    holds on to `find` as well.
     """
     before: Any = torch._C._autograd._top_saved_tensors_default_hooks(False)
 
     def pack(x: Tensor) -> Any:
-        recipe = replace(x)
+        recipe = find(x)
         if recipe is not None:
             return True, recipe
         return False, x if before is None else before[0](x)

@@ -42,7 +42,7 @@ def test_the_configuration_takes_the_locale_in_force(monkeypatch):
 
 
 LINES = {
-    "es": ["época 1/1", "fit      1 épocas en", "parámetros", "test     exactitud ", "muestras"],
+    "es": ["época 1/1", "fit      1 época en", "parámetros", "test     exactitud ", "muestras"],
     "ar": ["دورة 1/1", "fit      1 دورة في", "معاملًا", "test ", "الدقة ", "عينة"],
 }
 PAGES = {
@@ -67,5 +67,5 @@ def test_a_run_speaks_from_the_first_line_to_the_report(tmp_path, capsys, locale
     # In another language the page is written anew; what was trained stays.
     run_pipeline(compose(*SMALL, "debug=fast", "logger=none", "locale=de"), tmp_path)
     said = capsys.readouterr().out
-    assert "fit      unverändert: 1 Epochen in" in said
+    assert "fit      unverändert: 1 Epoche in" in said
     assert '<html lang="de" dir="ltr">' in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from spikeformer.ops.recomputing import (
     Recipe,
     added,
     keeping_recipe,
+    keeping_recipes,
     kept,
     recipe_of,
-    replacing,
     viewed,
     with_recipe,
 )
@@ -49,7 +49,7 @@ def test_a_change_in_place_makes_a_recipe_void():
 def test_what_recipes_keep_goes_through_the_hooks_there_are():
     with saved_tensors_hooks(lambda t: t.numpy(), torch.from_numpy):
         back = kept(torch.arange(3))
-        with replacing(lambda t: None):
+        with keeping_recipes(lambda t: None):
             y = torch.rand(2, requires_grad=True).exp()
     assert back().tolist() == [0, 1, 2]
     y.sum().backward()

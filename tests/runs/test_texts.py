@@ -136,7 +136,7 @@ def test_characters_come_whole(own):
 def test_other_networks_have_no_language(own, tmp_path):
     assert is_language_model(own.run.network)
     assert not is_language_model(nn.Identity())
-    with pytest.raises(ConfigurationError, match="Identity, which does not go on with texts"):
+    with pytest.raises(ConfigurationError, match="Identity, which generates no text"):
         TextGenerator(language_run(nn.Identity(), tmp_path))
     with pytest.raises(ConfigurationError, match="no tokenizer"):
         TextGenerator(language_run(own.run.network, tmp_path))
