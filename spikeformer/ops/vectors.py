@@ -26,6 +26,9 @@ GROUP = 4
 TABLE = LANES // GROUP * (1 << GROUP) * LANES
 """Elements of such a table."""
 
+_LINE = 64
+"""Bytes of a cache line."""
+
 _INT, _WORD, _FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 _WORDS, _ROW = ir.VectorType(_WORD, LANES), ir.VectorType(_FLOAT, LANES)
 _LANE_BITS = ir.Constant(_WORDS, [1 << lane for lane in range(LANES)])
@@ -51,6 +54,20 @@ class _Emitter:
     def store(self, value: Any, position: int, index: Any) -> None:
         pointer = self._pointer(position, index, value.type)
         self.builder.store(value, pointer, align=_alignment(value.type))
+
+    def announce(self, position: int, index: Any) -> None:
+        """Ask for the cache lines of a row that is soon written; it may lie past the end."""
+        pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        prefetch = cgutils.get_or_insert_function(
+            self.builder.module,
+            ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag]),
+            "llvm.prefetch.p0",
+        )
+        row = self._pointer(position, index, ir.IntType(8))
+        for offset in range(0, 4 * LANES, _LINE):
+            line = self.builder.gep(row, [_INT(offset)])
+            # To write, into all caches, and data rather than instructions.
+            self.builder.call(prefetch, [line, flag(1), flag(3), flag(1)])
 
     def at(self, start: Any, *steps: Any) -> Any:
         """`start` plus every step; a pair is a product."""
@@ -281,6 +298,10 @@ def multiply_rows(
         e.store(builder.load(total), 4, place)
 
 
+_AHEAD = 8
+"""Rows by which `copy_rows` asks for memory before it writes: processors do not foresee strides."""
+
+
 @_instruction(None, types.int64, types.int64, None, types.int64, types.int64, types.int64)
 def _copy_block(
     e: _Emitter,
@@ -296,6 +317,7 @@ def _copy_block(
     with cgutils.for_range(e.builder, count, intp=_INT) as loop:
         row = e.load(0, e.at(first, (stride, loop.index)), _ROW)
         e.store(row, 3, e.at(to, (to_stride, loop.index)))
+        e.announce(3, e.at(to, (to_stride, e.at(loop.index, _INT(_AHEAD)))))
 
 
 @register_jitable
