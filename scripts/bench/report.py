@@ -56,21 +56,20 @@ gradient, that are not the definition's ({result["definition"]}); a contender be
 
 
 def _section(case: dict[str, Any]) -> str:
-    rows = case["rows"]
-    if len({row.get("not_measured") for row in rows}) == 1 and "not_measured" in rows[0]:
-        rows = [{**rows[0], "contender": "all"}]
-    notes = "".join(
-        f"\n- {row['contender']}: {NOT_MEASURED}: {row['not_measured']}."
-        for row in rows
-        if "not_measured" in row
-    )
-    return f"""## {case["title"]}
-
-| contender | time | {OURS} takes | peak memory | first call | differs |
+    rows = [row for row in case["rows"] if "not_measured" not in row]
+    missing: dict[str, list[str]] = {}
+    for row in case["rows"]:
+        if "not_measured" in row:
+            missing.setdefault(row["not_measured"], []).append(row["contender"])
+    table = f"""| contender | time | {OURS} takes | peak memory | first call | differs |
 |---|---|---|---|---|---|
-{_rows(rows)}
-{notes}
-{_operations(rows)}"""
+{_rows(rows)}"""
+    notes = (
+        f"Not measured: {', '.join(contenders) if rows else 'all'}: {reason}."
+        for reason, contenders in missing.items()
+    )
+    parts = [f"## {case['title']}", table if rows else "", *notes, _operations(rows)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _operations(rows: list[dict[str, Any]]) -> str:
@@ -91,9 +90,7 @@ def _operations(rows: list[dict[str, Any]]) -> str:
 | kind | {" | ".join(row["contender"] for row in measured)} |
 |---|{"---|" * len(measured)}
 {chr(10).join(lines)}
-| together | {totals} |
-
-"""
+| together | {totals} |"""
 
 
 def _rows(rows: list[dict[str, Any]]) -> str:
@@ -101,8 +98,6 @@ def _rows(rows: list[dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
-    if "not_measured" in row:
-        return [NOT_MEASURED] * 5
     ratio, peak = row.get("ratio"), row["peak_bytes"]
     without_ratio = "" if row["contender"] == OURS else NOT_MEASURED
     return [
@@ -136,13 +131,21 @@ def _provenance(result: dict[str, Any]) -> str:
 def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
     """Return the index page."""
     heads = " | ".join(_BASELINES.values())
-    rows = "\n".join(
-        f"| [{result['title']}]({name}.md) | {device} | "
-        + " | ".join(_range(result, key, baseline) for baseline in _BASELINES)
-        + " |"
-        for name, result in results.items()
-        for key, device in DEVICES.items()
-        if any(case["device"] == key for case in result["cases"])
+    lines: list[str] = []
+    missing: dict[str, list[str]] = {}
+    for name, result in results.items():
+        link = f"[{result['title']}]({name}.md)"
+        for key, device in DEVICES.items():
+            ranges = [_range(result, key, baseline) for baseline in _BASELINES]
+            if set(ranges) != {NOT_MEASURED}:
+                processor = result["machine"]["gpu" if key == "cuda" else "cpu"]
+                lines.append(f"| {link} | {' | '.join(ranges)} | {processor} |")
+            elif any(case["device"] == key for case in result["cases"]):
+                missing.setdefault(device, []).append(link)
+    rows = "\n".join(lines)
+    gaps = "".join(
+        f"\nNot measured on a {device} yet: {', '.join(links)}.\n"
+        for device, links in missing.items()
     )
     others = """
 [Digits](digits.md) has the accuracy and the training time of the default run, and
@@ -187,10 +190,10 @@ tenfold change of the input.
 {OURS}'s time divided by that of the fastest way of each library to do the same work, as the
 range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what was compared.
 
-| benchmark | device | {heads} |
-|---|---|{"---|" * len(_BASELINES)}
+| benchmark | {heads} | processor |
+|---|{"---|" * len(_BASELINES)}---|
 {rows}
-{others if with_digits else ""}
+{gaps}{others if with_digits else ""}
 `make bench` measures digits, kernels and Spikformer again, and every other page names its command;
 `make bench-baselines` installs the other libraries, each in an environment
 of its own.
