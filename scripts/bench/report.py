@@ -65,7 +65,7 @@ def _section(case: dict[str, Any]) -> str:
 |---|---|---|---|---|---|
 {_rows(rows)}"""
     notes = (
-        f"Not measured: {', '.join(contenders) if rows else 'all'}: {reason}."
+        f"Not measured: {'; '.join(contenders) if rows else 'all'}: {reason}."
         for reason, contenders in missing.items()
     )
     parts = [f"## {case['title']}", table if rows else "", *notes, _operations(rows)]

@@ -96,7 +96,7 @@ def test_overview_takes_the_fastest_way_of_each_baseline(result):
 def test_contenders_left_out_for_one_reason_share_a_line(result):
     first = result["cases"][0]["rows"]
     first.append(first[3] | {"contender": "snnTorch"})
-    assert "\nNot measured: Norse, snnTorch: it is absent.\n" in report.page(result)
+    assert "\nNot measured: Norse; snnTorch: it is absent.\n" in report.page(result)
 
 
 def test_other_results_in_the_folder_keep_their_pages(result, tmp_path):

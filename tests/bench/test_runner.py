@@ -77,5 +77,5 @@ def test_result_becomes_page_plot_and_overview(result, tmp_path):
     (tmp_path / "tiny.json").write_text(json.dumps(result))
     written = report.write(tmp_path)
     assert [path.name for path in written] == ["tiny.md", "tiny.svg", "index.md"]
-    assert "| all | not measured | not measured" in written[0].read_text()
+    assert "Not measured: all: " in written[0].read_text()
     assert "[tiny](tiny.md)" in written[2].read_text()
