@@ -55,19 +55,22 @@ class _Emitter:
         pointer = self._pointer(position, index, value.type)
         self.builder.store(value, pointer, align=_alignment(value.type))
 
-    def announce(self, position: int, index: Any) -> None:
-        """Ask for the cache lines of a row that is soon written; it may lie past the end."""
+    def ask(self, position: int, first: Any, count: Any, *, write: bool) -> None:
+        """Have the cache lines of `count` elements fetched, which may lie past the end."""
+        builder = self.builder
         pointer, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         prefetch = cgutils.get_or_insert_function(
-            self.builder.module,
+            builder.module,
             ir.FunctionType(ir.VoidType(), [pointer, flag, flag, flag]),
             "llvm.prefetch.p0",
         )
-        row = self._pointer(position, index, ir.IntType(8))
-        for offset in range(0, 4 * LANES, _LINE):
-            line = self.builder.gep(row, [_INT(offset)])
-            # To write, into all caches, and data rather than instructions.
-            self.builder.call(prefetch, [line, flag(1), flag(3), flag(1)])
+        start = self._pointer(position, first, ir.IntType(8))
+        per_line = _LINE // _bytes(self._data[position].type.pointee)
+        lines = builder.udiv(builder.add(count, _INT(per_line - 1)), _INT(per_line))
+        with cgutils.for_range(builder, lines, intp=_INT) as loop:
+            line = builder.gep(start, [builder.mul(loop.index, _INT(_LINE))])
+            # Into all caches, and data rather than instructions.
+            builder.call(prefetch, [line, flag(int(write)), flag(3), flag(1)])
 
     def at(self, start: Any, *steps: Any) -> Any:
         """`start` plus every step; a pair is a product."""
@@ -99,7 +102,10 @@ class _Emitter:
 
 
 def _alignment(kind: Any) -> int:
-    element = kind.element if isinstance(kind, ir.VectorType) else kind
+    return _bytes(kind.element if isinstance(kind, ir.VectorType) else kind)
+
+
+def _bytes(element: Any) -> int:
     return 4 if element in (_FLOAT, _WORD) else element.width // 8
 
 
@@ -164,6 +170,25 @@ def popcount(context: Any, word: Any) -> Any:
 def pick(e: _Emitter, word: Any, _source: Any, first: Any, _out: Any, to: Any) -> None:
     """Write a row with the numbers of another whose bit is set in `word`, and zeros between."""
     e.store(e.pick(word, e.load(1, first, _ROW)), 3, to)
+
+
+AHEAD = 1024
+"""Elements by which loops ask for memory before they come to it.
+
+Processors foresee what is read and written front to back, but only up to the end of a page, 4 KiB.
+"""
+
+
+@_instruction(None, types.int64, types.int64)
+def will_read(e: _Emitter, _numbers: Any, first: Any, count: Any) -> None:
+    """Have the memory of some elements fetched, which is soon read."""
+    e.ask(0, first, count, write=False)
+
+
+@_instruction(None, types.int64, types.int64)
+def will_write(e: _Emitter, _numbers: Any, first: Any, count: Any) -> None:
+    """Have the memory of some elements fetched, which is soon written."""
+    e.ask(0, first, count, write=True)
 
 
 @intrinsic
@@ -298,8 +323,8 @@ def multiply_rows(
         e.store(builder.load(total), 4, place)
 
 
-_AHEAD = 8
-"""Rows by which `copy_rows` asks for memory before it writes: processors do not foresee strides."""
+_ROWS_AHEAD = 8
+"""Rows by which `copy_rows` asks for memory before it writes."""
 
 
 @_instruction(None, types.int64, types.int64, None, types.int64, types.int64, types.int64)
@@ -317,7 +342,8 @@ def _copy_block(
     with cgutils.for_range(e.builder, count, intp=_INT) as loop:
         row = e.load(0, e.at(first, (stride, loop.index)), _ROW)
         e.store(row, 3, e.at(to, (to_stride, loop.index)))
-        e.announce(3, e.at(to, (to_stride, e.at(loop.index, _INT(_AHEAD)))))
+        ahead = e.at(to, (to_stride, e.at(loop.index, _INT(_ROWS_AHEAD))))
+        e.ask(3, ahead, _INT(LANES), write=True)
 
 
 @register_jitable

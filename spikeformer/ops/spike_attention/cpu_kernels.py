@@ -18,7 +18,7 @@ from spikeformer.ops.compiling import compiled
 from spikeformer.ops.derivatives import ZERO
 from spikeformer.ops.formats import FORMATS, U
 from spikeformer.ops.scratch import allocate, release
-from spikeformer.ops.vectors import LANES, fired, pick, store_word
+from spikeformer.ops.vectors import AHEAD, LANES, fired, pick, store_word, will_read, will_write
 
 Kernel = Callable[..., None]
 
@@ -49,6 +49,7 @@ def word_reader(dtype: torch.dtype) -> Any:
         whole = length // LANES
         for i in range(whole):
             words[i] = fired(spikes, start + i * LANES)
+            will_read(spikes, start + i * LANES + AHEAD, LANES)
         if whole * LANES < length:
             word = U(0)
             for j in range(whole * LANES, length):
@@ -75,6 +76,7 @@ def row_writer(dtype: torch.dtype) -> Any:
         if exact and length % LANES == 0:
             for i in range(length // LANES):
                 pick(words[i], row, i * stride, out, start + i * LANES)
+                will_write(out, start + i * LANES + AHEAD, LANES)
         else:
             for i in range(blocks_of(length)):
                 pick(words[i], row, i * stride, wide, 0)

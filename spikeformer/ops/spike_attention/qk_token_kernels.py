@@ -33,6 +33,7 @@ from spikeformer.ops.spike_attention.neuron_kernels import (
     take,
 )
 from spikeformer.ops.vectors import (
+    AHEAD,
     LANES,
     fill,
     fired,
@@ -42,6 +43,8 @@ from spikeformer.ops.vectors import (
     read_words,
     store_word,
     sum_picked,
+    will_read,
+    will_write,
 )
 
 ALL = U(0xFFFFFFFF)
@@ -90,6 +93,7 @@ def _count_whole_heads(
         count = U(0)
         for i in range(h * blocks, (h + 1) * blocks):
             word = fired(query, first + i * LANES)
+            will_read(query, first + i * LANES + AHEAD, LANES)
             if bits.size:
                 store_word(word, bits, byte + 4 * i)
             count += popcount(word)
@@ -114,6 +118,8 @@ def _pass_whole_heads(
         opened = ALL if gates[h] != ZERO else U(0)
         for i in range(h * blocks, (h + 1) * blocks):
             word = fired(key, first + i * LANES)
+            will_read(key, first + i * LANES + AHEAD, LANES)
+            will_write(out, to + i * LANES + AHEAD, LANES)
             if bits.size:
                 store_word(word, bits, byte + 4 * i)
             pick(opened & word, ones, 0, out, to + i * LANES)
@@ -308,6 +314,8 @@ def qk_token_backward_kernel(dtype: torch.dtype) -> Kernel:
                             for j in range(here, here + channels, LANES):
                                 total += sum_picked(load_word(key_bits, j // 8), grad_spikes, j)
                                 pick(opened, grad_spikes, j, grad_key, j)
+                                will_read(grad_spikes, j + AHEAD, LANES)
+                                will_write(grad_key, j + AHEAD, LANES)
                         else:
                             for j in range(channels):
                                 wide[j] = load(grad_spikes[here + j])
@@ -338,6 +346,7 @@ def qk_token_backward_kernel(dtype: torch.dtype) -> Kernel:
                     if direct:
                         for i in range(blocks):
                             fill(number, grad_query, here + i * LANES)
+                            will_write(grad_query, here + i * LANES + AHEAD, LANES)
                     else:
                         for j in range(channels):
                             grad_query[here + j] = store(number)

@@ -33,12 +33,15 @@ from spikeformer.ops.spike_attention.neuron_kernels import (
     take,
 )
 from spikeformer.ops.vectors import (
+    AHEAD,
     LANES,
     add_picked,
     copy_rows,
     fired,
     pick,
     read_words,
+    will_read,
+    will_write,
 )
 
 
@@ -211,6 +214,8 @@ def sdsa_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
                             add_picked(words[i], grad_spikes, here + j, sums, j)
                             opened = fired(gate, from_gate + j)
                             pick(opened, grad_spikes, here + j, grad_query, here + j)
+                            will_read(grad_spikes, here + j + AHEAD, LANES)
+                            will_write(grad_query, here + j + AHEAD, LANES)
                     else:
                         for j in range(features):
                             wide[j] = load(grad_spikes[here + j])
@@ -257,6 +262,8 @@ def sdsa_backward_kernel(dtype: torch.dtype, causal: bool) -> Kernel:
                             j = c * LANES
                             pick(others[c], sums, j, grad_key, here + j)
                             pick(words[c], sums, j, grad_value, here + j)
+                            will_write(grad_key, here + j + AHEAD, LANES)
+                            will_write(grad_value, here + j + AHEAD, LANES)
                     else:
                         write(others, sums, LANES, grad_key, here, features, wide)
                         write(words, sums, LANES, grad_value, here, features, wide)
