@@ -123,12 +123,12 @@ key and value.
 On CPUs SpikeFormer packs spikes into bits and counts with AND and popcount. What is left is memory:
 with a tensor of spikes as the unit, `sdsa` reads three and writes one forward, reads one and writes
 three backward, 8 together, where a compiled formula that keeps floats takes 11; `qk_token` takes 6
-where it takes 7. One kernel does a pass, so nothing is read or written twice, and memory alone
-allows ratios of 0.73 and 0.86, and of 1 forward, where both read and write the same. `ssa` moves 8
-tensors too, but its formulas compute longer than they wait. Memory is asked for a page ahead, which
-is further than processors foresee: a quarter less time for `sdsa` on an Intel Xeon. Tried and
-slower: tasks that take some of the features of each row, and, where all of it fits into the cache,
-stores that go past the cache and do not read first what they overwrite.
+where it takes 7. One kernel does a pass, so nothing is read or written twice. At one speed of
+memory that allows ratios of 0.73 and 0.86, and of 1 forward, where both read and write the same; to
+gain speed too, kernels ask for memory a page ahead, further than processors foresee. `ssa` moves 8
+tensors too, but its formulas compute longer than they wait. Tried and slower: tasks
+that take some of the features of each row, and, where all of it fits into the cache, stores that go
+past the cache and do not read first what they overwrite.
 
 Between integer neurons gates and matches are minima (`spike_match`): kernels keep one byte of each
 pair, from which backward knows who takes the gradient. `ssa` multiplies fractions, as its formula
