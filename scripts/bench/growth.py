@@ -150,16 +150,17 @@ def slope(sizes: list[int], values: list[float]) -> float:
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw a row of panels for time and one for memory, on logarithmic axes."""
+    """Draw two panels for each size, of time and of memory, on logarithmic axes."""
     from spikeformer import figure_style
     from spikeformer.reporting.svg import save_themed
 
-    figure = figure_style.new_figure(12, 5)
-    axes = figure.subplots(2, len(result["points"]), sharey="row", sharex="col")
-    for column, (name, rows) in enumerate(result["points"].items()):
-        values = [row["size"] for row in rows]
-        for row, (key, scale) in enumerate((("seconds", 1e3), ("bytes", 2**-20))):
-            measured = [scale * one[key] for one in rows]
+    figure = figure_style.new_figure(7, 2 * len(result["points"]))
+    axes = figure.subplots(len(result["points"]), 2, sharey="col")
+    columns = (("seconds", 1e3, "ms per step"), ("bytes", 2**-20, "MiB at its peak"))
+    for row, (name, points) in enumerate(result["points"].items()):
+        values = [point["size"] for point in points]
+        for column, (key, scale, unit) in enumerate(columns):
+            measured = [scale * point[key] for point in points]
             panel = axes[row, column]
             panel.loglog(values, measured, "o-", color=figure_style.BLUE)
             proportional = [measured[0] * value / values[0] for value in values]
@@ -167,9 +168,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
             panel.set_xticks(values, [str(value) for value in values])
             panel.minorticks_off()
             figure_style.tidy(panel)
-        figure_style.title(axes[0, column], name)
-    figure_style.ylabel(axes[0, 0], "ms per step")
-    figure_style.ylabel(axes[1, 0], "MiB at the peak of a step")
+            figure_style.title(panel, f"{name}: {unit}")
     save_themed(figure, path)
 
 

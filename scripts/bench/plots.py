@@ -23,7 +23,7 @@ def write(result: dict[str, Any], path: Path) -> Path | None:
     if not measured:
         path.unlink(missing_ok=True)
         return None
-    heights = [0.34 * len(rows) + 0.9 for rows in measured.values()]
+    heights = [0.34 * len(rows) + 1.1 for rows in measured.values()]
     figure = figure_style.new_figure(8.0, sum(heights))
     axes = figure.subplots(len(measured), height_ratios=heights, squeeze=False)
     for panel, (name, rows) in zip(axes.flat, measured.items(), strict=True):
@@ -48,7 +48,7 @@ def _panel(panel: Axes, name: str, rows: list[dict[str, Any]]) -> None:
     for y, (row, time) in enumerate(zip(rows, times, strict=True)):
         text = duration_text(time).partition(" (")[0]
         if "ratio" in row:
-            text += f"   {OURS} takes {row['ratio']['median']:.3g}x"
+            text += f"; {OURS} takes {row['ratio']['median']:.3g}x"
         panel.annotate(
             text,
             (time["q3"], y),
@@ -58,7 +58,7 @@ def _panel(panel: Axes, name: str, rows: list[dict[str, Any]]) -> None:
             fontsize=8,
             color=figure_style.INK,
         )
-    figure_style.title(panel, name, fontsize=9)
+    figure_style.title(panel, name.replace(": ", "\n", 1), fontsize=9)
     panel.set_xlim(0, 1.6 * max(time["q3"] for time in times))
     figure_style.xlabel(panel, "milliseconds per step, median and quartiles")
     figure_style.tidy(panel, grid=None)

@@ -11,6 +11,7 @@ from bench.registry import DEVICES, DISAGREEMENT_LIMIT, OURS
 from bench.summary import duration_text, spread_text
 
 NOT_MEASURED = "not measured"
+_NOT_COMPARED = ""
 
 _BASELINES = {
     "spikeformer": "torch or NumPy",
@@ -137,7 +138,7 @@ def overview(results: dict[str, dict[str, Any]], *, with_digits: bool) -> str:
         link = f"[{result['title']}]({name}.md)"
         for key, device in DEVICES.items():
             ranges = [_range(result, key, baseline) for baseline in _BASELINES]
-            if set(ranges) != {NOT_MEASURED}:
+            if set(ranges) != {_NOT_COMPARED}:
                 processor = result["machine"]["gpu" if key == "cuda" else "cpu"]
                 lines.append(f"| {link} | {' | '.join(ranges)} | {processor} |")
             elif any(case["device"] == key for case in result["cases"]):
@@ -188,7 +189,8 @@ tenfold change of the input.
     return f"""# Benchmarks
 
 {OURS}'s time divided by that of the fastest way of each library to do the same work, as the
-range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what was compared.
+range over a benchmark's cases: below 1x, {OURS} is faster. Every page says what was compared. An
+empty cell: not measured.
 
 | benchmark | {heads} | processor |
 |---|{"---|" * len(_BASELINES)}---|
@@ -211,7 +213,7 @@ def _range(result: dict[str, Any], device: str, baseline: str) -> str:
         ]
         worst += [max(ratios)] if ratios else []
     if not worst:
-        return NOT_MEASURED
+        return _NOT_COMPARED
     low, high = f"{min(worst):.3g}", f"{max(worst):.3g}"
     return f"{low}x" if low == high else f"{low} to {high}x"
 
