@@ -68,7 +68,7 @@ class _NeuronShare(Metric):
 
         Of several feature axes the first may change in length from call to call.
         """
-        rows = spikes.detach().sum(dim=(0, 1), dtype=torch.float64)
+        rows = spikes.detach().sum(dim=(0, 1), dtype=torch.float32).double()
         rows = rows.unsqueeze(0) if rows.ndim < 2 else rows.flatten(1)
         if self.counts.numel() == 0:
             self.counts = rows.new_zeros(0, rows.shape[1])
