@@ -19,7 +19,14 @@ def _of(op: str) -> tuple[str, str]:
 KINDS = {
     "optimizer": ("Optimizer.", "aten::_foreach", "aten::_fused_adam"),
     "convolution": ("convolution", "conv2d", "conv1d"),  # of spikes too
-    "dense": (*_of("spike_linear"), "aten::mm", "aten::addmm", "aten::bmm", "mkl_linear"),
+    "dense": (
+        *_of("spike_linear"),
+        "aten::mm",
+        "aten::addmm",
+        "aten::bmm",
+        "mkl_linear",
+        "qlinear",
+    ),
     "norm and neurons, fused": (*_of("norm_lif"), *_of("lif")),
     "attention, fused": _of("spike_attention"),
     "packing of spikes": (*_of("spike_pack"), *_of("spike_unpack")),

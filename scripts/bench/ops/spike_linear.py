@@ -26,7 +26,9 @@ def spikeformer(backend: str):
     def build(case: Case, inputs: Tensors) -> Work:
         from spikeformer.ops.spike_linear import spike_linear
 
-        return work(case, lambda **tensors: spike_linear(**tensors, backend=backend), inputs)
+        # In inference, a weight that stays: packed once, at the first call.
+        kept = {} if case.train else {"weight": torch.nn.Parameter(inputs["weight"])}
+        return work(case, lambda **tensors: spike_linear(**tensors | kept, backend=backend), inputs)
 
     return build
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.ops import byte_products
 from spikeformer.ops.registration import autocast
 from spikeformer.ops.spike_pack import SpikeLayout, spike_pack, spike_unpack
 
@@ -23,6 +24,8 @@ def spike_conv2d(
     groups: int = 1,
 ) -> Tensor:
     """`torch.nn.functional.conv2d` of spikes, of which backward keeps one bit each.
+
+    Inference multiplies bytes where `spike_linear` does.
 
     Args:
         spikes: Spikes, exactly 0 or 1, (batch, in_channels, height, width).
@@ -47,9 +50,13 @@ def spike_conv2d(
         received = f"{tuple(spikes.shape)} {spikes.dtype}"
         expected = "a floating-point tensor (batch, in_channels, height, width)"
         raise ArgumentError("spikes", received, expected)
+    if groups == 1 and byte_products.may_serve(spikes, weight):
+        out = byte_products.convolve(spikes, weight, stride, padding)
+        if out is not None:
+            return out
     spikes, weight = autocast(spikes, weight)
-    out: Tensor = spike_conv2d_op(spikes, weight, list(stride), list(padding), groups)
-    return out
+    result: Tensor = spike_conv2d_op(spikes, weight, list(stride), list(padding), groups)
+    return result
 
 
 @torch.library.custom_op("spikeformer::spike_conv2d", mutates_args=())

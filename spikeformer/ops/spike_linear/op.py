@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.error_handling import ArgumentError
+from spikeformer.ops import byte_products
 from spikeformer.ops.dense import linear, weight_gradient
 from spikeformer.ops.dispatch import load_kernels, resolve_backend
 from spikeformer.ops.registration import autocast
@@ -31,7 +32,8 @@ def spike_linear(
         y[o] = b[o] + sum over i with s[i] = 1 of W[o, i]
 
     Kernels count the spikes and multiply densely where that is faster, so rounding, and nothing
-    else, depends on the firing rate. Backward needs the spikes for the gradient of the weight, and
+    else, depends on the firing rate. Inference with a large parameter multiplies bytes on CPUs that
+    have instructions for it (`spikeformer.ops.byte_products`), which rounds less. Backward needs the spikes for the gradient of the weight, and
     saves one bit of each.
 
     Args:
@@ -61,8 +63,13 @@ def spike_linear(
         return linear_reference(spikes, weight, bias)
     if backend == "auto" and kernel == "triton":
         kernel = "dense"
-    spikes, weight, bias = autocast(spikes, weight, bias)
     *leading, inputs = spikes.shape
+    if byte_products.may_serve(spikes, weight):
+        summed = byte_products.linear(spikes.reshape(math.prod(leading), inputs), weight)
+        if summed is not None:
+            summed = summed if bias is None else summed.add_(bias)
+            return summed.view(*leading, weight.shape[0])
+    spikes, weight, bias = autocast(spikes, weight, bias)
     rows = spikes.reshape(math.prod(leading), inputs)
     out = spike_linear_op(rows, weight, bias, kernel) if binary else linear(rows, weight, bias)
     return out.view(*leading, weight.shape[0])
