@@ -32,9 +32,9 @@ def spike_linear(
         y[o] = b[o] + sum over i with s[i] = 1 of W[o, i]
 
     Kernels count the spikes and multiply densely where that is faster, so rounding, and nothing
-    else, depends on the firing rate. Inference with a large parameter multiplies bytes on CPUs that
-    have instructions for it (`spikeformer.ops.byte_products`), which rounds less. Backward needs the spikes for the gradient of the weight, and
-    saves one bit of each.
+    else, depends on the firing rate. On CPUs that multiply matrices of bytes, inference with a
+    large parameter does so (`spikeformer.ops.byte_products`), which rounds less. Backward needs the
+    spikes for the gradient of the weight, and saves one bit of each.
 
     Args:
         spikes: Spikes, (..., inputs); under autocast cast like the other two.
