@@ -230,7 +230,8 @@ element by element; training, where one flipped spike moves every neuron of its 
   convolutions and products are one kind in the tables by operation.
 
 Convolutions and dense products are the same work for all contenders, and what no fusion removes:
-their rows in those tables bound a step from below.""",
+their rows in those tables bound a step from below. In inference SpikeFormer takes those of spikes
+as three products of bytes each, on CPUs that multiply matrices of bytes (AMX).""",
     cases=(
         _case(256, 8, 2, 8, tolerance=_FLIPS),
         _case(256, 8, 2, 8, train=False),
