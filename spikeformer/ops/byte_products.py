@@ -43,8 +43,8 @@ _MIN_ROWS, _MIN_WIDTH, _MIN_WORK = 256, 32, 1 << 27
 # Inputs of an output beyond which sums of products of bytes could leave 32 bits.
 _MOST_INPUTS = 1 << 16
 
-# Largest weights of a channel between which its units are exact.
-_SMALLEST, _GREATEST = np.float32(1e-25), np.float32(1e25)
+# A channel whose largest weight is less has units that are not exact.
+_SMALLEST, _INFINITE = np.float32(1e-25), np.float32(np.inf)
 
 
 def linear(x: Tensor, weight: Tensor) -> Tensor | None:
@@ -52,7 +52,7 @@ def linear(x: Tensor, weight: Tensor) -> Tensor | None:
     if not _is_large(weight, x.shape[0]):
         return None
     found = _in_bytes(x.contiguous())
-    packed = None if found is None else _packed(weight, _pack_linear)
+    packed = None if found is None else _packed(weight, pack_linear)
     if found is None or packed is None:
         return None
     return _added_up(torch.ops.onednn.qlinear_pointwise, found, packed, ())
@@ -79,11 +79,6 @@ def convolve(
         return None
     out = _added_up(torch.ops.onednn.qconv2d_pointwise, found, packed, options)
     return out.contiguous(memory_format=torch.channels_last)
-
-
-def _pack_linear(part: Tensor, _unit: Tensor) -> Tensor:
-    packed: Tensor = torch.ops.onednn.qlinear_prepack(part, None)
-    return packed
 
 
 def _added_up(
@@ -122,10 +117,9 @@ def _packed(
     """The packed parts of a weight and their units, kept until it changes or is gone."""
     kept: _Kept | None = _kept.get(weight)  # type: ignore[no-untyped-call]
     if kept is None or kept.use != use or not torch.equal(kept.weight, weight):
-        parts = _split(weight)
-        if parts is not None:
-            parts = [(pack(part, unit), unit) for part, unit in parts]
-        kept = _kept[weight] = _Kept(weight.detach().clone(), use, parts)
+        parts, fits = split(weight)
+        packed = [(pack(part, unit), unit) for part, unit in parts] if fits else None
+        kept = _kept[weight] = _Kept(weight.detach().clone(), use, packed)
     return kept.parts
 
 
@@ -134,6 +128,8 @@ def may_serve(x: Tensor, weight: Tensor) -> bool:
 
     The weight has to be a parameter: one that is made for a call would be split for it alone.
     """
+    if watched((x, weight)) or not available():  # a compiler ends at the first
+        return False
     gradients = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
     return (
         not gradients
@@ -141,8 +137,6 @@ def may_serve(x: Tensor, weight: Tensor) -> bool:
         and x.device.type == weight.device.type == "cpu"
         and x.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
-        and not watched((x, weight))
-        and available()
     )
 
 
@@ -158,11 +152,15 @@ def _is_large(weight: Tensor, rows: int) -> bool:
 @cache
 def available() -> bool:
     """Whether the CPU multiplies matrices of bytes, and torch can ask it to."""
+    return has_products() and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+
+
+def has_products() -> bool:
+    """Whether torch has products of bytes, which CPUs may be slow at."""
     products = ("qlinear_pointwise", "qconv2d_pointwise")
     return (
         torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and all(hasattr(torch.ops.onednn, name) for name in products)
-        and bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
     )
 
 
@@ -182,8 +180,14 @@ def _in_bytes(x: Tensor) -> tuple[Tensor, float] | None:
     return None
 
 
-def _split(weight: Tensor) -> list[tuple[Tensor, Tensor]] | None:
-    """The three bytes of every weight, and the units that they stand for; the lowest first."""
+def split(weight: Tensor) -> tuple[list[tuple[Tensor, Tensor]], bool]:
+    """Return the three bytes of every weight and their units, the lowest first, and if all fit.
+
+    Channels too small for units become zeros; those that are not finite have units of NaN.
+
+    Args:
+        weight: float32, (outputs, ...).
+    """
     weight = weight.detach().contiguous()
     parts = torch.empty((_PARTS, *weight.shape), dtype=torch.int8)
     units = torch.empty(_PARTS, len(weight))
@@ -195,7 +199,13 @@ def _split(weight: Tensor) -> list[tuple[Tensor, Tensor]] | None:
         fits,
     )
     run_tasks(_split_kernel(), arguments, len(weight), weight.numel())
-    return list(zip(parts, units, strict=True)) if fits.all() else None
+    return list(zip(parts, units, strict=True)), bool(fits.all())
+
+
+def pack_linear(part: Tensor, _unit: Tensor) -> Tensor:
+    """Lay a part of a linear layer's weight out as oneDNN wants it."""
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(part, None)
+    return packed
 
 
 def _memory(x: Tensor) -> Any:
@@ -233,10 +243,14 @@ def _split_kernel() -> Callable[..., None]:
             finite = True
             for i in range(inputs):
                 size = abs(weight[row, i])
-                finite &= size <= _GREATEST  # and is a number
+                finite &= size < _INFINITE  # and is a number
                 largest = max(largest, size)
             fits[row] = finite and (largest == 0.0 or largest >= _SMALLEST)
-            unit = np.float32(largest / _LARGEST) if fits[row] and largest > 0.0 else np.float32(1)
+            unit = np.float32(1)
+            if fits[row] and largest > 0.0:
+                unit = np.float32(largest / _LARGEST)
+            elif not finite:
+                unit = np.float32(np.nan)
             for part in range(3):
                 units[part, row] = unit * np.float32(256**part)
             for i in range(inputs):

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 _HUGE_PAGE = 2 << 20
-_CACHE_LINE = 64
+CACHE_LINE = 64
+"""Bytes of a cache line, from whose start memory lies."""
 _MADV_HUGEPAGE = 14
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
 
@@ -61,8 +62,8 @@ class BlockPool:
             if block.size == size and self._free.pop(key, None) is not None:
                 return block
         # From the start of a cache line, or every vector that is stored would lie on two.
-        memory = np.empty(size + _CACHE_LINE, np.uint8)
-        start = -memory.ctypes.data % _CACHE_LINE
+        memory = np.empty(size + CACHE_LINE, np.uint8)
+        start = -memory.ctypes.data % CACHE_LINE
         block = memory[start : start + size]
         _advise_huge_pages(block.ctypes.data, size)
         return block

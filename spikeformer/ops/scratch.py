@@ -16,8 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_LINE = 64
-"""Bytes of a cache line, from whose start every array lies."""
+from spikeformer.ops.memory import CACHE_LINE
 
 _INT, _POINTER = ir.IntType(64), ir.IntType(8).as_pointer()
 
@@ -39,12 +38,12 @@ def allocate(context: Any, dtype: Any, count: Any) -> tuple[Any, Callable[..., A
         )
         # Nothing else points there: loops over scratch memory and arguments need not check that.
         calloc.return_value.add_attribute("noalias")
-        block = builder.call(calloc, [_INT(1), builder.add(space, _INT(2 * _LINE))])
+        block = builder.call(calloc, [_INT(1), builder.add(space, _INT(2 * CACHE_LINE))])
         with cgutils.if_unlikely(builder, cgutils.is_null(builder, block)):
             message = ("a kernel found no memory for its scratch buffer",)
             context.call_conv.return_user_exc(builder, MemoryError, message)
-        past = builder.and_(builder.ptrtoint(block, _INT), _INT(_LINE - 1))
-        data = builder.gep(block, [builder.sub(_INT(2 * _LINE), past)])
+        past = builder.and_(builder.ptrtoint(block, _INT), _INT(CACHE_LINE - 1))
+        data = builder.gep(block, [builder.sub(_INT(2 * CACHE_LINE), past)])
         # Where the block begins is kept before the array.
         builder.store(block, _before(builder, data))
         array = context.make_array(array_type)(context, builder)

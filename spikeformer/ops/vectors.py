@@ -18,6 +18,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
+from spikeformer.ops.memory import CACHE_LINE
+
 LANES = 32
 
 GROUP = 4
@@ -25,9 +27,6 @@ GROUP = 4
 
 TABLE = LANES // GROUP * (1 << GROUP) * LANES
 """Elements of such a table."""
-
-_LINE = 64
-"""Bytes of a cache line."""
 
 _INT, _WORD, _FLOAT = ir.IntType(64), ir.IntType(32), ir.FloatType()
 _WORDS, _ROW = ir.VectorType(_WORD, LANES), ir.VectorType(_FLOAT, LANES)
@@ -65,10 +64,10 @@ class _Emitter:
             "llvm.prefetch.p0",
         )
         start = self._pointer(position, first, ir.IntType(8))
-        per_line = _LINE // _bytes(self._data[position].type.pointee)
+        per_line = CACHE_LINE // _bytes(self._data[position].type.pointee)
         lines = builder.udiv(builder.add(count, _INT(per_line - 1)), _INT(per_line))
         with cgutils.for_range(builder, lines, intp=_INT) as loop:
-            line = builder.gep(start, [builder.mul(loop.index, _INT(_LINE))])
+            line = builder.gep(start, [builder.mul(loop.index, _INT(CACHE_LINE))])
             # Into all caches, and data rather than instructions.
             builder.call(prefetch, [line, flag(int(write)), flag(3), flag(1)])
 

@@ -74,7 +74,7 @@ def test_other_numbers_are_left_to_float32(number, place):
     assert linear(x, torch.randn(256, 256)) is None
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf"), 1e30])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_weights_without_units_are_left_to_float32(number):
     weight = torch.randn(256, 256)
     weight[200, 7] = number

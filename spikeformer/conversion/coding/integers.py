@@ -1,6 +1,6 @@
 """Linear layers on events in integers, for CPUs that multiply bytes (VNNI).
 
-With up to eight levels an event of channel `k` is `n θ_k / 128` for a whole number `n`, which is 0
+With up to eight levels an event of channel `k` is `n θ_k / 128` for an integer `n`, which is 0
 or `± 2^i`, `i < 8`. A layer can therefore add events up instead of multiplying rates,
 
     y_t = y_{t-1} + W s_t / t = y_{t-1} + Σ_p 256^p c / t · (W_p n_t),        y_0 = b
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from spikeformer.conversion.coding.coding import Coding
+from spikeformer.ops.byte_products import has_products, pack_linear, split
 
 LEVELS = 8
 """Most levels whose multiples fit into a byte."""
@@ -34,18 +35,13 @@ EXACT_STEPS = 1
 MIN_PRODUCTS = 1 << 23
 """Products of a timestep below which calls cost more than integers save."""
 
-_PARTS, _LARGEST = 3, 127.4 * 65536
 _BATCH = 64
 
 
 def takes(coding: Coding) -> bool:
     """Whether events are whole multiples that fit into bytes, and the CPU multiplies those."""
     fits = coding.encoding == "rate" and coding.mantissa == 0 and coding.levels <= LEVELS
-    return fits and hasattr(torch.ops.onednn, "qlinear_pointwise") and _multiplies_bytes()
-
-
-def _multiplies_bytes() -> bool:
-    return torch._C._has_mkldnn and bool(torch.cpu._is_vnni_supported())
+    return fits and has_products() and bool(torch.cpu._is_vnni_supported())
 
 
 class PackedWeight(NamedTuple):
@@ -64,15 +60,9 @@ class PackedWeight(NamedTuple):
     @classmethod
     def of(cls, weight: Tensor, theta: Tensor) -> PackedWeight:
         """Pack a weight, (outputs, inputs), for events with these largest levels, (inputs,)."""
-        scaled = weight * (theta / 128)
-        unit = scaled.abs().amax(dim=1).clamp(min=1e-30) / _LARGEST
-        rest = (scaled / unit[:, None]).round_().to(torch.int32)
-        parts, units = [], []
-        for part in range(_PARTS):
-            byte = rest if part == _PARTS - 1 else ((rest + 128) & 255) - 128
-            rest = (rest - byte) >> 8
-            parts.append(torch.ops.onednn.qlinear_prepack(byte.to(torch.int8), None))
-            units.append(unit * 256.0**part)
+        split_up, _ = split(weight * (theta / 128))
+        parts = [pack_linear(*part) for part in split_up]
+        units = [unit for _, unit in split_up]
         zeros = torch.zeros(len(weight), dtype=torch.int64)
         return cls(tuple(parts[::-1]), tuple(units[::-1]), zeros)
 
